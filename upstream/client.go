@@ -1,0 +1,222 @@
+package upstream
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-resty/resty/v2"
+)
+
+// maxBody caps an answer. authentik has no limit of its own: an attribute of 1 MB makes an answer
+// of 1 MB.
+const maxBody = 4 << 20
+
+const codesPath = "/api/v3/oauth2/authorization_codes/"
+
+// Options of a [Client]. The zero value of a field takes the default named there.
+type Options struct {
+	// BaseURL is authentik's address with an optional path prefix and no query.
+	BaseURL *url.URL
+	// RootCAs verify authentik's certificate; nil is the system's.
+	RootCAs *x509.CertPool
+	// Timeout bounds one call from start to last byte. 0 leaves no time for any.
+	Timeout time.Duration
+	// Concurrency is how many calls may run at once; 64. Further ones wait within their Timeout.
+	Concurrency int
+	// UserAgent is sent with each call.
+	UserAgent string
+	// Now is the clock; time.Now.
+	Now func() time.Time
+	// Logger gets what a caller is not told; slog.Default().
+	Logger *slog.Logger
+}
+
+// Client calls authentik. It is safe for concurrent use and lives as long as the process.
+type Client struct {
+	base      string
+	timeout   time.Duration
+	userAgent string
+	now       func() time.Time
+	log       *slog.Logger
+	http      *http.Client
+	resty     *resty.Client
+
+	calls   atomic.Int64
+	mu      sync.Mutex
+	dropped map[string]int64
+}
+
+// Answer is a value and what is known of its making.
+type Answer[T any] struct {
+	Value T
+	// FetchedAt is when authentik gave the answer.
+	FetchedAt time.Time
+	// AuthentikID is authentik's own id of the request, for its logs; may be empty.
+	AuthentikID string
+}
+
+// NewClient makes a client. It connects to nothing yet.
+func NewClient(o Options) *Client {
+	if o.Concurrency <= 0 {
+		o.Concurrency = 64
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	hc := newHTTPClient(o.RootCAs, o.Concurrency)
+	return &Client{
+		base:      strings.TrimRight(o.BaseURL.String(), "/"),
+		timeout:   o.Timeout,
+		userAgent: o.UserAgent,
+		now:       o.Now,
+		log:       o.Logger,
+		http:      hc,
+		resty:     newResty(hc),
+		dropped:   map[string]int64{},
+	}
+}
+
+// newResty keeps resty to what it is needed for: making requests. Its jar, retries, redirects,
+// body reading, debug output and warnings (one a request over plain HTTP) stay off.
+func newResty(hc *http.Client) *resty.Client {
+	return resty.NewWithClient(hc).
+		SetRetryCount(0).
+		SetDisableWarn(true).
+		SetDoNotParseResponse(true)
+}
+
+// Retrieve asks for one authorization code on the caller's behalf. Its error is always an *Error.
+func (c *Client) Retrieve(ctx context.Context, cred Credential, pk PK) (Answer[*Code], error) {
+	var none Answer[*Code]
+	if cred.IsZero() {
+		return none, &Error{Kind: Unauthenticated}
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+
+	sent := c.now()
+	a, err := c.get(ctx, cred, codesPath+pk.String()+"/")
+	if err != nil {
+		return none, err
+	}
+	code, dropped, decodeErr := DecodeCode(a.body, sent)
+	if decodeErr == nil && code.PK != pk {
+		decodeErr = errors.New("the answer is another row")
+	}
+	id := cleanID(a.header.Get("X-Authentik-Id"))
+	if decodeErr != nil {
+		return none, &Error{Kind: InvalidResponse, Status: a.status, AuthentikID: id, Err: decodeErr}
+	}
+	c.countDropped(ctx, dropped)
+	return Answer[*Code]{Value: code, FetchedAt: a.at, AuthentikID: id}, nil
+}
+
+// get sends one GET and returns a 200 with a JSON body, or an *Error.
+func (c *Client) get(ctx context.Context, cred Credential, path string) (answer, error) {
+	c.calls.Add(1)
+	req := c.resty.R().SetContext(ctx).
+		SetHeader("Accept", "application/json").
+		SetHeader("User-Agent", c.userAgent)
+	cred.setHeader(req.Header)
+	resp, err := req.Get(c.base + path)
+	if err != nil {
+		return answer{}, transportError(err)
+	}
+	defer func() { _ = resp.RawBody().Close() }()
+
+	a := answer{status: resp.StatusCode(), header: resp.Header(), at: c.now()}
+	a.body, err = readBody(resp.RawResponse)
+	if e := classify(a); e != nil && a.status != http.StatusOK {
+		return answer{}, e
+	} else if err != nil {
+		return answer{}, bodyError(err, a.status)
+	} else if e != nil {
+		return answer{}, e
+	}
+	return a, nil
+}
+
+// readBody reads at most maxBody bytes, into one buffer where the length is announced.
+func readBody(resp *http.Response) ([]byte, error) {
+	if resp.ContentLength > maxBody {
+		return nil, errTooLarge
+	}
+	limited := io.LimitReader(resp.Body, maxBody+1)
+	if resp.ContentLength > 0 {
+		body := make([]byte, resp.ContentLength)
+		n, err := io.ReadFull(limited, body)
+		return body[:n], err
+	}
+	body, err := io.ReadAll(limited)
+	if err == nil && len(body) > maxBody {
+		err = errTooLarge
+	}
+	return body, err
+}
+
+// Ready asks authentik's readiness probe: any 2xx is ready.
+func (c *Client) Ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	resp, err := c.resty.R().SetContext(ctx).
+		SetHeader("User-Agent", c.userAgent).
+		Get(c.base + "/-/health/ready/")
+	if err != nil {
+		return fmt.Errorf("reach authentik: %w", err)
+	}
+	defer func() { _ = resp.RawBody().Close() }()
+	if resp.StatusCode() < 200 || resp.StatusCode() > 299 {
+		return fmt.Errorf("authentik is not ready: status %d", resp.StatusCode())
+	}
+	return nil
+}
+
+// countDropped counts fields that came in an unexpected form and logs each name once, so that a
+// new release is noticed without filling the log. Names are constants of the decoder.
+func (c *Client) countDropped(ctx context.Context, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, name := range names {
+		if c.dropped[name]++; c.dropped[name] == 1 {
+			c.log.WarnContext(ctx, "authentik sent a field in an unknown form; it is shown as null", "field", name)
+		}
+	}
+}
+
+// Stats are counts since the start.
+type Stats struct {
+	// Calls sent to authentik's API.
+	Calls int64
+	// Dropped fields by name: their form was unknown.
+	Dropped map[string]int64
+}
+
+// Stats returns a copy of the counts.
+func (c *Client) Stats() Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := Stats{Calls: c.calls.Load(), Dropped: make(map[string]int64, len(c.dropped))}
+	for name, n := range c.dropped {
+		s.Dropped[name] = n
+	}
+	return s
+}
+
+// Close closes idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }

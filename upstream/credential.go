@@ -1,0 +1,69 @@
+package upstream
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// maxToken bounds a bearer token, in bytes. authentik's own JWTs are below 2,000.
+const maxToken = 8192
+
+// Credential is the bearer token that is sent to authentik on a caller's behalf. The zero value
+// is no credential. It prints as "[redacted]" everywhere.
+type Credential struct {
+	token string
+}
+
+// ParseAuthorization reads the Authorization header of a request. Usable is exactly one header
+// line with the scheme Bearer, in any case, and after one blank 1 to 8,192 visible ASCII
+// characters; everything else is the zero Credential. authentik takes two blanks for a bad token
+// and fails with 500 on a character outside ASCII.
+func ParseAuthorization(h http.Header) Credential {
+	lines := h["Authorization"]
+	if len(lines) != 1 {
+		return Credential{}
+	}
+	scheme, token, found := strings.Cut(lines[0], " ")
+	if !found || !strings.EqualFold(scheme, "Bearer") {
+		return Credential{}
+	}
+	return NewCredential(token)
+}
+
+// NewCredential makes a Credential of a bare token, or the zero Credential if the token is not
+// 1 to 8,192 visible ASCII characters.
+func NewCredential(token string) Credential {
+	if token == "" || len(token) > maxToken {
+		return Credential{}
+	}
+	for i := range len(token) {
+		if c := token[i]; c <= ' ' || c > '~' {
+			return Credential{}
+		}
+	}
+	return Credential{token: token}
+}
+
+// IsZero tells that there is no credential.
+func (c Credential) IsZero() bool { return c.token == "" }
+
+// Digest is a keyed hash that stands for the credential in cache keys. The token cannot be found
+// from it, nor can two installations with different keys be matched.
+func (c Credential) Digest(key []byte) [sha256.Size]byte {
+	mac := hmac.New(sha256.New, key)
+	_, _ = mac.Write([]byte(c.token))
+	return [sha256.Size]byte(mac.Sum(nil))
+}
+
+// setHeader puts the credential on a request to authentik.
+func (c Credential) setHeader(h http.Header) { h["Authorization"] = []string{"Bearer " + c.token} }
+
+// Format prints "[redacted]" under every verb.
+func (c Credential) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, redacted) }
+
+// MarshalJSON writes "[redacted]".
+func (c Credential) MarshalJSON() ([]byte, error) { return json.Marshal(redacted) }

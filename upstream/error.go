@@ -1,0 +1,242 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tidwall/gjson"
+)
+
+// Kind is what went wrong, seen from the caller.
+type Kind int
+
+// The kinds of [Error].
+const (
+	// Internal is a fault of our own.
+	Internal Kind = iota
+	// Unauthenticated: there is no credential, or authentik rejects it.
+	Unauthenticated
+	// Forbidden: authentik knows the caller and refuses.
+	Forbidden
+	// NotFound: authentik shows no such row to this caller.
+	NotFound
+	// BadInput: an argument is wrong.
+	BadInput
+	// RateLimited: too many requests.
+	RateLimited
+	// Failed: authentik answered with a server error.
+	Failed
+	// Unavailable: authentik cannot be reached, or is starting.
+	Unavailable
+	// Timeout: no answer came in time.
+	Timeout
+	// InvalidResponse: the answer is not one that authentik gives to this request.
+	InvalidResponse
+)
+
+var kindNames = [...]string{
+	Internal: "internal", Unauthenticated: "unauthenticated", Forbidden: "forbidden",
+	NotFound: "not found", BadInput: "bad input", RateLimited: "rate limited", Failed: "failed",
+	Unavailable: "unavailable", Timeout: "timeout", InvalidResponse: "invalid response",
+}
+
+// String names the kind for logs.
+func (k Kind) String() string {
+	if k < 0 || int(k) >= len(kindNames) {
+		return "kind " + strconv.Itoa(int(k))
+	}
+	return kindNames[k]
+}
+
+// Error is the only error this package returns from a call.
+type Error struct {
+	Kind Kind
+	// Status is authentik's HTTP status, 0 if there was no answer.
+	Status int
+	// RetryAfter is how long authentik asked to wait, 0 if it did not.
+	RetryAfter time.Duration
+	// Fields are the names of the arguments authentik rejected. They are plain identifiers.
+	Fields []string
+	// AuthentikID is authentik's own id of the request, for its logs.
+	AuthentikID string
+	// Err is the cause, for our log alone: it may name addresses.
+	Err error
+}
+
+// Error describes the failure for the log. It never holds a body, a token or a query.
+func (e *Error) Error() string {
+	s := "upstream: " + e.Kind.String()
+	if e.Status != 0 {
+		s += " (status " + strconv.Itoa(e.Status) + ")"
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// authenticationTexts are the details of a 403 that reject the credential rather than the act.
+// The first is never translated; the second follows the server's language, of which the
+// recorded ones are listed.
+var authenticationTexts = []string{
+	"Token invalid/expired",
+	"Authentication credentials were not provided.",
+	"Anmeldedaten fehlen.",
+	"Informations d'authentification non fournies.",
+	"Unsupported authentication type",
+}
+
+// answer is what classify looks at: an HTTP answer with its body read up to the cap.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	at     time.Time // when the status line and headers were there
+}
+
+var (
+	errNotJSON    = errors.New("the answer is not JSON")
+	errUnexpected = errors.New("the status is none that authentik gives here")
+	errRedirect   = errors.New("authentik redirects: check AUTHENTIK_URL")
+	errNotAPI     = errors.New("the path is not authentik's API: check AUTHENTIK_URL")
+	errStarting   = errors.New("authentik is starting or cannot reach its core")
+	errTooLarge   = errors.New("the answer is over the size cap")
+)
+
+// classify turns an answer into an error, or nil for a 200 with a JSON body worth decoding.
+func classify(a answer) *Error {
+	e := &Error{
+		Status:      a.status,
+		RetryAfter:  retryAfter(a.header),
+		AuthentikID: cleanID(a.header.Get("X-Authentik-Id")),
+	}
+	isJSON := isJSON(a)
+	switch {
+	case starting(a, e.RetryAfter):
+		e.Kind, e.Err = Unavailable, errStarting
+	case a.status == http.StatusOK && isJSON:
+		return nil
+	case a.status == http.StatusOK:
+		e.Kind, e.Err = InvalidResponse, errNotJSON
+	case a.status == http.StatusBadRequest:
+		e.Kind, e.Fields = BadInput, fieldNames(a.body)
+	case a.status == http.StatusUnauthorized:
+		e.Kind = Unauthenticated
+	case a.status == http.StatusForbidden:
+		e.Kind = Forbidden
+		if slices.Contains(authenticationTexts, gjson.GetBytes(a.body, "detail").Str) {
+			e.Kind = Unauthenticated
+		}
+	case a.status == http.StatusNotFound && isJSON:
+		e.Kind = NotFound
+	case a.status == http.StatusNotFound:
+		e.Kind, e.Err = InvalidResponse, errNotAPI
+	case a.status == http.StatusTooManyRequests:
+		e.Kind = RateLimited
+	case a.status >= 500:
+		e.Kind = Failed
+	case a.status >= 300 && a.status < 400:
+		e.Kind, e.Err = InvalidResponse, errRedirect
+	default:
+		e.Kind, e.Err = InvalidResponse, errUnexpected
+	}
+	return e
+}
+
+// starting recognises that authentik's router is up and its core is not, in every form the
+// releases give it: 502 as text or as JSON without a JSON type, 503 with Retry-After as JSON,
+// text or page, and the 200 of 2025.10.0.
+func starting(a answer, wait time.Duration) bool {
+	switch a.status {
+	case http.StatusOK:
+		return gjson.GetBytes(a.body, "error").Str == "authentik starting" && !gjson.GetBytes(a.body, "pk").Exists()
+	case http.StatusBadGateway:
+		return bytes.Contains(a.body, []byte("failed to connect to authentik backend"))
+	case http.StatusServiceUnavailable:
+		return wait > 0 || bytes.Contains(a.body, []byte("authentik starting"))
+	}
+	return false
+}
+
+// isJSON compares the media type only: the charset comes and goes with the release. The body is
+// checked by encoding/json, whose depth is bounded; gjson's own check recurses without a bound,
+// and a few megabytes of brackets would end the process.
+func isJSON(a answer) bool {
+	mediaType, _, err := mime.ParseMediaType(a.header.Get("Content-Type"))
+	return err == nil && mediaType == "application/json" && json.Valid(a.body)
+}
+
+// retryAfter reads the header's seconds form, the only one authentik and its router use, and caps
+// it at an hour. Absent or unreadable is 0.
+func retryAfter(h http.Header) time.Duration {
+	s, err := strconv.Atoi(h.Get("Retry-After"))
+	if err != nil || s < 0 {
+		return 0
+	}
+	return min(time.Duration(s)*time.Second, time.Hour)
+}
+
+// fieldNames returns the keys of a 400's body that look like argument names. The texts beside
+// them are dropped: they repeat what was sent.
+func fieldNames(body []byte) []string {
+	var names []string
+	if !json.Valid(body) {
+		return nil
+	}
+	gjson.ParseBytes(body).ForEach(func(key, value gjson.Result) bool {
+		if value.IsArray() && isIdentifier(key.Str) && key.Str != "non_field_errors" {
+			names = append(names, key.Str)
+		}
+		return len(names) < 8
+	})
+	return names
+}
+
+func isIdentifier(s string) bool {
+	return s != "" && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz_") == ""
+}
+
+// cleanID keeps authentik's request id only if it is harmless in a log line.
+func cleanID(s string) string {
+	if len(s) > 64 || strings.Trim(s, "0123456789abcdefABCDEF-") != "" {
+		return ""
+	}
+	return s
+}
+
+// transportError classifies a call that brought no answer.
+func transportError(err error) *Error {
+	e := &Error{Kind: Unavailable, Err: fmt.Errorf("call authentik: %w", err)}
+	if isTimeout(err) {
+		e.Kind = Timeout
+	}
+	return e
+}
+
+// bodyError classifies a 200 whose body could not be read to its end.
+func bodyError(err error, status int) *Error {
+	e := &Error{Kind: InvalidResponse, Status: status, Err: fmt.Errorf("read authentik's answer: %w", err)}
+	if isTimeout(err) {
+		e.Kind = Timeout
+	}
+	return e
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
+		errors.As(err, &timeout) && timeout.Timeout()
+}

@@ -1,0 +1,283 @@
+package upstreamtest_test
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"authentik-graphql/upstream/upstreamtest"
+)
+
+// start serves the fake until the test ends.
+func start(t *testing.T, fake *upstreamtest.Authentik) *httptest.Server {
+	t.Helper()
+	srv := httptest.NewServer(fake)
+	t.Cleanup(srv.Close)
+	t.Cleanup(fake.Close) // runs first, so that nothing hangs
+	return srv
+}
+
+func bearer(token string) http.Header {
+	return http.Header{"Authorization": {"Bearer " + token}, "Accept": {"application/json"}}
+}
+
+var anHourAhead = time.Now().Add(time.Hour)
+
+// The keys of 2024.12 in the order of its OpenAPI document, but for the two
+// assigned_backchannel keys, which no release of that time sends.
+func TestKeysOf2024_12(t *testing.T) {
+	fake := upstreamtest.New(upstreamtest.Options{Release: upstreamtest.R2024_12})
+	pk := fake.AddCode(upstreamtest.Code{Owner: upstreamtest.UserAlice, Expires: anHourAhead})
+	srv := start(t, fake)
+	if pk != 1 {
+		t.Fatalf("pk %d", pk)
+	}
+	_, _, body := send(t, http.MethodGet, srv.URL+upstreamtest.Path+"1/", bearer(upstreamtest.TokenAlice))
+	code := parse(t, body)
+	for _, tt := range []struct {
+		name string
+		got  node
+		want string
+	}{
+		{"code", code, "pk provider user is_expired expires scope"},
+		{"provider", code.items[1], "pk name authentication_flow authorization_flow invalidation_flow property_mappings component" +
+			" assigned_application_slug assigned_application_name verbose_name verbose_name_plural meta_model_name client_type" +
+			" client_id client_secret access_code_validity access_token_validity refresh_token_validity include_claims_in_id_token" +
+			" signing_key encryption_key redirect_uris sub_mode issuer_mode jwt_federation_sources jwt_federation_providers"},
+		{"user", code.items[2], "pk username name is_active last_login is_superuser groups groups_obj email avatar attributes uid path type uuid"},
+		{"group", code.items[2].items[7].items[0], "pk num_pk name is_superuser parent parent_name attributes"},
+	} {
+		if got := strings.Join(tt.got.keys, " "); got != tt.want {
+			t.Errorf("%s:\n got  %s\n want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
+// What clients stumble over is really there.
+func TestAttributes(t *testing.T) {
+	fake := upstreamtest.New(upstreamtest.Options{})
+	fake.AddCode(upstreamtest.Code{Owner: upstreamtest.UserAlice, Expires: anHourAhead})
+	srv := start(t, fake)
+	_, _, body := send(t, http.MethodGet, srv.URL+upstreamtest.Path+"1/", bearer(upstreamtest.TokenAlice))
+	for _, want := range []string{`"badge":9007199254740993,`, `"none":null`, `"empty":{}`, `"deep":"ümläut"`, `"avatar":"data:image/svg+xml;base64,`} {
+		if !strings.Contains(string(body), want) {
+			t.Errorf("no %s in %s", want, body)
+		}
+	}
+}
+
+func TestExpiry(t *testing.T) {
+	now := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+	clock := now
+	for _, tt := range []struct {
+		name        string
+		code        upstreamtest.Code
+		at          time.Time
+		wantExpires any
+		wantExpired bool
+	}{
+		{"before", upstreamtest.Code{Expires: now.Add(time.Minute)}, now, "2026-03-01T12:01:00Z", false},
+		{"after", upstreamtest.Code{Expires: now.Add(time.Minute)}, now.Add(61 * time.Second), "2026-03-01T12:01:00Z", true},
+		{"fraction", upstreamtest.Code{Expires: now.Add(1500 * time.Microsecond)}, now, "2026-03-01T12:00:00.001500Z", false},
+		{"not expiring", upstreamtest.Code{Expires: now, NeverExpires: true}, now.Add(time.Hour), "2026-03-01T12:00:00Z", false},
+		{"null", upstreamtest.Code{}, now, nil, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			fake := upstreamtest.New(upstreamtest.Options{Now: func() time.Time { return clock }})
+			tt.code.Owner = upstreamtest.UserBob
+			fake.AddCode(tt.code)
+			clock = tt.at
+			srv := start(t, fake)
+			_, _, body := send(t, http.MethodGet, srv.URL+upstreamtest.Path+"1/", bearer(upstreamtest.TokenBob))
+			var got struct {
+				Expires   any  `json:"expires"`
+				IsExpired bool `json:"is_expired"`
+			}
+			if err := json.Unmarshal(body, &got); err != nil {
+				t.Fatal(err)
+			}
+			if got.Expires != tt.wantExpires || got.IsExpired != tt.wantExpired {
+				t.Errorf("got %v, want %v and %v", got, tt.wantExpires, tt.wantExpired)
+			}
+		})
+	}
+}
+
+func TestOrdering(t *testing.T) {
+	fake := upstreamtest.New(upstreamtest.Options{})
+	for _, c := range []upstreamtest.Code{
+		{PK: 1, Owner: "bob", Provider: 2, Expires: anHourAhead},
+		{PK: 2, Owner: "alice", Provider: 1},
+		{PK: 3, Owner: "alice", Provider: 2, Expires: anHourAhead.Add(-time.Minute)},
+		{PK: 4, Owner: "bob", Provider: 1, Expires: anHourAhead.Add(time.Minute)},
+	} {
+		fake.AddCode(c)
+	}
+	srv := start(t, fake)
+	for _, tt := range []struct {
+		query string
+		want  []int
+	}{
+		{"", []int{4, 2, 3, 1}}, // provider, expires, null last
+		{"?ordering=pk", []int{1, 2, 3, 4}},
+		{"?ordering=-pk", []int{4, 3, 2, 1}},
+		{"?ordering=expires", []int{3, 1, 4, 2}},
+		{"?ordering=-expires", []int{2, 4, 1, 3}},
+		{"?ordering=user,-pk", []int{3, 2, 4, 1}},
+		{"?ordering=nonsense,-pk", []int{4, 3, 2, 1}},
+		{"?ordering=nonsense", []int{4, 2, 3, 1}},
+		{"?ordering=--pk", []int{4, 2, 3, 1}},
+		{"?ordering=pk&user=102", []int{1, 4}},
+		{"?ordering=pk&user=101&user=102", []int{1, 4}},
+		{"?ordering=pk&user=&provider=2", []int{1, 3}},
+		{"?ordering=pk&user=101&provider=2", []int{3}},
+		{"?ordering=pk&page_size=3&page=2", []int{4}},
+		{"?ordering=pk&page_size=3&page=last", []int{4}},
+	} {
+		t.Run(tt.query, func(t *testing.T) {
+			_, _, body := send(t, http.MethodGet, srv.URL+upstreamtest.Path+tt.query, bearer(upstreamtest.TokenRoot))
+			var list struct{ Results []struct{ PK int } }
+			if err := json.Unmarshal(body, &list); err != nil {
+				t.Fatal(err)
+			}
+			var got []int
+			for _, row := range list.Results {
+				got = append(got, row.PK)
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestPageSizes(t *testing.T) {
+	for _, tt := range []struct {
+		release upstreamtest.Release
+		query   string
+		want    string
+	}{
+		{upstreamtest.R2025_8, "", `{"next":2,"previous":0,"count":230,"current":1,"total_pages":3,"start_index":1,"end_index":100}`},
+		{upstreamtest.R2025_8, "?page=last", `{"next":0,"previous":2,"count":230,"current":3,"total_pages":3,"start_index":201,"end_index":230}`},
+		{upstreamtest.R2025_8, "?page_size=99999999999999999999", `{"next":0,"previous":0,"count":230,"current":1,"total_pages":1,"start_index":1,"end_index":230}`},
+		{upstreamtest.R2026_2, "?page_size=-1", `{"next":2,"previous":0,"count":230,"current":1,"total_pages":12,"start_index":1,"end_index":20}`},
+		{upstreamtest.R2026_2, "?page_size=1000", `{"next":2,"previous":0,"count":230,"current":1,"total_pages":3,"start_index":1,"end_index":100}`},
+		{upstreamtest.R2026_2, "?provider=3", `{"next":0,"previous":0,"count":0,"current":1,"total_pages":1,"start_index":0,"end_index":0}`},
+	} {
+		t.Run(string(tt.release)+tt.query, func(t *testing.T) {
+			fake := upstreamtest.New(upstreamtest.Options{Release: tt.release})
+			for range 230 {
+				fake.AddCode(upstreamtest.Code{Owner: upstreamtest.UserAlice, Expires: anHourAhead})
+			}
+			srv := start(t, fake)
+			_, _, body := send(t, http.MethodGet, srv.URL+upstreamtest.Path+tt.query, bearer(upstreamtest.TokenAlice))
+			if !strings.HasPrefix(string(body), `{"pagination":`+tt.want+`,`) {
+				t.Errorf("got %.200s", body)
+			}
+		})
+	}
+}
+
+func TestPathPrefix(t *testing.T) {
+	fake := upstreamtest.New(upstreamtest.Options{PathPrefix: "/auth"})
+	fake.AddCode(upstreamtest.Code{Owner: upstreamtest.UserAlice, Expires: anHourAhead})
+	srv := start(t, fake)
+	for path, want := range map[string]int{
+		"/auth" + upstreamtest.Path + "1/": http.StatusOK,
+		"/auth/-/health/ready/":            http.StatusOK,
+		upstreamtest.Path + "1/":           http.StatusNotFound,
+		"/-/health/ready/":                 http.StatusNotFound,
+	} {
+		if status, _, _ := send(t, http.MethodGet, srv.URL+path, bearer(upstreamtest.TokenAlice)); status != want {
+			t.Errorf("%s: %d, want %d", path, status, want)
+		}
+	}
+}
+
+func TestTwoAuthorizationHeaders(t *testing.T) {
+	srv := start(t, upstreamtest.New(upstreamtest.Options{}))
+	h := bearer(upstreamtest.TokenAlice)
+	h.Add("Authorization", "Bearer "+upstreamtest.TokenRoot)
+	if status, _, body := send(t, http.MethodGet, srv.URL+upstreamtest.Path, h); status != http.StatusForbidden {
+		t.Errorf("%d %s", status, body)
+	}
+}
+
+func TestCompression(t *testing.T) {
+	for release, want := range map[upstreamtest.Release]string{upstreamtest.R2024_8: "", upstreamtest.R2026_2: "gzip"} {
+		t.Run(string(release), func(t *testing.T) {
+			fake := upstreamtest.New(upstreamtest.Options{Release: release})
+			fake.AddCode(upstreamtest.Code{Owner: upstreamtest.UserAlice, Expires: anHourAhead})
+			srv := start(t, fake)
+			h := bearer(upstreamtest.TokenAlice)
+			h.Set("Accept-Encoding", "gzip")
+			_, got, body := send(t, http.MethodGet, srv.URL+upstreamtest.Path+"1/", h)
+			if got.Get("Content-Encoding") != want {
+				t.Fatalf("Content-Encoding %q, want %q", got.Get("Content-Encoding"), want)
+			}
+			if want == "gzip" {
+				z, err := gzip.NewReader(strings.NewReader(string(body)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if body, err = io.ReadAll(z); err != nil {
+					t.Fatal(err)
+				}
+			}
+			parse(t, body)
+		})
+	}
+}
+
+func TestCounts(t *testing.T) {
+	var mu sync.Mutex
+	var seen []string
+	fake := upstreamtest.New(upstreamtest.Options{OnRequest: func(r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen = append(seen, r.Method+" "+r.URL.Path+" "+r.Header.Get("Authorization"))
+	}})
+	srv := start(t, fake)
+	for _, call := range []struct{ method, path string }{
+		{"GET", "1/"}, {"GET", "01/"}, {"HEAD", "1/"}, {"GET", "2/"}, {"GET", ""}, {"DELETE", "1/"}, {"PUT", "1/"}, {"GET", "1"}, {"FROB", "1/"},
+	} {
+		send(t, call.method, srv.URL+upstreamtest.Path+call.path, bearer(upstreamtest.TokenAlice))
+	}
+	send(t, http.MethodGet, srv.URL+"/-/health/ready/", nil)
+
+	got := fake.Calls()
+	if got.Total != 8 || got.Retrieve != 4 || got.List != 1 || got.Destroy != 1 {
+		t.Errorf("counts %+v", got)
+	}
+	if got.ByMethod["GET"] != 4 || got.ByMethod["HEAD"] != 1 || got.ByMethod["other"] != 1 {
+		t.Errorf("by method %v", got.ByMethod)
+	}
+	if fake.Retrieves(1) != 3 || fake.Retrieves(2) != 1 || fake.Retrieves(3) != 0 {
+		t.Errorf("retrieves %d %d %d", fake.Retrieves(1), fake.Retrieves(2), fake.Retrieves(3))
+	}
+	fake.ResetCalls()
+	if got := fake.Calls(); got.Total != 0 || len(got.ByMethod) != 0 || fake.Retrieves(1) != 0 {
+		t.Errorf("after reset %+v", got)
+	}
+	if want := "GET " + upstreamtest.Path + "1/ Bearer " + upstreamtest.TokenAlice; len(seen) != 10 || seen[0] != want {
+		t.Errorf("seen %q", seen)
+	}
+}
+
+// An id is given once, whatever becomes of its row.
+func TestIDsAreNotReused(t *testing.T) {
+	fake := upstreamtest.New(upstreamtest.Options{})
+	first := fake.AddCode(upstreamtest.Code{PK: 40, Owner: upstreamtest.UserAlice})
+	fake.RemoveCode(first)
+	second := fake.AddCode(upstreamtest.Code{Owner: upstreamtest.UserAlice})
+	if _, ok := fake.Code(40); ok || second != 41 {
+		t.Errorf("second id %d, row 40 there: %v", second, ok)
+	}
+}

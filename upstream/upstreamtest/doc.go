@@ -1,0 +1,25 @@
+// Package upstreamtest is a fake authentik that speaks real HTTP.
+//
+// It serves one endpoint, /api/v3/oauth2/authorization_codes/, and the two
+// health pages, and answers them as the chosen release of authentik was
+// recorded to: same status, same headers, same keys in the same order. The
+// recordings lie in testdata and are replayed against the fake by its tests.
+//
+// The package backs both the demo mode of the shipped program and the tests of
+// the project, so it imports neither package testing nor anything of the
+// project, and keeps its memory bounded.
+//
+// # World
+//
+// The people, groups and providers are fixed, see the User and Token
+// constants; codes are added by the caller with [Authentik.AddCode]. [Demo]
+// adds codes by itself and lets them live and die as they do in authentik.
+//
+// # What is left out
+//
+// Sessions, cookies, used_by, throttling, translation and the descriptions of
+// OPTIONS. Releases 2023.10 and 2024.8 were recorded without authentik's router
+// in front and so are played without it; 2024.12 was not recorded at all: its
+// fields follow its OpenAPI document, its manners those of 2024.8 behind the
+// router of 2025.8.
+package upstreamtest

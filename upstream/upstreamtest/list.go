@@ -1,0 +1,180 @@
+package upstreamtest
+
+import (
+	"cmp"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// collection answers for the list.
+func (a *Authentik) collection(r *http.Request, caller *user) reply {
+	if refusal := refuse(r.Method, caller); refusal != "" {
+		return a.detail(http.StatusForbidden, allowList, refusal)
+	}
+	switch r.Method {
+	case http.MethodOptions:
+		return a.metadata(allowList, "Authorization Code List")
+	case http.MethodGet, http.MethodHead:
+	default:
+		return a.notAllowed(r.Method, allowList)
+	}
+	q := r.URL.Query()
+	keep, wrong := a.world.filters(q)
+	if len(wrong) > 0 {
+		return a.json(http.StatusBadRequest, allowList, wrong)
+	}
+	rows := a.rows(func(c Code) bool { return visible(c, caller) && keep(c) })
+	a.world.sort(rows, last(q, "ordering"))
+	p, ok := paginate(a.options.Release, q, len(rows))
+	if !ok {
+		return a.detail(http.StatusNotFound, allowList, textInvalidPage)
+	}
+	rows = rows[p.first:p.end]
+	if slices.ContainsFunc(rows, a.unprintable) {
+		return page(r.Method, http.StatusInternalServerError)
+	}
+	results, format := make([]object, len(rows)), a.format(r)
+	for i, c := range rows {
+		results[i] = format.code(c)
+	}
+	body := object{{"pagination", p.object()}, {"results", results}}
+	body.addIf(a.options.Release.from(R2025_8), "autocomplete", object{})
+	return a.json(http.StatusOK, allowList, body)
+}
+
+// rows returns the rows to keep, by id.
+func (a *Authentik) rows(keep func(Code) bool) []Code {
+	a.mu.Lock()
+	all := slices.Collect(maps.Values(a.codes))
+	a.mu.Unlock()
+	all = slices.DeleteFunc(all, func(c Code) bool { return !keep(c) })
+	slices.SortFunc(all, func(x, y Code) int { return cmp.Compare(x.PK, y.PK) })
+	return all
+}
+
+// filters reads the two filters. A value that names nothing that exists is an
+// error, not an empty list; all errors are told at once.
+func (w *world) filters(q url.Values) (keep func(Code) bool, wrong object) {
+	keep = func(Code) bool { return true }
+	if value := last(q, "user"); value != "" {
+		n, _ := parseInt(value) // 0, if it does not parse, is no user
+		u := w.user(func(u *user) bool { return int64(u.pk) == n })
+		if u == nil {
+			wrong.add("user", []string{textInvalidChoice})
+		} else {
+			keep = func(c Code) bool { return c.Owner == u.username }
+		}
+	}
+	if value := last(q, "provider"); value != "" {
+		n, _ := parseInt(value) // 0, if it does not parse, is no provider
+		p := w.provider(n)
+		if p == nil {
+			wrong.add("provider", []string{textInvalidChoice})
+		} else {
+			byUser := keep
+			keep = func(c Code) bool { return byUser(c) && c.Provider == p.pk }
+		}
+	}
+	return keep, wrong
+}
+
+// sort orders rows that are sorted by id. Terms it does not know are
+// ignored one by one; with none left the default order is taken.
+func (w *world) sort(rows []Code, ordering string) {
+	terms := w.comparisons(ordering)
+	if len(terms) == 0 {
+		terms = w.comparisons("provider,expires")
+	}
+	slices.SortStableFunc(rows, func(x, y Code) int {
+		for _, term := range terms {
+			if c := term(x, y); c != 0 {
+				return c
+			}
+		}
+		return 0
+	})
+}
+
+func (w *world) comparisons(ordering string) []func(x, y Code) int {
+	known := map[string]func(x, y Code) int{
+		"pk":       func(x, y Code) int { return cmp.Compare(x.PK, y.PK) },
+		"provider": func(x, y Code) int { return cmp.Compare(x.Provider, y.Provider) },
+		"user":     func(x, y Code) int { return cmp.Compare(w.named(x.Owner).pk, w.named(y.Owner).pk) },
+		"expires":  func(x, y Code) int { return compareExpires(x.Expires, y.Expires) },
+	}
+	var terms []func(x, y Code) int
+	for _, term := range strings.Split(ordering, ",") {
+		name, descending := strings.CutPrefix(strings.TrimSpace(term), "-")
+		compare, ok := known[name]
+		if !ok {
+			continue
+		}
+		if descending {
+			terms = append(terms, func(x, y Code) int { return compare(y, x) })
+			continue
+		}
+		terms = append(terms, compare)
+	}
+	return terms
+}
+
+// compareExpires puts null last, as the database does.
+func compareExpires(x, y time.Time) int {
+	if x.IsZero() || y.IsZero() {
+		return cmp.Compare(boolToInt(x.IsZero()), boolToInt(y.IsZero()))
+	}
+	return x.Compare(y)
+}
+
+func boolToInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// pageOf is one page of a list: rows first up to end, counted from 0.
+type pageOf struct{ count, number, pages, first, end int }
+
+// paginate finds the page asked for, if there is one. An empty list has one
+// page.
+func paginate(release Release, q url.Values, count int) (pageOf, bool) {
+	asked, ok := parseInt(last(q, "page_size"))
+	if !ok || asked < 0 {
+		asked = 0
+	}
+	// No list is longer than count, so a larger size asks for the same page.
+	size := release.pageSize(int(min(asked, int64(max(count, 100)))))
+	p := pageOf{count: count, pages: max(1, (count+size-1)/size)}
+	switch number := last(q, "page"); {
+	case !q.Has("page"), number == "" && release.from(R2025_8):
+		p.number = 1
+	case number == "last":
+		p.number = p.pages
+	default:
+		n, ok := parseInt(number)
+		if !ok || n < 1 || n > int64(p.pages) {
+			return pageOf{}, false
+		}
+		p.number = int(n)
+	}
+	p.first = (p.number - 1) * size
+	p.end = min(p.first+size, count)
+	return p, true
+}
+
+// object writes the page's place in the list. 0 stands for no such page.
+func (p pageOf) object() object {
+	next := 0
+	if p.number < p.pages {
+		next = p.number + 1
+	}
+	return object{
+		{"next", next}, {"previous", p.number - 1}, {"count", p.count}, {"current", p.number},
+		{"total_pages", p.pages}, {"start_index", min(p.first+1, p.end)}, {"end_index", p.end},
+	}
+}

@@ -1,0 +1,70 @@
+package upstreamtest
+
+import "slices"
+
+// Release names a line of authentik releases whose wire format differs from
+// the others.
+type Release string
+
+// The releases that can be played. Each stands for one patch release, since
+// some formats changed within a line.
+const (
+	R2023_10 Release = "2023.10" // as 2023.10.7
+	R2024_8  Release = "2024.8"  // as 2024.8.4: redirect_uris is still a string
+	R2024_12 Release = "2024.12" // by its OpenAPI document
+	R2025_8  Release = "2025.8"  // as 2025.8.6
+	R2025_12 Release = "2025.12" // as 2025.12.4
+	R2026_2  Release = "2026.2"  // as 2026.2.2
+)
+
+// Releases returns all releases, oldest first.
+func Releases() []Release {
+	return []Release{R2023_10, R2024_8, R2024_12, R2025_8, R2025_12, R2026_2}
+}
+
+// valid reports whether r is one of Releases.
+func (r Release) valid() bool { return slices.Contains(Releases(), r) }
+
+// from reports whether r is first or a later release. The strings themselves do
+// not sort: "2024.12" is less than "2024.8".
+func (r Release) from(first Release) bool {
+	all := Releases()
+	return slices.Index(all, r) >= slices.Index(all, first)
+}
+
+// router reports whether authentik's Go router stands in front of the core.
+func (r Release) router() bool { return r.from(R2024_12) }
+
+// jsonType is the content type of JSON answers; the charset comes and goes.
+func (r Release) jsonType() string {
+	if r == R2023_10 || r == R2026_2 {
+		return "application/json"
+	}
+	return "application/json; charset=utf-8"
+}
+
+// notFound is the detail of a 404 for a row that is unknown or not the caller's.
+func (r Release) notFound() string {
+	if r.from(R2025_8) {
+		return "No AuthorizationCode matches the given query."
+	}
+	return textNotFound
+}
+
+// pageSize clips the requested size; 0 or less asks for the default.
+func (r Release) pageSize(asked int) int {
+	if !r.from(R2025_12) {
+		if asked <= 0 {
+			return 100
+		}
+		return asked
+	}
+	if asked <= 0 {
+		return 20
+	}
+	return min(asked, 100)
+}
+
+// nullExpiresFails reports whether a row with a null expiry whose hidden
+// expiring flag is set breaks the serializer.
+func (r Release) nullExpiresFails() bool { return !r.from(R2025_8) }
