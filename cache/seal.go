@@ -1,0 +1,66 @@
+package cache
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+)
+
+// formatVersion is the first byte of every sealed value. A change to the envelope or to the
+// encoding of values raises it: older values are then misses.
+const formatVersion = 1
+
+// errUntrusted says that bytes from Redis are not a value that we sealed under this name.
+var errUntrusted = errors.New("cache: the value cannot be trusted")
+
+// sealValue encrypts plain for one caller. The name and the format are authenticated with it, so a
+// value moved to another name does not open.
+func (k *Keys) sealValue(caller Caller, name string, plain []byte) ([]byte, error) {
+	aead, err := k.aead(caller)
+	if err != nil {
+		return nil, err
+	}
+	sealed := make([]byte, 1, 1+aead.Overhead()+len(plain))
+	sealed[0] = formatVersion
+	return aead.Seal(sealed, nil, plain, associated(name)), nil
+}
+
+// openValue reverses sealValue; anything else is errUntrusted.
+func (k *Keys) openValue(caller Caller, name string, sealed []byte) ([]byte, error) {
+	if len(sealed) < 1 || sealed[0] != formatVersion {
+		return nil, errUntrusted
+	}
+	aead, err := k.aead(caller)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := aead.Open(nil, nil, sealed[1:], associated(name))
+	if err != nil {
+		return nil, errUntrusted
+	}
+	return plain, nil
+}
+
+// aead is AES-256-GCM with random nonces under the caller's own key. 2^32 values may be sealed
+// under one key before a nonce could repeat (NIST SP 800-38D, section 8.3): at a value a second
+// that is 136 years a caller.
+func (k *Keys) aead(caller Caller) (cipher.AEAD, error) {
+	key, err := hkdf.Expand(sha256.New, k.seal, string(caller[:]), SecretSize)
+	if err != nil {
+		return nil, fmt.Errorf("cache: derive seal: %w", err)
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, fmt.Errorf("cache: seal: %w", err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, fmt.Errorf("cache: seal: %w", err)
+	}
+	return aead, nil
+}
+
+func associated(name string) []byte { return append([]byte(name), formatVersion) }
