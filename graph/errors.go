@@ -1,0 +1,162 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"authentik-graphql/upstream"
+)
+
+// The values of extensions.code. Those of GraphQL itself are GRAPHQL_PARSE_FAILED and
+// GRAPHQL_VALIDATION_FAILED.
+const (
+	CodeUnauthenticated       = "UNAUTHENTICATED"
+	CodeForbidden             = "FORBIDDEN"
+	CodeNotFound              = "NOT_FOUND"
+	CodeBadUserInput          = "BAD_USER_INPUT"
+	CodeRateLimited           = "RATE_LIMITED"
+	CodeUpstreamError         = "UPSTREAM_ERROR"
+	CodeUpstreamUnavailable   = "UPSTREAM_UNAVAILABLE"
+	CodeGatewayTimeout        = "GATEWAY_TIMEOUT"
+	CodeInvalidResponse       = "UPSTREAM_INVALID_RESPONSE"
+	CodeInternal              = "INTERNAL_SERVER_ERROR"
+	CodeIntrospectionDisabled = "INTROSPECTION_DISABLED"
+	// Of a request that is not well-formed GraphQL over HTTP.
+	CodeBadRequest           = "BAD_REQUEST"
+	CodeBatchingNotSupported = "BATCHING_NOT_SUPPORTED"
+	CodePayloadTooLarge      = "PAYLOAD_TOO_LARGE"
+	CodeNotAcceptable        = "NOT_ACCEPTABLE"
+	CodeUnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE"
+	CodeMethodNotAllowed     = "METHOD_NOT_ALLOWED"
+)
+
+// Error is an error that a resolver or the transport makes for the client.
+type Error struct {
+	// Code is one of the constants above.
+	Code string
+	// Message is shown to the client as it is.
+	Message string
+	// Err is the cause, for the log alone.
+	Err error
+}
+
+// Error gives the text for the log.
+func (e *Error) Error() string {
+	if e.Err != nil {
+		return e.Message + " (" + e.Err.Error() + ")"
+	}
+	return e.Message
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+const internalMessage = "Something went wrong. Quote the request id."
+
+// public is the form in which a client sees each kind of upstream error. The texts are constant:
+// nothing of authentik's answer is repeated.
+var public = map[upstream.Kind]Error{
+	upstream.Unauthenticated: {Code: CodeUnauthenticated, Message: "No valid token. Send an API token of authentik in the header `Authorization: Bearer ...`."},
+	upstream.Forbidden:       {Code: CodeForbidden, Message: "authentik does not allow this."},
+	upstream.NotFound:        {Code: CodeNotFound, Message: "No such authorization code for you: it may be redeemed, cleaned up, or another user's."},
+	upstream.BadInput:        {Code: CodeBadUserInput, Message: "authentik rejected the request."},
+	upstream.RateLimited:     {Code: CodeRateLimited, Message: "Too many requests. Try again later."},
+	upstream.Failed:          {Code: CodeUpstreamError, Message: "authentik failed to answer."},
+	upstream.Unavailable:     {Code: CodeUpstreamUnavailable, Message: "authentik cannot be reached or is starting. Try again later."},
+	upstream.Timeout:         {Code: CodeGatewayTimeout, Message: "authentik did not answer in time."},
+	upstream.InvalidResponse: {Code: CodeInvalidResponse, Message: "authentik's answer could not be understood."},
+	upstream.Internal:        {Code: CodeInternal, Message: internalMessage},
+}
+
+// present turns any error into what the client sees, and notes it for the log.
+func present(ctx context.Context, err error) *gqlerror.Error {
+	req := FromContext(ctx)
+	out := graphql.DefaultErrorPresenter(ctx, err)
+	shown, extensions := publicForm(err)
+	if shown == nil { // GraphQL's own errors speak of the client's document
+		shown = &Error{Code: fmt.Sprint(out.Extensions["code"]), Message: out.Message}
+	}
+	extensions["code"] = shown.Code
+	if req.ID != "" {
+		extensions["requestId"] = req.ID
+	}
+	req.noteError(shown.Code, cause(err))
+	return &gqlerror.Error{
+		Message:    shown.Message,
+		Path:       out.Path,
+		Locations:  out.Locations,
+		Extensions: extensions,
+	}
+}
+
+// publicForm is the pure part of present. It returns nil for an error that GraphQL itself made.
+func publicForm(err error) (*Error, map[string]any) {
+	extensions := make(map[string]any, 4)
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e, extensions
+	}
+	if e, ok := errors.AsType[*upstream.Error](err); ok {
+		return upstreamForm(e, extensions), extensions
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		e := public[upstream.Timeout]
+		return &e, extensions
+	}
+	if e, ok := errors.AsType[*gqlerror.Error](err); ok {
+		switch e.Extensions["code"] {
+		case errcode.ParseFailed, errcode.ValidationFailed:
+			return nil, extensions
+		}
+	}
+	e := public[upstream.Internal]
+	return &e, extensions
+}
+
+// cause strips what GraphQL wraps around an error of ours: where in the document it happened is
+// the client's business, not the log's.
+func cause(err error) error {
+	if e, ok := errors.AsType[*upstream.Error](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*gqlerror.Error](err); ok && e.Err != nil {
+		return e.Err
+	}
+	return err
+}
+
+func upstreamForm(e *upstream.Error, extensions map[string]any) *Error {
+	shown, ok := public[e.Kind]
+	if !ok {
+		shown = public[upstream.Internal]
+	}
+	if e.Status != 0 {
+		extensions["upstreamStatus"] = e.Status
+	}
+	if e.RetryAfter > 0 {
+		extensions["retryAfter"] = int((e.RetryAfter + time.Second - 1) / time.Second)
+	}
+	if len(e.Fields) > 0 {
+		shown.Message = "authentik rejected: " + strings.Join(e.Fields, ", ") + "."
+	}
+	return &shown
+}
+
+// panicError is a panic as an error: the stack goes to the log with it.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
+
+func recovered(_ context.Context, value any) error {
+	return &panicError{value: value, stack: debug.Stack()}
+}

@@ -1,0 +1,112 @@
+package graph
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/plugin/federation/fedruntime"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+)
+
+// maxRepresentations is how many entities one _entities field may ask for.
+const maxRepresentations = 100
+
+// federation answers Query._service, Query._entities and the refusal of introspection in place of
+// the generated code, which refuses _service when introspection is off, loses the index of a
+// failed entity, and fails a whole group of entities for one it cannot read.
+type federation struct {
+	resolver *Resolver
+	sdl      string
+}
+
+var _ interface {
+	graphql.HandlerExtension
+	graphql.FieldInterceptor
+} = federation{}
+
+// ExtensionName implements [graphql.HandlerExtension].
+func (federation) ExtensionName() string { return "Federation" }
+
+// Validate implements [graphql.HandlerExtension].
+func (federation) Validate(graphql.ExecutableSchema) error { return nil }
+
+// InterceptField implements [graphql.FieldInterceptor].
+func (f federation) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
+	fc := graphql.GetFieldContext(ctx)
+	if fc.Object != "Query" {
+		return next(ctx)
+	}
+	switch fc.Field.Name {
+	case "_service":
+		return fedruntime.Service{SDL: f.sdl}, nil
+	case "_entities":
+		representations, _ := fc.Args["representations"].([]map[string]any)
+		return f.entities(ctx, representations)
+	case "__schema", "__type":
+		if graphql.GetOperationContext(ctx).DisableIntrospection {
+			return nil, &Error{Code: CodeIntrospectionDisabled, Message: "Introspection is turned off here."}
+		}
+	}
+	return next(ctx)
+}
+
+// entities resolves each representation on its own, keeping the order. One that fails is null and
+// has an error with its index in the path, which is how a gateway knows which it was.
+func (f federation) entities(ctx context.Context, representations []map[string]any) ([]fedruntime.Entity, error) {
+	if len(representations) > maxRepresentations {
+		return nil, &Error{Code: CodeBadUserInput, Message: "representations may hold at most 100 entities."}
+	}
+	list := make([]fedruntime.Entity, len(representations))
+	path := graphql.GetPath(ctx)
+	var group sync.WaitGroup
+	for i, representation := range representations {
+		group.Go(func() {
+			entity, err := f.entity(ctx, representation)
+			if err != nil {
+				at := append(append(ast.Path{}, path...), ast.PathIndex(i))
+				graphql.AddError(ctx, &gqlerror.Error{Err: err, Path: at, Message: err.Error()})
+				return
+			}
+			list[i] = entity
+		})
+	}
+	group.Wait()
+	return list, nil
+}
+
+func (f federation) entity(ctx context.Context, representation map[string]any) (entity fedruntime.Entity, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = graphql.GetOperationContext(ctx).Recover(ctx, p)
+		}
+	}()
+	if representation["__typename"] != "AuthorizationCode" {
+		return nil, &Error{Code: CodeBadUserInput, Message: "This subgraph resolves entities of type AuthorizationCode only."}
+	}
+	id, err := representationID(representation["id"])
+	if err != nil {
+		return nil, err
+	}
+	code, err := f.resolver.code(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return code, nil
+}
+
+// representationID reads an id as GraphQL's ID is read: a string or an integer.
+func representationID(v any) (string, error) {
+	switch v := v.(type) {
+	case string:
+		return v, nil
+	case json.Number:
+		return v.String(), nil
+	case int64:
+		return graphql.UnmarshalID(v)
+	}
+	return "", &Error{Code: CodeBadUserInput, Message: "An AuthorizationCode is identified by its id, a string or an integer.", Err: errors.New("representation without an id")}
+}

@@ -1,0 +1,147 @@
+package graph
+
+import (
+	"strings"
+	"time"
+
+	"authentik-graphql/graph/model"
+	"authentik-graphql/upstream"
+)
+
+// mapCode shows a code as it stands now. The model shares the texts of the domain value, which
+// nobody changes.
+func mapCode(c *upstream.Code, fetchedAt, now time.Time) *model.AuthorizationCode {
+	return &model.AuthorizationCode{
+		ID:        c.PK.String(),
+		Pk:        int32(c.PK),
+		Provider:  mapProvider(c.Provider),
+		User:      mapUser(c.User),
+		IsExpired: c.ExpiredAt(now),
+		Expires:   c.Expires,
+		Scope:     c.Scope,
+		FetchedAt: fetchedAt,
+	}
+}
+
+func mapProvider(p *upstream.Provider) *model.OAuth2Provider {
+	if p == nil {
+		return nil
+	}
+	return &model.OAuth2Provider{
+		ID:                                 p.PK.String(),
+		Pk:                                 int32(p.PK),
+		Name:                               p.Name,
+		AuthenticationFlow:                 p.AuthenticationFlow,
+		AuthorizationFlow:                  p.AuthorizationFlow,
+		InvalidationFlow:                   p.InvalidationFlow,
+		PropertyMappings:                   p.PropertyMappings,
+		Component:                          p.Component,
+		AssignedApplicationSlug:            p.AssignedApplicationSlug,
+		AssignedApplicationName:            p.AssignedApplicationName,
+		AssignedBackchannelApplicationSlug: p.AssignedBackchannelApplicationSlug,
+		AssignedBackchannelApplicationName: p.AssignedBackchannelApplicationName,
+		VerboseName:                        p.VerboseName,
+		VerboseNamePlural:                  p.VerboseNamePlural,
+		MetaModelName:                      p.MetaModelName,
+		ClientType:                         enum(p.ClientType, model.ClientTypeUnknown),
+		ClientID:                           p.ClientID,
+		ClientSecret:                       (*string)(p.ClientSecret),
+		AccessCodeValidity:                 p.AccessCodeValidity,
+		AccessTokenValidity:                p.AccessTokenValidity,
+		RefreshTokenValidity:               p.RefreshTokenValidity,
+		RefreshTokenThreshold:              p.RefreshTokenThreshold,
+		IncludeClaimsInIDToken:             p.IncludeClaimsInIDToken,
+		SigningKey:                         p.SigningKey,
+		EncryptionKey:                      p.EncryptionKey,
+		RedirectUris:                       each(p.RedirectURIs, mapRedirectURI),
+		LogoutURI:                          p.LogoutURI,
+		BackchannelLogoutURI:               p.LogoutURI,
+		LogoutMethod:                       enum(p.LogoutMethod, model.LogoutMethodUnknown),
+		SubMode:                            enum(p.SubMode, model.SubModeUnknown),
+		IssuerMode:                         enum(p.IssuerMode, model.IssuerModeUnknown),
+		JwksSources:                        p.JWTFederationSources,
+		JwtFederationSources:               p.JWTFederationSources,
+		JwtFederationProviders:             p.JWTFederationProviders,
+	}
+}
+
+func mapRedirectURI(uri upstream.RedirectURI) model.RedirectURI {
+	return model.RedirectURI{
+		MatchingMode: enum(uri.MatchingMode, model.RedirectURIMatchingModeUnknown),
+		URL:          uri.URL,
+	}
+}
+
+func mapUser(u *upstream.User) *model.User {
+	if u == nil {
+		return nil
+	}
+	return &model.User{
+		ID:                 u.PK.String(),
+		Pk:                 int32(u.PK),
+		Username:           u.Username,
+		Name:               u.Name,
+		IsActive:           u.IsActive,
+		LastLogin:          u.LastLogin,
+		DateJoined:         u.DateJoined,
+		IsSuperuser:        u.IsSuperuser,
+		GroupIds:           u.GroupIDs,
+		Groups:             each(u.Groups, mapGroup),
+		RoleIds:            u.RoleIDs,
+		Roles:              each(u.Roles, mapRole),
+		Email:              u.Email,
+		Avatar:             u.Avatar,
+		Attributes:         u.Attributes,
+		UID:                u.UID,
+		Path:               u.Path,
+		Type:               enum(u.Type, model.UserTypeUnknown),
+		UUID:               u.UUID,
+		PasswordChangeDate: u.PasswordChangeDate,
+		LastUpdated:        u.LastUpdated,
+	}
+}
+
+func mapGroup(g upstream.Group) model.Group {
+	return model.Group{
+		ID:          g.PK,
+		Pk:          g.PK,
+		NumPk:       g.NumPK,
+		Name:        g.Name,
+		IsSuperuser: g.IsSuperuser,
+		Parent:      g.Parent,
+		ParentName:  g.ParentName,
+		Attributes:  g.Attributes,
+	}
+}
+
+func mapRole(r upstream.Role) model.Role {
+	return model.Role{ID: r.PK, Pk: r.PK, Name: r.Name}
+}
+
+// each maps a list; nil, which is null, stays nil.
+func each[A, B any](list []A, convert func(A) B) []B {
+	if list == nil {
+		return nil
+	}
+	out := make([]B, len(list))
+	for i, a := range list {
+		out[i] = convert(a)
+	}
+	return out
+}
+
+// enum gives authentik's lower-case text as the GraphQL value of the same name, or as unknown for
+// one of a release we do not know.
+func enum[E interface {
+	~string
+	IsValid() bool
+}](s *string, unknown E) *E {
+	if s == nil {
+		return nil
+	}
+	value := E(strings.ToUpper(*s))
+	if !value.IsValid() {
+		value = unknown
+	}
+	return &value
+}

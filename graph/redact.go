@@ -1,0 +1,206 @@
+package graph
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"authentik-graphql/graph/generated"
+	"authentik-graphql/upstream"
+)
+
+// defaultRedaction is always in force unless it is taken away by name or with "none".
+const defaultRedaction = "OAuth2Provider.clientSecret"
+
+// sameValue names the field whose value a deprecated field shows as well: they are redacted
+// together, or the old name would give away what the new one hides.
+var sameValue = map[string]string{
+	"OAuth2Provider.jwksSources":          "OAuth2Provider.jwtFederationSources",
+	"OAuth2Provider.backchannelLogoutUri": "OAuth2Provider.logoutUri",
+}
+
+// Redaction is a set of fields that answer null to everybody. It drops them from a domain value
+// before a cache or a resolver sees it. The zero Redaction drops nothing.
+type Redaction struct {
+	coordinates []string
+}
+
+// ParseRedaction reads a list of schema coordinates such as `User.email`, added to the default
+// `OAuth2Provider.clientSecret`. `-Type.field` takes one away and `none` all, in the order given.
+// An unknown coordinate, or one whose field cannot be null, is an error that names it.
+func ParseRedaction(list []string) (Redaction, error) {
+	set := map[string]bool{defaultRedaction: true}
+	for _, item := range list {
+		item = strings.TrimSpace(item)
+		switch coordinate, remove := strings.CutPrefix(item, "-"); {
+		case item == "":
+		case item == "none":
+			clear(set)
+		default:
+			if err := checkCoordinate(coordinate); err != nil {
+				return Redaction{}, err
+			}
+			if same, ok := sameValue[coordinate]; ok {
+				coordinate = same
+			}
+			if remove {
+				delete(set, coordinate)
+			} else {
+				set[coordinate] = true
+			}
+		}
+	}
+	r := Redaction{}
+	for coordinate := range set {
+		r.coordinates = append(r.coordinates, coordinate)
+	}
+	slices.Sort(r.coordinates)
+	return r, nil
+}
+
+func checkCoordinate(coordinate string) error {
+	typeName, fieldName, _ := strings.Cut(coordinate, ".")
+	def := schema().Types[typeName]
+	if def == nil || def.Kind != ast.Object || def.Fields.ForName(fieldName) == nil {
+		return fmt.Errorf("%q is not a field of the schema", coordinate)
+	}
+	if def.Fields.ForName(fieldName).Type.NonNull {
+		return fmt.Errorf("%q cannot be null, so it cannot be redacted", coordinate)
+	}
+	if same, ok := sameValue[coordinate]; ok {
+		coordinate = same
+	}
+	if _, ok := drops[coordinate]; !ok {
+		return fmt.Errorf("%q is not a field of a code, its provider or its user", coordinate)
+	}
+	return nil
+}
+
+func schema() *ast.Schema { return generated.NewExecutableSchema(generated.Config{}).Schema() }
+
+// String is the set in one canonical form; it is part of every cache key.
+func (r Redaction) String() string { return strings.Join(r.coordinates, ",") }
+
+// Redacts tells whether a coordinate answers null to everybody.
+func (r Redaction) Redacts(coordinate string) bool {
+	if same, ok := sameValue[coordinate]; ok {
+		coordinate = same
+	}
+	return slices.Contains(r.coordinates, coordinate)
+}
+
+// Apply drops the fields from a code that nobody else holds yet. When a code ends is kept apart
+// from the field that shows it, so a code whose `expires` is redacted still expires.
+func (r Redaction) Apply(c *upstream.Code) {
+	for _, coordinate := range r.coordinates {
+		drops[coordinate](c)
+	}
+}
+
+type drop func(*upstream.Code)
+
+func ofProvider(f func(*upstream.Provider)) drop {
+	return func(c *upstream.Code) {
+		if c.Provider != nil {
+			f(c.Provider)
+		}
+	}
+}
+
+func ofUser(f func(*upstream.User)) drop {
+	return func(c *upstream.Code) {
+		if c.User != nil {
+			f(c.User)
+		}
+	}
+}
+
+func ofURIs(f func(*upstream.RedirectURI)) drop {
+	return ofProvider(func(p *upstream.Provider) { every(p.RedirectURIs, f) })
+}
+
+func ofGroups(f func(*upstream.Group)) drop {
+	return ofUser(func(u *upstream.User) { every(u.Groups, f) })
+}
+
+func ofRoles(f func(*upstream.Role)) drop {
+	return ofUser(func(u *upstream.User) { every(u.Roles, f) })
+}
+
+func every[T any](list []T, f func(*T)) {
+	for i := range list {
+		f(&list[i])
+	}
+}
+
+// drops has one entry for every nullable field of the types below AuthorizationCode.
+var drops = map[string]drop{
+	"AuthorizationCode.provider": func(c *upstream.Code) { c.Provider = nil },
+	"AuthorizationCode.user":     func(c *upstream.Code) { c.User = nil },
+	"AuthorizationCode.expires":  func(c *upstream.Code) { c.Expires = nil },
+
+	"OAuth2Provider.name":                               ofProvider(func(p *upstream.Provider) { p.Name = nil }),
+	"OAuth2Provider.authenticationFlow":                 ofProvider(func(p *upstream.Provider) { p.AuthenticationFlow = nil }),
+	"OAuth2Provider.authorizationFlow":                  ofProvider(func(p *upstream.Provider) { p.AuthorizationFlow = nil }),
+	"OAuth2Provider.invalidationFlow":                   ofProvider(func(p *upstream.Provider) { p.InvalidationFlow = nil }),
+	"OAuth2Provider.propertyMappings":                   ofProvider(func(p *upstream.Provider) { p.PropertyMappings = nil }),
+	"OAuth2Provider.component":                          ofProvider(func(p *upstream.Provider) { p.Component = nil }),
+	"OAuth2Provider.assignedApplicationSlug":            ofProvider(func(p *upstream.Provider) { p.AssignedApplicationSlug = nil }),
+	"OAuth2Provider.assignedApplicationName":            ofProvider(func(p *upstream.Provider) { p.AssignedApplicationName = nil }),
+	"OAuth2Provider.assignedBackchannelApplicationSlug": ofProvider(func(p *upstream.Provider) { p.AssignedBackchannelApplicationSlug = nil }),
+	"OAuth2Provider.assignedBackchannelApplicationName": ofProvider(func(p *upstream.Provider) { p.AssignedBackchannelApplicationName = nil }),
+	"OAuth2Provider.verboseName":                        ofProvider(func(p *upstream.Provider) { p.VerboseName = nil }),
+	"OAuth2Provider.verboseNamePlural":                  ofProvider(func(p *upstream.Provider) { p.VerboseNamePlural = nil }),
+	"OAuth2Provider.metaModelName":                      ofProvider(func(p *upstream.Provider) { p.MetaModelName = nil }),
+	"OAuth2Provider.clientType":                         ofProvider(func(p *upstream.Provider) { p.ClientType = nil }),
+	"OAuth2Provider.clientId":                           ofProvider(func(p *upstream.Provider) { p.ClientID = nil }),
+	"OAuth2Provider.clientSecret":                       ofProvider(func(p *upstream.Provider) { p.ClientSecret = nil }),
+	"OAuth2Provider.accessCodeValidity":                 ofProvider(func(p *upstream.Provider) { p.AccessCodeValidity = nil }),
+	"OAuth2Provider.accessTokenValidity":                ofProvider(func(p *upstream.Provider) { p.AccessTokenValidity = nil }),
+	"OAuth2Provider.refreshTokenValidity":               ofProvider(func(p *upstream.Provider) { p.RefreshTokenValidity = nil }),
+	"OAuth2Provider.refreshTokenThreshold":              ofProvider(func(p *upstream.Provider) { p.RefreshTokenThreshold = nil }),
+	"OAuth2Provider.includeClaimsInIdToken":             ofProvider(func(p *upstream.Provider) { p.IncludeClaimsInIDToken = nil }),
+	"OAuth2Provider.signingKey":                         ofProvider(func(p *upstream.Provider) { p.SigningKey = nil }),
+	"OAuth2Provider.encryptionKey":                      ofProvider(func(p *upstream.Provider) { p.EncryptionKey = nil }),
+	"OAuth2Provider.redirectUris":                       ofProvider(func(p *upstream.Provider) { p.RedirectURIs = nil }),
+	"OAuth2Provider.logoutUri":                          ofProvider(func(p *upstream.Provider) { p.LogoutURI = nil }),
+	"OAuth2Provider.logoutMethod":                       ofProvider(func(p *upstream.Provider) { p.LogoutMethod = nil }),
+	"OAuth2Provider.subMode":                            ofProvider(func(p *upstream.Provider) { p.SubMode = nil }),
+	"OAuth2Provider.issuerMode":                         ofProvider(func(p *upstream.Provider) { p.IssuerMode = nil }),
+	"OAuth2Provider.jwtFederationSources":               ofProvider(func(p *upstream.Provider) { p.JWTFederationSources = nil }),
+	"OAuth2Provider.jwtFederationProviders":             ofProvider(func(p *upstream.Provider) { p.JWTFederationProviders = nil }),
+
+	"RedirectURI.matchingMode": ofURIs(func(uri *upstream.RedirectURI) { uri.MatchingMode = nil }),
+	"RedirectURI.url":          ofURIs(func(uri *upstream.RedirectURI) { uri.URL = nil }),
+
+	"User.username":           ofUser(func(u *upstream.User) { u.Username = nil }),
+	"User.name":               ofUser(func(u *upstream.User) { u.Name = nil }),
+	"User.isActive":           ofUser(func(u *upstream.User) { u.IsActive = nil }),
+	"User.lastLogin":          ofUser(func(u *upstream.User) { u.LastLogin = nil }),
+	"User.dateJoined":         ofUser(func(u *upstream.User) { u.DateJoined = nil }),
+	"User.isSuperuser":        ofUser(func(u *upstream.User) { u.IsSuperuser = nil }),
+	"User.groupIds":           ofUser(func(u *upstream.User) { u.GroupIDs = nil }),
+	"User.groups":             ofUser(func(u *upstream.User) { u.Groups = nil }),
+	"User.roleIds":            ofUser(func(u *upstream.User) { u.RoleIDs = nil }),
+	"User.roles":              ofUser(func(u *upstream.User) { u.Roles = nil }),
+	"User.email":              ofUser(func(u *upstream.User) { u.Email = nil }),
+	"User.avatar":             ofUser(func(u *upstream.User) { u.Avatar = nil }),
+	"User.attributes":         ofUser(func(u *upstream.User) { u.Attributes = nil }),
+	"User.uid":                ofUser(func(u *upstream.User) { u.UID = nil }),
+	"User.path":               ofUser(func(u *upstream.User) { u.Path = nil }),
+	"User.type":               ofUser(func(u *upstream.User) { u.Type = nil }),
+	"User.uuid":               ofUser(func(u *upstream.User) { u.UUID = nil }),
+	"User.passwordChangeDate": ofUser(func(u *upstream.User) { u.PasswordChangeDate = nil }),
+	"User.lastUpdated":        ofUser(func(u *upstream.User) { u.LastUpdated = nil }),
+
+	"Group.numPk":       ofGroups(func(g *upstream.Group) { g.NumPK = nil }),
+	"Group.name":        ofGroups(func(g *upstream.Group) { g.Name = nil }),
+	"Group.isSuperuser": ofGroups(func(g *upstream.Group) { g.IsSuperuser = nil }),
+	"Group.parent":      ofGroups(func(g *upstream.Group) { g.Parent = nil }),
+	"Group.parentName":  ofGroups(func(g *upstream.Group) { g.ParentName = nil }),
+	"Group.attributes":  ofGroups(func(g *upstream.Group) { g.Attributes = nil }),
+
+	"Role.name": ofRoles(func(r *upstream.Role) { r.Name = nil }),
+}

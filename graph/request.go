@@ -1,0 +1,112 @@
+package graph
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"authentik-graphql/upstream"
+)
+
+// Request holds the facts of one HTTP request: what the HTTP layer knows before the operation runs
+// and what the operation leaves behind for headers and the log line. It is safe for concurrent use.
+type Request struct {
+	// ID is quoted in errors, in the answer's X-Request-ID and in the log.
+	ID string
+	// Credential goes upstream; zero if the request brought none that is usable.
+	Credential upstream.Credential
+
+	mu    sync.Mutex
+	reads map[upstream.PK]*read
+	facts Facts
+}
+
+// Facts is what an operation leaves behind.
+type Facts struct {
+	// OperationType is query or mutation, empty if no operation was found.
+	OperationType string
+	// OperationName is the client's, cut to 64 letters, digits and underscores.
+	OperationName string
+	// ErrorCodes are the codes of the answer's errors, in order and at most eight.
+	ErrorCodes []string
+	// Err is the first cause that is a failure of this service or of authentik.
+	Err error
+	// UpstreamStatus is authentik's HTTP status, 0 if it was not asked or did not answer.
+	UpstreamStatus int
+	// AuthentikID is authentik's id of its request.
+	AuthentikID string
+	// CacheStatus is the answer's Cache-Status without the cache's name.
+	CacheStatus string
+}
+
+type requestKey struct{}
+
+// NewContext returns a context that carries r.
+func NewContext(ctx context.Context, r *Request) context.Context {
+	return context.WithValue(ctx, requestKey{}, r)
+}
+
+// FromContext returns the context's Request, or an empty one that nobody reads.
+func FromContext(ctx context.Context) *Request {
+	if r, ok := ctx.Value(requestKey{}).(*Request); ok {
+		return r
+	}
+	return &Request{}
+}
+
+// Facts returns a copy of what is known so far.
+func (r *Request) Facts() Facts {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.facts
+}
+
+// NoteUpstream records an answer of authentik.
+func (r *Request) NoteUpstream(status int, authentikID string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.facts.UpstreamStatus, r.facts.AuthentikID = status, authentikID
+}
+
+func (r *Request) noteOperation(kind, name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.facts.OperationType, r.facts.OperationName = kind, cleanName(name)
+}
+
+// noteError records an error that goes to the client and, for the log, its cause.
+func (r *Request) noteError(code string, cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.facts.ErrorCodes) < 8 {
+		r.facts.ErrorCodes = append(r.facts.ErrorCodes, code)
+	}
+	if r.facts.Err == nil && worthLogging(code) {
+		r.facts.Err = cause
+	}
+	if e, ok := errors.AsType[*upstream.Error](cause); ok && e.Status != 0 {
+		r.facts.UpstreamStatus, r.facts.AuthentikID = e.Status, e.AuthentikID
+	}
+}
+
+// worthLogging tells the failures of this service and of authentik from those of the client, whose
+// errors may repeat what it sent.
+func worthLogging(code string) bool {
+	switch code {
+	case CodeInternal, CodeUpstreamError, CodeUpstreamUnavailable, CodeGatewayTimeout, CodeInvalidResponse:
+		return true
+	}
+	return false
+}
+
+// cleanName makes an operation name fit for a log: it is the client's text.
+func cleanName(name string) string {
+	b := make([]byte, 0, min(len(name), 64))
+	for i := 0; i < len(name) && len(b) < 64; i++ {
+		switch c := name[i]; {
+		case c == '_', '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z':
+			b = append(b, c)
+		}
+	}
+	return string(b)
+}

@@ -1,0 +1,106 @@
+// Package scalar holds the custom scalars of the schema. It stands apart from package graph
+// because the generated code imports it and package graph imports the generated code.
+package scalar
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+)
+
+// MarshalDateTime writes a time the way authentik does: RFC 3339 in UTC with six digits of
+// fraction, or none when they are all zero.
+func MarshalDateTime(t time.Time) graphql.Marshaler {
+	return graphql.WriterFunc(func(w io.Writer) {
+		b := make([]byte, 0, 32)
+		b = append(b, '"')
+		b = AppendDateTime(b, t)
+		b = append(b, '"')
+		_, _ = w.Write(b)
+	})
+}
+
+// AppendDateTime appends t in the form of [MarshalDateTime], without quotes.
+func AppendDateTime(b []byte, t time.Time) []byte {
+	t = t.UTC()
+	if t.Nanosecond() < 1000 {
+		return t.AppendFormat(b, "2006-01-02T15:04:05Z")
+	}
+	return t.AppendFormat(b, "2006-01-02T15:04:05.000000Z")
+}
+
+// UnmarshalDateTime reads an RFC 3339 time. No field takes one yet; gqlgen wants both directions.
+func UnmarshalDateTime(v any) (time.Time, error) {
+	s, ok := v.(string)
+	if !ok {
+		return time.Time{}, errors.New("DateTime must be a string")
+	}
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return time.Time{}, errors.New("DateTime must be in RFC 3339 form, such as 2026-01-02T03:04:05Z")
+	}
+	return t, nil
+}
+
+// MarshalUUID writes a UUID that the decoder has already checked.
+func MarshalUUID(s string) graphql.Marshaler {
+	return graphql.WriterFunc(func(w io.Writer) {
+		_, _ = io.WriteString(w, strconv.Quote(s))
+	})
+}
+
+// UnmarshalUUID reads a UUID in its 36-character form and returns it in lower case.
+func UnmarshalUUID(v any) (string, error) {
+	s, ok := v.(string)
+	if !ok {
+		return "", errors.New("UUID must be a string")
+	}
+	return ParseUUID(s)
+}
+
+// MarshalJSON writes the bytes as they are. The decoder has checked that they are one JSON value.
+func MarshalJSON(raw json.RawMessage) graphql.Marshaler {
+	return graphql.WriterFunc(func(w io.Writer) {
+		if raw == nil {
+			raw = json.RawMessage("null")
+		}
+		_, _ = w.Write(raw)
+	})
+}
+
+// UnmarshalJSON takes any value a client may send.
+func UnmarshalJSON(v any) (json.RawMessage, error) {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("JSON cannot be read: %w", err)
+	}
+	return raw, nil
+}
+
+// ParseUUID checks the 8-4-4-4-12 form and returns it in lower case.
+func ParseUUID(s string) (string, error) {
+	const form = "UUID must be 36 characters, such as 3fa85f64-5717-4562-b3fc-2c963f66afa6"
+	if len(s) != 36 {
+		return "", errors.New(form)
+	}
+	b := []byte(s)
+	for i, c := range b {
+		switch {
+		case i == 8 || i == 13 || i == 18 || i == 23:
+			if c != '-' {
+				return "", errors.New(form)
+			}
+		case '0' <= c && c <= '9', 'a' <= c && c <= 'f':
+		case 'A' <= c && c <= 'F':
+			b[i] = c + 'a' - 'A'
+		default:
+			return "", errors.New(form)
+		}
+	}
+	return string(b), nil
+}
