@@ -15,6 +15,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/parser"
 
 	"authentik-graphql/upstream"
 )
@@ -62,9 +63,9 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, exec graphql.
 	req := FromContext(ctx)
 	status := http.StatusOK
 	opCtx, errs := exec.CreateOperationContext(ctx, params)
-	if opCtx != nil && opCtx.Operation != nil {
-		req.noteOperation(string(opCtx.Operation.Operation), opCtx.Operation.Name)
-		if r.Method == http.MethodGet && opCtx.Operation.Operation != ast.Query {
+	if op := operation(opCtx, params); op != nil {
+		req.noteOperation(string(op.Operation), op.Name)
+		if r.Method == http.MethodGet && op.Operation != ast.Query {
 			w.Header().Set("Allow", "POST")
 			WriteError(w, r, http.StatusMethodNotAllowed, CodeMethodNotAllowed, "Only queries run by GET; send this by POST.")
 			return
@@ -87,6 +88,19 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, exec graphql.
 	}
 	req.setFreshness(w.Header(), len(resp.Errors) > 0, t.now())
 	write(w, status, contentType, encode(resp))
+}
+
+// operation returns the operation that was asked for, nil if there is none. One that is not valid
+// is parsed again here: a mutation by GET is refused as such, whatever else is wrong with it.
+func operation(opCtx *graphql.OperationContext, params *graphql.RawParams) *ast.OperationDefinition {
+	if opCtx != nil && opCtx.Operation != nil {
+		return opCtx.Operation
+	}
+	doc, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: params.Query}, maxTokens)
+	if err != nil {
+		return nil
+	}
+	return doc.Operations.ForName(params.OperationName)
 }
 
 // encode writes a response. Data is absent, not null, where nothing was executed, and is taken as

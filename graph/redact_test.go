@@ -1,0 +1,160 @@
+package graph_test
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"authentik-graphql/graph"
+	"authentik-graphql/upstream"
+)
+
+func TestParseRedaction(t *testing.T) {
+	const secret = "OAuth2Provider.clientSecret"
+	tests := []struct {
+		name string
+		list []string
+		want string // the canonical set
+		err  string // or what the error names
+	}{
+		{"default", nil, secret, ""},
+		{"empty items", []string{"", " "}, secret, ""},
+		{"added", []string{"User.email"}, secret + ",User.email", ""},
+		{"with blanks", []string{" User.email "}, secret + ",User.email", ""},
+		{"taken away", []string{"-" + secret}, "", ""},
+		{"none", []string{"none"}, "", ""},
+		{"none, then one", []string{"none", "User.email"}, "User.email", ""},
+		{"deprecated name", []string{"OAuth2Provider.jwksSources"}, secret + ",OAuth2Provider.jwtFederationSources", ""},
+		{"deprecated name taken away", []string{"OAuth2Provider.logoutUri", "-OAuth2Provider.backchannelLogoutUri"}, secret, ""},
+		{"twice", []string{"User.email", "User.email"}, secret + ",User.email", ""},
+		{"unknown type", []string{"Person.email"}, "", `"Person.email"`},
+		{"unknown field", []string{"User.e-mail"}, "", `"User.e-mail"`},
+		{"no field", []string{"User"}, "", `"User"`},
+		{"unknown, taken away", []string{"-User.nothing"}, "", `"User.nothing"`},
+		{"non-null", []string{"AuthorizationCode.scope"}, "", `"AuthorizationCode.scope" cannot be null`},
+		{"key", []string{"User.id"}, "", `"User.id" cannot be null`},
+		{"the query itself", []string{"Query.authorizationCode"}, "", `"Query.authorizationCode"`},
+		{"an enum value", []string{"UserType.INTERNAL"}, "", `"UserType.INTERNAL"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := graph.ParseRedaction(tt.list)
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) {
+					t.Errorf("error %v, want one that names %s", err, tt.err)
+				}
+				return
+			}
+			if err != nil || got.String() != tt.want {
+				t.Errorf("got %q, %v", got, err)
+			}
+		})
+	}
+}
+
+// TestEveryNullableFieldCanBeRedacted redacts each field of the schema alone and looks whether
+// exactly one value of a full code is gone.
+func TestEveryNullableFieldCanBeRedacted(t *testing.T) {
+	tested := 0
+	for _, def := range schema().Types {
+		if !own(def) || def.Kind != ast.Object || def.Name == "Query" {
+			continue
+		}
+		for _, f := range def.Fields {
+			if f.Type.NonNull {
+				continue
+			}
+			coordinate := def.Name + "." + f.Name
+			tested++
+			t.Run(coordinate, func(t *testing.T) {
+				r, err := graph.ParseRedaction([]string{"none", coordinate})
+				if err != nil {
+					t.Fatal(err)
+				}
+				code := fullCode(t)
+				before := leaves(reflect.ValueOf(code))
+				r.Apply(code)
+				gone := slices.DeleteFunc(before, func(leaf string) bool {
+					return slices.Contains(leaves(reflect.ValueOf(code)), leaf)
+				})
+				if !r.Redacts(coordinate) || len(gone) == 0 {
+					t.Errorf("nothing is redacted")
+				}
+				root := gone[0] // a whole object takes its members with it
+				for strings.Count(root, ".") > depth[def.Name]+1 {
+					root = root[:strings.LastIndexByte(root, '.')]
+				}
+				for _, leaf := range gone {
+					if leaf != root && !strings.HasPrefix(leaf, root+".") {
+						t.Errorf("%s went with %s", leaf, root)
+					}
+				}
+			})
+		}
+	}
+	if tested < 60 {
+		t.Errorf("only %d fields were looked at", tested)
+	}
+}
+
+// depth is how deep in a code the objects of a type lie.
+var depth = map[string]int{"AuthorizationCode": 0, "OAuth2Provider": 1, "User": 1, "RedirectURI": 2, "Group": 2, "Role": 2}
+
+// leaves lists the paths of all values that are there.
+func leaves(v reflect.Value) (paths []string) {
+	var walk func(path string, v reflect.Value)
+	walk = func(path string, v reflect.Value) {
+		switch v.Kind() {
+		case reflect.Pointer:
+			if !v.IsNil() {
+				walk(path, v.Elem())
+			}
+		case reflect.Slice:
+			if v.Len() > 0 && v.Index(0).Kind() == reflect.Struct {
+				walk(path, v.Index(0))
+			} else if !v.IsNil() {
+				paths = append(paths, path)
+			}
+		case reflect.Struct:
+			if v.Type().PkgPath() != reflect.TypeFor[upstream.Code]().PkgPath() {
+				paths = append(paths, path)
+				return
+			}
+			for i := range v.NumField() {
+				walk(path+"."+v.Type().Field(i).Name, v.Field(i))
+			}
+		default:
+			paths = append(paths, path)
+		}
+	}
+	walk("", v)
+	return paths
+}
+
+// fullCode is a code in which nothing is missing.
+func fullCode(t *testing.T) *upstream.Code {
+	t.Helper()
+	code := &upstream.Code{}
+	fill(reflect.ValueOf(code).Elem())
+	return code
+}
+
+func fill(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem())
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0))
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Field(i).CanSet() {
+				fill(v.Field(i))
+			}
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package graph_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/vektah/gqlparser/v2"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/validator/rules"
+
+	"authentik-graphql/graph/generated"
+)
+
+func schema() *ast.Schema { return generated.NewExecutableSchema(generated.Config{}).Schema() }
+
+// own tells the types of schema.graphqls from those of GraphQL and of federation.
+func own(def *ast.Definition) bool {
+	return !def.BuiltIn && !strings.HasPrefix(def.Name, "_") && def.Position != nil &&
+		strings.HasSuffix(def.Position.Src.Name, "schema.graphqls")
+}
+
+func TestEverythingIsDescribed(t *testing.T) {
+	described := 0
+	check := func(coordinate, description string) {
+		described++
+		if len(description) < 15 {
+			t.Errorf("%s has no description", coordinate)
+		}
+	}
+	for _, def := range schema().Types {
+		if !own(def) {
+			continue
+		}
+		if def.Name != "Query" {
+			check(def.Name, def.Description)
+		}
+		for _, f := range def.Fields {
+			if strings.HasPrefix(f.Name, "_") {
+				continue
+			}
+			check(def.Name+"."+f.Name, f.Description)
+			for _, arg := range f.Arguments {
+				check(def.Name+"."+f.Name+"("+arg.Name+":)", arg.Description)
+			}
+		}
+		for _, v := range def.EnumValues {
+			check(def.Name+"."+v.Name, v.Description)
+		}
+	}
+	if described < 100 {
+		t.Errorf("only %d things were looked at", described)
+	}
+}
+
+// TestEveryField names each field that authentik sends in any release up to 2026.2, in authentik's
+// spelling, beside ours.
+func TestEveryField(t *testing.T) {
+	fields := map[string]string{
+		"AuthorizationCode": "pk provider user is_expired expires scope",
+		"OAuth2Provider": "pk name authentication_flow authorization_flow invalidation_flow property_mappings component " +
+			"assigned_application_slug assigned_application_name assigned_backchannel_application_slug " +
+			"assigned_backchannel_application_name verbose_name verbose_name_plural meta_model_name client_type client_id " +
+			"client_secret access_code_validity access_token_validity refresh_token_validity refresh_token_threshold " +
+			"include_claims_in_id_token signing_key encryption_key redirect_uris logout_uri backchannel_logout_uri " +
+			"logout_method sub_mode issuer_mode jwks_sources jwt_federation_sources jwt_federation_providers",
+		"RedirectURI": "matching_mode url",
+		"User": "pk username name is_active last_login date_joined is_superuser groups:groupIds groups_obj:groups roles:roleIds " +
+			"roles_obj:roles email avatar attributes uid path type uuid password_change_date last_updated",
+		"Group": "pk num_pk name is_superuser parent parent_name attributes",
+		"Role":  "pk name",
+	}
+	for typeName, list := range fields {
+		def := schema().Types[typeName]
+		for field := range strings.FieldsSeq(list) {
+			theirs, ours, renamed := strings.Cut(field, ":")
+			if !renamed {
+				ours = camelCase(theirs)
+			}
+			if def.Fields.ForName(ours) == nil {
+				t.Errorf("%s has no %s for authentik's %s", typeName, ours, theirs)
+			}
+		}
+		if def.Fields.ForName("pk") != nil && def.Fields.ForName("id").Type.String() != "ID!" {
+			t.Errorf("%s has a pk and no id: ID!", typeName)
+		}
+	}
+}
+
+func camelCase(s string) string {
+	words := strings.Split(s, "_")
+	for i, w := range words[1:] {
+		words[i+1] = strings.ToUpper(w[:1]) + w[1:]
+	}
+	return strings.Join(words, "")
+}
+
+// TestNonNull: only what authentik can never take away may be non-null, or another release would
+// null a whole answer.
+func TestNonNull(t *testing.T) {
+	allowed := map[string]bool{"id": true, "pk": true, "isExpired": true, "scope": true, "fetchedAt": true}
+	for _, def := range schema().Types {
+		if !own(def) || def.Kind != ast.Object || def.Name == "Query" {
+			continue
+		}
+		for _, f := range def.Fields {
+			if f.Type.NonNull != allowed[f.Name] {
+				t.Errorf("%s.%s: %s", def.Name, f.Name, f.Type)
+			}
+			if f.Type.Elem != nil && !f.Type.Elem.NonNull {
+				t.Errorf("%s.%s has nullable items: %s", def.Name, f.Name, f.Type)
+			}
+		}
+	}
+}
+
+func TestEnumsHaveUnknown(t *testing.T) {
+	for _, def := range schema().Types {
+		if own(def) && def.Kind == ast.Enum && def.EnumValues.ForName("UNKNOWN") == nil {
+			t.Errorf("%s has no UNKNOWN", def.Name)
+		}
+	}
+}
+
+// TestDocuments validates the example documents and that those that ask for everything do: the
+// Playground's but for deprecated fields, the golden tests' with them.
+func TestDocuments(t *testing.T) {
+	tests := []struct {
+		name             string
+		full, deprecated bool
+	}{
+		{"playground/one-code.graphql", false, false},
+		{"playground/one-code-in-full.graphql", true, false},
+		{"testdata/every-field.graphql", true, true},
+	}
+	for _, tt := range tests {
+		doc, errs := gqlparser.LoadQueryWithRules(schema(), readFile(t, tt.name), rules.NewDefaultRules())
+		if errs != nil {
+			t.Fatalf("%s: %v", tt.name, errs)
+		}
+		if !tt.full {
+			continue
+		}
+		asked := map[string]bool{}
+		collect(doc.Operations[0].SelectionSet, asked)
+		for _, def := range schema().Types {
+			if !own(def) || def.Kind != ast.Object {
+				continue
+			}
+			for _, f := range def.Fields {
+				if !tt.deprecated && f.Directives.ForName("deprecated") != nil {
+					continue
+				}
+				if coordinate := def.Name + "." + f.Name; !strings.HasPrefix(f.Name, "_") && !asked[coordinate] {
+					t.Errorf("%s does not ask for %s", tt.name, coordinate)
+				}
+			}
+		}
+	}
+}
+
+func collect(set ast.SelectionSet, asked map[string]bool) {
+	for _, s := range set {
+		if f, ok := s.(*ast.Field); ok {
+			asked[f.ObjectDefinition.Name+"."+f.Name] = true
+			collect(f.SelectionSet, asked)
+		}
+	}
+}
