@@ -1,0 +1,41 @@
+# Tasks of authentik-graphql. `make` lists them.
+GO ?= go
+
+.PHONY: help gen test race lint bench verify fuzz playground build
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build the binary into the current folder
+	CGO_ENABLED=0 $(GO) build -trimpath -o authentik-graphql .
+
+gen: ## generate the executor and the models from schema.graphqls
+	$(GO) generate ./graph
+
+test: ## run all tests
+	$(GO) test ./...
+
+race: ## run all tests with the race detector
+	$(GO) test -race ./...
+
+lint: ## check the formatting, vet, and run staticcheck
+	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+bench: ## run the benchmarks with their allocations
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## run every fuzz target for FUZZTIME (20s each)
+	@for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+			echo "$$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $${FUZZTIME:-20s} $$pkg || exit 1; \
+		done; \
+	done
+
+verify: ## fail if generated code is not what gen makes, or go.mod is not tidy
+	@scripts/verify
+
+playground: ## fetch the pinned npm files of the Playground again
+	graph/playground/refresh.sh

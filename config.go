@@ -1,0 +1,321 @@
+package main
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/dustin/go-humanize"
+
+	"authentik-graphql/cache"
+	"authentik-graphql/graph"
+)
+
+// Config is every setting of the service. It is validated once, at start, and never changes. The
+// tags are the one source of names, defaults and meanings: -help and the README's table follow
+// them.
+type Config struct {
+	ListenAddr      listenAddr    `env:"LISTEN_ADDR" envDefault:":8080" example:"127.0.0.1:8080" help:"Address to listen on. With -demo the default is 127.0.0.1:8080."`
+	AuthentikURL    baseURL       `env:"AUTHENTIK_URL" example:"https://auth.example.com" help:"authentik's address, with its path prefix if it has one. Required, but for -demo, which brings its own authentik."`
+	AuthentikCAFile string        `env:"AUTHENTIK_CA_FILE" example:"/etc/ssl/authentik.pem" help:"PEM file of certificates to trust beside the system's, for authentik's self-signed one."`
+	UpstreamTimeout time.Duration `env:"UPSTREAM_TIMEOUT" envDefault:"10s" example:"10s" help:"Longest wait for an answer of authentik; 0s leaves it no time at all."`
+	RedisURL        secretText    `env:"REDIS_URL" secret:"true" example:"redis://127.0.0.1:6379/0" help:"Redis shared by several processes: redis://, rediss:// or unix://. Without it the cache is in memory alone."`
+	CacheSecret     secretKey     `env:"CACHE_SECRET" secret:"true" example:"the output of: openssl rand -base64 32" help:"32 bytes in base64 that seal what goes to Redis. Required with REDIS_URL; without it a random one is made at start. Make one with: openssl rand -base64 32"`
+	CacheTTL        time.Duration `env:"CACHE_TTL" envDefault:"5s" example:"5s" help:"How long an answer is fresh; 0s turns caching off."`
+	CacheMemory     byteSize      `env:"CACHE_MEMORY" envDefault:"64MiB" example:"64MiB" help:"Memory for cached answers."`
+	Redact          list          `env:"REDACT" example:"User.email,User.attributes" help:"Fields that answer null to everybody, as Type.field, added to OAuth2Provider.clientSecret. -Type.field takes one away, none all."`
+	Playground      bool          `env:"PLAYGROUND" envDefault:"true" example:"false" help:"Serve the Playground at /."`
+	Introspection   bool          `env:"INTROSPECTION" envDefault:"true" example:"false" help:"Answer introspection queries and suggest names in errors."`
+	AllowedOrigins  origins       `env:"ALLOWED_ORIGINS" example:"https://dash.example.com" help:"Origins of web pages on other hosts that may call the service, separated by commas."`
+	LogLevel        slog.Level    `env:"LOG_LEVEL" envDefault:"INFO" example:"info" help:"Least level that is logged: debug, info, warn or error."`
+	LogFormat       logFormat     `env:"LOG_FORMAT" envDefault:"json" example:"text" help:"Form of log lines, json or text. With -demo the default is text."`
+
+	redaction graph.Redaction
+}
+
+// The defaults that -demo changes.
+var demoDefaults = map[string]string{"LISTEN_ADDR": "127.0.0.1:8080", "LOG_FORMAT": "text"}
+
+// loadConfig reads the settings from an environment. All mistakes are reported together, each
+// with the setting's name, what is wrong and an example, and never with a secret's value.
+func loadConfig(environ []string, demo bool) (Config, error) {
+	vars, errs := environment(environ)
+	if demo {
+		delete(vars, "AUTHENTIK_URL")
+		for name, value := range demoDefaults {
+			if _, set := vars[name]; !set {
+				vars[name] = value
+			}
+		}
+	}
+	var cfg Config
+	if err := env.ParseWithOptions(&cfg, env.Options{Environment: vars}); err != nil {
+		errs = append(errs, settingErrors(err)...)
+	}
+	errs = append(errs, cfg.validate(demo)...)
+	return cfg, errors.Join(errs...)
+}
+
+// environment makes a map of the set variables: an empty one is an unset one. A secret may be
+// given as NAME_FILE, the path of a file that holds it.
+func environment(environ []string) (map[string]string, []error) {
+	vars := map[string]string{}
+	for _, entry := range environ {
+		if name, value, ok := strings.Cut(entry, "="); ok && value != "" {
+			vars[name] = value
+		}
+	}
+	var errs []error
+	for _, s := range settings() {
+		path, given := vars[s.Name+"_FILE"]
+		if !s.Secret || !given {
+			continue
+		}
+		if _, both := vars[s.Name]; both {
+			errs = append(errs, fmt.Errorf("%s and %s_FILE are both set; set one of them", s.Name, s.Name))
+			continue
+		}
+		content, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s_FILE cannot be read: %w", s.Name, err))
+			continue
+		}
+		if text := strings.TrimSpace(string(content)); text != "" {
+			vars[s.Name] = text
+		}
+	}
+	return vars, errs
+}
+
+// validate checks what no single value shows.
+func (c *Config) validate(demo bool) (errs []error) {
+	if c.AuthentikURL.URL == nil && !demo {
+		errs = append(errs, settingError("AUTHENTIK_URL", "is required"))
+	}
+	if c.UpstreamTimeout < 0 {
+		errs = append(errs, settingError("UPSTREAM_TIMEOUT", "must not be negative"))
+	}
+	if c.CacheTTL < 0 {
+		errs = append(errs, settingError("CACHE_TTL", "must not be negative"))
+	}
+	if c.RedisURL != "" && c.CacheSecret == nil {
+		errs = append(errs, settingError("CACHE_SECRET", "is required with REDIS_URL, to seal what goes there"))
+	}
+	if c.RedisURL != "" {
+		if client, err := cache.NewRedisClient(string(c.RedisURL)); err != nil {
+			errs = append(errs, settingError("REDIS_URL", "is "+err.Error()))
+		} else {
+			_ = client.Close()
+		}
+	}
+	var err error
+	if c.redaction, err = graph.ParseRedaction(c.Redact); err != nil {
+		errs = append(errs, settingError("REDACT", err.Error()))
+	}
+	return errs
+}
+
+// settingErrors turns what the env library says into errors that name the setting.
+func settingErrors(err error) (errs []error) {
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return []error{err}
+	}
+	for _, err := range all.Errors {
+		var parse env.ParseError
+		if !errors.As(err, &parse) {
+			errs = append(errs, err)
+			continue
+		}
+		field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
+		what := "cannot be read as " + kindOf(field.Type)
+		var own valueError
+		if errors.As(parse.Err, &own) {
+			what = string(own)
+		}
+		errs = append(errs, settingError(field.Tag.Get("env"), what))
+	}
+	return errs
+}
+
+func kindOf(t reflect.Type) string {
+	switch t {
+	case reflect.TypeFor[time.Duration]():
+		return "a duration"
+	case reflect.TypeFor[bool]():
+		return "true or false"
+	case reflect.TypeFor[slog.Level]():
+		return "a level: debug, info, warn or error"
+	}
+	return "a value"
+}
+
+func settingError(name, what string) error {
+	i := slices.IndexFunc(settings(), func(s setting) bool { return s.Name == name })
+	return fmt.Errorf("%s %s; for example %s", name, what, settings()[i].Example)
+}
+
+// setting is one row of -help and of the README.
+type setting struct {
+	Name, Default, Example, Help string
+	Secret                       bool
+}
+
+// settings lists every setting in the order of Config.
+func settings() []setting {
+	t := reflect.TypeFor[Config]()
+	var rows []setting
+	for i := range t.NumField() {
+		tag := t.Field(i).Tag
+		if tag.Get("env") == "" {
+			continue
+		}
+		rows = append(rows, setting{
+			Name:    tag.Get("env"),
+			Default: tag.Get("envDefault"),
+			Example: tag.Get("example"),
+			Help:    tag.Get("help"),
+			Secret:  tag.Get("secret") == "true",
+		})
+	}
+	return rows
+}
+
+// LogValue shows the settings without their secrets.
+func (c Config) LogValue() slog.Value {
+	v := reflect.ValueOf(c)
+	var attrs []slog.Attr
+	for i := range v.NumField() {
+		tag := v.Type().Field(i).Tag
+		switch name := tag.Get("env"); {
+		case name == "":
+		case tag.Get("secret") == "true":
+			attrs = append(attrs, slog.Bool(name+" set", !v.Field(i).IsZero()))
+		default:
+			attrs = append(attrs, slog.Any(name, v.Field(i).Interface()))
+		}
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// Format shows the settings without their secrets under every verb.
+func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.LogValue().String()) }
+
+// valueError says what is wrong with a value, in words made here: it never holds the value of a
+// secret.
+type valueError string
+
+func (e valueError) Error() string { return string(e) }
+
+type listenAddr string
+
+func (a *listenAddr) UnmarshalText(text []byte) error {
+	if _, _, err := net.SplitHostPort(string(text)); err != nil {
+		return valueError("is not host:port")
+	}
+	*a = listenAddr(text)
+	return nil
+}
+
+type baseURL struct{ *url.URL }
+
+func (u *baseURL) UnmarshalText(text []byte) error {
+	parsed, err := url.Parse(string(text))
+	switch {
+	case err != nil, parsed.Scheme != "http" && parsed.Scheme != "https", parsed.Host == "":
+		return valueError("is not an http:// or https:// URL")
+	case parsed.User != nil || parsed.RawQuery != "" || parsed.Fragment != "":
+		return valueError("must not have a user, query or fragment")
+	case strings.Contains(parsed.Path, "/api/v3"):
+		return valueError("is authentik's base address, without /api/v3")
+	}
+	u.URL = parsed
+	return nil
+}
+
+func (u baseURL) String() string {
+	if u.URL == nil {
+		return ""
+	}
+	return u.URL.String()
+}
+
+type byteSize uint64
+
+func (b *byteSize) UnmarshalText(text []byte) error {
+	n, err := humanize.ParseBytes(string(text))
+	if err != nil || n > 1<<50 {
+		return valueError("is not a size")
+	}
+	*b = byteSize(n)
+	return nil
+}
+
+func (b byteSize) String() string { return humanize.IBytes(uint64(b)) }
+
+type list []string
+
+func (l *list) UnmarshalText(text []byte) error {
+	*l = strings.Split(string(text), ",")
+	return nil
+}
+
+type origins []string
+
+func (o *origins) UnmarshalText(text []byte) error {
+	for item := range strings.SplitSeq(string(text), ",") {
+		item = strings.TrimSpace(item)
+		parsed, err := url.Parse(item)
+		if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "" ||
+			strings.Contains(parsed.Host, "*") || item != parsed.Scheme+"://"+parsed.Host {
+			return valueError("must list whole origins, scheme and host, without wildcards or paths")
+		}
+		*o = append(*o, item)
+	}
+	return nil
+}
+
+type logFormat string
+
+func (f *logFormat) UnmarshalText(text []byte) error {
+	if s := string(text); s != "json" && s != "text" {
+		return valueError("must be json or text")
+	}
+	*f = logFormat(text)
+	return nil
+}
+
+// secretText and secretKey print as "[redacted]".
+type secretText string
+
+func (s secretText) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, "[redacted]") }
+func (s secretText) MarshalJSON() ([]byte, error) { return []byte(`"[redacted]"`), nil }
+func (s secretText) LogValue() slog.Value         { return slog.StringValue("[redacted]") }
+
+type secretKey []byte
+
+func (k *secretKey) UnmarshalText(text []byte) error {
+	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
+		if b, err := enc.DecodeString(string(text)); err == nil && len(b) == cache.SecretSize {
+			*k = b
+			return nil
+		}
+	}
+	return valueError("is not 32 bytes in base64")
+}
+
+func (k secretKey) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, "[redacted]") }
+func (k secretKey) MarshalJSON() ([]byte, error) { return []byte(`"[redacted]"`), nil }
+
+// LogValue is needed beside Format: slog's text handler writes any slice of bytes as it is.
+func (k secretKey) LogValue() slog.Value { return slog.StringValue("[redacted]") }

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	testSecret = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+	testURL    = "AUTHENTIK_URL=https://auth.example.com"
+)
+
+func TestConfigMistakes(t *testing.T) {
+	tests := []struct {
+		name    string
+		environ []string
+		want    []string // each in the error, all together
+	}{
+		{"nothing", nil, []string{"AUTHENTIK_URL is required; for example https://auth.example.com"}},
+		{"no scheme", []string{"AUTHENTIK_URL=auth.example.com"}, []string{"AUTHENTIK_URL is not an http:// or https:// URL"}},
+		{"user in URL", []string{"AUTHENTIK_URL=https://u:s3cr3t@auth.example.com"}, []string{"AUTHENTIK_URL must not have a user"}},
+		{"API in URL", []string{testURL + "/api/v3/"}, []string{"AUTHENTIK_URL is authentik's base address"}},
+		{"no port", []string{testURL, "LISTEN_ADDR=localhost"}, []string{"LISTEN_ADDR is not host:port; for example 127.0.0.1:8080"}},
+		{"no unit", []string{testURL, "CACHE_TTL=5"}, []string{"CACHE_TTL cannot be read as a duration; for example 5s"}},
+		{"negative", []string{testURL, "CACHE_TTL=-1s", "UPSTREAM_TIMEOUT=-1s"}, []string{"CACHE_TTL must not be negative", "UPSTREAM_TIMEOUT must not be negative"}},
+		{"not a size", []string{testURL, "CACHE_MEMORY=lots"}, []string{"CACHE_MEMORY is not a size; for example 64MiB"}},
+		{"not a bool", []string{testURL, "PLAYGROUND=maybe"}, []string{"PLAYGROUND cannot be read as true or false"}},
+		{"not a level", []string{testURL, "LOG_LEVEL=loud"}, []string{"LOG_LEVEL cannot be read as a level"}},
+		{"not a format", []string{testURL, "LOG_FORMAT=xml"}, []string{"LOG_FORMAT must be json or text"}},
+		{"Redis without secret", []string{testURL, "REDIS_URL=redis://:s3cr3t@127.0.0.1"}, []string{"CACHE_SECRET is required with REDIS_URL", "openssl rand -base64 32"}},
+		{"not a Redis URL", []string{testURL, "REDIS_URL=http://:s3cr3t@127.0.0.1", "CACHE_SECRET=" + testSecret}, []string{"REDIS_URL is not a redis://"}},
+		{"short secret", []string{testURL, "CACHE_SECRET=czNjcjN0"}, []string{"CACHE_SECRET is not 32 bytes in base64"}},
+		{"secret not base64", []string{testURL, "CACHE_SECRET=s3cr3t!"}, []string{"CACHE_SECRET is not 32 bytes in base64"}},
+		{"secret twice", []string{testURL, "CACHE_SECRET=" + testSecret, "CACHE_SECRET_FILE=x"}, []string{"CACHE_SECRET and CACHE_SECRET_FILE are both set"}},
+		{"secret file missing", []string{testURL, "CACHE_SECRET_FILE=testdata/none"}, []string{"CACHE_SECRET_FILE cannot be read"}},
+		{"unknown coordinate", []string{testURL, "REDACT=User.shoeSize"}, []string{`REDACT "User.shoeSize" is not a field of the schema`}},
+		{"non-null coordinate", []string{testURL, "REDACT=User.pk"}, []string{`REDACT "User.pk" cannot be null`}},
+		{"any origin", []string{testURL, "ALLOWED_ORIGINS=*"}, []string{"ALLOWED_ORIGINS must list whole origins"}},
+		{"wildcard origin", []string{testURL, "ALLOWED_ORIGINS=https://*.example.com"}, []string{"ALLOWED_ORIGINS must list whole origins"}},
+		{"origin with path", []string{testURL, "ALLOWED_ORIGINS=https://a.example.com/"}, []string{"ALLOWED_ORIGINS must list whole origins"}},
+		{"all at once", []string{"CACHE_TTL=x", "REDACT=x", "REDIS_URL=x"}, []string{"AUTHENTIK_URL", "CACHE_TTL", "REDACT", "REDIS_URL", "CACHE_SECRET"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := loadConfig(tt.environ, false)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("the error lacks %q:\n%v", want, err)
+				}
+			}
+			for _, secret := range []string{"s3cr3t", testSecret, "czNjcjN0"} {
+				if strings.Contains(err.Error(), secret) {
+					t.Errorf("the error holds a secret: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestConfigDefaultsAndValues(t *testing.T) {
+	cfg, err := loadConfig([]string{testURL, "CACHE_TTL=", "REDIS_URL=", "LOG_LEVEL=warn", "HOME=/", "CACHE_MEMORY=1GiB",
+		"UPSTREAM_TIMEOUT=2562047h", "ALLOWED_ORIGINS=https://a.example.com, http://127.0.0.1:3000"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.CacheTTL != 5*time.Second || cfg.LogLevel != slog.LevelWarn || cfg.CacheMemory != 1<<30 || cfg.ListenAddr != ":8080" ||
+		!cfg.Playground || !cfg.Introspection || cfg.LogFormat != "json" || len(cfg.AllowedOrigins) != 2 || cfg.redaction.String() != "OAuth2Provider.clientSecret" {
+		t.Errorf("got %v", cfg)
+	}
+	demo, err := loadConfig([]string{"CACHE_TTL=0s"}, true)
+	if err != nil || demo.ListenAddr != "127.0.0.1:8080" || demo.LogFormat != "text" || demo.CacheTTL != 0 {
+		t.Errorf("demo: %v, %v", demo, err)
+	}
+}
+
+func TestSecretFromFile(t *testing.T) {
+	dir := t.TempDir()
+	secret, redis := filepath.Join(dir, "secret"), filepath.Join(dir, "redis")
+	for name, text := range map[string]string{secret: testSecret + "\n", redis: "redis://:pw@127.0.0.1:6379/1\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg, err := loadConfig([]string{testURL, "CACHE_SECRET_FILE=" + secret, "REDIS_URL_FILE=" + redis}, false)
+	if err != nil || string(cfg.CacheSecret) != "0123456789abcdef0123456789abcdef" || string(cfg.RedisURL) != "redis://:pw@127.0.0.1:6379/1" {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestConfigPrintsNoSecret(t *testing.T) {
+	cfg, err := loadConfig([]string{testURL, "REDIS_URL=redis://:s3cr3t@127.0.0.1", "CACHE_SECRET=" + testSecret}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+		for _, v := range []any{cfg, &cfg, cfg.CacheSecret, cfg.RedisURL, []Config{cfg}, map[string]any{"a": cfg.CacheSecret}} {
+			_, _ = fmt.Fprintf(&out, verb+"\n", v)
+		}
+	}
+	for _, h := range []slog.Handler{slog.NewJSONHandler(&out, nil), slog.NewTextHandler(&out, nil)} {
+		slog.New(h).Info("x", "cfg", cfg, "pointer", &cfg, "secret", cfg.CacheSecret, "url", cfg.RedisURL)
+	}
+	if err := json.NewEncoder(&out).Encode(cfg); err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{"s3cr3t", testSecret, "0123456789abcdef", "30313233", "48 49 50", "[48,49"} {
+		if strings.Contains(out.String(), secret) {
+			t.Errorf("%q is printed", secret)
+		}
+	}
+	if !strings.Contains(out.String(), "auth.example.com") {
+		t.Error("nothing is printed")
+	}
+}

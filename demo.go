@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"authentik-graphql/graph"
+	"authentik-graphql/upstream/upstreamtest"
+)
+
+// runDemo serves against a fake authentik that listens on a loopback port of the system's choice.
+func runDemo(ctx context.Context, cfg Config, check bool, log *slog.Logger, stdout io.Writer) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("start the demo's authentik: %w", err)
+	}
+	demo := upstreamtest.NewDemo(upstreamtest.Options{})
+	srv := &http.Server{Handler: demo, ReadHeaderTimeout: 5 * time.Second}
+	done := make(chan struct{}, 2)
+	go func() { _ = srv.Serve(ln); done <- struct{}{} }()
+	life, endLife := context.WithCancel(context.WithoutCancel(ctx))
+	go func() { demo.Run(life); done <- struct{}{} }()
+	defer func() {
+		endLife()
+		_ = srv.Close()
+		<-done
+		<-done
+	}()
+
+	cfg.AuthentikURL = baseURL{&url.URL{Scheme: "http", Host: ln.Addr().String()}}
+	if check {
+		return runCheck(ctx, cfg, stdout)
+	}
+	playground := graph.PlaygroundOptions{
+		ExampleID:     strconv.Itoa(int(upstreamtest.DemoAlice)),
+		Authorization: "Bearer " + upstreamtest.TokenAlice,
+		ErrorIDs:      demoErrors(),
+	}
+	return serve(ctx, cfg, log, playground, func(addr net.Addr) { announceDemo(stdout, cfg, addr) })
+}
+
+// demoErrors lists the demo's ids that answer with an error, in order.
+func demoErrors() []graph.PlaygroundError {
+	ids := slices.Collect(maps.Keys(upstreamtest.DemoFaults()))
+	ids = append(ids, upstreamtest.DemoUnknown)
+	slices.Sort(ids)
+	list := make([]graph.PlaygroundError, len(ids))
+	for i, id := range ids {
+		list[i] = graph.PlaygroundError{Label: demoCodes[id], ID: strconv.Itoa(int(id))}
+	}
+	return list
+}
+
+// demoCodes are the error codes that the demo's fixed ids show.
+var demoCodes = map[int32]string{
+	200: graph.CodeInvalidResponse,
+	400: graph.CodeBadUserInput,
+	401: graph.CodeUnauthenticated,
+	403: graph.CodeForbidden,
+	404: graph.CodeNotFound,
+	429: graph.CodeRateLimited,
+	500: graph.CodeUpstreamError,
+	503: graph.CodeUpstreamUnavailable,
+	504: graph.CodeGatewayTimeout,
+}
+
+func announceDemo(w io.Writer, cfg Config, addr net.Addr) {
+	base := "http://" + browsable(addr)
+	page := base + "/"
+	if !cfg.Playground {
+		page = "turned off by PLAYGROUND=false"
+	}
+	_, _ = fmt.Fprintf(w, `The demo is ready, with a fake authentik inside.
+
+  Playground   %s
+  GraphQL      %s/graphql
+  Tokens       %s, %s (ordinary users), %s (an administrator)
+  Codes        %d is alice's, %d is bob's; %d and up come and go
+`, page, base, upstreamtest.TokenAlice, upstreamtest.TokenBob, upstreamtest.TokenRoot,
+		upstreamtest.DemoAlice, upstreamtest.DemoBob, upstreamtest.DemoFirst)
+	for _, e := range demoErrors() {
+		_, _ = fmt.Fprintf(w, "               %s answers %s\n", e.ID, e.Label)
+	}
+	_, _ = fmt.Fprintf(w, "\nTry:\n\n  %s\n\n", demoCurl(base))
+}
+
+// demoCurl is one line that works when pasted into a shell.
+func demoCurl(base string) string {
+	return fmt.Sprintf(`curl -s %s/graphql -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' -d '{"query":"{ authorizationCode(id: %d) { id isExpired expires scope fetchedAt user { username groups { name } } provider { name clientId } } }"}'`,
+		base, upstreamtest.TokenAlice, upstreamtest.DemoAlice)
+}
+
+// browsable gives an address that a browser on this machine can open.
+func browsable(addr net.Addr) string {
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return addr.String()
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}

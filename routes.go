@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/rs/cors"
+
+	"authentik-graphql/graph"
+	"authentik-graphql/upstream"
+)
+
+const maxRequestBody = 64 << 10
+
+// routes makes the public handler. The order, outermost first: request id and log line, recovery,
+// body limit, CORS, cross-origin protection, deadline. Nothing reads the body before the limit.
+func (s *service) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/graphql", s.protect(s.deadline(s.graphql)))
+	if s.playground != nil {
+		mux.Handle("/{$}", s.playground)
+		mux.Handle("/playground/", s.playground)
+	}
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", s.readyz)
+	return s.observe(s.recoverPanic(limitBody(mux)))
+}
+
+// readyz tells whether this process wants requests. Redis or authentik being down makes nobody
+// unready: answers say what is wrong, and taking every replica out helps no one.
+func (s *service) readyz(w http.ResponseWriter, _ *http.Request) {
+	if s.draining.Load() {
+		plain(w, http.StatusServiceUnavailable, "draining")
+		return
+	}
+	plain(w, http.StatusOK, "ready")
+}
+
+func plain(w http.ResponseWriter, status int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintln(w, text)
+}
+
+// protect lets web pages of other origins in only where ALLOWED_ORIGINS names them.
+func (s *service) protect(next http.Handler) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		graph.WriteError(w, r, http.StatusForbidden, graph.CodeForbidden, "Requests from other origins need to be allowed by ALLOWED_ORIGINS.")
+	}))
+	for _, origin := range s.cfg.AllowedOrigins {
+		_ = protection.AddTrustedOrigin(origin) // checked with the settings
+	}
+	h := protection.Handler(next)
+	if len(s.cfg.AllowedOrigins) == 0 { // rs/cors takes an empty list for "everybody"
+		return h
+	}
+	return cors.New(cors.Options{
+		AllowedOrigins: s.cfg.AllowedOrigins,
+		AllowedMethods: []string{http.MethodGet, http.MethodPost},
+		AllowedHeaders: []string{"Authorization", "Content-Type", "Apollo-Require-Preflight", "X-Apollo-Operation-Name", "X-Request-ID", "traceparent"},
+		ExposedHeaders: []string{"X-Request-ID", "Age", "Cache-Status", "Retry-After"},
+		MaxAge:         600,
+	}).Handler(h)
+}
+
+// deadline ends an operation some time after authentik's own time is up, before the connection's
+// write deadline, so that there is always an answer.
+func (s *service) deadline(next http.Handler) http.Handler {
+	limit := bounded(s.cfg.UpstreamTimeout) + 5*time.Second
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), limit)
+		defer cancel()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+func limitBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxRequestBody)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// recoverPanic is the last resort: a panic outside an operation is an error like any other.
+func (s *service) recoverPanic(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if p == http.ErrAbortHandler { //nolint:errorlint // the sentinel itself, as net/http compares it
+				panic(p)
+			}
+			s.log.ErrorContext(r.Context(), "panic", "value", fmt.Sprint(p), "stack", string(debug.Stack()))
+			graph.WriteError(w, r, http.StatusInternalServerError, graph.CodeInternal, "Something went wrong. Quote the request id.")
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// observe gives the request its id and its credential, and logs one line when it is answered.
+func (s *service) observe(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		req := &graph.Request{
+			ID:         requestID(r.Header["X-Request-Id"]),
+			Credential: upstream.ParseAuthorization(r.Header),
+		}
+		r = r.WithContext(graph.NewContext(r.Context(), req))
+		h := w.Header()
+		h["X-Request-Id"] = []string{req.ID}
+		h["X-Content-Type-Options"] = []string{"nosniff"}
+		sw := &statusWriter{ResponseWriter: w}
+		defer func() { s.logRequest(r, req, sw.status, time.Since(start)) }()
+		next.ServeHTTP(sw, r)
+	})
+}
+
+// requestID takes over the caller's id if it is one line's worth of harmless text.
+func requestID(given []string) string {
+	if len(given) == 1 && given[0] != "" && len(given[0]) <= 128 && harmless(given[0]) {
+		return given[0]
+	}
+	return rand.Text()
+}
+
+func harmless(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '-', c == '_', c == '.', c == ':':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// logRequest writes the request's line: a failure of this service is an error, one of authentik a
+// warning, probes are for debugging only. What was asked and by whom is never in it.
+func (s *service) logRequest(r *http.Request, req *graph.Request, status int, took time.Duration) {
+	facts := req.Facts()
+	level := slog.LevelInfo
+	switch {
+	case slices.Contains(facts.ErrorCodes, graph.CodeInternal):
+		level = slog.LevelError
+	case facts.Err != nil:
+		level = slog.LevelWarn
+	case r.Pattern == "GET /healthz", r.Pattern == "GET /readyz":
+		level = slog.LevelDebug
+	}
+	if !s.log.Enabled(r.Context(), level) {
+		return
+	}
+	attrs := make([]slog.Attr, 0, 12)
+	attrs = append(attrs,
+		slog.String("request_id", req.ID),
+		slog.String("method", cleanMethod(r.Method)),
+		slog.String("route", r.Pattern),
+		slog.Int("status", status),
+		slog.Duration("duration", took))
+	if facts.OperationType != "" {
+		attrs = append(attrs, slog.String("operation", facts.OperationType), slog.String("operation_name", facts.OperationName))
+	}
+	if facts.CacheStatus != "" {
+		attrs = append(attrs, slog.String("cache", facts.CacheStatus))
+	}
+	if facts.UpstreamStatus != 0 {
+		attrs = append(attrs, slog.Int("upstream_status", facts.UpstreamStatus), slog.String("authentik_id", facts.AuthentikID))
+	}
+	if len(facts.ErrorCodes) > 0 {
+		attrs = append(attrs, slog.Any("codes", facts.ErrorCodes))
+	}
+	if facts.Err != nil {
+		attrs = append(attrs, slog.String("error", facts.Err.Error()))
+	}
+	s.log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// cleanMethod keeps the client's own words out of the log.
+func cleanMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodPost, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodPatch, http.MethodDelete:
+		return method
+	}
+	return "other"
+}
+
+// statusWriter remembers the status for the log.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController and http.MaxBytesReader reach the connection.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,319 @@
+// Command authentik-graphql serves authentik's OAuth2 authorization codes as GraphQL.
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	_ "embed"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+
+	"authentik-graphql/cache"
+	"authentik-graphql/graph"
+	"authentik-graphql/upstream"
+)
+
+//go:embed schema.graphqls
+var schemaSDL string
+
+const drainTimeout = 15 * time.Second
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// A second signal ends the process at once.
+	context.AfterFunc(ctx, stop)
+	logging.Disable() // go-redis prints addresses to stderr; what matters is logged by the cache
+	err := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	stop()
+	os.Exit(exitCode(err, os.Stderr))
+}
+
+// usageError is a mistake of the person who started the service.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func exitCode(err error, stderr io.Writer) int {
+	if err == nil || errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	_, _ = fmt.Fprintln(stderr, "authentik-graphql:", err)
+	if _, ok := errors.AsType[usageError](err); ok {
+		return 2
+	}
+	return 1
+}
+
+// run is the whole program: it returns when ctx ends and everything is closed.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("authentik-graphql", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { usage(flags.Output(), flags) }
+	demo := flags.Bool("demo", false, "run against a fake authentik inside, with the Playground and three tokens to try")
+	check := flags.Bool("check", false, "validate the settings, reach authentik and Redis, print what was found")
+	schema := flags.Bool("schema", false, "print the schema")
+	version := flags.Bool("version", false, "print the version")
+	help := flags.Bool("help", false, "print this text")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return usagef("see -help")
+	}
+	switch {
+	case flags.NArg() > 0:
+		return usagef("unknown argument %q; see -help", flags.Arg(0))
+	case *help:
+		usage(stdout, flags)
+		return nil
+	case *version:
+		_, err := fmt.Fprintln(stdout, "authentik-graphql", buildVersion())
+		return err
+	case *schema:
+		_, err := io.WriteString(stdout, schemaSDL)
+		return err
+	}
+	cfg, err := loadConfig(environ, *demo)
+	if err != nil {
+		return usagef("the settings cannot be used:\n%w", err)
+	}
+	log := newLogger(stderr, cfg)
+	if *demo {
+		return runDemo(ctx, cfg, *check, log, stdout)
+	}
+	if *check {
+		return runCheck(ctx, cfg, stdout)
+	}
+	return serve(ctx, cfg, log, graph.PlaygroundOptions{}, nil)
+}
+
+func newLogger(w io.Writer, cfg Config) *slog.Logger {
+	o := &slog.HandlerOptions{Level: cfg.LogLevel}
+	if cfg.LogFormat == "text" {
+		return slog.New(slog.NewTextHandler(w, o))
+	}
+	return slog.New(slog.NewJSONHandler(w, o))
+}
+
+// service is the wired program.
+type service struct {
+	cfg        Config
+	log        *slog.Logger
+	client     *upstream.Client
+	cache      *cache.Cache[*upstream.Code]
+	graphql    http.Handler
+	playground http.Handler // nil when it is off
+	draining   atomic.Bool
+}
+
+func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions) (*service, error) {
+	client, err := newClient(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	secret := cfg.CacheSecret
+	if secret == nil {
+		secret = cache.NewSecret()
+	}
+	keys, err := cache.DeriveKeys(secret)
+	if err != nil {
+		return nil, err
+	}
+	first, err := cache.NewMemory(uint64(cfg.CacheMemory), (*upstream.Code).Size, time.Now)
+	if err != nil {
+		return nil, fmt.Errorf("make the cache: %w", err)
+	}
+	var second cache.Store[*upstream.Code]
+	if cfg.RedisURL != "" {
+		rc, err := cache.NewRedisClient(string(cfg.RedisURL))
+		if err != nil {
+			return nil, fmt.Errorf("REDIS_URL: %w", err)
+		}
+		second = cache.NewRedis(rc, keys, codeCodec)
+	}
+	s := &service{cfg: cfg, log: log, client: client}
+	s.cache = cache.New(cache.Options{
+		Policy:      cache.Policy{TTL: cfg.CacheTTL},
+		LoadTimeout: bounded(cfg.UpstreamTimeout) + time.Second,
+		Logger:      log,
+	}, first, second)
+	s.graphql = graph.NewHandler(&graph.Resolver{
+		Codes: newCodeSource(s.cache, client, keys, cfg.redaction),
+		Now:   time.Now,
+	}, graph.Options{SDL: schemaSDL, Introspection: cfg.Introspection})
+	if cfg.Playground {
+		s.playground = graph.Playground(playground)
+	}
+	return s, nil
+}
+
+func newClient(cfg Config, log *slog.Logger) (*upstream.Client, error) {
+	roots, err := certificates(cfg.AuthentikCAFile)
+	if err != nil {
+		return nil, err
+	}
+	return upstream.NewClient(upstream.Options{
+		BaseURL:   cfg.AuthentikURL.URL,
+		RootCAs:   roots,
+		Timeout:   cfg.UpstreamTimeout,
+		UserAgent: "authentik-graphql/" + buildVersion(),
+		Logger:    log,
+	}), nil
+}
+
+// certificates adds a PEM file to the system's roots; without one it returns nil, the system's.
+func certificates(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, usagef("AUTHENTIK_CA_FILE cannot be read: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, usagef("AUTHENTIK_CA_FILE holds no PEM certificate")
+	}
+	return pool, nil
+}
+
+// serve listens until ctx ends, then lets running requests finish. announce, if not nil, is told
+// the address once requests are taken.
+func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.PlaygroundOptions, announce func(net.Addr)) error {
+	s, err := newService(cfg, log, playground)
+	if err != nil {
+		return err
+	}
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", string(cfg.ListenAddr))
+	if err != nil {
+		return errors.Join(fmt.Errorf("LISTEN_ADDR: %w", err), s.close(ctx))
+	}
+	srv := &http.Server{
+		Handler:           s.routes(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      bounded(cfg.UpstreamTimeout) + 10*time.Second,
+		IdleTimeout:       60 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(ln) }()
+	log.Info("listening", "address", ln.Addr().String(), "version", buildVersion(), "settings", cfg)
+	if announce != nil {
+		announce(ln.Addr())
+	}
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		err = s.drain(srv)
+	}
+	return err
+}
+
+// drain stops taking requests, waits for those that run, and closes every connection.
+func (s *service) drain(srv *http.Server) error {
+	s.draining.Store(true)
+	s.log.Info("draining")
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	err := srv.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("requests were still running after %s: %w", drainTimeout, err), srv.Close())
+	}
+	err = errors.Join(err, s.close(ctx))
+	s.log.Info("stopped")
+	return err
+}
+
+func (s *service) close(ctx context.Context) error {
+	err := s.cache.Close(ctx)
+	s.client.Close()
+	return err
+}
+
+// runCheck reaches what the settings name and prints a small table; its error says what failed.
+func runCheck(ctx context.Context, cfg Config, stdout io.Writer) error {
+	client, err := newClient(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	failed := false
+	row := func(what string, err error) {
+		state := "ok"
+		if err != nil {
+			state, failed = "FAILED  "+err.Error(), true
+		}
+		_, _ = fmt.Fprintf(stdout, "%-10s %s\n", what, state)
+	}
+	row("settings", nil)
+	row("authentik", client.Ready(ctx))
+	if cfg.RedisURL == "" {
+		_, _ = fmt.Fprintf(stdout, "%-10s %s\n", "redis", "not used: REDIS_URL is not set")
+	} else {
+		row("redis", pingRedis(ctx, string(cfg.RedisURL)))
+	}
+	if failed {
+		return errors.New("the check failed")
+	}
+	return nil
+}
+
+func pingRedis(ctx context.Context, url string) error {
+	rc, err := cache.NewRedisClient(url)
+	if err != nil {
+		return err
+	}
+	defer func(rc *redis.Client) { _ = rc.Close() }(rc)
+	return rc.Ping(ctx).Err()
+}
+
+func usage(w io.Writer, flags *flag.FlagSet) {
+	_, _ = fmt.Fprintf(w, "authentik-graphql serves authentik's OAuth2 authorization codes as GraphQL.\n\nUsage: authentik-graphql [flag]\n\n")
+	flags.VisitAll(func(f *flag.Flag) { _, _ = fmt.Fprintf(w, "  -%-10s %s\n", f.Name, f.Usage) })
+	_, _ = fmt.Fprintf(w, "\nSettings come from the environment. A secret may be given as NAME_FILE, the path of a file.\n\n")
+	for _, s := range settings() {
+		name, value := s.Name, s.Default
+		if s.Secret {
+			name += "[_FILE]"
+		}
+		if value == "" {
+			value = "unset"
+		}
+		_, _ = fmt.Fprintf(w, "  %s (default: %s)\n      %s\n", name, value, s.Help)
+	}
+}
+
+// buildVersion is the module's version as Go recorded it in the binary.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return "devel"
+	}
+	return info.Main.Version
+}
+
+// bounded keeps sums of durations from overflowing.
+func bounded(d time.Duration) time.Duration { return min(d, math.MaxInt64/2) }
