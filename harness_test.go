@@ -213,7 +213,7 @@ func (b *buffer) Lines() (lines []map[string]any) {
 }
 
 // must returns the content of a file of the project.
-func must(t *testing.T, name string) string {
+func must(t testing.TB, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(name)
 	if err != nil {
