@@ -33,7 +33,7 @@ type Options struct {
 	Timeout time.Duration
 	// Concurrency is how many calls may run at once; 64. Further ones wait within their Timeout.
 	Concurrency int
-	// UserAgent is sent with each call.
+	// UserAgent is sent with each call; empty is resty's own.
 	UserAgent string
 	// Now is the clock; time.Now.
 	Now func() time.Time
@@ -139,11 +139,10 @@ func (c *Client) get(ctx context.Context, cred Credential, path string) (answer,
 
 	a := answer{status: resp.StatusCode(), header: resp.Header(), at: c.now()}
 	a.body, err = readBody(resp.RawResponse)
-	if e := classify(a); e != nil && a.status != http.StatusOK {
-		return answer{}, e
-	} else if err != nil {
-		return answer{}, bodyError(err, a.status)
-	} else if e != nil {
+	switch e := classify(a); {
+	case err != nil && (e == nil || e.Kind == InvalidResponse):
+		return answer{}, bodyError(err, a)
+	case e != nil:
 		return answer{}, e
 	}
 	return a, nil

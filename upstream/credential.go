@@ -15,7 +15,7 @@ const maxToken = 8192
 // Credential is the bearer token that is sent to authentik on a caller's behalf. The zero value
 // is no credential. It prints as "[redacted]" everywhere.
 type Credential struct {
-	token string
+	token *string // a pointer: fmt reaches past Format into unexported fields of a struct around it
 }
 
 // ParseAuthorization reads the Authorization header of a request. Usable is exactly one header
@@ -45,22 +45,29 @@ func NewCredential(token string) Credential {
 			return Credential{}
 		}
 	}
-	return Credential{token: token}
+	return Credential{token: &token}
 }
 
 // IsZero tells that there is no credential.
-func (c Credential) IsZero() bool { return c.token == "" }
+func (c Credential) IsZero() bool { return c.token == nil }
+
+func (c Credential) reveal() string {
+	if c.token == nil {
+		return ""
+	}
+	return *c.token
+}
 
 // Digest is a keyed hash that stands for the credential in cache keys. The token cannot be found
 // from it, nor can two installations with different keys be matched.
 func (c Credential) Digest(key []byte) [sha256.Size]byte {
 	mac := hmac.New(sha256.New, key)
-	_, _ = mac.Write([]byte(c.token))
+	_, _ = mac.Write([]byte(c.reveal()))
 	return [sha256.Size]byte(mac.Sum(nil))
 }
 
 // setHeader puts the credential on a request to authentik.
-func (c Credential) setHeader(h http.Header) { h["Authorization"] = []string{"Bearer " + c.token} }
+func (c Credential) setHeader(h http.Header) { h["Authorization"] = []string{"Bearer " + c.reveal()} }
 
 // Format prints "[redacted]" under every verb.
 func (c Credential) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, redacted) }

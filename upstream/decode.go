@@ -4,21 +4,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
+	"reflect"
 	"strings"
 	"time"
 	"unicode/utf8"
 
-	"github.com/google/uuid"
 	"github.com/tidwall/gjson"
 )
 
 // storedEndsAt is the one key of our own in a stored code: [Code.EndsAt] in microseconds.
 const storedEndsAt = "_ends_at"
 
-// DecodeCode reads a code as authentik sends it. Strict are pk, provider.pk, user.pk, is_expired
-// and expires: without them the answer is an error. Any other field of an unexpected type becomes
-// nil and is named in dropped, such as "user.email". A text that is not JSON in UTF-8 is an error.
+// DecodeCode reads a code as authentik sends it. An answer without pk, provider.pk or user.pk is an
+// error, and so is an is_expired or expires of an unexpected type, though both may be absent. Any
+// other field of an unexpected type becomes nil and is named in dropped, such as "user.email". A
+// text that is not JSON in UTF-8 is an error.
 //
 // sent is when the request left: an Expires before it, on a code that authentik calls alive,
 // means that the code never expires.
@@ -40,6 +40,7 @@ type decoder struct {
 	sent    time.Time
 	stored  bool
 	dropped []string
+	copied  int // bytes held beside the text: attributes and the elements of lists
 	err     error
 }
 
@@ -57,7 +58,7 @@ func (d *decoder) decode(body []byte) (*Code, error) {
 	if d.err != nil {
 		return nil, d.err
 	}
-	c.size = len(body) + codeOverhead
+	c.size = len(body) + codeOverhead + d.copied
 	return c, nil
 }
 
@@ -108,7 +109,7 @@ func (d *decoder) judge(c *Code, said bool) {
 	}
 	switch later := c.Expires.After(d.sent); {
 	case later && !c.Expired:
-		c.EndsAt = *c.Expires
+		c.EndsAt = c.Expires.Truncate(time.Microsecond) // as it is stored, and as authentik sends it
 	case !later && !said:
 		c.Expired = true
 	}
@@ -172,7 +173,7 @@ func (d *decoder) provider(v gjson.Result) *Provider {
 		case "redirect_uris":
 			p.RedirectURIs = d.redirectURIs(v)
 		case "logout_uri":
-			p.LogoutURI = d.text("provider.logout_uri", v)
+			p.LogoutURI = coalesce(d.text("provider.logout_uri", v), p.LogoutURI)
 		case "backchannel_logout_uri":
 			p.LogoutURI = coalesce(p.LogoutURI, d.text("provider.backchannel_logout_uri", v))
 		case "logout_method":
@@ -182,7 +183,9 @@ func (d *decoder) provider(v gjson.Result) *Provider {
 		case "issuer_mode":
 			p.IssuerMode = d.text("provider.issuer_mode", v)
 		case "jwt_federation_sources":
-			p.JWTFederationSources = d.uuids("provider.jwt_federation_sources", v)
+			if sources := d.uuids("provider.jwt_federation_sources", v); sources != nil {
+				p.JWTFederationSources = sources
+			}
 		case "jwks_sources":
 			if sources := d.uuids("provider.jwks_sources", v); p.JWTFederationSources == nil {
 				p.JWTFederationSources = sources
@@ -204,6 +207,7 @@ func (d *decoder) redirectURIs(v gjson.Result) []RedirectURI {
 	if v.Type == gjson.String {
 		words := strings.Fields(v.Str)
 		uris := make([]RedirectURI, len(words))
+		d.copied += len(words) * int(reflect.TypeFor[RedirectURI]().Size()+reflect.TypeFor[string]().Size())
 		for i := range words {
 			uris[i].URL = &words[i]
 		}
@@ -253,7 +257,7 @@ func (d *decoder) user(v gjson.Result) *User {
 		case "avatar":
 			u.Avatar = d.text("user.avatar", v)
 		case "attributes":
-			u.Attributes = raw(v)
+			u.Attributes = d.raw(v)
 		case "uid":
 			u.UID = d.text("user.uid", v)
 		case "path":
@@ -291,7 +295,7 @@ func (d *decoder) group(v gjson.Result) (g Group, ok bool) {
 		case "parent_name":
 			g.ParentName = d.text("user.groups_obj.parent_name", v)
 		case "attributes":
-			g.Attributes = raw(v)
+			g.Attributes = d.raw(v)
 		}
 		return true
 	})
@@ -351,81 +355,3 @@ func (d *decoder) boolean(name string, v gjson.Result) *bool   { return optional
 func (d *decoder) time(name string, v gjson.Result) *time.Time { return optional(d, name, v, asTime) }
 func (d *decoder) texts(name string, v gjson.Result) []string  { return list(d, name, v, asText) }
 func (d *decoder) uuids(name string, v gjson.Result) []string  { return list(d, name, v, asUUID) }
-
-// optional reads a value that may be absent or null. One that read refuses is dropped.
-func optional[T any](d *decoder, name string, v gjson.Result, read func(gjson.Result) (T, bool)) *T {
-	if v.Type == gjson.Null {
-		return nil
-	}
-	t, ok := read(v)
-	if !ok {
-		d.dropped = append(d.dropped, name)
-		return nil
-	}
-	return &t
-}
-
-// list reads a list that may be absent or null. If read refuses one element the whole list is
-// dropped: a shorter list would be a lie.
-func list[T any](d *decoder, name string, v gjson.Result, read func(gjson.Result) (T, bool)) []T {
-	if v.Type == gjson.Null {
-		return nil
-	}
-	items, ok := []T{}, v.IsArray()
-	v.ForEach(func(_, v gjson.Result) bool {
-		var t T
-		if ok {
-			t, ok = read(v)
-			items = append(items, t)
-		}
-		return ok
-	})
-	if !ok {
-		d.dropped = append(d.dropped, name)
-		return nil
-	}
-	return items
-}
-
-func asText(v gjson.Result) (string, bool) { return v.Str, v.Type == gjson.String }
-
-func asBool(v gjson.Result) (bool, bool) { return v.Bool(), v.IsBool() }
-
-func asUUID(v gjson.Result) (string, bool) {
-	if v.Type != gjson.String || len(v.Str) != 36 || uuid.Validate(v.Str) != nil {
-		return "", false
-	}
-	return strings.ToLower(v.Str), true
-}
-
-func asTime(v gjson.Result) (time.Time, bool) {
-	if v.Type != gjson.String {
-		return time.Time{}, false
-	}
-	t, err := time.Parse(time.RFC3339Nano, v.Str)
-	return t.UTC(), err == nil
-}
-
-// integer reads 17 and 17.0: authentik documents some of its integers as numbers.
-func integer(v gjson.Result) (int32, bool) {
-	if v.Type != gjson.Number {
-		return 0, false
-	}
-	n, err := strconv.ParseInt(strings.TrimSuffix(v.Raw, ".0"), 10, 32)
-	return int32(n), err == nil
-}
-
-// raw keeps the bytes of a JSON value; null is nil.
-func raw(v gjson.Result) json.RawMessage {
-	if v.Type == gjson.Null {
-		return nil
-	}
-	return json.RawMessage(v.Raw)
-}
-
-func coalesce[T any](a, b *T) *T {
-	if a != nil {
-		return a
-	}
-	return b
-}

@@ -203,7 +203,7 @@ func (w *writer) time(key string, t *time.Time) {
 }
 
 func (w *writer) raw(key string, v json.RawMessage) {
-	if v != nil {
+	if len(v) > 0 {
 		w.key(key)
 		w.b = append(w.b, v...)
 	}

@@ -186,7 +186,7 @@ func retryAfter(h http.Header) time.Duration {
 	if err != nil || s < 0 {
 		return 0
 	}
-	return min(time.Duration(s)*time.Second, time.Hour)
+	return time.Duration(min(s, 3600)) * time.Second
 }
 
 // fieldNames returns the keys of a 400's body that look like argument names. The texts beside
@@ -226,9 +226,14 @@ func transportError(err error) *Error {
 	return e
 }
 
-// bodyError classifies a 200 whose body could not be read to its end.
-func bodyError(err error, status int) *Error {
-	e := &Error{Kind: InvalidResponse, Status: status, Err: fmt.Errorf("read authentik's answer: %w", err)}
+// bodyError classifies an answer whose body was needed and could not be read to its end.
+func bodyError(err error, a answer) *Error {
+	e := &Error{
+		Kind:        InvalidResponse,
+		Status:      a.status,
+		AuthentikID: cleanID(a.header.Get("X-Authentik-Id")),
+		Err:         fmt.Errorf("read authentik's answer: %w", err),
+	}
 	if isTimeout(err) {
 		e.Kind = Timeout
 	}

@@ -152,6 +152,7 @@ type Role struct {
 
 // The domain types hold secrets and personal data, so none of them prints or marshals its
 // content: a stray log line shows which row it was and no more. [EncodeCode] is the one way out.
+// For fmt this ends at unexported fields, whose methods it does not call: there, hold a pointer.
 
 // Secret is a text that no log, error or JSON may show.
 type Secret string
@@ -171,6 +172,7 @@ func (c Code) label() string     { return "authorization code " + c.PK.String() 
 func (p Provider) label() string { return "provider " + p.PK.String() }
 func (u User) label() string     { return "user " + u.PK.String() }
 func (g Group) label() string    { return "group" }
+func (r Role) label() string     { return "role" }
 
 // Format prints the kind and primary key under every verb.
 func (c Code) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, c.label()) }
@@ -184,6 +186,12 @@ func (u User) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, u.label()) }
 // Format prints the kind under every verb.
 func (g Group) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, g.label()) }
 
+// Format prints the kind under every verb.
+func (r Role) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, r.label()) }
+
+// Format prints the kind under every verb.
+func (RedirectURI) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "redirect URI") }
+
 // MarshalJSON writes the kind and primary key.
 func (c Code) MarshalJSON() ([]byte, error) { return json.Marshal(c.label()) }
 
@@ -195,3 +203,9 @@ func (u User) MarshalJSON() ([]byte, error) { return json.Marshal(u.label()) }
 
 // MarshalJSON writes the kind.
 func (g Group) MarshalJSON() ([]byte, error) { return json.Marshal(g.label()) }
+
+// MarshalJSON writes the kind.
+func (r Role) MarshalJSON() ([]byte, error) { return json.Marshal(r.label()) }
+
+// MarshalJSON writes the kind.
+func (RedirectURI) MarshalJSON() ([]byte, error) { return json.Marshal("redirect URI") }

@@ -1,0 +1,270 @@
+package upstream_test
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"authentik-graphql/upstream"
+)
+
+// TestRecordedFailures classifies what every release answered to a GET when it was not a 200.
+func TestRecordedFailures(t *testing.T) {
+	for _, release := range recordedReleases(t) {
+		t.Run(release, func(t *testing.T) {
+			n := 0
+			for _, r := range recordings(t, release) {
+				if r.Body != nil {
+					continue
+				}
+				n++
+				t.Run(strconv.Itoa(r.Status)+" "+r.Case, func(t *testing.T) {
+					h := http.Header{}
+					for name, value := range r.Header {
+						h.Set(name, value)
+					}
+					e := upstream.Classify(r.Status, h, []byte(r.Text))
+					if e == nil {
+						t.Fatal("no error")
+					}
+					slices.Sort(e.Fields)
+					if e.Kind.String() != r.Want.Kind || !slices.Equal(e.Fields, r.Want.Fields) ||
+						e.RetryAfter != time.Duration(r.Want.RetryAfter)*time.Second {
+						t.Errorf("got %v, fields %q, retry after %v; want %+v\n%s", e.Kind, e.Fields, e.RetryAfter, r.Want, r.Text)
+					}
+					if e.Status != r.Status || e.AuthentikID != h.Get("X-Authentik-Id") {
+						t.Errorf("status %d, id %q", e.Status, e.AuthentikID)
+					}
+					checkSilent(t, e, r.Text)
+				})
+			}
+			if n < 15 && release != "examples" {
+				t.Errorf("only %d failures", n)
+			}
+		})
+	}
+}
+
+// checkSilent: an error tells nothing of the body.
+func checkSilent(t *testing.T, e *upstream.Error, body string) {
+	t.Helper()
+	for _, word := range []string{"dial unix", "DOCTYPE", "Select a valid", "detail", "authentik-core.sock"} {
+		if strings.Contains(body, word) && strings.Contains(e.Error(), word) {
+			t.Errorf("%q repeats the body", e)
+		}
+	}
+}
+
+func TestClassify(t *testing.T) {
+	const (
+		js, utf8JS  = "application/json", "application/json; charset=utf-8"
+		html, plain = "text/html; charset=utf-8", "text/plain; charset=utf-8"
+		page        = "<!DOCTYPE html>\n<html></html>"
+	)
+	detail := func(text string) string {
+		b, err := json.Marshal(map[string]string{"detail": text})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	deep := strings.Repeat("[", 4<<20)
+	for _, tc := range []struct {
+		name       string
+		status     int
+		mime, body string
+		retryAfter string
+		want       upstream.Kind
+		wait       time.Duration
+		fields     []string
+	}{
+		// The rows of the contract.
+		{name: "no token, list", status: 403, mime: js, body: detail("Authentication credentials were not provided."), want: upstream.Unauthenticated},
+		{name: "no token, in German", status: 403, mime: js, body: detail("Anmeldedaten fehlen."), want: upstream.Unauthenticated},
+		{name: "no token, in French", status: 403, mime: js, body: detail("Informations d'authentification non fournies."), want: upstream.Unauthenticated},
+		{name: "bad token", status: 403, mime: utf8JS, body: detail("Token invalid/expired"), want: upstream.Unauthenticated},
+		{name: "other scheme", status: 403, mime: js, body: detail("Unsupported authentication type"), want: upstream.Unauthenticated},
+		{name: "not allowed", status: 403, mime: js, body: detail("You do not have permission to perform this action."), want: upstream.Forbidden},
+		{name: "unknown up to 2025.2", status: 404, mime: js, body: detail("Not found."), want: upstream.NotFound},
+		{name: "unknown from 2025.4", status: 404, mime: utf8JS, body: detail("No AuthorizationCode matches the given query."), want: upstream.NotFound},
+		{name: "not routed", status: 404, mime: html, body: page, want: upstream.InvalidResponse},
+		{name: "outside the prefix", status: 404, mime: plain, body: "404 page not found\n", want: upstream.InvalidResponse},
+		{name: "token outside ASCII", status: 500, mime: html, body: page, want: upstream.Failed},
+		{name: "NUL in a token", status: 400, mime: plain, body: "Invalid HTTP request received.", want: upstream.BadInput},
+		{name: "unknown filter value", status: 400, mime: js, body: `{"user":["Select a valid choice."]}`, want: upstream.BadInput, fields: []string{"user"}},
+		{name: "NUL in search", status: 400, mime: js, body: `["Null characters are not allowed."]`, want: upstream.BadInput},
+		{name: "licence", status: 400, mime: js, body: `{"detail":"...","code":"denied_license"}`, want: upstream.BadInput},
+		{name: "method", status: 405, mime: js, body: detail(`Method "PUT" not allowed.`), want: upstream.InvalidResponse},
+		{name: "method, empty", status: 405, mime: html, want: upstream.InvalidResponse},
+		{name: "accept", status: 406, mime: js, body: detail("Could not satisfy the request Accept header."), want: upstream.InvalidResponse},
+		{name: "throttled", status: 429, mime: js, body: detail("Request was throttled. Expected available in 60 seconds."), retryAfter: "60", want: upstream.RateLimited, wait: time.Minute},
+		{name: "exception", status: 500, mime: html, body: page, want: upstream.Failed},
+		{name: "starting, text of 2025.8", status: 502, mime: plain, body: "failed to connect to authentik backend: authentik starting", want: upstream.Unavailable},
+		{name: "starting, JSON of 2025.8", status: 502, mime: plain, body: `{"error":"failed to connect to authentik backend: authentik starting"}`, want: upstream.Unavailable},
+		{name: "starting, 200 of 2025.10.0", status: 200, mime: js, body: `{"error":"authentik starting"}`, retryAfter: "5", want: upstream.Unavailable, wait: 5 * time.Second},
+		{name: "starting, JSON of 2025.10.1", status: 503, mime: js, body: `{"error":"authentik starting"}`, retryAfter: "5", want: upstream.Unavailable, wait: 5 * time.Second},
+		{name: "starting, page", status: 503, mime: "text/html", body: page, retryAfter: "5", want: upstream.Unavailable, wait: 5 * time.Second},
+		{name: "starting, text", status: 503, mime: "text/plain", body: "authentik starting", retryAfter: "5", want: upstream.Unavailable, wait: 5 * time.Second},
+		{name: "starting, a proxy took Retry-After", status: 503, mime: "text/plain", body: "authentik starting", want: upstream.Unavailable},
+		{name: "core down", status: 502, mime: js, body: `{"error":"failed to connect to authentik backend: dial unix /x: connect: connection refused"}`, want: upstream.Unavailable},
+		{name: "database down", status: 500, mime: html, body: page, want: upstream.Failed},
+
+		// What others between may answer.
+		{name: "401", status: 401, mime: js, body: detail("no"), want: upstream.Unauthenticated},
+		{name: "401 page", status: 401, mime: html, body: page, want: upstream.Unauthenticated},
+		{name: "403 page", status: 403, mime: html, body: page, want: upstream.Forbidden},
+		{name: "403 empty", status: 403, want: upstream.Forbidden},
+		{name: "403 that only begins like a bad token", status: 403, mime: js, body: detail("Token invalid/expired."), want: upstream.Forbidden},
+		{name: "403 in other case", status: 403, mime: js, body: detail("token invalid/expired"), want: upstream.Forbidden},
+		{name: "403 with a list for detail", status: 403, mime: js, body: `{"detail":["Token invalid/expired"]}`, want: upstream.Forbidden},
+		{name: "404 JSON cut", status: 404, mime: js, body: `{"detail":"Not`, want: upstream.InvalidResponse},
+		{name: "404 JSON labelled text", status: 404, mime: plain, body: detail("Not found."), want: upstream.InvalidResponse},
+		{name: "404 empty", status: 404, want: upstream.InvalidResponse},
+		{name: "429 without a time", status: 429, want: upstream.RateLimited},
+		{name: "429 with a date", status: 429, retryAfter: "Fri, 31 Dec 2027 23:59:59 GMT", want: upstream.RateLimited},
+		{name: "429 with a year", status: 429, retryAfter: "31536000", want: upstream.RateLimited, wait: time.Hour},
+		{name: "501", status: 501, want: upstream.Failed},
+		{name: "502 of a proxy", status: 502, mime: html, body: page, want: upstream.Failed},
+		{name: "503 of a proxy", status: 503, mime: html, body: page, want: upstream.Failed},
+		{name: "503 of a proxy that says when", status: 503, mime: html, body: page, retryAfter: "30", want: upstream.Unavailable, wait: 30 * time.Second},
+		{name: "504", status: 504, mime: html, body: page, want: upstream.Failed},
+		{name: "599", status: 599, want: upstream.Failed},
+		{name: "301", status: 301, want: upstream.InvalidResponse},
+		{name: "302 page", status: 302, mime: html, body: page, want: upstream.InvalidResponse},
+		{name: "304", status: 304, want: upstream.InvalidResponse},
+		{name: "307 JSON", status: 307, mime: js, body: `{}`, want: upstream.InvalidResponse},
+		{name: "201 JSON", status: 201, mime: js, body: minimal, want: upstream.InvalidResponse},
+		{name: "204", status: 204, want: upstream.InvalidResponse},
+		{name: "206", status: 206, mime: js, body: minimal, want: upstream.InvalidResponse},
+		{name: "410", status: 410, mime: js, body: detail("gone"), want: upstream.InvalidResponse},
+		{name: "418", status: 418, want: upstream.InvalidResponse},
+
+		// A 200 that is none.
+		{name: "200 page", status: 200, mime: html, body: page, want: upstream.InvalidResponse},
+		{name: "200 empty", status: 200, mime: js, want: upstream.InvalidResponse},
+		{name: "200 without a type", status: 200, body: minimal, want: upstream.InvalidResponse},
+		{name: "200 of a broken type", status: 200, mime: "application/json; =", body: minimal, want: upstream.InvalidResponse},
+		{name: "200 of another JSON type", status: 200, mime: "application/problem+json", body: minimal, want: upstream.InvalidResponse},
+		{name: "200 JSON labelled text", status: 200, mime: plain, body: minimal, want: upstream.InvalidResponse},
+		{name: "200 page labelled JSON", status: 200, mime: js, body: page, want: upstream.InvalidResponse},
+		{name: "200 cut", status: 200, mime: js, body: minimal[:50], want: upstream.InvalidResponse},
+
+		// Deep nesting must not end the process, whatever it comes with.
+		{name: "200 deep", status: 200, mime: js, body: deep, want: upstream.InvalidResponse},
+		{name: "400 deep", status: 400, mime: js, body: deep, want: upstream.BadInput},
+		{name: "400 deep in an object", status: 400, mime: js, body: `{"user":` + deep, want: upstream.BadInput},
+		{name: "403 deep", status: 403, mime: js, body: deep, want: upstream.Forbidden},
+		{name: "403 deep in an object", status: 403, mime: js, body: `{"detail":` + deep, want: upstream.Forbidden},
+		{name: "404 deep", status: 404, mime: js, body: deep, want: upstream.InvalidResponse},
+		{name: "502 deep", status: 502, mime: js, body: deep, want: upstream.Failed},
+
+		// Field names go to the caller, so only plain ones do.
+		{name: "several fields", status: 400, mime: js, body: `{"user":["a"],"provider":["b"],"non_field_errors":["c"],"code":"d"}`, want: upstream.BadInput, fields: []string{"user", "provider"}},
+		{name: "hostile fields", status: 400, mime: js, want: upstream.BadInput, fields: []string{"page_size"},
+			body: `{"<script>":["a"],"User":["a"],"user name":["a"],"a-b":["a"],"":["a"],"ü":["a"],"a\u0000b":["a"],"a$b":["a"],"user1":["a"],"` + strings.Repeat("a", 65) + `":["a"],"page_size":["a"],"x":"a","y":{"z":["a"]},"w":null}`},
+		{name: "many fields", status: 400, mime: js, want: upstream.BadInput, fields: strings.Split("a b c d e f g h", " "),
+			body: `{"a":[],"b":[],"c":[],"d":[],"e":[],"f":[],"g":[],"h":[],"i":[],"j":[]}`},
+		{name: "400 page", status: 400, mime: html, body: page, want: upstream.BadInput},
+		{name: "400 cut", status: 400, mime: js, body: `{"user":["a"]`, want: upstream.BadInput},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			h := http.Header{}
+			for name, value := range map[string]string{"Content-Type": tc.mime, "Retry-After": tc.retryAfter} {
+				if value != "" {
+					h.Set(name, value)
+				}
+			}
+			e := upstream.Classify(tc.status, h, []byte(tc.body))
+			if e == nil {
+				t.Fatal("no error")
+			}
+			if e.Kind != tc.want || e.RetryAfter != tc.wait || !slices.Equal(e.Fields, tc.fields) || e.Status != tc.status {
+				t.Errorf("got %v, retry after %v, fields %q, status %d", e.Kind, e.RetryAfter, e.Fields, e.Status)
+			}
+			checkSilent(t, e, tc.body)
+		})
+	}
+}
+
+// TestClassifyCodes: what is worth decoding.
+func TestClassifyCodes(t *testing.T) {
+	for _, mime := range []string{"application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8", "application/json;"} {
+		for _, body := range []string{minimal, `{}`, `[]`, `null`, `{"error":"authentik starting","pk":1}`, `{"error":"another"}`} {
+			if e := upstream.Classify(http.StatusOK, http.Header{"Content-Type": {mime}}, []byte(body)); e != nil {
+				t.Errorf("%s %s: %v", mime, body, e)
+			}
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	for value, want := range map[string]time.Duration{
+		"": 0, "0": 0, "5": 5 * time.Second, "3600": time.Hour, "3601": time.Hour,
+		"9223372036": time.Hour, "9223372037": time.Hour, "9223372036854775807": time.Hour, // seconds that overflow a Duration
+		"9223372036854775808": 0, "-1": 0, "1.5": 0, " 5": 0, "soon": 0, "Fri, 31 Dec 2027 23:59:59 GMT": 0,
+	} {
+		if got := upstream.RetryAfter(value); got != want {
+			t.Errorf("%q: got %v, want %v", value, got, want)
+		}
+	}
+}
+
+func TestCleanID(t *testing.T) {
+	for _, tc := range []struct{ id, want string }{
+		{"cdf6d6f64fd2420ab2b985a237009bca", "cdf6d6f64fd2420ab2b985a237009bca"},
+		{"CDF6D6F6-4FD2-420A-B2B9-85A237009BCA", "CDF6D6F6-4FD2-420A-B2B9-85A237009BCA"},
+		{strings.Repeat("a", 64), strings.Repeat("a", 64)},
+		{"", ""},
+		{strings.Repeat("a", 65), ""},
+		{"a b", ""},
+		{"a\nlevel=ERROR", ""},
+		{"a\x1b[31mb", ""},
+		{"xyz", ""},
+		{"a%b", ""},
+	} {
+		if got := upstream.CleanID(tc.id); got != tc.want {
+			t.Errorf("%q: got %q", tc.id, got)
+		}
+	}
+}
+
+func TestErrorText(t *testing.T) {
+	cause := errors.New("the cause")
+	for _, tc := range []struct {
+		err  upstream.Error
+		want string
+	}{
+		{upstream.Error{}, "upstream: internal"},
+		{upstream.Error{Kind: upstream.NotFound, Status: 404, Fields: []string{"a"}}, "upstream: not found (status 404)"},
+		{upstream.Error{Kind: upstream.Timeout, Err: cause}, "upstream: timeout: the cause"},
+		{upstream.Error{Kind: upstream.InvalidResponse, Status: 200, Err: cause}, "upstream: invalid response (status 200): the cause"},
+	} {
+		if got := tc.err.Error(); got != tc.want {
+			t.Errorf("got %q, want %q", got, tc.want)
+		}
+		if errors.Is(&tc.err, cause) != (tc.err.Err != nil) {
+			t.Errorf("%v does not lead to its cause", &tc.err)
+		}
+	}
+}
+
+func TestKindString(t *testing.T) {
+	seen := map[string]bool{}
+	for k := upstream.Internal; k <= upstream.InvalidResponse; k++ {
+		if s := k.String(); s == "" || seen[s] || strings.HasPrefix(s, "kind ") {
+			t.Errorf("kind %d is %q", int(k), s)
+		} else {
+			seen[s] = true
+		}
+	}
+	for _, k := range []upstream.Kind{-1, upstream.InvalidResponse + 1} {
+		if got, want := k.String(), "kind "+strconv.Itoa(int(k)); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}

@@ -1,0 +1,22 @@
+package upstream
+
+import (
+	"net/http"
+	"time"
+)
+
+// MaxBody is the cap of an answer's size.
+const MaxBody = maxBody
+
+// Classify tells what the client makes of an answer; nil is a 200 worth decoding.
+func Classify(status int, header http.Header, body []byte) *Error {
+	return classify(answer{status: status, header: header, body: body})
+}
+
+// RetryAfter reads the header of that name.
+func RetryAfter(value string) time.Duration {
+	return retryAfter(http.Header{"Retry-After": {value}})
+}
+
+// CleanID is what is kept of authentik's id of a request.
+func CleanID(s string) string { return cleanID(s) }

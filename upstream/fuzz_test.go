@@ -1,0 +1,159 @@
+package upstream_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"reflect"
+	"strconv"
+	"testing"
+	"unicode/utf8"
+
+	"authentik-graphql/upstream"
+)
+
+// seeds are a few codes of every release, some in their stored form.
+func seeds(f *testing.F, add func(body []byte)) {
+	for _, release := range recordedReleases(f) {
+		n := 0
+		for _, r := range recordings(f, release) {
+			if r.Body == nil || n == 4 {
+				continue
+			}
+			n++
+			add(r.Body)
+		}
+	}
+	for _, members := range []string{
+		`"attributes":[[[[]]],1e400,"\ud800"]`, `"name":"\ud800\udc00\ud800"`, `"last_login":"9999-12-31T23:59:59-01:00"`,
+		`"email":1,"groups":["x"],` + group(`"num_pk":1.0`), `"\u006eame":"a","name":null`,
+	} {
+		add([]byte(with("user", members)))
+	}
+	for _, members := range []string{
+		`"redirect_uris":" a\nb\t"`, `"redirect_uris":[{}]`, `"logout_uri":null,"backchannel_logout_uri":"x"`, `"jwt_federation_providers":[1.0]`,
+	} {
+		add([]byte(with("provider", members)))
+	}
+	add([]byte(with("", `"_ends_at":1,"scope":["a","a"]`)))
+	add([]byte(minimal))
+}
+
+// checkCode wants texts in UTF-8 and attributes in JSON wherever they are in v.
+func checkCode(t *testing.T, v reflect.Value) {
+	t.Helper()
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() && v.Elem().Kind() != reflect.Struct || !v.IsNil() && v.Elem().Type().PkgPath() == reflect.TypeFor[upstream.Code]().PkgPath() {
+			checkCode(t, v.Elem())
+		}
+	case reflect.Struct:
+		if v.Type().PkgPath() != reflect.TypeFor[upstream.Code]().PkgPath() {
+			return
+		}
+		for i := range v.NumField() {
+			checkCode(t, v.Field(i))
+		}
+	case reflect.Slice:
+		if raw, ok := v.Interface().(json.RawMessage); ok {
+			if raw != nil && !json.Valid(raw) {
+				t.Errorf("attributes are not JSON: %q", raw)
+			}
+			return
+		}
+		for i := range v.Len() {
+			checkCode(t, v.Index(i))
+		}
+	case reflect.String:
+		if !utf8.ValidString(v.String()) {
+			t.Errorf("not UTF-8: %q", v.String())
+		}
+	}
+}
+
+func FuzzDecodeCode(f *testing.F) {
+	seeds(f, func(body []byte) { f.Add(body) })
+	f.Fuzz(func(t *testing.T, body []byte) {
+		c, _, err := upstream.DecodeCode(body, sent)
+		if err != nil {
+			if c != nil {
+				t.Error("a code beside an error")
+			}
+			return
+		}
+		if c.PK < 1 || c.Provider.PK < 1 || c.User.PK < 1 || c.Scope == nil {
+			t.Error("a strict field is missing")
+		}
+		if c.Expired && !c.EndsAt.IsZero() || !c.EndsAt.IsZero() && c.EndsAt.Before(sent) {
+			t.Errorf("expired %v, ends at %v", c.Expired, c.EndsAt)
+		}
+		checkCode(t, reflect.ValueOf(*c))
+		checkRoundTrip(t, c)
+	})
+}
+
+func FuzzRestoreCode(f *testing.F) {
+	seeds(f, func(body []byte) {
+		if c, _, err := upstream.DecodeCode(body, sent); err == nil {
+			f.Add(upstream.EncodeCode(c))
+		}
+	})
+	f.Fuzz(func(t *testing.T, stored []byte) {
+		c, err := upstream.RestoreCode(stored)
+		if err != nil {
+			return
+		}
+		checkCode(t, reflect.ValueOf(*c))
+		checkRoundTrip(t, c)
+	})
+}
+
+func FuzzClassify(f *testing.F) {
+	for _, release := range recordedReleases(f) {
+		for _, r := range recordings(f, release) {
+			f.Add(r.Status, r.Header["Content-Type"], r.Header["Retry-After"], []byte(r.Text))
+		}
+	}
+	f.Fuzz(func(t *testing.T, status int, mime, retryAfter string, body []byte) {
+		e := upstream.Classify(status, http.Header{"Content-Type": {mime}, "Retry-After": {retryAfter}}, body)
+		if e == nil {
+			if status != http.StatusOK || !json.Valid(body) {
+				t.Errorf("status %d with %q is worth decoding", status, body)
+			}
+			return
+		}
+		if e.RetryAfter < 0 || e.RetryAfter.Hours() > 1 || len(e.Fields) > 8 {
+			t.Errorf("retry after %v, fields %q", e.RetryAfter, e.Fields)
+		}
+	})
+}
+
+func FuzzParsePK(f *testing.F) {
+	for _, s := range []string{"1", "2147483647", "2147483648", "0", "01", "+1", "-1", "1.0", "", "9999999999", "\u0661"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		pk, err := upstream.ParsePK(s)
+		n, parseErr := strconv.ParseInt(s, 10, 32)
+		canonical := parseErr == nil && n > 0 && strconv.FormatInt(n, 10) == s
+		if (err == nil) != canonical || err == nil && (int64(pk) != n || pk.String() != s) {
+			t.Errorf("%q: %v, %v", s, pk, err)
+		}
+	})
+}
+
+func FuzzParseAuthorization(f *testing.F) {
+	for _, s := range []string{"Bearer abc", "bearer a", "Bearer  a", "Bearer ", "Basic YQ==", "Bearer a\r\nX: y", "Bearer \u00fc", ""} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		got := upstream.ParseAuthorization(http.Header{"Authorization": {line}})
+		if got.IsZero() {
+			return
+		}
+		token := []byte(line)[len("Bearer "):]
+		if bytes.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) || !same(got, upstream.NewCredential(string(token))) {
+			t.Errorf("%q is a credential", line)
+		}
+	})
+}
