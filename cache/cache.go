@@ -11,8 +11,9 @@ import (
 )
 
 // Store keeps entries. An implementation must be safe for concurrent use, must not give out an
-// entry after its ttl, and must report an entry it does not have as not found, not as an error. An
-// error means "could not be asked", and that no entry is returned.
+// entry after its ttl, must not keep one whose ttl is not positive, and must report an entry it does
+// not have as not found, not as an error. An error means that the store could not be asked, or that
+// what it gave cannot be trusted; no entry is returned then.
 type Store[V any] interface {
 	Get(ctx context.Context, key Key) (e Entry[V], found bool, err error)
 	Set(ctx context.Context, key Key, e Entry[V], ttl time.Duration) error
@@ -144,7 +145,7 @@ func (c *Cache[V]) readFirst(ctx context.Context, key Key) (Result[V], bool) {
 // readSecond also tells whether the second level answers at all: one that has just let a read wait
 // in vain is not made to do so with a write.
 func (c *Cache[V]) readSecond(ctx context.Context, key Key) (r Result[V], ok, answers bool) {
-	if c.second == nil || c.policy.TTL == 0 {
+	if c.second == nil || c.policy.TTL <= 0 {
 		return r, false, false
 	}
 	e, found, err := c.second.Get(ctx, key)
@@ -162,12 +163,18 @@ func (c *Cache[V]) readSecond(ctx context.Context, key Key) (r Result[V], ok, an
 	return r, ok, true
 }
 
+// ttl is how long a store may keep a result: while it is fresh, and never longer than the policy
+// says, even if it claims to have been fetched in the future.
+func (c *Cache[V]) ttl(r Result[V]) time.Duration {
+	return min(r.FreshUntil.Sub(c.now()), c.policy.TTL)
+}
+
 func (c *Cache[V]) storeFirst(ctx context.Context, key Key, r Result[V]) {
-	_ = c.first.Set(ctx, key, r.Entry, r.FreshUntil.Sub(c.now())) // memory does not fail
+	_ = c.first.Set(ctx, key, r.Entry, c.ttl(r)) // memory does not fail
 }
 
 func (c *Cache[V]) storeSecond(ctx context.Context, key Key, r Result[V]) {
-	if err := c.second.Set(ctx, key, r.Entry, r.FreshUntil.Sub(c.now())); err != nil {
+	if err := c.second.Set(ctx, key, r.Entry, c.ttl(r)); err != nil {
 		c.failed(ctx, err)
 	}
 }

@@ -31,7 +31,7 @@ func decodeEntry[V any](c Codec[V], b []byte) (e Entry[V], err error) {
 	e.FetchedAt = fromMicros(int64(binary.BigEndian.Uint64(b)))
 	e.EndsAt = fromMicros(int64(binary.BigEndian.Uint64(b[8:])))
 	if e.Value, err = c.Decode(b[envelopeHeader:]); err != nil {
-		return e, fmt.Errorf("%w: %w", errUntrusted, err)
+		return Entry[V]{}, fmt.Errorf("%w: %w", errUntrusted, err)
 	}
 	return e, nil
 }

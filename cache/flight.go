@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -16,7 +17,6 @@ type flights[V any] struct {
 	timeout time.Duration
 	mu      sync.Mutex
 	calls   map[Key]*call[V]
-	running sync.WaitGroup
 }
 
 type call[V any] struct {
@@ -37,7 +37,6 @@ func (f *flights[V]) do(ctx context.Context, key Key, load func(context.Context)
 	if !joined {
 		c = &call[V]{done: make(chan struct{})}
 		f.calls[key] = c
-		f.running.Add(1)
 		go f.run(context.WithoutCancel(ctx), key, c, load)
 	}
 	f.mu.Unlock()
@@ -50,9 +49,11 @@ func (f *flights[V]) do(ctx context.Context, key Key, load func(context.Context)
 	}
 }
 
+// errNoReturn is the outcome of a load that ended its goroutine instead of returning.
+var errNoReturn = errors.New("cache: load did not return")
+
 // run makes one load. A panic becomes an error of the load.
 func (f *flights[V]) run(ctx context.Context, key Key, c *call[V], load func(context.Context) (V, error)) {
-	defer f.running.Done()
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	defer func() {
@@ -64,17 +65,32 @@ func (f *flights[V]) run(ctx context.Context, key Key, c *call[V], load func(con
 		f.mu.Unlock()
 		close(c.done)
 	}()
+	c.err = errNoReturn // stands after runtime.Goexit: no value must not look like an empty one
 	c.val, c.err = load(ctx)
 }
 
-// wait returns when no load runs any more, or when ctx ends.
+// wait returns when no load runs any more, or when ctx ends. A load may start while it waits, which
+// a sync.WaitGroup does not allow.
 func (f *flights[V]) wait(ctx context.Context) error {
-	idle := make(chan struct{})
-	go func() { f.running.Wait(); close(idle) }()
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	for {
+		c := f.any()
+		if c == nil {
+			return nil
+		}
+		select {
+		case <-c.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
+}
+
+// any returns a running call, or nil.
+func (f *flights[V]) any() *call[V] {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range f.calls {
+		return c
+	}
+	return nil
 }

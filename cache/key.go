@@ -84,7 +84,7 @@ func (k Keys) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "[redacted]") }
 // MarshalJSON writes "[redacted]".
 func (k Keys) MarshalJSON() ([]byte, error) { return json.Marshal("[redacted]") }
 
-// redisName is `<prefix>{T}<kind><D>`. T depends on the row alone and is a hash tag: all names of
+// redisName is `<prefix>{T}<kind><D>`. T depends on the row and the format and is a hash tag: all names of
 // one row, whoever the caller, live in one cluster slot and can be invalidated together. D depends
 // on the caller, the row, the variant and the format.
 func (k *Keys) redisName(prefix, kind string, key Key) string {

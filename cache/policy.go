@@ -8,6 +8,7 @@ const maxSkew = time.Second
 
 // Entry is a value with the times that decide how long it may be used.
 type Entry[V any] struct {
+	// Value is shared by all who read it: nobody may change what it points to.
 	Value V
 	// FetchedAt is when the origin gave the value.
 	FetchedAt time.Time

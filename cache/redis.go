@@ -62,9 +62,12 @@ func (r *Redis[V]) Get(ctx context.Context, key Key) (Entry[V], bool, error) {
 	defer cancel()
 	name := r.keys.redisName(redisPrefix, kindValue, key)
 	sealed, err := r.client.Get(ctx, name).Bytes()
-	if errors.Is(err, redis.Nil) {
+	switch {
+	case errors.Is(err, redis.Nil):
 		return Entry[V]{}, false, nil
-	} else if err != nil {
+	case redis.HasErrorPrefix(err, "WRONGTYPE"): // somebody keeps a list or the like under our name
+		return Entry[V]{}, false, errUntrusted
+	case err != nil:
 		return Entry[V]{}, false, fmt.Errorf("cache: read from Redis: %w", err)
 	}
 	plain, err := r.keys.openValue(key.caller, name, sealed)

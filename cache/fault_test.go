@@ -1,0 +1,334 @@
+package cache_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"authentik-graphql/cache"
+	"authentik-graphql/cache/cachetest"
+)
+
+// patience is far more than the bound of one Redis operation, for busy machines, and far less than
+// the seconds that go-redis would wait by itself.
+const patience = time.Second
+
+// within fails the test if run takes longer than patience.
+func within(t *testing.T, run func()) {
+	t.Helper()
+	began := time.Now()
+	run()
+	if took := time.Since(began); took > patience {
+		t.Errorf("took %s, want less than %s", took, patience)
+	}
+}
+
+func wantStats(t *testing.T, c *cache.Cache[string], want cache.Stats) {
+	t.Helper()
+	if got := c.Stats(); got != want {
+		t.Errorf("counts: got %+v, want %+v", got, want)
+	}
+}
+
+func TestRedisCannotBeUsed(t *testing.T) {
+	// asking gives the address of a server that wants a password, with another one in it.
+	asking := func(t *testing.T, user *url.Userinfo) (string, func()) {
+		t.Helper()
+		s := cachetest.StartRedis(t, "--requirepass", "hunter2")
+		u, err := url.Parse(s.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.User = user
+		return u.String(), func() {}
+	}
+	for _, tt := range []struct {
+		name string
+		// open gives the address, and what to do once connections to it are open.
+		open func(t *testing.T) (string, func())
+	}{
+		{"never there", func(t *testing.T) (string, func()) {
+			s := cachetest.StartRedis(t)
+			s.Kill()
+			return s.URL(), func() {}
+		}},
+		{"killed", func(t *testing.T) (string, func()) {
+			s := cachetest.StartRedis(t)
+			return s.URL(), s.Kill
+		}},
+		{"never answers", func(t *testing.T) (string, func()) {
+			s := cachetest.StartRedis(t)
+			s.Stop()
+			return s.URL(), func() {}
+		}},
+		{"stops answering", func(t *testing.T) (string, func()) {
+			s := cachetest.StartRedis(t)
+			return s.URL(), s.Stop
+		}},
+		{"wrong password", func(t *testing.T) (string, func()) {
+			return asking(t, url.UserPassword("", "hunter3"))
+		}},
+		{"no password", func(t *testing.T) (string, func()) {
+			return asking(t, nil)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			address, spoil := tt.open(t)
+			store := newRedis(t, address, keysOf(t, 1))
+			_, _, _ = store.Get(t.Context(), cachetest.Key(t, "alice", 99)) // opens a connection if it can
+			spoil()
+
+			clock, log := cachetest.NewClock(), new(lines)
+			c := cache.New(cache.Options{
+				Policy: cache.Policy{TTL: ttl}, LoadTimeout: time.Minute, Now: clock.Now, Logger: log.logger(),
+			}, newMemory(t, clock.Now), store)
+			o, key := &origin{now: clock.Now}, cachetest.Key(t, "alice", 1)
+			within(t, func() { mustGet(t, c, key, o.gives("value"), "value", cache.Loaded) })
+			wantStats(t, c, cache.Stats{Loads: 1, SecondErrors: 1})
+			mustGet(t, c, key, never(t), "value", cache.FirstLevel)
+
+			const more = 64 // more than there are connections
+			within(t, func() {
+				var wg sync.WaitGroup
+				for id := range int32(more) {
+					key := cachetest.Key(t, "alice", id+2)
+					wg.Go(func() {
+						if r, err := c.Get(context.Background(), key, o.gives("value")); err != nil || r.Source != cache.Loaded {
+							t.Errorf("got %q from %d, error %v", r.Value, r.Source, err)
+						}
+					})
+				}
+				wg.Wait()
+			})
+			wantStats(t, c, cache.Stats{FirstHits: 1, Loads: 1 + more, SecondErrors: 1 + more})
+
+			if log.count() != 1 || !strings.Contains(log.String(), "Redis") {
+				t.Errorf("want one line about Redis:\n%s", log)
+			}
+			if strings.Contains(log.String(), "hunter") {
+				t.Errorf("the log shows the password:\n%s", log)
+			}
+		})
+	}
+}
+
+func TestRedisIsUsedAgain(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		spoil, heal func(*cachetest.RedisServer)
+	}{
+		{"after a restart", (*cachetest.RedisServer).Kill, (*cachetest.RedisServer).Restart},
+		{"after a halt", (*cachetest.RedisServer).Stop, (*cachetest.RedisServer).Cont},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server, clock := cachetest.StartRedis(t), cachetest.NewClock()
+			c := newCache(clock.Now, empty{}, newRedis(t, server.URL(), keysOf(t, 1)))
+			o, key := &origin{now: clock.Now}, cachetest.Key(t, "alice", 1)
+			mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
+			mustGet(t, c, key, never(t), "value", cache.SecondLevel)
+
+			tt.spoil(server)
+			var wg sync.WaitGroup
+			for id := range int32(40) { // go-redis stops dialing after as many failures as its pool is large
+				key := cachetest.Key(t, "alice", id+2)
+				wg.Go(func() {
+					if _, err := c.Get(context.Background(), key, o.gives("value")); err != nil {
+						t.Errorf("get: %v", err)
+					}
+				})
+			}
+			wg.Wait()
+			if got := c.Stats().SecondErrors; got != 40 {
+				t.Errorf("%d failures, want 40", got)
+			}
+
+			tt.heal(server)
+			cachetest.Eventually(t, "Redis is used again", func() bool {
+				r, err := c.Get(t.Context(), key, o.gives("value"))
+				return err == nil && r.Source == cache.SecondLevel
+			})
+		})
+	}
+}
+
+// stored makes caches of the same process settings over one Redis, none with a first level that
+// would hide what Redis has.
+type stored struct {
+	*cachetest.RedisServer
+	client *redis.Client
+	clock  *cachetest.Clock
+	origin *origin
+	store  *cache.Redis[string]
+}
+
+func newStored(t *testing.T) *stored {
+	s := &stored{RedisServer: cachetest.StartRedis(t), clock: cachetest.NewClock()}
+	s.client, s.origin = newClient(t, s.RedisServer), &origin{now: s.clock.Now}
+	s.store = newRedis(t, s.URL(), keysOf(t, 1))
+	return s
+}
+
+func (s *stored) cache() *cache.Cache[string] { return newCache(s.clock.Now, empty{}, s.store) }
+
+// put stores a value and returns its name in Redis and what is there.
+func (s *stored) put(t *testing.T, key cache.Key, value string) (name string, sealed []byte) {
+	t.Helper()
+	before := map[string]bool{}
+	for _, n := range names(t, s.client) {
+		before[n] = true
+	}
+	mustGet(t, s.cache(), key, s.origin.gives(value), value, cache.Loaded)
+	for _, n := range names(t, s.client) {
+		if !before[n] {
+			name = n
+		}
+	}
+	sealed, err := s.client.Get(t.Context(), name).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name, sealed
+}
+
+// wantUntrusted checks that what Redis has under the key is a counted miss, and is replaced.
+func (s *stored) wantUntrusted(t *testing.T, key cache.Key) {
+	t.Helper()
+	c := s.cache()
+	mustGet(t, c, key, s.origin.gives("fresh"), "fresh", cache.Loaded)
+	wantStats(t, c, cache.Stats{Loads: 1, Untrusted: 1})
+	mustGet(t, c, key, never(t), "fresh", cache.SecondLevel)
+}
+
+func TestUntrustedValues(t *testing.T) {
+	s := newStored(t)
+	alice, bob, other := cachetest.Key(t, "alice", 1), cachetest.Key(t, "bob", 1), cachetest.Key(t, "alice", 2)
+	name, sealed := s.put(t, alice, "of alice")
+	_, ofBob := s.put(t, bob, "of bob")
+	_, ofOther := s.put(t, other, "of the other row")
+
+	// The same name and caller under another secret: only the seal tells the difference.
+	stranger := newStored(t)
+	stranger.store = newRedis(t, stranger.URL(), keysOf(t, 2))
+	_, foreign := stranger.put(t, alice, "of another secret")
+
+	cut := func(n int) []byte { return bytes.Clone(sealed[:n]) }
+	for _, tt := range []struct {
+		name  string
+		value []byte
+	}{
+		{"empty", []byte{}},
+		{"garbage", []byte("garbage")},
+		{"long garbage", bytes.Repeat([]byte("garbage"), 1000)},
+		{"garbage that begins well", append(cut(1), bytes.Repeat([]byte("x"), 100)...)},
+		{"plain", []byte("of alice")},
+		{"only the format", cut(1)},
+		{"only the format and the nonce", cut(13)},
+		{"the last byte cut", cut(len(sealed) - 1)},
+		{"the first byte cut", bytes.Clone(sealed[1:])},
+		{"a byte too many", append(bytes.Clone(sealed), 0)},
+		{"twice", append(bytes.Clone(sealed), sealed...)},
+		{"format 0", append([]byte{0}, sealed[1:]...)},
+		{"format 255", append([]byte{255}, sealed[1:]...)},
+		{"of another caller", ofBob},
+		{"of another row of the caller", ofOther},
+		{"of another secret", foreign},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := s.client.Set(t.Context(), name, tt.value, time.Minute).Err(); err != nil {
+				t.Fatal(err)
+			}
+			s.wantUntrusted(t, alice)
+		})
+	}
+	t.Run("any byte flipped", func(t *testing.T) {
+		for i := range sealed {
+			spoiled := bytes.Clone(sealed)
+			spoiled[i] ^= 1
+			if err := s.client.Set(t.Context(), name, spoiled, time.Minute).Err(); err != nil {
+				t.Fatal(err)
+			}
+			s.wantUntrusted(t, alice)
+		}
+	})
+	t.Run("not a string", func(t *testing.T) {
+		if err := s.client.Del(t.Context(), name).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.client.RPush(t.Context(), name, sealed).Err(); err != nil {
+			t.Fatal(err)
+		}
+		s.wantUntrusted(t, alice)
+	})
+	t.Run("none of it", func(t *testing.T) { // the value itself is still good: the cases above prove something
+		if err := s.client.Set(t.Context(), name, sealed, time.Minute).Err(); err != nil {
+			t.Fatal(err)
+		}
+		mustGet(t, s.cache(), alice, never(t), "of alice", cache.SecondLevel)
+	})
+}
+
+// A payload that its codec refuses is sealed well and yet cannot be trusted.
+func TestPayloadOfAnotherRelease(t *testing.T) {
+	s := newStored(t)
+	key := cachetest.Key(t, "alice", 1)
+	s.put(t, key, "value")
+	client, err := cache.NewRedisClient(s.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	c := newCache(s.clock.Now, empty{}, cache.NewRedis(client, keysOf(t, 1), cache.Codec[string]{
+		Encode: cachetest.StringCodec.Encode,
+		Decode: func(b []byte) (string, error) { return "half a value", fmt.Errorf("unknown field in %q", b) },
+	}))
+	mustGet(t, c, key, s.origin.gives("fresh"), "fresh", cache.Loaded)
+	wantStats(t, c, cache.Stats{Loads: 1, Untrusted: 1})
+}
+
+func TestRedisShowsNothing(t *testing.T) {
+	s := newStored(t)
+	const marker, id = "markermarker", 1234567890
+	c := s.cache()
+	for _, caller := range []string{"token of alice", "token of bob"} {
+		key, err := cache.NewKey(cachetest.Caller(caller), "resourcename", id, "variantname")
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustGet(t, c, key, s.origin.gives(marker), marker, cache.Loaded)
+	}
+	all := names(t, s.client)
+	if len(all) != 2 {
+		t.Fatalf("%d names, want 2", len(all))
+	}
+	for _, name := range all {
+		left, err := s.client.PTTL(t.Context(), name).Result()
+		if err != nil || left <= 0 || left > ttl {
+			t.Errorf("%s lives for %s, error %v; want more than nothing and at most %s", name, left, err, ttl)
+		}
+		value, err := s.client.Get(t.Context(), name).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, secret := range []string{
+			marker, "resourcename", "variantname", "token of", fmt.Sprint(id), fmt.Sprintf("%x", id),
+			string([]byte{id >> 24 & 0xff, id >> 16 & 0xff, id >> 8 & 0xff, id & 0xff}),
+		} {
+			if strings.Contains(name, secret) || strings.Contains(value, secret) {
+				t.Errorf("%q shows in %s = %q", secret, name, value)
+			}
+		}
+		for _, caller := range []string{"token of alice", "token of bob"} {
+			digest := cachetest.Caller(caller)
+			if strings.Contains(value, string(digest[:])) || strings.Contains(name, fmt.Sprintf("%x", digest)) {
+				t.Errorf("the digest of the caller shows in %s", name)
+			}
+		}
+	}
+}

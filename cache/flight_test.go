@@ -1,0 +1,292 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"authentik-graphql/cache"
+	"authentik-graphql/cache/cachetest"
+)
+
+// outcome is what a Get gave.
+type outcome struct {
+	cache.Result[string]
+	err error
+}
+
+// start reads in a goroutine of its own.
+func start(ctx context.Context, c *cache.Cache[string], key cache.Key, load cache.Loader[string]) <-chan outcome {
+	done := make(chan outcome, 1)
+	go func() {
+		r, err := c.Get(ctx, key, load)
+		done <- outcome{r, err}
+	}()
+	return done
+}
+
+// held is a loader that waits for its release.
+type held struct {
+	origin
+	release chan struct{}
+}
+
+func newHeld() *held { return &held{origin: origin{now: time.Now}, release: make(chan struct{})} }
+
+func (h *held) gives(value string) cache.Loader[string] {
+	return func(ctx context.Context) (cache.Entry[string], error) {
+		e, err := h.origin.gives(value)(ctx)
+		select {
+		case <-h.release:
+			return e, err
+		case <-ctx.Done():
+			return cache.Entry[string]{}, ctx.Err()
+		}
+	}
+}
+
+// storing tells whether what a flight brings is kept: flights must work either way.
+var storing = map[string]cache.Policy{"storing": {TTL: ttl}, "storing nothing": {}}
+
+func flightTest(t *testing.T, run func(t *testing.T, c *cache.Cache[string])) {
+	for name, policy := range storing {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMemory(t, time.Now)
+				run(t, cache.New(cache.Options{Policy: policy, LoadTimeout: 10 * time.Second}, m, nil))
+			})
+		})
+	}
+}
+
+func TestFlightIsShared(t *testing.T) {
+	flightTest(t, func(t *testing.T, c *cache.Cache[string]) {
+		const callers = 50
+		h, key := newHeld(), cachetest.Key(t, "alice", 1)
+		var done []<-chan outcome
+		for range callers {
+			done = append(done, start(t.Context(), c, key, h.gives("value")))
+		}
+		synctest.Wait() // all of them wait for the load
+		close(h.release)
+		for _, d := range done {
+			if o := <-d; o.err != nil || o.Value != "value" || o.Source != cache.Loaded {
+				t.Errorf("got %q from %d, error %v", o.Value, o.Source, o.err)
+			}
+		}
+		if got, want := c.Stats(), (cache.Stats{Loads: 1, Joined: callers - 1}); got != want || h.loads.Load() != 1 {
+			t.Errorf("counts: got %+v and %d loads, want %+v", got, h.loads.Load(), want)
+		}
+	})
+}
+
+func TestFlightsOfDifferentKeysAreApart(t *testing.T) {
+	flightTest(t, func(t *testing.T, c *cache.Cache[string]) {
+		keys := map[string]cache.Key{
+			"alice":       cachetest.Key(t, "alice", 1),
+			"bob":         cachetest.Key(t, "bob", 1),
+			"another row": cachetest.Key(t, "alice", 2),
+		}
+		h, done := newHeld(), map[string]<-chan outcome{}
+		for value, key := range keys {
+			done[value] = start(t.Context(), c, key, h.gives(value))
+		}
+		synctest.Wait()
+		if got := h.loads.Load(); got != int64(len(keys)) {
+			t.Errorf("%d loads run, want %d", got, len(keys))
+		}
+		close(h.release)
+		for value, d := range done {
+			if o := <-d; o.err != nil || o.Value != value {
+				t.Errorf("got %q, error %v, want %q", o.Value, o.err, value)
+			}
+		}
+	})
+}
+
+func TestOneWhoLeavesDisturbsNobody(t *testing.T) {
+	for _, leaver := range []string{"the leader", "a waiter"} {
+		t.Run(leaver, func(t *testing.T) {
+			flightTest(t, func(t *testing.T, c *cache.Cache[string]) {
+				h, key := newHeld(), cachetest.Key(t, "alice", 1)
+				leave, cancel := context.WithCancelCause(t.Context())
+				contexts := []context.Context{leave, t.Context()}
+				if leaver == "a waiter" {
+					contexts[0], contexts[1] = contexts[1], contexts[0]
+				}
+				first := start(contexts[0], c, key, h.gives("value"))
+				synctest.Wait()
+				second := start(contexts[1], c, key, never(t))
+				synctest.Wait()
+				leaving, staying := first, second
+				if leaver == "a waiter" {
+					leaving, staying = second, first
+				}
+				cancel(nil)
+				if o := <-leaving; !errors.Is(o.err, context.Canceled) {
+					t.Errorf("the one who left got %v", o.err)
+				}
+				third := start(t.Context(), c, key, never(t)) // may still join
+				synctest.Wait()
+				close(h.release)
+				for _, d := range []<-chan outcome{staying, third} {
+					if o := <-d; o.err != nil || o.Value != "value" {
+						t.Errorf("one who stayed got %q, error %v", o.Value, o.err)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestLoadKeepsTheLeadersValues(t *testing.T) {
+	flightTest(t, func(t *testing.T, c *cache.Cache[string]) {
+		type contextKey struct{}
+		ctx := context.WithValue(t.Context(), contextKey{}, "request 1")
+		_, err := c.Get(ctx, cachetest.Key(t, "alice", 1), func(ctx context.Context) (cache.Entry[string], error) {
+			if got := ctx.Value(contextKey{}); got != "request 1" {
+				t.Errorf("the load's context holds %v", got)
+			}
+			return cache.Entry[string]{}, nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestLoadIsBounded(t *testing.T) {
+	flightTest(t, func(t *testing.T, c *cache.Cache[string]) {
+		began := time.Now()
+		_, err := c.Get(t.Context(), cachetest.Key(t, "alice", 1), newHeld().gives("value"))
+		if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took != 10*time.Second {
+			t.Errorf("got error %v after %s, want the deadline's after 10s", err, took)
+		}
+	})
+}
+
+func TestLoadThatDoesNotReturn(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		end  func()
+		want string
+	}{
+		{"a panic", func() { panic("no such table") }, "no such table"},
+		{"a panic with an error", func() { panic(errors.New("no such table")) }, "no such table"},
+		{"a nil dereference", func() { _ = *(*string)(nil) }, "nil pointer"},
+		{"a panic with nil", func() { panic(nil) }, "nil"}, //nolint:govet // on purpose
+		{"the end of its goroutine", runtime.Goexit, "did not return"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			flightTest(t, func(t *testing.T, c *cache.Cache[string]) {
+				h, key := newHeld(), cachetest.Key(t, "alice", 1)
+				load := func(ctx context.Context) (cache.Entry[string], error) {
+					e, err := h.gives("value")(ctx)
+					tt.end()
+					return e, err
+				}
+				var done []<-chan outcome
+				for range 5 {
+					done = append(done, start(t.Context(), c, key, load))
+				}
+				synctest.Wait()
+				close(h.release)
+				for _, d := range done {
+					if o := <-d; o.err == nil || !strings.Contains(o.err.Error(), tt.want) {
+						t.Errorf("got %q, error %v, want an error with %q", o.Value, o.err, tt.want)
+					}
+				}
+				mustGet(t, c, key, h.gives("next"), "next", cache.Loaded)
+				if got := h.loads.Load(); got != 2 {
+					t.Errorf("%d loads, want 2", got)
+				}
+			})
+		})
+	}
+}
+
+func TestCloseWaitsForLoads(t *testing.T) {
+	flightTest(t, func(t *testing.T, c *cache.Cache[string]) {
+		h := newHeld()
+		leave, cancel := context.WithCancel(t.Context())
+		var done []<-chan outcome
+		for id := range int32(3) {
+			done = append(done, start(leave, c, cachetest.Key(t, "alice", id+1), h.gives(fmt.Sprint(id))))
+		}
+		synctest.Wait()
+		cancel() // nobody waits for the loads any more
+		for _, d := range done {
+			<-d
+		}
+		closed := make(chan error, 1)
+		go func() { closed <- c.Close(context.Background()) }()
+		synctest.Wait()
+		select {
+		case err := <-closed:
+			t.Fatalf("closed with error %v while loads run", err)
+		default:
+		}
+		close(h.release)
+		if err := <-closed; err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+}
+
+// closing is a store that counts how often it is closed.
+type closing struct {
+	empty
+	err    error
+	closed int
+}
+
+func (c *closing) Close() error { c.closed++; return c.err }
+
+func TestCloseGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failure := errors.New("stuck")
+		first, second := &closing{}, &closing{err: failure}
+		c, h := newCache(time.Now, first, second), newHeld()
+		d := start(t.Context(), c, cachetest.Key(t, "alice", 1), h.gives("value"))
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := c.Close(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, failure) {
+			t.Errorf("got %v, want the deadline's error and %v", err, failure)
+		}
+		if first.closed != 1 || second.closed != 1 {
+			t.Errorf("closed %d and %d times, want once each", first.closed, second.closed)
+		}
+		close(h.release)
+		if o := <-d; o.err != nil || o.Value != "value" {
+			t.Errorf("the load that ran on gave %q, error %v", o.Value, o.err)
+		}
+	})
+}
+
+// Requests that outlive the shutdown's patience read while the cache closes.
+func TestReadWhileClosing(t *testing.T) {
+	clock := cachetest.NewClock()
+	c := newCache(clock.Now, newMemory(t, clock.Now), nil)
+	o := &origin{now: clock.Now}
+	var wg sync.WaitGroup
+	for id := range int32(20) {
+		key := cachetest.Key(t, "alice", id+1)
+		wg.Go(func() {
+			if _, err := c.Get(context.Background(), key, o.gives("value")); err != nil {
+				t.Errorf("get: %v", err)
+			}
+		})
+	}
+	if err := c.Close(t.Context()); err != nil {
+		t.Errorf("close: %v", err)
+	}
+	wg.Wait()
+}

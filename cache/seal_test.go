@@ -1,0 +1,398 @@
+package cache
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+var stringCodec = Codec[string]{
+	Encode: func(s string) []byte { return []byte(s) },
+	Decode: func(b []byte) (string, error) { return string(b), nil },
+}
+
+// fixedSecret is the bytes 0 to 31.
+func fixedSecret() []byte {
+	secret := make([]byte, SecretSize)
+	for i := range secret {
+		secret[i] = byte(i)
+	}
+	return secret
+}
+
+func deriveKeys(t testing.TB, secret []byte) *Keys {
+	t.Helper()
+	k, err := DeriveKeys(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func callerOf(b byte) (c Caller) {
+	for i := range c {
+		c[i] = b
+	}
+	return c
+}
+
+func makeKey(t testing.TB, caller Caller, resource string, id int32, variant string) Key {
+	t.Helper()
+	k, err := NewKey(caller, resource, id, variant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+func TestNewKey(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		caller   Caller
+		resource string
+		id       int32
+		ok       bool
+	}{
+		{"whole", callerOf(1), "codes", 1, true},
+		{"the largest id", callerOf(1), "codes", 1<<31 - 1, true},
+		{"no caller", Caller{}, "codes", 1, false},
+		{"no resource", callerOf(1), "", 1, false},
+		{"no id", callerOf(1), "codes", 0, false},
+		{"a negative id", callerOf(1), "codes", -1, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			k, err := NewKey(tt.caller, tt.resource, tt.id, "")
+			if tt.ok != (err == nil) || tt.ok == (k == Key{}) || !tt.ok && !errors.Is(err, ErrBadKey) {
+				t.Errorf("got %v, error %v", k, err)
+			}
+		})
+	}
+}
+
+func TestDeriveKeys(t *testing.T) {
+	for _, size := range []int{0, 1, SecretSize - 1, SecretSize + 1} {
+		if _, err := DeriveKeys(make([]byte, size)); err == nil {
+			t.Errorf("took a secret of %d bytes", size)
+		}
+	}
+	one, two := NewSecret(), NewSecret()
+	a, b := deriveKeys(t, one), deriveKeys(t, two)
+	all := map[string]string{}
+	for name, key := range map[string][]byte{
+		"secret": one, "caller": a.caller, "names": a.names, "seal": a.seal,
+		"other secret": two, "other caller": b.caller, "other names": b.names, "other seal": b.seal,
+	} {
+		if len(key) != 32 {
+			t.Errorf("%s has %d bytes", name, len(key))
+		}
+		if twin, ok := all[string(key)]; ok {
+			t.Errorf("%s and %s are the same", name, twin)
+		}
+		all[string(key)] = name
+	}
+	if again := deriveKeys(t, one); !bytes.Equal(again.names, a.names) || !bytes.Equal(again.CallerKey(), a.caller) {
+		t.Error("the same secret gives other keys")
+	}
+}
+
+// TestGolden pins what several releases and processes must agree on. Whoever changes it on purpose
+// raises formatVersion with it.
+func TestGolden(t *testing.T) {
+	k := deriveKeys(t, fixedSecret())
+	key := makeKey(t, callerOf(0xaa), "authorization_codes", 42, "")
+	name := k.redisName(redisPrefix, kindValue, key)
+	for _, tt := range []struct{ what, got, want string }{
+		{"caller key", hex.EncodeToString(k.CallerKey()), "0846dbf680c8b4b69f60d06dab6df0d01bd944ad492f027fdd8f99027c8a0303"},
+		{"name", name, "authentik-graphql:{fTkQNKM5bn5qibXMwmCzBQ}vL3P-8hcfSFa5-A-PM3yoFrcNeAkeXOLWLRbfqAeOuBQ"},
+		{"name with a variant", k.redisName(redisPrefix, kindValue, makeKey(t, callerOf(0xaa), "authorization_codes", 42, "token")), "authentik-graphql:{fTkQNKM5bn5qibXMwmCzBQ}vEGCZMlUGFc_bNpiJYjX4vlvjAPuO6XbLMFNggTro9_U"},
+		{"envelope", hex.EncodeToString(encodeEntry(stringCodec, Entry[string]{
+			Value:     "value",
+			FetchedAt: time.Date(2026, time.March, 1, 12, 0, 0, 1000, time.UTC),
+		})), "00064bf535af1001000000000000000076616c7565"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.what, tt.got, tt.want)
+		}
+	}
+	sealed, err := base64.StdEncoding.DecodeString("AUqAikTERrkgglPahhhNt/RDgPzqD76AYBiP4AtJS5D3pA==")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plain, err := k.openValue(key.caller, name, sealed); err != nil || string(plain) != "value" {
+		t.Errorf("an older seal gives %q, error %v", plain, err)
+	}
+}
+
+func TestRedisName(t *testing.T) {
+	k := deriveKeys(t, fixedSecret())
+	shape := regexp.MustCompile(`^authentik-graphql:\{([\w-]{22})\}v([\w-]{43})$`)
+	parts := func(key Key) (tag, full string) {
+		t.Helper()
+		m := shape.FindStringSubmatch(k.redisName(redisPrefix, kindValue, key))
+		if m == nil {
+			t.Fatalf("the name of %v has another shape: %s", key, k.redisName(redisPrefix, kindValue, key))
+		}
+		return m[1], m[2]
+	}
+	long := strings.Repeat("long", 100)
+	tag, full := parts(makeKey(t, callerOf(1), "codes", 1, "full"))
+	for _, tt := range []struct {
+		name    string
+		key     Key
+		sameTag bool
+	}{
+		{"another caller", makeKey(t, callerOf(2), "codes", 1, "full"), true},
+		{"another variant", makeKey(t, callerOf(1), "codes", 1, "none"), true},
+		{"no variant", makeKey(t, callerOf(1), "codes", 1, ""), true},
+		{"a long variant", makeKey(t, callerOf(1), "codes", 1, long), true},
+		{"another id", makeKey(t, callerOf(1), "codes", 2, "full"), false},
+		{"an id with other bytes", makeKey(t, callerOf(1), "codes", 1<<24, "full"), false},
+		{"another resource", makeKey(t, callerOf(1), "tokens", 1, "full"), false},
+		{"a long resource", makeKey(t, callerOf(1), long, 1, "full"), false},
+		{"parts shifted", makeKey(t, callerOf(1), "code", 1, "sfull"), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			otherTag, otherFull := parts(tt.key)
+			if (otherTag == tag) != tt.sameTag {
+				t.Errorf("T: got %s beside %s, want the same: %t", otherTag, tag, tt.sameTag)
+			}
+			if otherFull == full {
+				t.Error("D is the same")
+			}
+		})
+	}
+	if other := deriveKeys(t, NewSecret()).redisName(redisPrefix, kindValue, makeKey(t, callerOf(1), "codes", 1, "full")); strings.Contains(other, tag) || strings.Contains(other, full) {
+		t.Error("another secret gives the same name")
+	}
+}
+
+func TestSeal(t *testing.T) {
+	k, caller := deriveKeys(t, fixedSecret()), callerOf(1)
+	for _, plain := range []string{"", "value", strings.Repeat("x", 100_000)} {
+		one, err := k.sealValue(caller, "name", []byte(plain))
+		if err != nil {
+			t.Fatal(err)
+		}
+		two, err := k.sealValue(caller, "name", []byte(plain))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if one[0] != formatVersion || len(one) != 1+12+len(plain)+16 {
+			t.Errorf("%d bytes in format %d", len(one), one[0])
+		}
+		if bytes.Equal(one, two) {
+			t.Error("two seals of the same value are the same")
+		}
+		if got, err := k.openValue(caller, "name", one); err != nil || string(got) != plain {
+			t.Errorf("got %.20q, error %v, want %.20q", got, err, plain)
+		}
+	}
+
+	sealed, err := k.sealValue(caller, "name", []byte("value"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name   string
+		keys   *Keys
+		caller Caller
+		at     string
+	}{
+		{"by another caller", k, callerOf(2), "name"},
+		{"under another name", k, caller, "eman"},
+		{"under no name", k, caller, ""},
+		{"with another secret", deriveKeys(t, NewSecret()), caller, "name"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if plain, err := tt.keys.openValue(tt.caller, tt.at, sealed); !errors.Is(err, errUntrusted) || plain != nil {
+				t.Errorf("opened to %q, error %v", plain, err)
+			}
+		})
+	}
+	for i := range sealed {
+		for bit := range 8 {
+			spoiled := bytes.Clone(sealed)
+			spoiled[i] ^= 1 << bit
+			if _, err := k.openValue(caller, "name", spoiled); !errors.Is(err, errUntrusted) {
+				t.Errorf("opened with bit %d of byte %d flipped, error %v", bit, i, err)
+			}
+		}
+		if _, err := k.openValue(caller, "name", sealed[:i]); !errors.Is(err, errUntrusted) {
+			t.Errorf("opened when cut to %d bytes, error %v", i, err)
+		}
+	}
+}
+
+func TestEnvelope(t *testing.T) {
+	at := time.Date(2026, time.March, 1, 12, 0, 0, 123456000, time.FixedZone("", 3600))
+	for _, tt := range []struct {
+		name string
+		e    Entry[string]
+	}{
+		{"whole", Entry[string]{"value", at, at.Add(time.Minute)}},
+		{"no end", Entry[string]{"value", at, time.Time{}}},
+		{"no value", Entry[string]{"", at, at}},
+		{"nothing", Entry[string]{}},
+		{"ended before 1970", Entry[string]{"value", at, time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)}},
+		{"ends late", Entry[string]{"value", at, time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := decodeEntry(stringCodec, encodeEntry(stringCodec, tt.e))
+			if err != nil || got.Value != tt.e.Value || !got.FetchedAt.Equal(tt.e.FetchedAt) || !got.EndsAt.Equal(tt.e.EndsAt) {
+				t.Errorf("got %v, error %v, want %v", got, err, tt.e)
+			}
+		})
+	}
+	t.Run("times never become later", func(t *testing.T) {
+		late := at.Add(999)
+		got, err := decodeEntry(stringCodec, encodeEntry(stringCodec, Entry[string]{"", late, late}))
+		if err != nil || !got.FetchedAt.Equal(at) || !got.EndsAt.Equal(at) {
+			t.Errorf("got %v, error %v", got, err)
+		}
+	})
+	t.Run("too short", func(t *testing.T) {
+		for n := range envelopeHeader {
+			if e, err := decodeEntry(stringCodec, make([]byte, n)); !errors.Is(err, errUntrusted) || e != (Entry[string]{}) {
+				t.Errorf("%d bytes gave %v, error %v", n, e, err)
+			}
+		}
+	})
+	t.Run("a payload that is refused", func(t *testing.T) {
+		failure := errors.New("bad")
+		e, err := decodeEntry(Codec[string]{Decode: func([]byte) (string, error) { return "half", failure }}, make([]byte, 20))
+		if !errors.Is(err, errUntrusted) || !errors.Is(err, failure) || e != (Entry[string]{}) {
+			t.Errorf("got %v, error %v", e, err)
+		}
+	})
+}
+
+func TestNothingPrintsSecrets(t *testing.T) {
+	secret := []byte("a secret of thirty-two bytes !!!")
+	keys := deriveKeys(t, secret)
+	var caller Caller
+	copy(caller[:], "the digest of the caller's token")
+	key := makeKey(t, caller, "codes", 42, "variant")
+
+	var printed strings.Builder
+	for _, v := range []any{keys, *keys, key, &key, struct{ Keys *Keys }{keys}, struct{ Keys Keys }{*keys}, struct{ Key Key }{key}, []Key{key}, []*Keys{keys}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			fmt.Fprintf(&printed, verb+"\n", v)
+		}
+		j, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		printed.Write(j)
+		slog.New(slog.NewTextHandler(&printed, nil)).Info("", "value", v)
+		slog.New(slog.NewJSONHandler(&printed, nil)).Info("", "value", v)
+	}
+	text := printed.String()
+	for _, b := range [][]byte{secret, keys.caller, keys.names, keys.seal, caller[:]} {
+		list := strings.Trim(fmt.Sprint(b[:8]), "[]")
+		for _, form := range []string{string(b[:8]), hex.EncodeToString(b[:8]), strings.ToUpper(hex.EncodeToString(b[:8])), base64.StdEncoding.EncodeToString(b[:6]), list, strings.ReplaceAll(list, " ", ",")} {
+			if strings.Contains(text, form) {
+				t.Errorf("%q shows in:\n%s", form, text)
+			}
+		}
+	}
+	if got := fmt.Sprintf("%v %#v %v", key, key, keys); got != "codes/42 codes/42 [redacted]" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	k, caller := deriveKeys(f, fixedSecret()), callerOf(1)
+	sealed, err := k.sealValue(caller, "name", []byte("value"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add("name", sealed)
+	f.Add("name", sealed[:20])
+	f.Add("other", sealed)
+	f.Add("", []byte{})
+	f.Add("name", []byte{formatVersion})
+	f.Add("name", make([]byte, 100))
+	f.Fuzz(func(t *testing.T, name string, b []byte) {
+		plain, err := k.openValue(caller, name, b)
+		if ours := name == "name" && bytes.Equal(b, sealed); ours != (err == nil) {
+			t.Errorf("opened %x under %q to %q, error %v", b, name, plain, err)
+		}
+		if err != nil && !errors.Is(err, errUntrusted) {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+func FuzzDecodeEntry(f *testing.F) {
+	f.Add(encodeEntry(stringCodec, Entry[string]{"value", time.Unix(1, 0), time.Time{}}))
+	f.Add([]byte{})
+	f.Add(make([]byte, envelopeHeader-1))
+	f.Add(bytes.Repeat([]byte{0xff}, envelopeHeader))
+	f.Add(bytes.Repeat([]byte{0x80}, envelopeHeader+1))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		e, err := decodeEntry(stringCodec, b)
+		if (err == nil) != (len(b) >= envelopeHeader) {
+			t.Fatalf("%d bytes: error %v", len(b), err)
+		}
+		if err != nil {
+			return
+		}
+		again, err := decodeEntry(stringCodec, encodeEntry(stringCodec, e))
+		if err != nil || again != e {
+			t.Errorf("got %v, error %v, want %v", again, err, e)
+		}
+		_ = Policy{TTL: time.Second}.Fresh(e.FetchedAt, e.EndsAt, time.Now())
+	})
+}
+
+func BenchmarkSeal(b *testing.B) {
+	k, plain := deriveKeys(b, fixedSecret()), make([]byte, 1000)
+	b.SetBytes(int64(len(plain)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := k.sealValue(callerOf(1), "name", plain); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	k, caller := deriveKeys(b, fixedSecret()), callerOf(1)
+	sealed, err := k.sealValue(caller, "name", make([]byte, 1000))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.SetBytes(1000)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := k.openValue(caller, "name", sealed); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkRedisName(b *testing.B) {
+	k, key := deriveKeys(b, fixedSecret()), makeKey(b, callerOf(1), "authorization_codes", 42, "token")
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = k.redisName(redisPrefix, kindValue, key)
+	}
+}
+
+func BenchmarkNewKey(b *testing.B) {
+	caller := callerOf(1)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := NewKey(caller, "authorization_codes", 42, "token"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

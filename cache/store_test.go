@@ -1,0 +1,161 @@
+package cache_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"authentik-graphql/cache"
+	"authentik-graphql/cache/cachetest"
+)
+
+func TestMemoryConformance(t *testing.T) {
+	cachetest.Conformance(t, func(t *testing.T) cachetest.Harness {
+		clock := cachetest.NewClock()
+		return cachetest.Harness{
+			Store: newMemory(t, clock.Now),
+			Pass:  func(_ testing.TB, d time.Duration) { clock.Advance(d) },
+		}
+	})
+}
+
+func TestRedisConformance(t *testing.T) {
+	server := cachetest.StartRedis(t)
+	client := newClient(t, server)
+	cachetest.Conformance(t, func(t *testing.T) cachetest.Harness {
+		if err := client.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		return cachetest.Harness{
+			Store: newRedis(t, server.URL(), keysOf(t, 1)),
+			// The server's own clock cannot be moved; the end of every value is brought nearer.
+			Pass: func(t testing.TB, d time.Duration) {
+				for _, name := range names(t, client) {
+					left, err := client.PTTL(context.Background(), name).Result()
+					if err != nil || left <= 0 {
+						t.Fatalf("%s lives for %s, error %v; every name must have an end", name, left, err)
+					}
+					if err := client.PExpire(context.Background(), name, left-d).Err(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			},
+		}
+	})
+}
+
+func TestRedisForgetsByItself(t *testing.T) {
+	server := cachetest.StartRedis(t)
+	store, key := newRedis(t, server.URL(), keysOf(t, 1)), cachetest.Key(t, "alice", 1)
+	if err := store.Set(t.Context(), key, cache.Entry[string]{Value: "value"}, 20*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	client := newClient(t, server)
+	cachetest.Eventually(t, "the value goes with its ttl", func() bool { return len(names(t, client)) == 0 })
+}
+
+// Redis knows no ttl under a millisecond, and go-redis makes a whole one of it.
+func TestRedisDoesNotRoundUp(t *testing.T) {
+	server := cachetest.StartRedis(t)
+	store, key := newRedis(t, server.URL(), keysOf(t, 1)), cachetest.Key(t, "alice", 1)
+	if err := store.Set(t.Context(), key, cache.Entry[string]{Value: "value"}, time.Millisecond-1); err != nil {
+		t.Fatal(err)
+	}
+	// Looking for the value would be too late.
+	calls, err := newClient(t, server).Info(t.Context(), "commandstats").Result()
+	if err != nil || strings.Contains(calls, "cmdstat_set:") {
+		t.Errorf("the server was asked to store, error %v:\n%s", err, calls)
+	}
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	clock := cachetest.NewClock()
+	m, err := cache.NewMemory(100_000, func(s string) int { return len(s) }, clock.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = m.Close() }()
+	value := strings.Repeat("x", 1000)
+	for id := int32(1); id <= 1000; id++ {
+		if err := m.Set(t.Context(), cachetest.Key(t, "alice", id), cache.Entry[string]{Value: value}, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cachetest.Eventually(t, "the store shrinks to its bound", func() bool {
+		kept := 0
+		for id := int32(1); id <= 1000; id++ {
+			if _, found, _ := m.Get(t.Context(), cachetest.Key(t, "alice", id)); found {
+				kept++
+			}
+		}
+		return 0 < kept && kept*len(value) <= 100_000
+	})
+}
+
+func TestMemoryNeedsABound(t *testing.T) {
+	if _, err := cache.NewMemory(0, func(string) int { return 0 }, time.Now); err == nil {
+		t.Error("made a store without a bound")
+	}
+}
+
+// A bubble does not end while a goroutine in it lives.
+func TestCloseLeavesNoGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, err := cache.NewMemory(1<<20, func(s string) int { return len(s) }, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, o := newCache(time.Now, m, nil), &origin{now: time.Now}
+		mustGet(t, c, cachetest.Key(t, "alice", 1), o.gives("value"), "value", cache.Loaded)
+		mustGet(t, c, cachetest.Key(t, "alice", 1), never(t), "value", cache.FirstLevel)
+		if err := c.Close(t.Context()); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+}
+
+func TestNewRedisClientShowsNoPassword(t *testing.T) {
+	for _, url := range []string{
+		"", "localhost:6379", "http://:hunter2@localhost", "redis://:hunter2@local host",
+		"redis://:hunter2@localhost/zero", "redis://:hunter2@localhost?nonsense=1", "redis://:hunter2%zz@localhost",
+	} {
+		_, err := cache.NewRedisClient(url)
+		if err == nil {
+			t.Errorf("%q was taken", url)
+		} else if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the error shows the password: %v", err)
+		}
+	}
+	for _, url := range []string{"redis://localhost", "rediss://:hunter2@localhost:1/3", "unix:///run/redis.sock"} {
+		c, err := cache.NewRedisClient(url)
+		if err != nil {
+			t.Errorf("%q: %v", url, err)
+			continue
+		}
+		_ = c.Close()
+	}
+}
+
+// Each of these is enough for most failures, which is why no failure shows that one of them is gone.
+func TestRedisClientFailsFast(t *testing.T) {
+	const bound = 150 * time.Millisecond
+	c, err := cache.NewRedisClient("redis://localhost?read_timeout=1h&dial_timeout=1h&pool_timeout=1h&max_retries=5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	o := c.Options()
+	for name, d := range map[string]time.Duration{
+		"DialTimeout": o.DialTimeout, "ReadTimeout": o.ReadTimeout, "WriteTimeout": o.WriteTimeout, "PoolTimeout": o.PoolTimeout,
+	} {
+		if d != bound {
+			t.Errorf("%s is %s, want %s", name, d, bound)
+		}
+	}
+	if !o.ContextTimeoutEnabled || o.MaxRetries != 0 || o.DialerRetries != 1 || o.MaxActiveConns == 0 {
+		t.Errorf("the context's deadline counts: %t; retries: %d; dials: %d; connections: %d; want true, 0, 1, a bound",
+			o.ContextTimeoutEnabled, o.MaxRetries, o.DialerRetries, o.MaxActiveConns)
+	}
+}
