@@ -220,10 +220,10 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.P
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(ln) }()
-	log.Info("listening", "address", ln.Addr().String(), "version", buildVersion(), "settings", cfg)
 	if announce != nil {
 		announce(ln.Addr())
 	}
+	log.Info("listening", "address", ln.Addr().String(), "version", buildVersion(), "settings", cfg)
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
