@@ -370,7 +370,7 @@ func TestDrainingIsNotReady(t *testing.T) {
 // TestLogHoldsNoSecrets runs a little of everything and searches the log for what was secret in it.
 func TestLogHoldsNoSecrets(t *testing.T) {
 	const token = "s3cr3t-t0k3n-0123456789"
-	up, a := newWorld(t, upstreamtest.Options{}, "UPSTREAM_TIMEOUT=300ms", "REDACT=none",
+	up, a := newWorld(t, upstreamtest.Options{}, "UPSTREAM_TIMEOUT=1s", "REDACT=none",
 		"CACHE_SECRET=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
 	_ = query(t, a.URL, token, aliceCode)
 	_ = query(t, a.URL, token, `query `+strings.Repeat("N", 200)+` { authorizationCode(id: "s3cr3t-literal") { id } }`)
