@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/google/uuid"
 )
 
 // MarshalDateTime writes a time the way authentik does: RFC 3339 in UTC with six digits of
@@ -57,10 +59,10 @@ func MarshalUUID(s string) graphql.Marshaler {
 // UnmarshalUUID reads a UUID in its 36-character form and returns it in lower case.
 func UnmarshalUUID(v any) (string, error) {
 	s, ok := v.(string)
-	if !ok {
-		return "", errors.New("UUID must be a string")
+	if !ok || len(s) != 36 || uuid.Validate(s) != nil { // Validate takes shorter and longer forms too
+		return "", errors.New("UUID must be 36 characters, such as 3fa85f64-5717-4562-b3fc-2c963f66afa6")
 	}
-	return ParseUUID(s)
+	return strings.ToLower(s), nil
 }
 
 // MarshalJSON writes the bytes as they are. The decoder has checked that they are one JSON value.
@@ -80,27 +82,4 @@ func UnmarshalJSON(v any) (json.RawMessage, error) {
 		return nil, fmt.Errorf("JSON cannot be read: %w", err)
 	}
 	return raw, nil
-}
-
-// ParseUUID checks the 8-4-4-4-12 form and returns it in lower case.
-func ParseUUID(s string) (string, error) {
-	const form = "UUID must be 36 characters, such as 3fa85f64-5717-4562-b3fc-2c963f66afa6"
-	if len(s) != 36 {
-		return "", errors.New(form)
-	}
-	b := []byte(s)
-	for i, c := range b {
-		switch {
-		case i == 8 || i == 13 || i == 18 || i == 23:
-			if c != '-' {
-				return "", errors.New(form)
-			}
-		case '0' <= c && c <= '9', 'a' <= c && c <= 'f':
-		case 'A' <= c && c <= 'F':
-			b[i] = c + 'a' - 'A'
-		default:
-			return "", errors.New(form)
-		}
-	}
-	return string(b), nil
 }
