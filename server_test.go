@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"encoding/pem"
 	"flag"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -489,5 +491,29 @@ func TestCheckReadsAuthentiksProbe(t *testing.T) {
 	err := run(t.Context(), []string{"-check"}, []string{"AUTHENTIK_URL=" + up.URL}, &stdout, io.Discard)
 	if err == nil || !strings.Contains(stdout.String(), "authentik  FAILED  authentik is not ready: status 500") {
 		t.Errorf("%v\n%s", err, stdout.String())
+	}
+}
+
+// TestSelfSignedAuthentik: authentik's default certificate is trusted only where AUTHENTIK_CA_FILE
+// names it.
+func TestSelfSignedAuthentik(t *testing.T) {
+	world := upstreamtest.New(upstreamtest.Options{})
+	world.AddCode(upstreamtest.Code{PK: 17, Owner: upstreamtest.UserAlice, Provider: upstreamtest.ProviderGrafana, Expires: time.Now().Add(time.Hour)})
+	srv := httptest.NewUnstartedServer(world)
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // the refused handshake
+	srv.StartTLS()
+	t.Cleanup(srv.Close)
+	file := filepath.Join(t.TempDir(), "authentik.pem")
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
+	if err := os.WriteFile(file, certificate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stranger := startApp(t, nil, "AUTHENTIK_URL="+srv.URL)
+	if got := query(t, stranger.URL, upstreamtest.TokenAlice, aliceCode); got.Codes() != "UPSTREAM_UNAVAILABLE" {
+		t.Errorf("without the file: %s", got.Body)
+	}
+	friend := startApp(t, nil, "AUTHENTIK_URL="+srv.URL, "AUTHENTIK_CA_FILE="+file)
+	if got := query(t, friend.URL, upstreamtest.TokenAlice, aliceCode); len(got.Errors) > 0 {
+		t.Errorf("with the file: %s", got.Body)
 	}
 }

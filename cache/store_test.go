@@ -100,6 +100,24 @@ func TestMemoryNeedsABound(t *testing.T) {
 	}
 }
 
+// otter has a clock of its own, which the fake one above does not move.
+func TestMemoryRewriteBringsItsOwnExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory(t, time.Now)
+		key := cachetest.Key(t, "alice", 1)
+		_ = m.Set(t.Context(), key, cache.Entry[string]{Value: "old"}, time.Minute)
+		_ = m.Set(t.Context(), key, cache.Entry[string]{Value: "new"}, time.Hour)
+		<-time.After(time.Hour - time.Second)
+		if e, found, _ := m.Get(t.Context(), key); !found || e.Value != "new" {
+			t.Errorf("got %q, found %t, want the new value", e.Value, found)
+		}
+		<-time.After(time.Second)
+		if e, found, _ := m.Get(t.Context(), key); found {
+			t.Errorf("found %q, want nothing", e.Value)
+		}
+	})
+}
+
 // A bubble does not end while a goroutine in it lives.
 func TestCloseLeavesNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -153,6 +171,9 @@ func TestRedisClientFailsFast(t *testing.T) {
 		if d != bound {
 			t.Errorf("%s is %s, want %s", name, d, bound)
 		}
+	}
+	if o.Protocol != 2 || !o.DisableIdentity {
+		t.Error("asks more of the server than old ones and proxies know")
 	}
 	if !o.ContextTimeoutEnabled || o.MaxRetries != 0 || o.DialerRetries != 1 || o.MaxActiveConns == 0 {
 		t.Errorf("the context's deadline counts: %t; retries: %d; dials: %d; connections: %d; want true, 0, 1, a bound",
