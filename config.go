@@ -202,7 +202,7 @@ func (c Config) LogValue() slog.Value {
 		case tag.Get("secret") == "true":
 			attrs = append(attrs, slog.Bool(name+" set", !v.Field(i).IsZero()))
 		default:
-			attrs = append(attrs, slog.Any(name, v.Field(i).Interface()))
+			attrs = append(attrs, slog.String(name, fmt.Sprint(v.Field(i).Interface())))
 		}
 	}
 	return slog.GroupValue(attrs...)

@@ -81,3 +81,17 @@ func TestRoutes(t *testing.T) {
 		})
 	}
 }
+
+// TestBodyOverTheLimitEndsTheConnection: the rest of it is not read.
+func TestBodyOverTheLimitEndsTheConnection(t *testing.T) {
+	_, a := newWorld(t, upstreamtest.Options{})
+	req := newRequest(t, http.MethodPost, a.URL+"/graphql", strings.NewReader(`{"query":"`+strings.Repeat(" ", 100<<10)+`"}`))
+	req.Header.Set("Content-Type", "application/json")
+	got := send(t, req)
+	if got.Status != http.StatusRequestEntityTooLarge || got.Codes() != "PAYLOAD_TOO_LARGE" {
+		t.Errorf("%d %s", got.Status, got.Body)
+	}
+	if !got.Closed {
+		t.Error("the connection stays open")
+	}
+}

@@ -91,6 +91,7 @@ func startFake(t *testing.T, o upstreamtest.Options) *fake {
 type reply struct {
 	Status int
 	Header http.Header
+	Closed bool // the server ends the connection
 	Body   []byte
 	Data   json.RawMessage
 	Errors []struct {
@@ -146,7 +147,7 @@ func send(t *testing.T, req *http.Request) reply {
 		t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	r := reply{Status: resp.StatusCode, Header: resp.Header}
+	r := reply{Status: resp.StatusCode, Header: resp.Header, Closed: resp.Close}
 	if r.Body, err = io.ReadAll(resp.Body); err != nil {
 		t.Fatal(err)
 	}

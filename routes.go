@@ -18,8 +18,8 @@ import (
 
 const maxRequestBody = 64 << 10
 
-// routes makes the public handler. The order, outermost first: request id and log line, recovery,
-// body limit, CORS, cross-origin protection, deadline. Nothing reads the body before the limit.
+// routes makes the public handler. The order, outermost first: body limit, request id and log line,
+// recovery, CORS, cross-origin protection, deadline. Nothing reads the body before the limit.
 func (s *service) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/graphql", s.protect(s.deadline(s.graphql)))
@@ -29,7 +29,7 @@ func (s *service) routes() http.Handler {
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.readyz)
-	return s.observe(s.recoverPanic(limitBody(mux)))
+	return limitBody(s.observe(s.recoverPanic(mux)))
 }
 
 // readyz tells whether this process wants requests. Redis or authentik being down makes nobody
@@ -82,6 +82,8 @@ func (s *service) deadline(next http.Handler) http.Handler {
 	})
 }
 
+// limitBody must see net/http's own ResponseWriter: only then does a body over the limit also end
+// the connection, instead of being read to its end.
 func limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxRequestBody)
@@ -166,7 +168,7 @@ func (s *service) logRequest(r *http.Request, req *graph.Request, status int, to
 		slog.String("method", cleanMethod(r.Method)),
 		slog.String("route", r.Pattern),
 		slog.Int("status", status),
-		slog.Duration("duration", took))
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000))
 	if facts.OperationType != "" {
 		attrs = append(attrs, slog.String("operation", facts.OperationType), slog.String("operation_name", facts.OperationName))
 	}
@@ -214,5 +216,5 @@ func (w *statusWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// Unwrap lets http.ResponseController and http.MaxBytesReader reach the connection.
+// Unwrap lets http.ResponseController reach the connection.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
