@@ -84,12 +84,12 @@ func (k Keys) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "[redacted]") }
 // MarshalJSON writes "[redacted]".
 func (k Keys) MarshalJSON() ([]byte, error) { return json.Marshal("[redacted]") }
 
-// redisName is `<prefix>{T}<kind><D>`. T depends on the row and the format and is a hash tag: all names of
-// one row, whoever the caller, live in one cluster slot and can be invalidated together. D depends
-// on the caller, the row, the variant and the format.
+// redisName is `<prefix>{T}<kind><D>`. T depends on the row alone and is a hash tag: all names of
+// one row, whoever the caller and whatever the format, live in one cluster slot and can be
+// invalidated together. D depends on the row, the caller, the variant and the format.
 func (k *Keys) redisName(prefix, kind string, key Key) string {
 	tag := k.mac("row", nil, key.resource, key.id, "")
-	full := k.mac("value", key.caller[:], key.resource, key.id, key.variant)
+	full := k.mac("value "+string([]byte{formatVersion}), key.caller[:], key.resource, key.id, key.variant)
 	enc := base64.RawURLEncoding
 	return prefix + "{" + enc.EncodeToString(tag[:16]) + "}" + kind + enc.EncodeToString(full)
 }
@@ -103,7 +103,6 @@ func (k *Keys) mac(purpose string, caller []byte, resource string, id int32, var
 		b = append(b, part...)
 	}
 	b = binary.BigEndian.AppendUint32(b, uint32(id))
-	b = append(b, formatVersion)
 	_, _ = mac.Write(b)
 	return mac.Sum(nil)
 }

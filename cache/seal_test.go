@@ -111,8 +111,8 @@ func TestGolden(t *testing.T) {
 	name := k.redisName(redisPrefix, kindValue, key)
 	for _, tt := range []struct{ what, got, want string }{
 		{"caller key", hex.EncodeToString(k.CallerKey()), "0846dbf680c8b4b69f60d06dab6df0d01bd944ad492f027fdd8f99027c8a0303"},
-		{"name", name, "authentik-graphql:{fTkQNKM5bn5qibXMwmCzBQ}vL3P-8hcfSFa5-A-PM3yoFrcNeAkeXOLWLRbfqAeOuBQ"},
-		{"name with a variant", k.redisName(redisPrefix, kindValue, makeKey(t, callerOf(0xaa), "authorization_codes", 42, "token")), "authentik-graphql:{fTkQNKM5bn5qibXMwmCzBQ}vEGCZMlUGFc_bNpiJYjX4vlvjAPuO6XbLMFNggTro9_U"},
+		{"name", name, "authentik-graphql:{bY3YTLnJ2A4RdfhJBybGXA}vTHAmgCfUgnJm5lbITqw3VejBDyDKVfKYxJfnKY6VY8E"},
+		{"name with a variant", k.redisName(redisPrefix, kindValue, makeKey(t, callerOf(0xaa), "authorization_codes", 42, "token")), "authentik-graphql:{bY3YTLnJ2A4RdfhJBybGXA}vXRKI4xgv7QPvfAF3TJyRLZ8jC8fJTIyIgYIsrHTOvog"},
 		{"envelope", hex.EncodeToString(encodeEntry(stringCodec, Entry[string]{
 			Value:     "value",
 			FetchedAt: time.Date(2026, time.March, 1, 12, 0, 0, 1000, time.UTC),
@@ -122,7 +122,7 @@ func TestGolden(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", tt.what, tt.got, tt.want)
 		}
 	}
-	sealed, err := base64.StdEncoding.DecodeString("AUqAikTERrkgglPahhhNt/RDgPzqD76AYBiP4AtJS5D3pA==")
+	sealed, err := base64.StdEncoding.DecodeString("AZUjxE+1HISaXXaL1VOoya0wFBVRfJNWsVxu0L+zBjtl4w==")
 	if err != nil {
 		t.Fatal(err)
 	}
