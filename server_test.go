@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -282,9 +281,7 @@ func TestAliasesShareOneRead(t *testing.T) {
 }
 
 func TestExpiry(t *testing.T) {
-	var mu sync.Mutex
-	skew := time.Duration(0)
-	up := startFake(t, upstreamtest.Options{Now: func() time.Time { mu.Lock(); defer mu.Unlock(); return time.Now().Add(skew) }})
+	up := startFake(t, upstreamtest.Options{})
 	past, soon := time.Now().Add(-time.Minute), time.Now().Add(time.Hour)
 	up.AddCode(upstreamtest.Code{PK: 1, Owner: upstreamtest.UserAlice, Expires: soon})
 	up.AddCode(upstreamtest.Code{PK: 2, Owner: upstreamtest.UserAlice, Expires: past})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -58,7 +59,7 @@ func (f *flights[V]) run(ctx context.Context, key Key, c *call[V], load func(con
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
-			c.err = fmt.Errorf("cache: load panicked: %v", p)
+			c.err = fmt.Errorf("cache: load panicked: %v\n%s", p, debug.Stack())
 		}
 		f.mu.Lock()
 		delete(f.calls, key)

@@ -200,7 +200,8 @@ var jsonHeader = map[string]string{"Content-Type": "application/json"}
 
 func TestEndedContext(t *testing.T) {
 	h := graph.NewHandler(&graph.Resolver{Codes: source(anyCode), Now: time.Now}, graph.Options{})
-	ctx, cancel := context.WithCancel(graph.NewContext(t.Context(), &graph.Request{ID: "test", Credential: upstream.NewCredential("t")}))
+	req := &graph.Request{ID: "test", Credential: upstream.NewCredential("t")}
+	ctx, cancel := context.WithCancel(graph.NewContext(t.Context(), req))
 	cancel()
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(oneCode))
 	r.Header.Set("Content-Type", "application/json")
@@ -208,6 +209,31 @@ func TestEndedContext(t *testing.T) {
 	h.ServeHTTP(w, r)
 	if w.Code != http.StatusGatewayTimeout || !strings.Contains(w.Body.String(), `"code":"GATEWAY_TIMEOUT"`) {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if got := req.Facts(); len(got.ErrorCodes) != 1 {
+		t.Errorf("the log is told %v", got.ErrorCodes)
+	}
+}
+
+// TestClientWhoLeavesIsNoFailure: the log must not warn of it.
+func TestClientWhoLeavesIsNoFailure(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		err  error
+		warn bool
+	}{{"left", context.Canceled, false}, {"too late", context.DeadlineExceeded, true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := graph.NewHandler(&graph.Resolver{Now: time.Now, Codes: source(func(context.Context, upstream.Credential, upstream.PK) (graph.CodeRead, error) {
+				return graph.CodeRead{}, tt.err
+			})}, graph.Options{})
+			req := &graph.Request{ID: "test", Credential: upstream.NewCredential("t")}
+			r := httptest.NewRequestWithContext(graph.NewContext(t.Context(), req), http.MethodPost, "/", strings.NewReader(oneCode))
+			r.Header.Set("Content-Type", "application/json")
+			h.ServeHTTP(httptest.NewRecorder(), r)
+			if got := req.Facts(); (got.Err != nil) != tt.warn || strings.Join(got.ErrorCodes, " ") != "GATEWAY_TIMEOUT" {
+				t.Errorf("the log is told %v, %v", got.ErrorCodes, got.Err)
+			}
+		})
 	}
 }
 

@@ -83,14 +83,6 @@ func schema() *ast.Schema { return generated.NewExecutableSchema(generated.Confi
 // String is the set in one canonical form; it is part of every cache key.
 func (r Redaction) String() string { return strings.Join(r.coordinates, ",") }
 
-// Redacts tells whether a coordinate answers null to everybody.
-func (r Redaction) Redacts(coordinate string) bool {
-	if same, ok := sameValue[coordinate]; ok {
-		coordinate = same
-	}
-	return slices.Contains(r.coordinates, coordinate)
-}
-
 // Apply drops the fields from a code that nobody else holds yet. When a code ends is kept apart
 // from the field that shows it, so a code whose `expires` is redacted still expires.
 func (r Redaction) Apply(c *upstream.Code) {

@@ -81,7 +81,7 @@ func (r *Request) noteError(code string, cause error) {
 	if len(r.facts.ErrorCodes) < 8 {
 		r.facts.ErrorCodes = append(r.facts.ErrorCodes, code)
 	}
-	if r.facts.Err == nil && worthLogging(code) {
+	if r.facts.Err == nil && worthLogging(code) && !errors.Is(cause, context.Canceled) { // the client left
 		r.facts.Err = cause
 	}
 	if e, ok := errors.AsType[*upstream.Error](cause); ok && e.Status != 0 {

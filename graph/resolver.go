@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -36,6 +37,9 @@ type read struct {
 	err error
 }
 
+// errNotRead stands for a read that panicked, for those who share it.
+var errNotRead = errors.New("the shared read did not end")
+
 // code answers for every field that shows a code. The id is parsed and the credential judged here,
 // where data is read, before anything is asked.
 func (r *Resolver) code(ctx context.Context, id string) (*model.AuthorizationCode, error) {
@@ -49,6 +53,7 @@ func (r *Resolver) code(ctx context.Context, id string) (*model.AuthorizationCod
 	}
 	shared := req.read(pk)
 	shared.once.Do(func() {
+		shared.err = errNotRead
 		shared.CodeRead, shared.err = r.Codes.AuthorizationCode(ctx, req.Credential, pk)
 	})
 	if shared.err != nil {
