@@ -25,20 +25,23 @@ import (
 // tags are the one source of names, defaults and meanings: -help and the README's table follow
 // them.
 type Config struct {
-	ListenAddr      listenAddr    `env:"LISTEN_ADDR" envDefault:":8080" example:"127.0.0.1:8080" help:"Address to listen on. With -demo the default is 127.0.0.1:8080."`
-	AuthentikURL    baseURL       `env:"AUTHENTIK_URL" example:"https://auth.example.com" help:"authentik's address, with its path prefix if it has one. Required, but for -demo, which brings its own authentik."`
-	AuthentikCAFile string        `env:"AUTHENTIK_CA_FILE" example:"/etc/ssl/authentik.pem" help:"PEM file of certificates to trust beside the system's, for authentik's self-signed one."`
-	UpstreamTimeout time.Duration `env:"UPSTREAM_TIMEOUT" envDefault:"10s" example:"10s" help:"Longest wait for an answer of authentik; 0s leaves it no time at all."`
-	RedisURL        secretText    `env:"REDIS_URL" secret:"true" example:"redis://127.0.0.1:6379/0" help:"Redis shared by several processes: redis://, rediss:// or unix://. Without it the cache is in memory alone."`
-	CacheSecret     secretKey     `env:"CACHE_SECRET" secret:"true" example:"the output of: openssl rand -base64 32" help:"32 bytes in base64 that seal what goes to Redis. Required with REDIS_URL; without it a random one is made at start. Make one with: openssl rand -base64 32"`
-	CacheTTL        time.Duration `env:"CACHE_TTL" envDefault:"5s" example:"5s" help:"How long an answer is fresh; 0s turns caching off."`
-	CacheMemory     byteSize      `env:"CACHE_MEMORY" envDefault:"64MiB" example:"64MiB" help:"Memory for cached answers."`
-	Redact          list          `env:"REDACT" example:"User.email,User.attributes" help:"Fields that answer null to everybody, as Type.field, added to OAuth2Provider.clientSecret. -Type.field takes one away, none all."`
-	Playground      bool          `env:"PLAYGROUND" envDefault:"true" example:"false" help:"Serve the Playground at /."`
-	Introspection   bool          `env:"INTROSPECTION" envDefault:"true" example:"false" help:"Answer introspection queries and suggest names in errors."`
-	AllowedOrigins  origins       `env:"ALLOWED_ORIGINS" example:"https://dash.example.com" help:"Origins of web pages on other hosts that may call the service, separated by commas."`
-	LogLevel        slog.Level    `env:"LOG_LEVEL" envDefault:"INFO" example:"info" help:"Least level that is logged: debug, info, warn or error."`
-	LogFormat       logFormat     `env:"LOG_FORMAT" envDefault:"json" example:"text" help:"Form of log lines, json or text. With -demo the default is text."`
+	ListenAddr           listenAddr    `env:"LISTEN_ADDR" envDefault:":8080" example:"127.0.0.1:8080" help:"Address to listen on. With -demo the default is 127.0.0.1:8080."`
+	AuthentikURL         baseURL       `env:"AUTHENTIK_URL" example:"https://auth.example.com" help:"authentik's address, with its path prefix if it has one. Required, but for -demo, which brings its own authentik."`
+	AuthentikCAFile      string        `env:"AUTHENTIK_CA_FILE" example:"/etc/ssl/authentik.pem" help:"PEM file of certificates to trust beside the system's, for authentik's self-signed one."`
+	UpstreamTimeout      time.Duration `env:"UPSTREAM_TIMEOUT" envDefault:"10s" example:"10s" help:"Longest wait for an answer of authentik; 0s leaves it no time at all."`
+	RedisURL             secretText    `env:"REDIS_URL" secret:"true" example:"redis://127.0.0.1:6379/0" help:"Redis shared by several processes: redis://, rediss:// or unix://. Without it the cache is in memory alone."`
+	CacheSecret          secretKey     `env:"CACHE_SECRET" secret:"true" example:"the output of: openssl rand -base64 32" help:"32 bytes in base64 that seal what goes to Redis. Required with REDIS_URL; without it a random one is made at start. Make one with: openssl rand -base64 32"`
+	CacheTTL             time.Duration `env:"CACHE_TTL" envDefault:"5s" example:"5s" help:"How long an answer is fresh; 0s turns caching off, with all that the next three say."`
+	StaleWhileRevalidate time.Duration `env:"CACHE_STALE_WHILE_REVALIDATE" envDefault:"0s" example:"2s" help:"How long after that an answer is still given at once, while it is fetched anew in the background; 0s turns this off."`
+	StaleIfError         time.Duration `env:"CACHE_STALE_IF_ERROR" envDefault:"30s" example:"30s" help:"How long after that an answer is still given, marked as stale, when authentik does not work; 0s turns this off."`
+	NegativeTTL          time.Duration `env:"CACHE_NEGATIVE_TTL" envDefault:"2s" example:"2s" help:"How long a NOT_FOUND or FORBIDDEN is repeated to its caller without asking again; 0s turns this off."`
+	CacheMemory          byteSize      `env:"CACHE_MEMORY" envDefault:"64MiB" example:"64MiB" help:"Memory for cached answers."`
+	Redact               list          `env:"REDACT" example:"User.email,User.attributes" help:"Fields that answer null to everybody, as Type.field, added to OAuth2Provider.clientSecret. -Type.field takes one away, none all."`
+	Playground           bool          `env:"PLAYGROUND" envDefault:"true" example:"false" help:"Serve the Playground at /."`
+	Introspection        bool          `env:"INTROSPECTION" envDefault:"true" example:"false" help:"Answer introspection queries and suggest names in errors."`
+	AllowedOrigins       origins       `env:"ALLOWED_ORIGINS" example:"https://dash.example.com" help:"Origins of web pages on other hosts that may call the service, separated by commas."`
+	LogLevel             slog.Level    `env:"LOG_LEVEL" envDefault:"INFO" example:"info" help:"Least level that is logged: debug, info, warn or error."`
+	LogFormat            logFormat     `env:"LOG_FORMAT" envDefault:"json" example:"text" help:"Form of log lines, json or text. With -demo the default is text."`
 
 	redaction graph.Redaction
 }
@@ -102,11 +105,19 @@ func (c *Config) validate(demo bool) (errs []error) {
 	if c.AuthentikURL.URL == nil && !demo {
 		errs = append(errs, settingError("AUTHENTIK_URL", "is required"))
 	}
-	if c.UpstreamTimeout < 0 {
-		errs = append(errs, settingError("UPSTREAM_TIMEOUT", "must not be negative"))
-	}
-	if c.CacheTTL < 0 {
-		errs = append(errs, settingError("CACHE_TTL", "must not be negative"))
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"UPSTREAM_TIMEOUT", c.UpstreamTimeout},
+		{"CACHE_TTL", c.CacheTTL},
+		{"CACHE_STALE_WHILE_REVALIDATE", c.StaleWhileRevalidate},
+		{"CACHE_STALE_IF_ERROR", c.StaleIfError},
+		{"CACHE_NEGATIVE_TTL", c.NegativeTTL},
+	} {
+		if d.value < 0 {
+			errs = append(errs, settingError(d.name, "must not be negative"))
+		}
 	}
 	if c.RedisURL != "" && c.CacheSecret == nil {
 		errs = append(errs, settingError("CACHE_SECRET", "is required with REDIS_URL, to seal what goes there"))

@@ -141,19 +141,25 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	if err != nil {
 		return nil, fmt.Errorf("make the cache: %w", err)
 	}
-	var second cache.Store[*upstream.Code]
+	var second cache.Shared[*upstream.Code]
 	if cfg.RedisURL != "" {
 		rc, err := cache.NewRedisClient(string(cfg.RedisURL))
 		if err != nil {
 			return nil, fmt.Errorf("REDIS_URL: %w", err)
 		}
-		second = cache.NewRedis(rc, keys, codeCodec)
+		second = cache.NewRedis(rc, keys, codeCodec, cache.StoreOptions{Prefix: "authentik-graphql:", Logger: log})
 	}
 	s := &service{cfg: cfg, log: log, client: client}
 	s.cache = cache.New(cache.Options{
-		Policy:      cache.Policy{TTL: cfg.CacheTTL},
+		Policy: cache.Policy{
+			TTL:                  cfg.CacheTTL,
+			StaleWhileRevalidate: cfg.StaleWhileRevalidate,
+			StaleIfError:         cfg.StaleIfError,
+			NegativeTTL:          cfg.NegativeTTL,
+		},
 		LoadTimeout: bounded(cfg.UpstreamTimeout) + time.Second,
-		Logger:      log,
+		Judge:       judge,
+		Keys:        keys,
 	}, first, second)
 	s.graphql = graph.NewHandler(&graph.Resolver{
 		Codes: newCodeSource(s.cache, client, keys, cfg.redaction),

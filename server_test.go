@@ -234,9 +234,9 @@ func TestCallersShareNothing(t *testing.T) {
 			t.Fatalf("root: %s", got.Body)
 		}
 	}
-	// One read each for alice and root, whose answers are cached, and two for bob, whose are not.
-	if n := up.Retrieves(17); n != 4 {
-		t.Errorf("%d retrieves, want 4", n)
+	// One read each: bob's refusal is cached too, for bob.
+	if n := up.Retrieves(17); n != 3 {
+		t.Errorf("%d retrieves, want 3", n)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
@@ -34,20 +35,67 @@ func (s *codeSource) AuthorizationCode(ctx context.Context, cred upstream.Creden
 	if err != nil {
 		return graph.CodeRead{}, err
 	}
-	return s.cache.Get(ctx, key, func(ctx context.Context) (cache.Entry[*upstream.Code], error) {
+	read, err := s.cache.Get(ctx, key, func(ctx context.Context) (cache.Entry[*upstream.Code], error) {
 		answer, err := s.client.Retrieve(ctx, cred, pk)
 		if err != nil {
 			return cache.Entry[*upstream.Code]{}, err
 		}
 		graph.FromContext(ctx).NoteUpstream(200, answer.AuthentikID)
-		s.redaction.Apply(answer.Value)
-		return cache.Entry[*upstream.Code]{
-			Value:     answer.Value,
+		code := answer.Value
+		entry := cache.Entry[*upstream.Code]{
+			Value:     code,
 			FetchedAt: answer.FetchedAt,
-			EndsAt:    answer.Value.EndsAt,
-		}, nil
+			EndsAt:    code.EndsAt,
+			// authentik says that the code lives, and its time says that it does not: only asking
+			// authentik tells.
+			FreshOnly: code.Expires != nil && code.EndsAt.IsZero() && !code.Expired,
+		}
+		s.redaction.Apply(code)
+		return entry, nil
 	})
+	if errors.Is(err, cache.ErrBuried) {
+		err = &upstream.Error{Kind: upstream.NotFound, Err: err}
+	}
+	return read, err
 }
 
-// codeCodec keeps codes in Redis.
-var codeCodec = cache.Codec[*upstream.Code]{Encode: upstream.EncodeCode, Decode: upstream.RestoreCode}
+// judge tells the cache what authentik's errors mean.
+func judge(err error) cache.Verdict {
+	e, ok := errors.AsType[*upstream.Error](err)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) && !ok:
+		return cache.Outage
+	case !ok:
+		return cache.Failed
+	}
+	switch e.Kind {
+	case upstream.NotFound, upstream.Forbidden:
+		return cache.Denied
+	case upstream.Unauthenticated:
+		return cache.Rejected
+	case upstream.Failed, upstream.Unavailable, upstream.Timeout:
+		return cache.Outage
+	}
+	return cache.Failed
+}
+
+// codeCodec keeps codes, and authentik's errors for them, in Redis. An error that is not
+// authentik's stays in the process.
+var codeCodec = cache.Codec[*upstream.Code]{
+	Encode: upstream.EncodeCode,
+	Decode: upstream.RestoreCode,
+	EncodeError: func(err error) []byte {
+		e, ok := errors.AsType[*upstream.Error](err)
+		if !ok {
+			return nil
+		}
+		return upstream.EncodeError(e)
+	},
+	DecodeError: func(b []byte) (origin, err error) {
+		e, err := upstream.RestoreError(b)
+		if err != nil {
+			return nil, err
+		}
+		return e, nil
+	},
+}

@@ -12,7 +12,7 @@ import (
 // value is as long as a code with its provider and user.
 var value = strings.Repeat("x", 1000)
 
-func benchmarkGet(b *testing.B, first, second cache.Store[string], from cache.Source) {
+func benchmarkGet(b *testing.B, first cache.Store[string], second cache.Shared[string], from cache.Source) {
 	c := cache.New(cache.Options{Policy: cache.Policy{TTL: time.Hour}, LoadTimeout: time.Minute}, first, second)
 	o, key := &origin{now: time.Now}, cachetest.Key(b, "alice", 1)
 	mustGet(b, c, key, o.gives(value), value, cache.Loaded)

@@ -2,44 +2,39 @@ package cache
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
-	"log/slog"
-	"sync/atomic"
+	mathrand "math/rand/v2"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
-// Store keeps entries. An implementation must be safe for concurrent use, must not give out an
-// entry after its ttl, must not keep one whose ttl is not positive, and must report an entry it does
-// not have as not found, not as an error. An error means that the store could not be asked, or that
-// what it gave cannot be trusted; no entry is returned then.
-type Store[V any] interface {
-	Get(ctx context.Context, key Key) (e Entry[V], found bool, err error)
-	Set(ctx context.Context, key Key, e Entry[V], ttl time.Duration) error
-	Close() error
-}
+// ErrBuried says that the row was revoked: nobody can have it any more.
+var ErrBuried = errors.New("cache: the row was revoked")
 
 // Options of a [Cache].
 type Options struct {
 	Policy Policy
 	// LoadTimeout bounds a load together with the stores around it.
 	LoadTimeout time.Duration
+	// Judge tells what an error of a [Loader] means; without it every error is [Failed].
+	Judge func(error) Verdict
+	// Keys name rows where other processes can read it; random ones without.
+	Keys *Keys
 	// Now is the clock; time.Now.
 	Now func() time.Time
-	// Logger gets the failures of the second level, at most one line every ten seconds.
-	Logger *slog.Logger
 }
 
 // Cache reads through two levels of stores.
 type Cache[V any] struct {
 	policy  Policy
+	timeout time.Duration
+	judge   func(error) Verdict
+	keys    *Keys
 	now     func() time.Time
-	log     *slog.Logger
-	seldom  *rate.Sometimes
 	first   Store[V]
-	second  Store[V] // nil without Redis
+	second  Shared[V] // nil without Redis
 	flights *flights[Result[V]]
+	graves  *graves
 	stats   counters
 }
 
@@ -56,136 +51,434 @@ const (
 	SecondLevel
 )
 
+// Staleness is why a value was given out that is no longer fresh (RFC 5861).
+type Staleness string
+
+// The reasons.
+const (
+	NotStale             Staleness = ""
+	StaleWhileRevalidate Staleness = "stale-while-revalidate"
+	StaleIfError         Staleness = "stale-if-error"
+)
+
 // Result is an entry as it was read.
 type Result[V any] struct {
 	Entry[V]
 	Source Source
-	// FreshUntil is when the entry stops being fresh.
+	// FreshUntil is when the entry stops, or stopped, being fresh.
 	FreshUntil time.Time
+	// Stale is why it was given out after that.
+	Stale Staleness
+	// Cause is the error because of which a stale value was given out; nil if the origin is only slow.
+	Cause error
+	// Replaced tells that the origin was asked because what was there had become stale.
+	Replaced bool
 }
 
-// Loader asks the origin. Its error goes to the caller as it is and is not kept.
+// Loader asks the origin. Its error goes to the caller as it is.
 type Loader[V any] func(ctx context.Context) (Entry[V], error)
 
 // New makes a cache over a first level and, unless it is nil, a second.
-func New[V any](o Options, first, second Store[V]) *Cache[V] {
+func New[V any](o Options, first Store[V], second Shared[V]) *Cache[V] {
+	if o.Judge == nil {
+		o.Judge = func(error) Verdict { return Failed }
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Logger == nil {
-		o.Logger = slog.Default()
+	if o.Keys == nil {
+		o.Keys, _ = DeriveKeys(NewSecret()) // it has the right size
 	}
-	return &Cache[V]{
+	c := &Cache[V]{
 		policy:  o.Policy,
+		timeout: o.LoadTimeout,
+		judge:   o.Judge,
+		keys:    o.Keys,
 		now:     o.Now,
-		log:     o.Logger,
-		seldom:  &rate.Sometimes{Interval: 10 * time.Second},
 		first:   first,
 		second:  second,
 		flights: newFlights[Result[V]](o.LoadTimeout),
+		graves:  newGraves(o.Now),
 	}
+	if second != nil {
+		second.Listen(func(t Tag) {
+			c.stats.burialsHeard.Add(1)
+			c.graves.add(t, c.burialTTL())
+		})
+	}
+	return c
 }
 
-// Get returns the caller's value, in this order: fresh from the first level; with others who want
-// the same; fresh from the second level; from load, whose value is then stored. It returns load's
-// error, or ctx's if ctx ends first.
+// Get returns the caller's value. The order of steps: the first level; the flight that others may
+// wait for as well; in it the second level; the lease, so that one process loads; the load, whose
+// outcome is then stored. Whatever is fresh ends them. A value that is stale and may be given out
+// ends them at once within [Policy.StaleWhileRevalidate], while the flight goes on; otherwise when
+// the load has failed or taken a second.
+//
+// Get returns load's error or, for a moment after it, that of the load before; [ErrBuried] if the
+// row was revoked; and ctx's error if ctx ends first.
 func (c *Cache[V]) Get(ctx context.Context, key Key, load Loader[V]) (Result[V], error) {
 	if key == (Key{}) {
 		return Result[V]{}, ErrBadKey
 	}
-	if r, ok := c.readFirst(ctx, key); ok {
-		return r, nil
+	if c.buried(key) {
+		return Result[V]{}, ErrBuried
 	}
-	r, joined, err := c.flights.do(ctx, key, func(ctx context.Context) (Result[V], error) {
-		if r, ok := c.readFirst(ctx, key); ok { // a flight may have landed since the first look
-			return r, nil
+	k := c.readFirst(ctx, key)
+	if k.current {
+		if r, done, err := c.decide(k); done {
+			return r, err
 		}
-		r, ok, answers := c.readSecond(ctx, key)
-		if !ok {
-			c.stats.loads.Add(1)
-			e, err := load(ctx)
-			if err != nil {
-				return Result[V]{}, err
-			}
-			r = c.result(e, Loaded)
-			if answers {
-				c.storeSecond(ctx, key, r)
-			}
-		}
-		c.storeFirst(ctx, key, r)
-		return r, nil
+	}
+	call, joined := c.flights.join(ctx, key, func(ctx context.Context, offer func(Result[V])) (Result[V], error) {
+		return c.fetch(ctx, key, load, offer)
 	})
 	if joined {
 		c.stats.joined.Add(1)
 	}
-	return r, err
+	if k.current && c.mayBeStale(k, c.policy.StaleWhileRevalidate) {
+		return c.stale(k, StaleWhileRevalidate, nil), nil
+	}
+	return c.await(ctx, call)
+}
+
+// await waits for a flight by the caller's own deadline, or until what the flight offers may be
+// given out.
+func (c *Cache[V]) await(ctx context.Context, call *call[Result[V]]) (Result[V], error) {
+	offered := call.offered
+	var enough <-chan time.Time
+	for {
+		select {
+		case <-call.done:
+			return call.val, call.err
+		case <-offered:
+			offered = nil
+			if call.offer.Stale == StaleWhileRevalidate {
+				return call.offer, nil
+			}
+			timer := time.NewTimer(staleWait - time.Since(call.began))
+			defer timer.Stop()
+			enough = timer.C
+		case <-enough:
+			enough = nil
+			if staleFor(c.policy, call.offer.Entry, c.policy.StaleIfError, c.now()) {
+				c.stats.stale.Add(1)
+				return call.offer, nil
+			}
+		case <-ctx.Done():
+			return Result[V]{}, ctx.Err()
+		}
+	}
+}
+
+// fetch is what a flight does: the steps from the first level on.
+func (c *Cache[V]) fetch(ctx context.Context, key Key, load Loader[V], offer func(Result[V])) (Result[V], error) {
+	if c.policy.TTL <= 0 {
+		c.stats.loads.Add(1)
+		e, err := load(ctx)
+		if err == nil && c.buried(key) {
+			err = ErrBuried
+		}
+		if err != nil {
+			return Result[V]{}, err
+		}
+		return c.result(e, Loaded), nil
+	}
+	k := c.readFirst(ctx, key) // a flight may have landed since the first look
+	if k.current {
+		if r, done, err := c.decide(k); done {
+			return r, err
+		}
+	}
+	token := ""
+	if c.second != nil {
+		var r Result[V]
+		var done bool
+		var err error
+		token = rand.Text()
+		if r, done, err = c.lease(ctx, key, &k, token, offer); done {
+			return r, err
+		}
+		if !k.held {
+			token = ""
+		}
+	} else {
+		c.offer(k, offer)
+	}
+	return c.load(ctx, key, k, token, load)
+}
+
+// lease asks the second level until that has an answer, or the lease is ours, or it fails twice in a
+// row: then done is false and k says what is known.
+func (c *Cache[V]) lease(ctx context.Context, key Key, k *known[V], token string, offer func(Result[V])) (r Result[V], done bool, err error) {
+	asked, failures, untrusted := false, 0, 0
+	epoch := c.second.Epoch()
+	view, err := c.second.Read(ctx, key)
+	for pause := time.Duration(0); ; pause = min(max(2*pause, firstPause), longestPause) {
+		switch {
+		case err == nil:
+			asked, failures = true, 0
+			c.stats.untrusted.Add(int64(max(view.Untrusted-untrusted, 0))) // each once, however often it is seen
+			untrusted = max(untrusted, view.Untrusted)
+			if view.Buried {
+				c.graves.add(c.keys.Tag(key.row), c.burialTTL())
+				return r, true, ErrBuried
+			}
+			c.merge(ctx, key, k, view, epoch)
+			if r, done, err = c.decide(*k); done {
+				if view.Held {
+					c.release(ctx, key, token)
+				}
+				return r, true, err
+			}
+			c.offer(*k, offer)
+			if k.held = view.Held; k.held {
+				return r, false, nil
+			}
+		default:
+			c.stats.secondErrors.Add(1)
+			// One slow answer on a busy machine must not cost the origin a load.
+			if failures++; failures < 2 && !errors.Is(err, errResting) {
+				break
+			}
+			k.current = k.current && asked // never asked: a revocation may have gone unheard
+			return c.decide(*k)
+		}
+		if pause > 0 {
+			c.stats.leaseWaits.Add(1)
+			if err := sleep(ctx, pause/2+mathrand.N(pause/2)); err != nil {
+				if k.current && c.mayBeStale(*k, c.policy.StaleIfError) {
+					return c.stale(*k, StaleIfError, err), true, nil
+				}
+				return r, true, err
+			}
+		}
+		epoch = c.second.Epoch()
+		view, err = c.second.Acquire(ctx, key, token)
+	}
+}
+
+const (
+	// leaseTTL is how long a lease lives that is not renewed: what a process that dies costs others.
+	leaseTTL = 2 * time.Second
+	// leaseRenewal is how often a load renews its lease.
+	leaseRenewal = 500 * time.Millisecond
+	// firstPause and longestPause bound how often those who wait for a lease look at it.
+	firstPause   = 8 * time.Millisecond
+	longestPause = 128 * time.Millisecond
+)
+
+// load asks the origin, with the lease renewed if token names one, and stores the outcome.
+func (c *Cache[V]) load(ctx context.Context, key Key, k known[V], token string, load Loader[V]) (Result[V], error) {
+	c.stats.loads.Add(1)
+	epoch := int64(0)
+	if token != "" {
+		epoch = c.second.Epoch()
+		defer c.renew(ctx, key, token)()
+	}
+	e, err := load(ctx)
+	if err != nil {
+		e = Entry[V]{Err: err, Verdict: c.judge(err), FetchedAt: c.now()}
+	}
+	buried := false
+	if token != "" {
+		buried, err = c.second.Settle(ctx, key, token, e, c.ttl(e))
+		if err != nil {
+			c.stats.secondErrors.Add(1)
+			epoch = 0
+		}
+	}
+	if c.second != nil && (token == "" || err != nil) { // Redis does not say that the row is not buried
+		k.current = c.second.Hears(k.entry.epoch)
+	}
+	if buried {
+		c.graves.add(c.keys.Tag(key.row), c.burialTTL())
+	}
+	if buried || c.buried(key) {
+		return Result[V]{}, ErrBuried
+	}
+	e.epoch = epoch
+	c.storeFirst(ctx, key, e)
+	switch e.Verdict {
+	case Given:
+		r := c.result(e, Loaded)
+		r.Replaced = k.found && k.entry.Verdict == Given
+		return r, nil
+	case Outage:
+		if k.current && c.mayBeStale(k, c.policy.StaleIfError) {
+			return c.stale(k, StaleIfError, e.Err), nil
+		}
+	}
+	return Result[V]{}, e.Err
+}
+
+// renew keeps a lease alive until the function that it returns is called.
+func (c *Cache[V]) renew(ctx context.Context, key Key, token string) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for sleep(ctx, leaseRenewal) == nil {
+			held, err := c.second.Renew(ctx, key, token)
+			switch {
+			case err == nil && !held: // somebody else loads by now; ours is of use to those who wait here
+				c.stats.leasesLost.Add(1)
+				return
+			case err != nil && ctx.Err() == nil:
+				c.stats.secondErrors.Add(1)
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// release gives back a lease that is not needed.
+func (c *Cache[V]) release(ctx context.Context, key Key, token string) {
+	if _, err := c.second.Settle(ctx, key, token, Entry[V]{}, 0); err != nil {
+		c.stats.secondErrors.Add(1)
+	}
+}
+
+// Bury makes the row a revoked one, for all callers and, with a second level, in all processes:
+// reads of it return [ErrBuried], and no load that began earlier puts anything back. Its error says
+// that other processes may not know yet; they do not use an entry of the row that is not fresh.
+func (c *Cache[V]) Bury(ctx context.Context, row Row) error {
+	c.graves.add(c.keys.Tag(row), c.burialTTL())
+	if c.second == nil {
+		return nil
+	}
+	return c.second.Bury(ctx, row, c.burialTTL())
+}
+
+func (c *Cache[V]) buried(key Key) bool {
+	return c.graves.has(func() Tag { return c.keys.Tag(key.row) })
+}
+
+// burialTTL is longer than any entry can be kept and any load can run that began before.
+func (c *Cache[V]) burialTTL() time.Duration {
+	return min(c.policy.longest()+min(c.timeout, 24*time.Hour)+10*time.Second, 30*24*time.Hour)
+}
+
+// known is what a read knows of its key so far.
+type known[V any] struct {
+	entry   Entry[V]
+	found   bool
+	level   Source
+	failure Entry[V]
+	failing bool
+	// current tells that no revocation can have gone unheard. Without it only what is fresh may be
+	// given out, and that only when Redis cannot be asked.
+	current bool
+	// held tells that the lease is ours.
+	held bool
+}
+
+// readFirst looks into the first level.
+func (c *Cache[V]) readFirst(ctx context.Context, key Key) (k known[V]) {
+	k.level = FirstLevel
+	k.entry, k.found, _ = c.first.Get(ctx, key) // memory does not fail
+	if !k.found || !fresh(c.policy, k.entry, c.now()) {
+		k.failure, k.failing, _ = c.first.Get(ctx, key.ofFailure())
+	}
+	switch {
+	case c.second == nil:
+		k.current = true
+	case k.found:
+		k.current = c.second.Hears(k.entry.epoch)
+	case k.failing:
+		k.current = c.second.Hears(k.failure.epoch)
+	}
+	return k
+}
+
+// merge adds to k what the second level has, and keeps it in the first.
+func (c *Cache[V]) merge(ctx context.Context, key Key, k *known[V], view View[V], epoch int64) {
+	k.current = true // until the next look
+	if view.Failing && (!k.failing || !hereCounts(k.failure, view.Failure)) {
+		k.failure, k.failing = view.Failure, true
+		k.failure.epoch = epoch
+		c.storeFirst(ctx, key, k.failure)
+	}
+	if view.Found && (!k.found || !hereCounts(k.entry, view.Entry)) {
+		k.entry, k.found, k.level = view.Entry, true, SecondLevel
+	}
+	if k.found && k.entry.epoch != epoch {
+		k.entry.epoch = epoch
+		c.storeFirst(ctx, key, k.entry)
+	}
+}
+
+// decide tells whether what is known answers the read without a load.
+func (c *Cache[V]) decide(k known[V]) (r Result[V], done bool, err error) {
+	now := c.now()
+	switch {
+	case k.found && fresh(c.policy, k.entry, now):
+		if k.entry.Verdict != Given {
+			c.stats.negativeHits.Add(1)
+			return r, true, k.entry.Err
+		}
+		if k.level == FirstLevel {
+			c.stats.firstHits.Add(1)
+		} else {
+			c.stats.secondHits.Add(1)
+		}
+		return c.result(k.entry, k.level), true, nil
+	case k.failing && fresh(c.policy, k.failure, now): // not to be loaded again yet
+		switch {
+		case k.current && c.mayBeStale(k, c.policy.StaleWhileRevalidate):
+			return c.stale(k, StaleWhileRevalidate, nil), true, nil
+		case k.current && k.failure.Verdict == Outage && c.mayBeStale(k, c.policy.StaleIfError):
+			return c.stale(k, StaleIfError, k.failure.Err), true, nil
+		}
+		c.stats.failureHits.Add(1)
+		return r, true, k.failure.Err
+	}
+	return r, false, nil
+}
+
+// offer shows those who wait what may be given out stale.
+func (c *Cache[V]) offer(k known[V], offer func(Result[V])) {
+	switch {
+	case !k.current:
+	case c.mayBeStale(k, c.policy.StaleWhileRevalidate):
+		offer(c.stale(k, StaleWhileRevalidate, nil))
+	case c.mayBeStale(k, c.policy.StaleIfError):
+		r := c.result(k.entry, k.level)
+		r.Stale = StaleIfError
+		offer(r)
+	}
+}
+
+func (c *Cache[V]) mayBeStale(k known[V], window time.Duration) bool {
+	return k.found && staleFor(c.policy, k.entry, window, c.now())
+}
+
+func (c *Cache[V]) stale(k known[V], why Staleness, cause error) Result[V] {
+	c.stats.stale.Add(1)
+	r := c.result(k.entry, k.level)
+	r.Stale, r.Cause = why, cause
+	return r
 }
 
 func (c *Cache[V]) result(e Entry[V], s Source) Result[V] {
-	return Result[V]{Entry: e, Source: s, FreshUntil: c.policy.FreshUntil(e.FetchedAt, e.EndsAt)}
+	return Result[V]{Entry: e, Source: s, FreshUntil: freshUntil(c.policy, e)}
 }
 
-// usable makes a result of what a store gave, if it is there and fresh.
-func (c *Cache[V]) usable(e Entry[V], found bool, s Source) (Result[V], bool) {
-	if !found || !c.policy.Fresh(e.FetchedAt, e.EndsAt, c.now()) {
-		return Result[V]{}, false
+// ttl is how long a store may keep an entry, and never longer than the policy says, even if it
+// claims to have been fetched in the future.
+func (c *Cache[V]) ttl(e Entry[V]) time.Duration {
+	return min(keptUntil(c.policy, e).Sub(c.now()), c.policy.longest())
+}
+
+// storeFirst keeps an entry, or a failure beside it, in this process.
+func (c *Cache[V]) storeFirst(ctx context.Context, key Key, e Entry[V]) {
+	if e.Verdict == Outage || e.Verdict == Failed {
+		key = key.ofFailure()
 	}
-	return c.result(e, s), true
-}
-
-func (c *Cache[V]) readFirst(ctx context.Context, key Key) (Result[V], bool) {
-	e, found, _ := c.first.Get(ctx, key) // memory does not fail
-	r, ok := c.usable(e, found, FirstLevel)
-	if ok {
-		c.stats.firstHits.Add(1)
-	}
-	return r, ok
-}
-
-// readSecond also tells whether the second level answers at all: one that has just let a read wait
-// in vain is not made to do so with a write.
-func (c *Cache[V]) readSecond(ctx context.Context, key Key) (r Result[V], ok, answers bool) {
-	if c.second == nil || c.policy.TTL <= 0 {
-		return r, false, false
-	}
-	e, found, err := c.second.Get(ctx, key)
-	switch {
-	case errors.Is(err, errUntrusted):
-		c.stats.untrusted.Add(1)
-	case err != nil:
-		c.failed(ctx, err)
-		return r, false, false
-	}
-	r, ok = c.usable(e, found, SecondLevel)
-	if ok {
-		c.stats.secondHits.Add(1)
-	}
-	return r, ok, true
-}
-
-// ttl is how long a store may keep a result: while it is fresh, and never longer than the policy
-// says, even if it claims to have been fetched in the future.
-func (c *Cache[V]) ttl(r Result[V]) time.Duration {
-	return min(r.FreshUntil.Sub(c.now()), c.policy.TTL)
-}
-
-func (c *Cache[V]) storeFirst(ctx context.Context, key Key, r Result[V]) {
-	_ = c.first.Set(ctx, key, r.Entry, c.ttl(r)) // memory does not fail
-}
-
-func (c *Cache[V]) storeSecond(ctx context.Context, key Key, r Result[V]) {
-	if err := c.second.Set(ctx, key, r.Entry, c.ttl(r)); err != nil {
-		c.failed(ctx, err)
-	}
-}
-
-// failed counts a failure of the second level and logs one every ten seconds.
-func (c *Cache[V]) failed(ctx context.Context, err error) {
-	n := c.stats.secondErrors.Add(1)
-	c.seldom.Do(func() {
-		c.log.WarnContext(ctx, "Redis cannot be used; answers come from memory and authentik",
-			"error", err, "failures", n)
-	})
+	_ = c.first.Set(ctx, key, e, c.ttl(e)) // memory does not fail
 }
 
 // Close waits for running loads until ctx ends and closes the stores.
@@ -198,29 +491,14 @@ func (c *Cache[V]) Close(ctx context.Context) error {
 	return err
 }
 
-type counters struct {
-	firstHits, secondHits, loads, joined, untrusted, secondErrors atomic.Int64
-}
-
-// Stats are counts since the start.
-type Stats struct {
-	// FirstHits and SecondHits are reads answered by a level, Loads those that asked the origin,
-	// Joined those that waited for another's flight.
-	FirstHits, SecondHits, Loads, Joined int64
-	// Untrusted are values in the second level that we did not seal under their name.
-	Untrusted int64
-	// SecondErrors are operations on which the second level failed.
-	SecondErrors int64
-}
-
-// Stats returns a copy of the counts.
-func (c *Cache[V]) Stats() Stats {
-	return Stats{
-		FirstHits:    c.stats.firstHits.Load(),
-		SecondHits:   c.stats.secondHits.Load(),
-		Loads:        c.stats.loads.Load(),
-		Joined:       c.stats.joined.Load(),
-		Untrusted:    c.stats.untrusted.Load(),
-		SecondErrors: c.stats.secondErrors.Load(),
+// sleep returns nil after d, or ctx's error if ctx ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }

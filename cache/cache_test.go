@@ -5,93 +5,151 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"authentik-graphql/cache"
 	"authentik-graphql/cache/cachetest"
 )
 
-// recorder writes down the steps of a read.
-type recorder struct {
+// steps writes down the steps of a read.
+type steps struct {
+	list []string
+	ttl  time.Duration // of the last store in the first level
+}
+
+func (s *steps) add(step string) { s.list = append(s.list, step) }
+
+// first is a first level that writes down its steps, except for failures, which it looks for beside
+// each value that is not fresh.
+type first struct {
 	cache.Store[string]
-	name  string
-	steps *[]string
-	ttl   time.Duration // of the last Set
+	*steps
 }
 
-func (r *recorder) Get(ctx context.Context, key cache.Key) (cache.Entry[string], bool, error) {
-	*r.steps = append(*r.steps, r.name+" get")
-	return r.Store.Get(ctx, key)
+func (f first) Get(ctx context.Context, key cache.Key) (cache.Entry[string], bool, error) {
+	if key == cachetest.Key(nil, "alice", 1) {
+		f.add("first get")
+	}
+	return f.Store.Get(ctx, key)
 }
 
-func (r *recorder) Set(ctx context.Context, key cache.Key, e cache.Entry[string], ttl time.Duration) error {
-	*r.steps = append(*r.steps, r.name+" set")
-	r.ttl = ttl
-	return r.Store.Set(ctx, key, e, ttl)
+func (f first) Set(ctx context.Context, key cache.Key, e cache.Entry[string], ttl time.Duration) error {
+	f.add("first set")
+	f.ttl = ttl
+	return f.Store.Set(ctx, key, e, ttl)
+}
+
+// second is a second level that writes down its steps.
+type second struct {
+	cache.Shared[string]
+	*steps
+}
+
+func (s second) Read(ctx context.Context, key cache.Key) (cache.View[string], error) {
+	s.add("read")
+	return s.Shared.Read(ctx, key)
+}
+
+func (s second) Acquire(ctx context.Context, key cache.Key, token string) (cache.View[string], error) {
+	s.add("acquire")
+	return s.Shared.Acquire(ctx, key, token)
+}
+
+func (s second) Settle(ctx context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (bool, error) {
+	s.add("settle")
+	return s.Shared.Settle(ctx, key, token, e, ttl)
 }
 
 // landing is a store that has a value from its second reading on, as after another's flight.
 type landing struct {
 	cache.Store[string]
-	read bool
+	read int
 }
 
 func (l *landing) Get(ctx context.Context, key cache.Key) (cache.Entry[string], bool, error) {
-	if !l.read {
-		l.read = true
+	if l.read++; l.read <= 2 { // the value and the failure beside it
 		return cache.Entry[string]{}, false, nil
 	}
 	return l.Store.Get(ctx, key)
 }
 
+// overtaken is a second level in which another process stores between the look and the lease.
+type overtaken struct {
+	cache.Shared[string]
+	value cache.Entry[string]
+}
+
+func (s overtaken) Acquire(ctx context.Context, key cache.Key, token string) (cache.View[string], error) {
+	_ = s.Set(ctx, key, s.value, ttl)
+	return s.Shared.Acquire(ctx, key, token)
+}
+
 func TestOrderOfSteps(t *testing.T) {
 	clock := cachetest.NewClock()
 	key := cachetest.Key(t, "alice", 1)
-	holding := func() cache.Store[string] {
+	kept := cache.Entry[string]{Value: "kept", FetchedAt: clock.Now()}
+	inFirst := func() cache.Store[string] {
 		m := newMemory(t, clock.Now)
-		_ = m.Set(t.Context(), key, cache.Entry[string]{Value: "kept", FetchedAt: clock.Now()}, ttl)
+		_ = m.Set(t.Context(), key, kept, ttl)
 		return m
 	}
+	process := func(entries ...cache.Entry[string]) *cachetest.Process {
+		p := cachetest.NewCommons(keysOf(t, 1), clock.Now).Process()
+		for _, e := range entries {
+			_ = p.Set(t.Context(), key, e, ttl)
+		}
+		return p
+	}
+	down := process()
+	down.Cut(true)
 	for _, tt := range []struct {
-		name          string
-		ttl           time.Duration
-		first, second cache.Store[string]
-		want          []string
-		from          cache.Source
+		name   string
+		ttl    time.Duration
+		first  cache.Store[string]
+		second cache.Shared[string]
+		want   []string
+		from   cache.Source
 	}{
-		{"hit in the first level", ttl, holding(), holding(),
+		{"hit in the first level", ttl, inFirst(), nil,
 			[]string{"first get"}, cache.FirstLevel},
-		{"a flight landed between two steps", ttl, &landing{Store: holding()}, empty{},
+		{"a flight landed between two steps", ttl, &landing{Store: inFirst()}, nil,
 			[]string{"first get", "first get"}, cache.FirstLevel},
-		{"hit in the second level", ttl, empty{}, holding(),
-			[]string{"first get", "first get", "second get", "first set"}, cache.SecondLevel},
-		{"miss", ttl, empty{}, empty{},
-			[]string{"first get", "first get", "second get", "load", "second set", "first set"}, cache.Loaded},
-		{"a second level that fails is not made to wait twice", ttl, empty{}, broken{},
-			[]string{"first get", "first get", "second get", "load", "first set"}, cache.Loaded},
-		{"no ttl, no second level", 0, empty{}, holding(),
+		{"miss without a second level", ttl, empty{}, nil,
 			[]string{"first get", "first get", "load", "first set"}, cache.Loaded},
+		{"hit in the first level that Redis has not confirmed", ttl, inFirst(), process(),
+			[]string{"first get", "first get", "read", "first set"}, cache.FirstLevel},
+		{"hit in the second level", ttl, empty{}, process(kept),
+			[]string{"first get", "first get", "read", "first set"}, cache.SecondLevel},
+		{"miss", ttl, empty{}, process(),
+			[]string{"first get", "first get", "read", "acquire", "load", "settle", "first set"}, cache.Loaded},
+		{"another process's load landed before the lease was taken", ttl, empty{}, overtaken{process(), kept},
+			[]string{"first get", "first get", "read", "acquire", "first set", "settle"}, cache.SecondLevel},
+		{"a second level that fails is not made to wait for ever", ttl, empty{}, down,
+			[]string{"first get", "first get", "read", "acquire", "load", "first set"}, cache.Loaded},
+		{"a second level that fails, and a hit in the first", ttl, inFirst(), down,
+			[]string{"first get", "first get", "read", "acquire"}, cache.FirstLevel},
+		{"no ttl, no second level", 0, empty{}, process(kept),
+			[]string{"first get", "load"}, cache.Loaded},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var steps []string
-			first := &recorder{Store: tt.first, name: "first", steps: &steps}
-			second := &recorder{Store: tt.second, name: "second", steps: &steps}
-			c := cache.New(cache.Options{
-				Policy: cache.Policy{TTL: tt.ttl}, LoadTimeout: time.Minute, Now: clock.Now, Logger: new(lines).logger(),
-			}, first, second)
+			var s steps
+			var shared cache.Shared[string]
+			if tt.second != nil {
+				shared = second{tt.second, &s}
+			}
+			c := newCacheOf(cache.Policy{TTL: tt.ttl}, clock.Now, first{tt.first, &s}, shared)
 			r, err := c.Get(t.Context(), key, func(context.Context) (cache.Entry[string], error) {
-				steps = append(steps, "load")
+				s.add("load")
 				return cache.Entry[string]{Value: "loaded", FetchedAt: clock.Now()}, nil
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !slices.Equal(steps, tt.want) || r.Source != tt.from {
-				t.Errorf("got %q from %d, want %q from %d", steps, r.Source, tt.want, tt.from)
+			if !slices.Equal(s.list, tt.want) || r.Source != tt.from {
+				t.Errorf("got %q from %d, want %q from %d", s.list, r.Source, tt.want, tt.from)
 			}
-			if slices.Contains(steps, "first set") && first.ttl != tt.ttl {
-				t.Errorf("stored for %s, want %s", first.ttl, tt.ttl)
+			if slices.Contains(s.list, "first set") && s.ttl != tt.ttl {
+				t.Errorf("stored for %s, want %s", s.ttl, tt.ttl)
 			}
 		})
 	}
@@ -140,9 +198,7 @@ func TestFreshness(t *testing.T) {
 		for _, at := range append(slices.Clone(tt.hits), tt.loads...) {
 			t.Run(tt.name+" after "+at.String(), func(t *testing.T) {
 				clock := cachetest.NewClock()
-				c := cache.New(cache.Options{
-					Policy: cache.Policy{TTL: tt.ttl}, LoadTimeout: time.Minute, Now: clock.Now, Logger: new(lines).logger(),
-				}, newMemory(t, clock.Now), nil)
+				c := newCacheOf(cache.Policy{TTL: tt.ttl}, clock.Now, newMemory(t, clock.Now), nil)
 				key, loads := cachetest.Key(t, "alice", 1), 0
 				load := func(context.Context) (cache.Entry[string], error) {
 					loads++
@@ -167,28 +223,6 @@ func TestFreshness(t *testing.T) {
 	}
 }
 
-func TestErrorsAreNotKept(t *testing.T) {
-	clock := cachetest.NewClock()
-	second := newMemory(t, clock.Now)
-	c, o, key := newCache(clock.Now, newMemory(t, clock.Now), second), &origin{now: clock.Now}, cachetest.Key(t, "alice", 1)
-	failure := errors.New("no such row")
-	for range 2 {
-		r, err := c.Get(t.Context(), key, func(context.Context) (cache.Entry[string], error) {
-			return cache.Entry[string]{Value: "leftover", FetchedAt: clock.Now()}, failure
-		})
-		if !errors.Is(err, failure) || r != (cache.Result[string]{}) {
-			t.Errorf("got %v and error %v, want nothing and %v", r, err, failure)
-		}
-	}
-	if _, found, _ := second.Get(t.Context(), key); found {
-		t.Error("the second level keeps a failed load's value")
-	}
-	mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
-	if got := c.Stats().Loads; got != 3 {
-		t.Errorf("%d loads, want 3", got)
-	}
-}
-
 func TestZeroKeyIsRefused(t *testing.T) {
 	clock := cachetest.NewClock()
 	c := newCache(clock.Now, newMemory(t, clock.Now), nil)
@@ -202,7 +236,10 @@ func TestProcessesShareTheSecondLevel(t *testing.T) {
 	clock := cachetest.NewClock()
 	o, key := &origin{now: clock.Now}, cachetest.Key(t, "alice", 1)
 	process := func(secret byte) *cache.Cache[string] {
-		return newCache(clock.Now, newMemory(t, clock.Now), newRedis(t, server.URL(), keysOf(t, secret)))
+		store := newRedis(t, server.URL(), keysOf(t, secret))
+		c := newCache(clock.Now, newMemory(t, clock.Now), store)
+		hears(t, store)
+		return c
 	}
 	one, two, three, stranger := process(1), process(1), process(1), process(2)
 
@@ -247,33 +284,11 @@ func TestClockOfAnotherProcess(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			ours, theirs := cachetest.NewClock(), cachetest.NewClock()
 			theirs.Advance(tt.ahead)
-			shared := newMemory(t, ours.Now)
+			shared := cachetest.NewCommons(keysOf(t, 1), ours.Now)
 			key := cachetest.Key(t, "alice", 1)
-			them, us := newCache(theirs.Now, empty{}, shared), newCache(ours.Now, empty{}, shared)
+			them, us := newCache(theirs.Now, empty{}, shared.Process()), newCache(ours.Now, empty{}, shared.Process())
 			mustGet(t, them, key, (&origin{now: theirs.Now}).gives("theirs"), "theirs", cache.Loaded)
 			mustGet(t, us, key, (&origin{now: ours.Now}).gives("ours"), tt.value, tt.from)
 		})
 	}
-}
-
-func TestSecondLevelFailureIsLoggedSeldom(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var log lines
-		c := cache.New(cache.Options{
-			Policy: cache.Policy{TTL: ttl}, LoadTimeout: time.Minute, Logger: log.logger(),
-		}, empty{}, broken{})
-		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
-		for _, want := range []int{1, 2} {
-			for range 100 {
-				mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
-			}
-			if got := log.count(); got != want {
-				t.Errorf("%d lines, want %d:\n%s", got, want, &log)
-			}
-			<-time.After(10 * time.Second)
-		}
-		if got := c.Stats().SecondErrors; got != 200 {
-			t.Errorf("%d failures, want 200", got)
-		}
-	})
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
 	"sync"
@@ -81,18 +82,20 @@ func TestRedisCannotBeUsed(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			address, spoil := tt.open(t)
-			store := newRedis(t, address, keysOf(t, 1))
+			client, err := cache.NewRedisClient(address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			log := new(lines)
+			store := newRedisOn(t, client, keysOf(t, 1), log.logger())
 			_, _, _ = store.Get(t.Context(), cachetest.Key(t, "alice", 99)) // opens a connection if it can
 			spoil()
 
-			clock, log := cachetest.NewClock(), new(lines)
-			c := cache.New(cache.Options{
-				Policy: cache.Policy{TTL: ttl}, LoadTimeout: time.Minute, Now: clock.Now, Logger: log.logger(),
-			}, newMemory(t, clock.Now), store)
+			clock := cachetest.NewClock()
+			c := newCache(clock.Now, newMemory(t, clock.Now), store)
 			o, key := &origin{now: clock.Now}, cachetest.Key(t, "alice", 1)
 			within(t, func() { mustGet(t, c, key, o.gives("value"), "value", cache.Loaded) })
-			wantStats(t, c, cache.Stats{Loads: 1, SecondErrors: 1})
-			mustGet(t, c, key, never(t), "value", cache.FirstLevel)
+			within(t, func() { mustGet(t, c, key, never(t), "value", cache.FirstLevel) })
 
 			const more = 64 // more than there are connections
 			within(t, func() {
@@ -107,14 +110,24 @@ func TestRedisCannotBeUsed(t *testing.T) {
 				}
 				wg.Wait()
 			})
-			wantStats(t, c, cache.Stats{FirstHits: 1, Loads: 1 + more, SecondErrors: 1 + more})
+			if got := c.Stats(); got.Loads != 1+more || got.FirstHits != 1 || got.SecondErrors < 2+more {
+				t.Errorf("counts: %+v", got)
+			}
 
-			if log.count() != 1 || !strings.Contains(log.String(), "Redis") {
-				t.Errorf("want one line about Redis:\n%s", log)
+			if n := strings.Count(log.String(), "Redis cannot be used"); n != 1 {
+				t.Errorf("%d lines say that Redis cannot be used, want 1:\n%s", n, log)
+			}
+			if log.count() > 2 { // the other is about the subscription
+				t.Errorf("want no more lines:\n%s", log)
 			}
 			if strings.Contains(log.String(), "hunter") {
 				t.Errorf("the log shows the password:\n%s", log)
 			}
+			within(t, func() { // and now nobody waits for it at all
+				for range 100 {
+					mustGet(t, c, key, never(t), "value", cache.FirstLevel)
+				}
+			})
 		})
 	}
 }
@@ -145,8 +158,8 @@ func TestRedisIsUsedAgain(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			if got := c.Stats().SecondErrors; got != 40 {
-				t.Errorf("%d failures, want 40", got)
+			if got := c.Stats().SecondErrors; got < 40 {
+				t.Errorf("%d failures, want one for each read at least", got)
 			}
 
 			tt.heal(server)
@@ -287,7 +300,7 @@ func TestPayloadOfAnotherRelease(t *testing.T) {
 	c := newCache(s.clock.Now, empty{}, cache.NewRedis(client, keysOf(t, 1), cache.Codec[string]{
 		Encode: cachetest.StringCodec.Encode,
 		Decode: func(b []byte) (string, error) { return "half a value", fmt.Errorf("unknown field in %q", b) },
-	}))
+	}, cache.StoreOptions{Prefix: "authentik-graphql:", Logger: slog.New(slog.DiscardHandler)}))
 	mustGet(t, c, key, s.origin.gives("fresh"), "fresh", cache.Loaded)
 	wantStats(t, c, cache.Stats{Loads: 1, Untrusted: 1})
 }

@@ -13,48 +13,48 @@ import (
 //
 // The load runs on a context of its own: a caller that leaves cancels nothing for those who wait
 // with it, and each waits by its own deadline. golang.org/x/sync/singleflight is not used because
-// it ends the process when a load panics.
+// it ends the process when a load panics, and has no way to show what is there before the load ends.
 type flights[V any] struct {
 	timeout time.Duration
 	mu      sync.Mutex
 	calls   map[Key]*call[V]
 }
 
+// call is one flight: what it offers while it is under way, and its outcome.
 type call[V any] struct {
+	began time.Time
+	// done is closed when val and err are set.
 	done chan struct{}
 	val  V
 	err  error
+	// offered is closed when offer is set, which happens at most once and maybe never.
+	offered chan struct{}
+	offer   V
 }
 
 func newFlights[V any](timeout time.Duration) *flights[V] {
 	return &flights[V]{timeout: timeout, calls: map[Key]*call[V]{}}
 }
 
-// do returns the outcome of load, or ctx's error if ctx ends first; the load goes on then.
-// joined tells that another caller had started it.
-func (f *flights[V]) do(ctx context.Context, key Key, load func(context.Context) (V, error)) (v V, joined bool, err error) {
+// join returns the key's flight, and starts it with load if there is none. load may offer once what
+// is to be had before it ends. joined tells that another caller had started it.
+func (f *flights[V]) join(ctx context.Context, key Key, load func(ctx context.Context, offer func(V)) (V, error)) (c *call[V], joined bool) {
 	f.mu.Lock()
-	c, joined := f.calls[key]
+	defer f.mu.Unlock()
+	c, joined = f.calls[key]
 	if !joined {
-		c = &call[V]{done: make(chan struct{})}
+		c = &call[V]{began: time.Now(), done: make(chan struct{}), offered: make(chan struct{})}
 		f.calls[key] = c
 		go f.run(context.WithoutCancel(ctx), key, c, load)
 	}
-	f.mu.Unlock()
-
-	select {
-	case <-c.done:
-		return c.val, joined, c.err
-	case <-ctx.Done():
-		return v, joined, ctx.Err()
-	}
+	return c, joined
 }
 
 // errNoReturn is the outcome of a load that ended its goroutine instead of returning.
 var errNoReturn = errors.New("cache: load did not return")
 
 // run makes one load. A panic becomes an error of the load.
-func (f *flights[V]) run(ctx context.Context, key Key, c *call[V], load func(context.Context) (V, error)) {
+func (f *flights[V]) run(ctx context.Context, key Key, c *call[V], load func(context.Context, func(V)) (V, error)) {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	defer func() {
@@ -67,7 +67,13 @@ func (f *flights[V]) run(ctx context.Context, key Key, c *call[V], load func(con
 		close(c.done)
 	}()
 	c.err = errNoReturn // stands after runtime.Goexit: no value must not look like an empty one
-	c.val, c.err = load(ctx)
+	var once sync.Once
+	c.val, c.err = load(ctx, func(v V) {
+		once.Do(func() {
+			c.offer = v
+			close(c.offered)
+		})
+	})
 }
 
 // wait returns when no load runs any more, or when ctx ends. A load may start while it waits, which

@@ -59,7 +59,7 @@ func flightTest(t *testing.T, run func(t *testing.T, c *cache.Cache[string])) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMemory(t, time.Now)
-				run(t, cache.New(cache.Options{Policy: policy, LoadTimeout: 10 * time.Second}, m, nil))
+				run(t, newCacheOf(policy, time.Now, m, nil))
 			})
 		})
 	}
@@ -248,10 +248,24 @@ type closing struct {
 
 func (c *closing) Close() error { c.closed++; return c.err }
 
+type closingShared struct {
+	*cachetest.Process
+	closing
+}
+
+func (c *closingShared) Get(ctx context.Context, key cache.Key) (cache.Entry[string], bool, error) {
+	return c.Process.Get(ctx, key)
+}
+func (c *closingShared) Set(ctx context.Context, key cache.Key, e cache.Entry[string], ttl time.Duration) error {
+	return c.Process.Set(ctx, key, e, ttl)
+}
+func (c *closingShared) Close() error { return c.closing.Close() }
+
 func TestCloseGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failure := errors.New("stuck")
-		first, second := &closing{}, &closing{err: failure}
+		first := &closing{}
+		second := &closingShared{Process: cachetest.NewCommons(keysOf(t, 1), time.Now).Process(), closing: closing{err: failure}}
 		c, h := newCache(time.Now, first, second), newHeld()
 		d := start(t.Context(), c, cachetest.Key(t, "alice", 1), h.gives("value"))
 		synctest.Wait()

@@ -52,9 +52,20 @@ func newRedis(t testing.TB, url string, keys *cache.Keys) *cache.Redis[string] {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := cache.NewRedis(client, keys, cachetest.StringCodec)
+	return newRedisOn(t, client, keys, slog.New(slog.DiscardHandler))
+}
+
+func newRedisOn(t testing.TB, client redis.UniversalClient, keys *cache.Keys, log *slog.Logger) *cache.Redis[string] {
+	t.Helper()
+	s := cache.NewRedis(client, keys, cachetest.StringCodec, cache.StoreOptions{Prefix: "authentik-graphql:", Logger: log})
 	t.Cleanup(func() { _ = s.Close() })
 	return s
+}
+
+// hears waits until a store's subscription lives.
+func hears(t testing.TB, s cache.Shared[string]) {
+	t.Helper()
+	cachetest.Eventually(t, "the process hears of burials", func() bool { return s.Hears(s.Epoch()) })
 }
 
 // newClient makes an ordinary client, to look at and to spoil what the cache keeps in Redis.
@@ -69,17 +80,42 @@ func newClient(t testing.TB, s *cachetest.RedisServer) *redis.Client {
 	return c
 }
 
-func names(t testing.TB, client *redis.Client) []string {
+// masters calls do with a client of each node that has names of its own.
+func masters(t testing.TB, client redis.UniversalClient, do func(ctx context.Context, node *redis.Client) error) {
 	t.Helper()
-	var names []string
-	it := client.Scan(context.Background(), 0, "*", 100).Iterator()
-	for it.Next(context.Background()) {
-		names = append(names, it.Val())
+	var err error
+	switch c := client.(type) {
+	case *redis.ClusterClient:
+		var mu sync.Mutex
+		err = c.ForEachMaster(context.Background(), func(ctx context.Context, node *redis.Client) error {
+			mu.Lock()
+			defer mu.Unlock()
+			return do(ctx, node)
+		})
+	case *redis.Client:
+		err = do(context.Background(), c)
 	}
-	if err := it.Err(); err != nil {
+	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// names lists all names there are.
+func names(t testing.TB, client redis.UniversalClient) (names []string) {
+	t.Helper()
+	masters(t, client, func(ctx context.Context, node *redis.Client) error {
+		it := node.Scan(ctx, 0, "*", 100).Iterator()
+		for it.Next(ctx) {
+			names = append(names, it.Val())
+		}
+		return it.Err()
+	})
 	return names
+}
+
+func flush(t testing.TB, client redis.UniversalClient) {
+	t.Helper()
+	masters(t, client, func(ctx context.Context, node *redis.Client) error { return node.FlushAll(ctx).Err() })
 }
 
 // empty is a store that keeps nothing.
@@ -91,26 +127,38 @@ func (empty) Get(context.Context, cache.Key) (e cache.Entry[string], found bool,
 func (empty) Set(context.Context, cache.Key, cache.Entry[string], time.Duration) error { return nil }
 func (empty) Close() error                                                             { return nil }
 
-// broken is a store that cannot be asked.
-type broken struct{ empty }
-
-var errBroken = errors.New("broken")
-
-func (broken) Get(context.Context, cache.Key) (e cache.Entry[string], found bool, err error) {
-	return e, false, errBroken
-}
-func (broken) Set(context.Context, cache.Key, cache.Entry[string], time.Duration) error {
-	return errBroken
+// newCache makes a cache with the test's ttl, of a process with the secret 1.
+func newCache(now func() time.Time, first cache.Store[string], second cache.Shared[string]) *cache.Cache[string] {
+	return newCacheOf(cache.Policy{TTL: ttl}, now, first, second)
 }
 
-// newCache makes a cache with the test's ttl.
-func newCache(now func() time.Time, first, second cache.Store[string]) *cache.Cache[string] {
-	return cache.New(cache.Options{
-		Policy:      cache.Policy{TTL: ttl},
-		LoadTimeout: 10 * time.Second,
-		Now:         now,
-		Logger:      slog.New(slog.DiscardHandler),
-	}, first, second)
+// newCacheOf makes a cache with a policy. Its origin's errors are what they look like.
+func newCacheOf(p cache.Policy, now func() time.Time, first cache.Store[string], second cache.Shared[string]) *cache.Cache[string] {
+	keys, err := cache.DeriveKeys(bytes.Repeat([]byte{1}, cache.SecretSize))
+	if err != nil {
+		panic(err)
+	}
+	return cache.New(cache.Options{Policy: p, LoadTimeout: 10 * time.Second, Judge: judge, Keys: keys, Now: now}, first, second)
+}
+
+// The errors of an origin.
+const (
+	errDenied   = cachetest.Error("denied")
+	errRejected = cachetest.Error("rejected")
+	errOutage   = cachetest.Error("outage")
+	errFailed   = cachetest.Error("failed")
+)
+
+func judge(err error) cache.Verdict {
+	switch {
+	case errors.Is(err, errDenied):
+		return cache.Denied
+	case errors.Is(err, errRejected):
+		return cache.Rejected
+	case errors.Is(err, errOutage), errors.Is(err, context.DeadlineExceeded):
+		return cache.Outage
+	}
+	return cache.Failed
 }
 
 // origin counts its loads.
@@ -124,6 +172,14 @@ func (o *origin) gives(value string) cache.Loader[string] {
 	return func(context.Context) (cache.Entry[string], error) {
 		o.loads.Add(1)
 		return cache.Entry[string]{Value: value, FetchedAt: o.now()}, nil
+	}
+}
+
+// fails makes a loader that fails.
+func (o *origin) fails(err error) cache.Loader[string] {
+	return func(context.Context) (cache.Entry[string], error) {
+		o.loads.Add(1)
+		return cache.Entry[string]{Value: "leftover", FetchedAt: o.now()}, err
 	}
 }
 

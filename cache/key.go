@@ -18,29 +18,56 @@ const SecretSize = 32
 // Caller stands for the credential that goes upstream: a keyed digest of it.
 type Caller [sha256.Size]byte
 
-// Key names a value as one caller sees it. It can only be made by [NewKey].
-type Key struct {
-	caller   Caller
+// Row names what all callers' keys of one value have in common.
+type Row struct {
 	resource string
 	id       int32
-	variant  string
+}
+
+// NewRow makes the name of a row. The id is canonical by its type.
+func NewRow(resource string, id int32) (Row, error) {
+	if resource == "" || id < 1 {
+		return Row{}, ErrBadKey
+	}
+	return Row{resource: resource, id: id}, nil
+}
+
+// Format prints the resource and id.
+func (r Row) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "%s/%d", r.resource, r.id) }
+
+// Key names a value as one caller sees it. It can only be made by [NewKey].
+type Key struct {
+	caller  Caller
+	row     Row
+	variant string
+	// failure makes it the name of the caller's last failed load of the row.
+	failure bool
 }
 
 // ErrBadKey says that a key lacks a caller, a resource or an id.
 var ErrBadKey = errors.New("cache: a key needs a caller, a resource and an id")
 
-// NewKey makes the key of one row. The id is canonical by its type. variant names everything else
-// that shapes the value, such as what is redacted from it; two processes with different settings
-// then share nothing.
+// NewKey makes the key of one row. variant names everything else that shapes the value, such as
+// what is redacted from it; two processes with different settings then share nothing.
 func NewKey(caller Caller, resource string, id int32, variant string) (Key, error) {
-	if caller == (Caller{}) || resource == "" || id < 1 {
+	row, err := NewRow(resource, id)
+	if err != nil || caller == (Caller{}) {
 		return Key{}, ErrBadKey
 	}
-	return Key{caller: caller, resource: resource, id: id, variant: variant}, nil
+	return Key{caller: caller, row: row, variant: variant}, nil
 }
 
+// Row is the row that the key shows to its caller.
+func (k Key) Row() Row { return k.row }
+
 // Format prints the resource and id, not the caller.
-func (k Key) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "%s/%d", k.resource, k.id) }
+func (k Key) Format(f fmt.State, verb rune) { k.row.Format(f, verb) }
+
+// ofFailure is the key under which the first level keeps a failed load of k.
+func (k Key) ofFailure() Key {
+	k.failure = true
+	return k
+}
 
 // Keys holds what is derived from the secret. It prints as "[redacted]".
 type Keys struct {
@@ -84,25 +111,72 @@ func (k Keys) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "[redacted]") }
 // MarshalJSON writes "[redacted]".
 func (k Keys) MarshalJSON() ([]byte, error) { return json.Marshal("[redacted]") }
 
-// redisName is `<prefix>{T}<kind><D>`. T depends on the row alone and is a hash tag: all names of
-// one row, whoever the caller and whatever the format, live in one cluster slot and can be
-// invalidated together. D depends on the row, the caller, the variant and the format.
-func (k *Keys) redisName(prefix, kind string, key Key) string {
-	tag := k.mac("row", nil, key.resource, key.id, "")
-	full := k.mac("value "+string([]byte{formatVersion}), key.caller[:], key.resource, key.id, key.variant)
-	enc := base64.RawURLEncoding
-	return prefix + "{" + enc.EncodeToString(tag[:16]) + "}" + kind + enc.EncodeToString(full)
+// names are the names that one key has in Redis, each `<prefix>{T}<kind><D>`. T depends on the row
+// alone and is a hash tag: all names of one row, whoever the caller and whatever the format, live in
+// one cluster slot and are invalidated together. D depends on the row, the caller, the variant and
+// the format; a tombstone has none, for it is the row's.
+type names struct {
+	entry, failure, tombstone, lease string
+	// proof is what a tombstone of the row holds.
+	proof string
+}
+
+func (k *Keys) namesOf(prefix string, key Key) names {
+	d := encode(k.mac("value "+string([]byte{formatVersion}), key.caller[:], key.row, key.variant))
+	tag := k.Tag(key.row)
+	slot := prefix + "{" + encode(tag[:]) + "}"
+	return names{
+		entry:     slot + "v" + d,
+		failure:   slot + "e" + d,
+		lease:     slot + "l" + d,
+		tombstone: slot + "x",
+		proof:     k.proofOf(tag),
+	}
+}
+
+func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+// Tag stands for a row where others can read it.
+type Tag [16]byte
+
+// Tag makes the tag of a row.
+func (k *Keys) Tag(row Row) Tag { return Tag(k.mac("row", nil, row, "")[:16]) }
+
+// proofOf is the content of a tombstone and of the message that tells of it. Only who has the
+// secret can make one: a foreign value under a tombstone's name buries nothing.
+func (k *Keys) proofOf(t Tag) string {
+	mac := hmac.New(sha256.New, k.names)
+	_, _ = mac.Write([]byte("tombstone"))
+	_, _ = mac.Write(t[:])
+	return encode(mac.Sum(nil)[:16])
+}
+
+// message tells other processes that a row is buried.
+func (k *Keys) message(t Tag) string { return encode(t[:]) + k.proofOf(t) }
+
+// readMessage reverses message; ok is false for anything else.
+func (k *Keys) readMessage(s string) (t Tag, ok bool) {
+	n := base64.RawURLEncoding.EncodedLen(len(t))
+	if len(s) < n {
+		return Tag{}, false
+	}
+	b, err := base64.RawURLEncoding.DecodeString(s[:n])
+	if err != nil || len(b) != len(t) {
+		return Tag{}, false
+	}
+	t = Tag(b)
+	return t, hmac.Equal([]byte(k.proofOf(t)), []byte(s[n:]))
 }
 
 // mac hashes its parts, each with its length, so that no two lists of parts collide.
-func (k *Keys) mac(purpose string, caller []byte, resource string, id int32, variant string) []byte {
+func (k *Keys) mac(purpose string, caller []byte, row Row, variant string) []byte {
 	mac := hmac.New(sha256.New, k.names)
 	b := make([]byte, 0, 256)
-	for _, part := range []string{purpose, string(caller), resource, variant} {
+	for _, part := range []string{purpose, string(caller), row.resource, variant} {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(part)))
 		b = append(b, part...)
 	}
-	b = binary.BigEndian.AppendUint32(b, uint32(id))
+	b = binary.BigEndian.AppendUint32(b, uint32(row.id))
 	_, _ = mac.Write(b)
 	return mac.Sum(nil)
 }

@@ -7,8 +7,12 @@ import (
 	"github.com/maypok86/otter/v2"
 )
 
-// entryOverhead is about what an entry takes in the store beside its value: key, node, times.
-const entryOverhead = 320
+const (
+	// entryOverhead is about what an entry takes in the store beside its value: key, node, times.
+	entryOverhead = 320
+	// errorSize is about what an error of the origin takes.
+	errorSize = 256
+)
 
 // Memory is a [Store] in this process, bounded by bytes.
 type Memory[V any] struct {
@@ -29,6 +33,9 @@ func NewMemory[V any](maxBytes uint64, size func(V) int, now func() time.Time) (
 	c, err := otter.New(&otter.Options[Key, held[V]]{
 		MaximumWeight: maxBytes,
 		Weigher: func(_ Key, h held[V]) uint32 {
+			if h.entry.Verdict != Given {
+				return errorSize + entryOverhead
+			}
 			return uint32(min(size(h.entry.Value)+entryOverhead, 1<<31-1))
 		},
 		// By writing, not by creating: a rewritten key would keep its first expiry otherwise.

@@ -1,49 +1,141 @@
-package cache_test
+package cache
 
 import (
+	"errors"
 	"testing"
 	"time"
-
-	"authentik-graphql/cache"
-	"authentik-graphql/cache/cachetest"
 )
 
+const (
+	second = time.Second
+	never  = time.Duration(1 << 62)
+)
+
+var fetchedAt = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+
+// value is a value that ends some time after its fetch, or never.
+func value(ends time.Duration) Entry[string] {
+	e := Entry[string]{Value: "value", FetchedAt: fetchedAt}
+	if ends != never {
+		e.EndsAt = fetchedAt.Add(ends)
+	}
+	return e
+}
+
+func outcome(v Verdict) Entry[string] {
+	return Entry[string]{Err: errors.New("no"), Verdict: v, FetchedAt: fetchedAt}
+}
+
+func freshOnly(e Entry[string]) Entry[string] { e.FreshOnly = true; return e }
+
+// TestPolicy gives, for each entry, how long after its fetch it is fresh, may be stale while it is
+// loaded anew, may be stale on an error, and is kept; each is checked a moment before and at its end.
 func TestPolicy(t *testing.T) {
-	fetched := cachetest.NewClock().Now()
-	const never = 1000 * time.Hour
+	usual := Policy{TTL: 5 * second, StaleWhileRevalidate: 2 * second, StaleIfError: 30 * second, NegativeTTL: 3 * second}
+	strict := Policy{TTL: 5 * second}
 	for _, tt := range []struct {
-		name string
-		ttl  time.Duration
-		ends time.Duration // after the fetch; never for a value without an end
-		at   time.Duration // of the read, after the fetch
-		want bool
+		name                      string
+		policy                    Policy
+		entry                     Entry[string]
+		fresh, while, onErr, kept time.Duration
 	}{
-		{"at the fetch", ttl, never, 0, true},
-		{"just before the ttl", ttl, never, ttl - 1, true},
-		{"at the ttl", ttl, never, ttl, false},
-		{"just before the end", ttl, time.Second, time.Second - 1, true},
-		{"at the end", ttl, time.Second, time.Second, false},
-		{"an end a moment after the fetch", ttl, 1, 1, false},
-		{"an end after the ttl does not extend it", ttl, time.Hour, ttl, false},
-		{"an end at the fetch says nothing", ttl, 0, ttl - 1, true},
-		{"an end before the fetch says nothing", ttl, -time.Hour, ttl - 1, true},
-		{"an end before the fetch does not extend", ttl, -time.Hour, ttl, false},
-		{"fetched a little in the future", ttl, never, -time.Second, true},
-		{"fetched in the future", ttl, never, -time.Second - 1, false},
-		{"without a ttl at the fetch", 0, never, 0, false},
-		{"without a ttl and with an end", 0, time.Hour, 0, false},
+		{"without an end", usual, value(never), 5 * second, 7 * second, 35 * second, 35 * second},
+		{"ends while fresh", usual, value(3 * second), 3 * second, 3 * second, 3 * second, 3 * second},
+		{"ends when freshness does", usual, value(5 * second), 5 * second, 5 * second, 5 * second, 5 * second},
+		{"ends while stale", usual, value(6 * second), 5 * second, 6 * second, 6 * second, 6 * second},
+		{"ends later", usual, value(20 * second), 5 * second, 7 * second, 20 * second, 20 * second},
+		{"ends after all", usual, value(time.Hour), 5 * second, 7 * second, 35 * second, 35 * second},
+		{"ends a moment after the fetch", usual, value(1), 1, 1, 1, 1},
+		{"had ended at the fetch", usual, value(0), 5 * second, 7 * second, 35 * second, 35 * second},
+		{"had ended before the fetch", usual, value(-time.Hour), 5 * second, 7 * second, 35 * second, 35 * second},
+		{"only good fresh", usual, freshOnly(value(never)), 5 * second, 5 * second, 5 * second, 5 * second},
+		{"nothing stale", strict, value(never), 5 * second, 5 * second, 5 * second, 5 * second},
+		{"only on an error", Policy{TTL: 5 * second, StaleIfError: second}, value(never), 5 * second, 5 * second, 6 * second, 6 * second},
+		{"only while revalidating", Policy{TTL: 5 * second, StaleWhileRevalidate: second}, value(never), 5 * second, 6 * second, 5 * second, 6 * second},
+		{"nothing kept", Policy{}, value(never), 0, 0, 0, 0},
+		{"nothing kept of what ends", Policy{}, value(time.Hour), 0, 0, 0, 0},
+		{"without a ttl nothing else counts", Policy{StaleWhileRevalidate: second, StaleIfError: second, NegativeTTL: second}, value(never), 0, 0, 0, 0},
+		// A denial is kept for as long as a value may be that it forbids.
+		{"denied", usual, outcome(Denied), 3 * second, 0, 0, 35 * second},
+		{"denied, not repeated", Policy{TTL: 5 * second, StaleIfError: second}, outcome(Denied), 0, 0, 0, 6 * second},
+		{"denied for longer than values live", Policy{TTL: second, NegativeTTL: 3 * second}, outcome(Denied), 3 * second, 0, 0, 3 * second},
+		{"rejected", usual, outcome(Rejected), second, 0, 0, 35 * second},
+		{"an outage", usual, outcome(Outage), second, 0, 0, second},
+		{"a failure", usual, outcome(Failed), second, 0, 0, second},
+		{"an outage without a ttl", Policy{StaleIfError: second}, outcome(Outage), 0, 0, 0, 0},
+		{"denied without a ttl", Policy{NegativeTTL: second}, outcome(Denied), 0, 0, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var ends time.Time
-			if tt.ends != never {
-				ends = fetched.Add(tt.ends)
+			for _, use := range []struct {
+				name string
+				may  func(now time.Time) bool
+				ends time.Duration
+			}{
+				{"fresh", func(now time.Time) bool { return fresh(tt.policy, tt.entry, now) }, tt.fresh},
+				{"stale while it is loaded anew", func(now time.Time) bool {
+					return staleFor(tt.policy, tt.entry, tt.policy.StaleWhileRevalidate, now)
+				}, tt.while},
+				{"stale on an error", func(now time.Time) bool {
+					return staleFor(tt.policy, tt.entry, tt.policy.StaleIfError, now)
+				}, tt.onErr},
+			} {
+				if use.ends > 0 && !use.may(fetchedAt.Add(use.ends-1)) {
+					t.Errorf("%s: ends before %s", use.name, use.ends)
+				}
+				if use.may(fetchedAt.Add(use.ends)) {
+					t.Errorf("%s: goes on at %s", use.name, use.ends)
+				}
 			}
-			if got := (cache.Policy{TTL: tt.ttl}).Fresh(fetched, ends, fetched.Add(tt.at)); got != tt.want {
-				t.Errorf("fresh: got %t, want %t", got, tt.want)
+			if got := keptUntil(tt.policy, tt.entry).Sub(fetchedAt); got != tt.kept {
+				t.Errorf("kept for %s, want %s", got, tt.kept)
+			}
+			if longest := tt.policy.longest(); tt.kept > longest {
+				t.Errorf("kept for %s, the longest is %s", tt.kept, longest)
 			}
 		})
 	}
-	if (cache.Policy{TTL: ttl}).Fresh(time.Time{}, time.Time{}, fetched) {
+}
+
+func TestFetchedInTheFuture(t *testing.T) {
+	p := Policy{TTL: 5 * second, StaleIfError: 5 * second, NegativeTTL: 5 * second}
+	for _, e := range []Entry[string]{value(never), outcome(Denied), outcome(Outage)} {
+		for _, tt := range []struct {
+			ahead time.Duration
+			want  bool
+		}{{0, true}, {second, true}, {second + 1, false}, {time.Hour, false}} {
+			now := fetchedAt.Add(-tt.ahead)
+			if got := fresh(p, e, now); got != tt.want {
+				t.Errorf("%v, %s ahead: fresh %t", e, tt.ahead, got)
+			}
+			if got := staleFor(p, e, p.StaleIfError, now); got != (tt.want && e.Verdict == Given) {
+				t.Errorf("%v, %s ahead: stale %t", e, tt.ahead, got)
+			}
+		}
+	}
+	if fresh(p, Entry[string]{Value: "value"}, fetchedAt) {
 		t.Error("a value without the time of its fetch is fresh")
+	}
+}
+
+func TestHereCounts(t *testing.T) {
+	at := func(e Entry[string], d time.Duration) Entry[string] { e.FetchedAt = e.FetchedAt.Add(d); return e }
+	for _, tt := range []struct {
+		name        string
+		here, there Entry[string]
+		want        bool
+	}{
+		{"the same", value(never), value(never), true},
+		{"a newer value there", value(never), at(value(never), 1), false},
+		{"a newer value here", at(value(never), 1), value(never), true},
+		{"a newer denial there", value(never), at(outcome(Denied), 1), false},
+		{"a denial there, by a clock that is behind", at(value(never), second), outcome(Denied), false},
+		{"a value here that is clearly of later", at(value(never), second+1), outcome(Denied), true},
+		{"a rejection there", value(never), outcome(Rejected), false},
+		{"a denial here, an older value there", outcome(Denied), at(value(never), -1), true},
+		{"a denial here, a newer value there", outcome(Denied), at(value(never), 1), false},
+	} {
+		if got := hereCounts(tt.here, tt.there); got != tt.want {
+			t.Errorf("%s: %t", tt.name, got)
+		}
 	}
 }

@@ -57,7 +57,7 @@ func (w *world) newCache() *cache.Cache[string] {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { _ = m.Close() })
-	c := cache.New(cache.Options{Policy: w.policy, LoadTimeout: time.Minute, Now: w.clock.Now}, m, w.store)
+	c := newCacheOf(w.policy, w.clock.Now, m, w.store)
 	w.ever = append(w.ever, c)
 	return c
 }

@@ -4,97 +4,190 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 const (
-	redisPrefix = "authentik-graphql:"
-	kindValue   = "v"
-	// redisTimeout bounds one operation, from waiting for a connection to the answer.
+	// redisTimeout bounds each wait of one operation: for a connection, for the answer.
 	redisTimeout = 150 * time.Millisecond
+	// operationTimeout bounds a whole operation.
+	operationTimeout = 2 * redisTimeout
+	// restAfter is how many operations in a row must fail for Redis to be left alone for restFor.
+	restAfter = 5
+	restFor   = time.Second
 )
 
-// Redis is a [Store] shared by processes with the same secret. Values are sealed, names are hashes,
-// and every name has a time to live.
-type Redis[V any] struct {
-	client redis.UniversalClient
-	keys   *Keys
-	codec  Codec[V]
+// StoreOptions of a [Redis].
+type StoreOptions struct {
+	// Prefix begins every name.
+	Prefix string
+	// Logger is told once when Redis cannot be used any more, and once when it can.
+	Logger *slog.Logger
 }
 
-var _ Store[int] = (*Redis[int])(nil)
+// Redis is a [Shared] store of the processes with the same secret. Values are sealed, names are
+// hashes, and every name has a time to live. While Redis fails again and again it is left alone for
+// a second at a time, so that nobody waits for it.
+type Redis[V any] struct {
+	client  redis.UniversalClient
+	keys    *Keys
+	codec   Codec[V]
+	prefix  string
+	log     *slog.Logger
+	breaker circuitbreaker.CircuitBreaker[any]
+	// refusing tells that Redis reads but does not write: full, or a replica.
+	refusing atomic.Bool
+	ears     ears
+
+	mu sync.Mutex
+	// unburied are rows whose tombstone could not be written yet, until when it is of use.
+	unburied map[Row]time.Time
+}
+
+var _ Shared[int] = (*Redis[int])(nil)
 
 // NewRedis makes a store on a client made by [NewRedisClient].
-func NewRedis[V any](client redis.UniversalClient, keys *Keys, codec Codec[V]) *Redis[V] {
-	return &Redis[V]{client: client, keys: keys, codec: codec}
-}
-
-// NewRedisClient makes a client for a redis://, rediss:// or unix:// URL that fails fast: every
-// wait is short and nothing is retried, because a cache that makes its callers wait is worse than
-// none. It connects to nothing yet.
-func NewRedisClient(url string) (*redis.Client, error) {
-	o, err := redis.ParseURL(url)
-	if err != nil {
-		return nil, errors.New("not a redis://, rediss:// or unix:// URL") // the cause may hold the password
+func NewRedis[V any](client redis.UniversalClient, keys *Keys, codec Codec[V], o StoreOptions) *Redis[V] {
+	if o.Logger == nil {
+		o.Logger = slog.Default()
 	}
-	o.ContextTimeoutEnabled = true // off by default: a context's deadline would be ignored
-	o.DialTimeout = redisTimeout
-	o.ReadTimeout = redisTimeout
-	o.WriteTimeout = redisTimeout
-	o.PoolTimeout = redisTimeout
-	o.MaxRetries = -1 // 0 would mean 3
-	o.DialerRetries = 1
-	o.PoolSize = 32
-	o.MaxActiveConns = 32
-	o.DisableIdentity = true
-	o.Protocol = 2 // all that is needed, and old servers and proxies know it
-	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	return redis.NewClient(o), nil
+	r := &Redis[V]{client: client, keys: keys, codec: codec, prefix: o.Prefix, log: o.Logger, unburied: map[Row]time.Time{}}
+	r.ears.start = time.Now()
+	r.breaker = circuitbreaker.NewBuilder[any]().
+		WithFailureThreshold(restAfter).
+		WithSuccessThreshold(1).
+		WithDelay(restFor).
+		OnOpen(func(e circuitbreaker.StateChangedEvent) {
+			if e.OldState == circuitbreaker.ClosedState { // not again for each probe that fails
+				r.log.Warn("Redis cannot be used; answers come from memory and authentik")
+			}
+		}).
+		OnClose(func(circuitbreaker.StateChangedEvent) { r.log.Info("Redis can be used again") }).
+		Build()
+	return r
 }
 
-// Get implements [Store]. A value that we did not seal under this name is an error that wraps
-// errUntrusted.
-func (r *Redis[V]) Get(ctx context.Context, key Key) (Entry[V], bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
+// errResting says that Redis failed a moment ago and is not asked.
+var errResting = errors.New("cache: Redis is left alone for a moment")
+
+// ask runs one operation. It is not ended with the request that wants it: an operation that is cut
+// costs its connection, and a caller that leaves says nothing about Redis.
+func (r *Redis[V]) ask(ctx context.Context, action string, op func(context.Context) error) error {
+	if !r.breaker.TryAcquirePermit() {
+		return errResting
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), operationTimeout)
 	defer cancel()
-	name := r.keys.redisName(redisPrefix, kindValue, key)
-	sealed, err := r.client.Get(ctx, name).Bytes()
+	err := op(ctx)
 	switch {
-	case errors.Is(err, redis.Nil):
-		return Entry[V]{}, false, nil
-	case redis.HasErrorPrefix(err, "WRONGTYPE"): // somebody keeps a list or the like under our name
-		return Entry[V]{}, false, errUntrusted
-	case err != nil:
-		return Entry[V]{}, false, fmt.Errorf("cache: read from Redis: %w", err)
+	case err == nil:
+		r.breaker.RecordSuccess()
+		return nil
+	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted): // our own crowd
+		r.breaker.RecordSuccess()
+	case refuses(err):
+		r.breaker.RecordSuccess()
+		if r.refusing.CompareAndSwap(false, true) {
+			r.log.Warn("Redis does not store; loads are not shared between processes", "error", err)
+		}
+	default:
+		r.breaker.RecordFailure()
 	}
-	plain, err := r.keys.openValue(key.caller, name, sealed)
-	if err != nil {
-		return Entry[V]{}, false, err
-	}
-	e, err := decodeEntry(r.codec, plain)
-	return e, err == nil, err
+	return fmt.Errorf("cache: %s: %w", action, err)
 }
 
-// Set implements [Store].
+// write is ask for an operation that writes.
+func (r *Redis[V]) write(ctx context.Context, action string, op func(context.Context) error) error {
+	err := r.ask(ctx, action, op)
+	if err == nil && r.refusing.Load() && r.refusing.CompareAndSwap(true, false) {
+		r.log.Info("Redis stores again")
+	}
+	return err
+}
+
+// refuses tells that Redis answers and only does not do this: it is full, or a replica.
+func refuses(err error) bool {
+	for _, prefix := range []string{"OOM", "READONLY", "MISCONF", "NOREPLICAS", "NOPERM"} {
+		if redis.HasErrorPrefix(err, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// Read implements [Shared] by one MGET, to which a value of another type is none.
+func (r *Redis[V]) Read(ctx context.Context, key Key) (View[V], error) {
+	n := r.keys.namesOf(r.prefix, key)
+	var values []any
+	err := r.ask(ctx, "read from Redis", func(ctx context.Context) (err error) {
+		values, err = r.client.MGet(ctx, n.entry, n.failure, n.tombstone).Result()
+		return err
+	})
+	if err != nil {
+		return View[V]{}, err
+	}
+	return r.view(key, n, values), nil
+}
+
+// view reads what Redis has under a key's names: entry, failure, tombstone.
+func (r *Redis[V]) view(key Key, n names, values []any) (v View[V]) {
+	if proof, ok := values[2].(string); ok {
+		if v.Buried = proof == n.proof; v.Buried {
+			return v
+		}
+		v.Untrusted++
+	}
+	open := func(value any, name string, right func(Verdict) bool) (e Entry[V], found bool) {
+		sealed, ok := value.(string)
+		if !ok {
+			return e, false
+		}
+		plain, err := r.keys.openValue(key.caller, name, []byte(sealed))
+		if err == nil {
+			e, err = decodeEntry(r.codec, plain)
+		}
+		if err != nil || !right(e.Verdict) {
+			v.Untrusted++
+			return Entry[V]{}, false
+		}
+		return e, true
+	}
+	v.Entry, v.Found = open(values[0], n.entry, func(v Verdict) bool { return v == Given || v.denies() })
+	v.Failure, v.Failing = open(values[1], n.failure, func(v Verdict) bool { return v == Outage || v == Failed })
+	return v
+}
+
+// Get implements [Store].
+func (r *Redis[V]) Get(ctx context.Context, key Key) (Entry[V], bool, error) {
+	v, err := r.Read(ctx, key)
+	switch {
+	case err != nil:
+		return Entry[V]{}, false, err
+	case v.Buried:
+		return Entry[V]{}, false, nil
+	case !v.Found && v.Untrusted > 0:
+		return Entry[V]{}, false, errUntrusted
+	}
+	return v.Entry, v.Found, nil
+}
+
+// Set implements [Store]. Nothing is kept of a row that is buried.
 func (r *Redis[V]) Set(ctx context.Context, key Key, e Entry[V], ttl time.Duration) error {
-	if ttl < time.Millisecond { // Redis knows no shorter one, and go-redis would round it up
+	if ttl < time.Millisecond { // Redis knows no shorter one
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, redisTimeout)
-	defer cancel()
-	name := r.keys.redisName(redisPrefix, kindValue, key)
-	sealed, err := r.keys.sealValue(key.caller, name, encodeEntry(r.codec, e))
-	if err != nil {
-		return err
-	}
-	if err := r.client.Set(ctx, name, sealed, ttl).Err(); err != nil {
-		return fmt.Errorf("cache: write to Redis: %w", err)
-	}
-	return nil
+	_, err := r.Settle(ctx, key, "", e, ttl)
+	return err
 }
 
-// Close closes the client's connections.
-func (r *Redis[V]) Close() error { return r.client.Close() }
+// Close ends listening and closes the client's connections.
+func (r *Redis[V]) Close() error {
+	r.ears.close()
+	return r.client.Close()
+}

@@ -11,7 +11,7 @@ import (
 
 // formatVersion is the first byte of every sealed value. A change to the envelope or to the
 // encoding of values raises it: older values are then misses.
-const formatVersion = 1
+const formatVersion = 2
 
 // errUntrusted says that bytes from Redis are not a value that we sealed under this name.
 var errUntrusted = errors.New("cache: the value cannot be trusted")

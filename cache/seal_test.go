@@ -14,9 +14,34 @@ import (
 	"time"
 )
 
+const testPrefix = "authentik-graphql:"
+
 var stringCodec = Codec[string]{
-	Encode: func(s string) []byte { return []byte(s) },
-	Decode: func(b []byte) (string, error) { return string(b), nil },
+	Encode:      func(s string) []byte { return []byte(s) },
+	Decode:      func(b []byte) (string, error) { return string(b), nil },
+	EncodeError: func(err error) []byte { return []byte(err.Error()) },
+	DecodeError: func(b []byte) (origin, err error) { return errors.New(string(b)), nil },
+}
+
+func mustEncode(t testing.TB, e Entry[string]) []byte {
+	t.Helper()
+	b, err := encodeEntry(stringCodec, e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// same compares entries; an error is as good as another of the same text.
+func same(a, b Entry[string]) bool {
+	text := func(err error) string {
+		if err == nil {
+			return ""
+		}
+		return err.Error()
+	}
+	return a.Value == b.Value && a.FetchedAt.Equal(b.FetchedAt) && a.EndsAt.Equal(b.EndsAt) &&
+		a.FreshOnly == b.FreshOnly && a.Verdict == b.Verdict && text(a.Err) == text(b.Err)
 }
 
 // fixedSecret is the bytes 0 to 31.
@@ -108,21 +133,23 @@ func TestDeriveKeys(t *testing.T) {
 func TestGolden(t *testing.T) {
 	k := deriveKeys(t, fixedSecret())
 	key := makeKey(t, callerOf(0xaa), "authorization_codes", 42, "")
-	name := k.redisName(redisPrefix, kindValue, key)
+	name := k.namesOf(testPrefix, key).entry
 	for _, tt := range []struct{ what, got, want string }{
 		{"caller key", hex.EncodeToString(k.CallerKey()), "0846dbf680c8b4b69f60d06dab6df0d01bd944ad492f027fdd8f99027c8a0303"},
-		{"name", name, "authentik-graphql:{bY3YTLnJ2A4RdfhJBybGXA}vTHAmgCfUgnJm5lbITqw3VejBDyDKVfKYxJfnKY6VY8E"},
-		{"name with a variant", k.redisName(redisPrefix, kindValue, makeKey(t, callerOf(0xaa), "authorization_codes", 42, "token")), "authentik-graphql:{bY3YTLnJ2A4RdfhJBybGXA}vXRKI4xgv7QPvfAF3TJyRLZ8jC8fJTIyIgYIsrHTOvog"},
-		{"envelope", hex.EncodeToString(encodeEntry(stringCodec, Entry[string]{
+		{"name", name, "authentik-graphql:{bY3YTLnJ2A4RdfhJBybGXA}vtDgW_4_0t_yXAJlNX5quZ9935jFmZCMBSVWE-g7l79Q"},
+		{"tombstone", k.namesOf(testPrefix, key).tombstone, "authentik-graphql:{bY3YTLnJ2A4RdfhJBybGXA}x"},
+		{"message", k.message(k.Tag(key.row)), "bY3YTLnJ2A4RdfhJBybGXAo4n1W1EeJAGL7iCC9ekC0w"},
+		{"name with a variant", k.namesOf(testPrefix, makeKey(t, callerOf(0xaa), "authorization_codes", 42, "token")).entry, "authentik-graphql:{bY3YTLnJ2A4RdfhJBybGXA}vLGQmtNI0EY0E2leCLNMTCzg2X4qLk1tEUMctOLzQwEw"},
+		{"envelope", hex.EncodeToString(mustEncode(t, Entry[string]{
 			Value:     "value",
 			FetchedAt: time.Date(2026, time.March, 1, 12, 0, 0, 1000, time.UTC),
-		})), "00064bf535af1001000000000000000076616c7565"},
+		})), "000000064bf535af1001000000000000000076616c7565"},
 	} {
 		if tt.got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.what, tt.got, tt.want)
 		}
 	}
-	sealed, err := base64.StdEncoding.DecodeString("AZUjxE+1HISaXXaL1VOoya0wFBVRfJNWsVxu0L+zBjtl4w==")
+	sealed, err := base64.StdEncoding.DecodeString("AucwRQqx/2BlaZRjETiOY/8chCjdtbTMsWkNwFZ30J6EAw==")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,9 +163,9 @@ func TestRedisName(t *testing.T) {
 	shape := regexp.MustCompile(`^authentik-graphql:\{([\w-]{22})\}v([\w-]{43})$`)
 	parts := func(key Key) (tag, full string) {
 		t.Helper()
-		m := shape.FindStringSubmatch(k.redisName(redisPrefix, kindValue, key))
+		m := shape.FindStringSubmatch(k.namesOf(testPrefix, key).entry)
 		if m == nil {
-			t.Fatalf("the name of %v has another shape: %s", key, k.redisName(redisPrefix, kindValue, key))
+			t.Fatalf("the name of %v has another shape: %s", key, k.namesOf(testPrefix, key).entry)
 		}
 		return m[1], m[2]
 	}
@@ -169,7 +196,7 @@ func TestRedisName(t *testing.T) {
 			}
 		})
 	}
-	if other := deriveKeys(t, NewSecret()).redisName(redisPrefix, kindValue, makeKey(t, callerOf(1), "codes", 1, "full")); strings.Contains(other, tag) || strings.Contains(other, full) {
+	if other := deriveKeys(t, NewSecret()).namesOf(testPrefix, makeKey(t, callerOf(1), "codes", 1, "full")).entry; strings.Contains(other, tag) || strings.Contains(other, full) {
 		t.Error("another secret gives the same name")
 	}
 }
@@ -237,23 +264,26 @@ func TestEnvelope(t *testing.T) {
 		name string
 		e    Entry[string]
 	}{
-		{"whole", Entry[string]{"value", at, at.Add(time.Minute)}},
-		{"no end", Entry[string]{"value", at, time.Time{}}},
-		{"no value", Entry[string]{"", at, at}},
+		{"whole", Entry[string]{Value: "value", FetchedAt: at, EndsAt: at.Add(time.Minute)}},
+		{"no end", Entry[string]{Value: "value", FetchedAt: at}},
+		{"no value", Entry[string]{FetchedAt: at, EndsAt: at}},
 		{"nothing", Entry[string]{}},
-		{"ended before 1970", Entry[string]{"value", at, time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)}},
-		{"ends late", Entry[string]{"value", at, time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)}},
+		{"only good fresh", Entry[string]{Value: "value", FetchedAt: at, FreshOnly: true}},
+		{"a denial", Entry[string]{Err: errors.New("no"), Verdict: Denied, FetchedAt: at}},
+		{"a failure", Entry[string]{Err: errors.New("down"), Verdict: Outage, FetchedAt: at}},
+		{"ended before 1970", Entry[string]{Value: "value", FetchedAt: at, EndsAt: time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)}},
+		{"ends late", Entry[string]{Value: "value", FetchedAt: at, EndsAt: time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := decodeEntry(stringCodec, encodeEntry(stringCodec, tt.e))
-			if err != nil || got.Value != tt.e.Value || !got.FetchedAt.Equal(tt.e.FetchedAt) || !got.EndsAt.Equal(tt.e.EndsAt) {
+			got, err := decodeEntry(stringCodec, mustEncode(t, tt.e))
+			if err != nil || !same(got, tt.e) {
 				t.Errorf("got %v, error %v, want %v", got, err, tt.e)
 			}
 		})
 	}
 	t.Run("times never become later", func(t *testing.T) {
 		late := at.Add(999)
-		got, err := decodeEntry(stringCodec, encodeEntry(stringCodec, Entry[string]{"", late, late}))
+		got, err := decodeEntry(stringCodec, mustEncode(t, Entry[string]{FetchedAt: late, EndsAt: late}))
 		if err != nil || !got.FetchedAt.Equal(at) || !got.EndsAt.Equal(at) {
 			t.Errorf("got %v, error %v", got, err)
 		}
@@ -265,11 +295,41 @@ func TestEnvelope(t *testing.T) {
 			}
 		}
 	})
+	whole := mustEncode(t, Entry[string]{Value: "value", FetchedAt: at})
+	for name, spoil := range map[string]func(b []byte){
+		"a verdict of another release": func(b []byte) { b[0] = byte(Failed) + 1 },
+		"a flag of another release":    func(b []byte) { b[1] |= 2 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := bytes.Clone(whole)
+			spoil(b)
+			if e, err := decodeEntry(stringCodec, b); !errors.Is(err, errUntrusted) || e != (Entry[string]{}) {
+				t.Errorf("got %v, error %v", e, err)
+			}
+		})
+	}
 	t.Run("a payload that is refused", func(t *testing.T) {
 		failure := errors.New("bad")
-		e, err := decodeEntry(Codec[string]{Decode: func([]byte) (string, error) { return "half", failure }}, make([]byte, 20))
-		if !errors.Is(err, errUntrusted) || !errors.Is(err, failure) || e != (Entry[string]{}) {
-			t.Errorf("got %v, error %v", e, err)
+		refusing := Codec[string]{
+			Decode:      func([]byte) (string, error) { return "half", failure },
+			DecodeError: func([]byte) (error, error) { return errors.New("half"), failure }, //nolint:staticcheck // as the field's type is
+		}
+		for _, verdict := range []Verdict{Given, Denied} {
+			b := make([]byte, 20)
+			b[0] = byte(verdict)
+			e, err := decodeEntry(refusing, b)
+			if !errors.Is(err, errUntrusted) || !errors.Is(err, failure) || e != (Entry[string]{}) {
+				t.Errorf("got %v, error %v", e, err)
+			}
+		}
+	})
+	t.Run("errors without a codec", func(t *testing.T) {
+		c := Codec[string]{Encode: stringCodec.Encode, Decode: stringCodec.Decode}
+		if b, err := encodeEntry(c, Entry[string]{Err: errors.New("no"), Verdict: Denied}); err == nil {
+			t.Errorf("encoded to %x", b)
+		}
+		if e, err := decodeEntry(c, mustEncode(t, Entry[string]{Err: errors.New("no"), Verdict: Denied})); !errors.Is(err, errUntrusted) {
+			t.Errorf("decoded to %v, error %v", e, err)
 		}
 	})
 }
@@ -336,24 +396,46 @@ func FuzzOpen(f *testing.F) {
 }
 
 func FuzzDecodeEntry(f *testing.F) {
-	f.Add(encodeEntry(stringCodec, Entry[string]{"value", time.Unix(1, 0), time.Time{}}))
+	f.Add(mustEncode(f, Entry[string]{Value: "value", FetchedAt: time.Unix(1, 0)}))
 	f.Add([]byte{})
 	f.Add(make([]byte, envelopeHeader-1))
 	f.Add(bytes.Repeat([]byte{0xff}, envelopeHeader))
 	f.Add(bytes.Repeat([]byte{0x80}, envelopeHeader+1))
+	f.Add(mustEncode(f, Entry[string]{Err: errors.New("no"), Verdict: Denied, FetchedAt: time.Unix(1, 0)}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := decodeEntry(stringCodec, b)
-		if (err == nil) != (len(b) >= envelopeHeader) {
-			t.Fatalf("%d bytes: error %v", len(b), err)
-		}
 		if err != nil {
+			if !errors.Is(err, errUntrusted) || e != (Entry[string]{}) {
+				t.Fatalf("%d bytes: %v, error %v", len(b), e, err)
+			}
 			return
 		}
-		again, err := decodeEntry(stringCodec, encodeEntry(stringCodec, e))
-		if err != nil || again != e {
+		again, err := decodeEntry(stringCodec, mustEncode(t, e))
+		if err != nil || !same(again, e) {
 			t.Errorf("got %v, error %v, want %v", again, err, e)
 		}
-		_ = Policy{TTL: time.Second}.Fresh(e.FetchedAt, e.EndsAt, time.Now())
+		p := Policy{TTL: time.Second, StaleIfError: time.Second, NegativeTTL: time.Second}
+		if until := keptUntil(p, e); until.Before(freshUntil(p, e)) || until.Sub(e.FetchedAt) > p.longest() {
+			t.Errorf("%v is kept until %s", e, until)
+		}
+	})
+}
+
+// FuzzReadMessage: only what the secret's holder made buries a row.
+func FuzzReadMessage(f *testing.F) {
+	k := deriveKeys(f, fixedSecret())
+	row := Row{resource: "codes", id: 1}
+	whole := k.message(k.Tag(row))
+	f.Add(whole)
+	f.Add(whole[:22])
+	f.Add(whole[:len(whole)-1])
+	f.Add(whole + "A")
+	f.Add("")
+	f.Fuzz(func(t *testing.T, s string) {
+		tag, ok := k.readMessage(s)
+		if ok != (s == whole) || ok && tag != k.Tag(row) {
+			t.Errorf("%q gives %x, %t", s, tag, ok)
+		}
 	})
 }
 
@@ -387,7 +469,7 @@ func BenchmarkRedisName(b *testing.B) {
 	k, key := deriveKeys(b, fixedSecret()), makeKey(b, callerOf(1), "authorization_codes", 42, "token")
 	b.ReportAllocs()
 	for b.Loop() {
-		_ = k.redisName(redisPrefix, kindValue, key)
+		_ = k.namesOf(testPrefix, key).entry
 	}
 }
 

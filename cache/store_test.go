@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"authentik-graphql/cache"
 	"authentik-graphql/cache/cachetest"
 )
@@ -23,25 +25,50 @@ func TestMemoryConformance(t *testing.T) {
 
 func TestRedisConformance(t *testing.T) {
 	server := cachetest.StartRedis(t)
-	client := newClient(t, server)
-	cachetest.Conformance(t, func(t *testing.T) cachetest.Harness {
-		if err := client.FlushAll(t.Context()).Err(); err != nil {
-			t.Fatal(err)
+	conformance(t, newClient(t, server), func(t *testing.T) *cache.Redis[string] {
+		return newRedis(t, server.URL(), keysOf(t, 1))
+	})
+}
+
+// conformance runs the suites on a Redis of any form; open makes a process's store, client sees
+// everything there is.
+func conformance(t *testing.T, client redis.UniversalClient, open func(t *testing.T) *cache.Redis[string]) {
+	// The server's own clock cannot be moved; the end of every value is brought nearer.
+	pass := func(t testing.TB, d time.Duration) {
+		for _, name := range names(t, client) {
+			left, err := client.PTTL(context.Background(), name).Result()
+			if err != nil || left <= 0 {
+				t.Fatalf("%s lives for %s, error %v; every name must have an end", name, left, err)
+			}
+			if err := client.PExpire(context.Background(), name, left-d).Err(); err != nil {
+				t.Fatal(err)
+			}
 		}
+	}
+	cachetest.Conformance(t, func(t *testing.T) cachetest.Harness {
+		flush(t, client)
+		return cachetest.Harness{Store: open(t), Pass: pass}
+	})
+	cachetest.SharedConformance(t, func(t *testing.T) cachetest.SharedHarness {
+		flush(t, client)
+		return cachetest.SharedHarness{One: open(t), Two: open(t), Pass: pass, Keys: keysOf(t, 1)}
+	})
+}
+
+func TestCommonsConformance(t *testing.T) {
+	cachetest.Conformance(t, func(t *testing.T) cachetest.Harness {
+		clock := cachetest.NewClock()
 		return cachetest.Harness{
-			Store: newRedis(t, server.URL(), keysOf(t, 1)),
-			// The server's own clock cannot be moved; the end of every value is brought nearer.
-			Pass: func(t testing.TB, d time.Duration) {
-				for _, name := range names(t, client) {
-					left, err := client.PTTL(context.Background(), name).Result()
-					if err != nil || left <= 0 {
-						t.Fatalf("%s lives for %s, error %v; every name must have an end", name, left, err)
-					}
-					if err := client.PExpire(context.Background(), name, left-d).Err(); err != nil {
-						t.Fatal(err)
-					}
-				}
-			},
+			Store: cachetest.NewCommons(keysOf(t, 1), clock.Now).Process(),
+			Pass:  func(_ testing.TB, d time.Duration) { clock.Advance(d) },
+		}
+	})
+	cachetest.SharedConformance(t, func(t *testing.T) cachetest.SharedHarness {
+		clock := cachetest.NewClock()
+		c := cachetest.NewCommons(keysOf(t, 1), clock.Now)
+		return cachetest.SharedHarness{
+			One: c.Process(), Two: c.Process(), Keys: keysOf(t, 1),
+			Pass: func(_ testing.TB, d time.Duration) { clock.Advance(d) },
 		}
 	})
 }
@@ -65,7 +92,7 @@ func TestRedisDoesNotRoundUp(t *testing.T) {
 	}
 	// Looking for the value would be too late.
 	calls, err := newClient(t, server).Info(t.Context(), "commandstats").Result()
-	if err != nil || strings.Contains(calls, "cmdstat_set:") {
+	if err != nil || strings.Contains(calls, "cmdstat_evalsha:") {
 		t.Errorf("the server was asked to store, error %v:\n%s", err, calls)
 	}
 }

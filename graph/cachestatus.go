@@ -10,42 +10,75 @@ import (
 
 const cacheName = "authentik-graphql"
 
+// staleness is what extensions.cache says of an answer that shows a stale code.
+type staleness struct {
+	Status string          `json:"status"`
+	Age    int             `json:"age"`
+	Reason cache.Staleness `json:"reason"`
+}
+
 // setFreshness states on the answer how fresh it is: Cache-Control and Age (RFC 9111),
-// Cache-Status (RFC 9211). The least fresh of the codes it shows decides. An answer with an error,
-// or without any code, is not to be stored by anybody.
-func (r *Request) setFreshness(h http.Header, failed bool, now time.Time) {
+// Cache-Status (RFC 9211). The least fresh of the codes it shows decides. An answer that is stale,
+// has an error, or shows no code is not to be stored by anybody. It returns what extensions.cache
+// says, nil if nothing is stale.
+func (r *Request) setFreshness(h http.Header, failed bool, now time.Time) *staleness {
 	h["Cache-Control"] = []string{"no-store"}
 	h["Vary"] = append(h["Vary"], "Authorization, Accept")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	least := leastFresh(r.reads)
 	if least == nil {
-		return
+		return nil
 	}
-	ttl := max(int(least.FreshUntil.Sub(now)/time.Second), 0)
-	if least.Source == cache.Loaded {
-		r.facts.CacheStatus = "fwd=miss"
-	} else {
-		r.facts.CacheStatus = "hit; ttl=" + strconv.Itoa(ttl)
-	}
+	r.facts.CacheStatus = cacheStatus(least.CodeRead, now)
 	h["Cache-Status"] = []string{cacheName + "; " + r.facts.CacheStatus}
-	if failed {
-		return
+	age := max(int(now.Sub(least.FetchedAt)/time.Second), 0)
+	h["Age"] = []string{strconv.Itoa(age)}
+	switch {
+	case least.Stale != cache.NotStale:
+		return &staleness{Status: "STALE", Age: age, Reason: least.Stale}
+	case !failed:
+		h["Cache-Control"] = []string{"private, max-age=" + strconv.Itoa(max(remaining(least.CodeRead, now), 0))}
 	}
-	h["Cache-Control"] = []string{"private, max-age=" + strconv.Itoa(ttl)}
-	h["Age"] = []string{strconv.Itoa(max(int(now.Sub(least.FetchedAt)/time.Second), 0))}
+	return nil
 }
 
-// leastFresh returns the read that stops being fresh first, nil if none succeeded.
+// cacheStatus is the member of Cache-Status after the cache's name. What is stale because authentik
+// does not work was forwarded in vain; what is stale while it is fetched anew is a hit, past its time.
+func cacheStatus(read CodeRead, now time.Time) string {
+	switch {
+	case read.Stale == cache.StaleIfError:
+		return "fwd=stale; detail=" + string(read.Stale)
+	case read.Stale != cache.NotStale:
+		return "hit; ttl=" + strconv.Itoa(min(remaining(read, now), -1)) + "; detail=" + string(read.Stale)
+	case read.Source != cache.Loaded:
+		return "hit; ttl=" + strconv.Itoa(max(remaining(read, now), 0))
+	case read.Replaced:
+		return "fwd=stale"
+	}
+	return "fwd=miss"
+}
+
+// remaining is how long a code is still fresh, in whole seconds.
+func remaining(read CodeRead, now time.Time) int { return int(read.FreshUntil.Sub(now) / time.Second) }
+
+// leastFresh returns the read that stopped or stops being fresh first, nil if none succeeded.
 func leastFresh[K comparable](reads map[K]*read) *read {
 	var least *read
 	for _, read := range reads {
-		if read.Value == nil || read.err != nil {
-			continue
-		}
-		if least == nil || read.FreshUntil.Before(least.FreshUntil) {
+		switch {
+		case read.Value == nil || read.err != nil:
+		case least == nil, lessFresh(read.CodeRead, least.CodeRead):
 			least = read
 		}
 	}
 	return least
+}
+
+// lessFresh puts what was stale when it was read before what was not.
+func lessFresh(a, b CodeRead) bool {
+	if stale := a.Stale != cache.NotStale; stale != (b.Stale != cache.NotStale) {
+		return stale
+	}
+	return a.FreshUntil.Before(b.FreshUntil)
 }

@@ -89,6 +89,18 @@ func (r *Request) noteError(code string, cause error) {
 	}
 }
 
+// noteStale records, for the log, the failure of authentik that a stale answer hides from the client.
+func (r *Request) noteStale(cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.facts.Err == nil {
+		r.facts.Err = cause
+	}
+	if e, ok := errors.AsType[*upstream.Error](cause); ok && e.Status != 0 {
+		r.facts.UpstreamStatus, r.facts.AuthentikID = e.Status, e.AuthentikID
+	}
+}
+
 // worthLogging tells the failures of this service and of authentik from those of the client, whose
 // errors may repeat what it sent.
 func worthLogging(code string) bool {

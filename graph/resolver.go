@@ -59,6 +59,9 @@ func (r *Resolver) code(ctx context.Context, id string) (*model.AuthorizationCod
 	if shared.err != nil {
 		return nil, shared.err
 	}
+	if shared.Cause != nil {
+		req.noteStale(shared.Cause)
+	}
 	return mapCode(shared.Value, shared.FetchedAt, r.Now()), nil
 }
 

@@ -86,7 +86,12 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, exec graphql.
 		e := public[upstream.Timeout]
 		resp = &graphql.Response{Errors: gqlerror.List{present(ctx, &e)}}
 	}
-	req.setFreshness(w.Header(), len(resp.Errors) > 0, t.now())
+	if stale := req.setFreshness(w.Header(), len(resp.Errors) > 0, t.now()); stale != nil {
+		if resp.Extensions == nil {
+			resp.Extensions = map[string]any{}
+		}
+		resp.Extensions["cache"] = stale
+	}
 	write(w, status, contentType, encode(resp))
 }
 

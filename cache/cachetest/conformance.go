@@ -3,6 +3,7 @@ package cachetest
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -19,26 +20,35 @@ type Harness struct {
 	Pass func(t testing.TB, d time.Duration)
 }
 
-// StringCodec keeps strings as their bytes.
+// Error is an error of an origin that can be shared.
+type Error string
+
+// Error is its text.
+func (e Error) Error() string { return string(e) }
+
+// StringCodec keeps strings as their bytes, and each [Error] as its text.
 var StringCodec = cache.Codec[string]{
 	Encode: func(s string) []byte { return []byte(s) },
 	Decode: func(b []byte) (string, error) { return string(b), nil },
+	EncodeError: func(err error) []byte {
+		if e, ok := errors.AsType[Error](err); ok {
+			return []byte(e)
+		}
+		return nil
+	},
+	DecodeError: func(b []byte) (origin, err error) { return Error(b), nil },
 }
 
 // Caller makes the caller of a name.
 func Caller(name string) cache.Caller { return sha256.Sum256([]byte(name)) }
 
 // Key makes a caller's key of a row.
-func Key(t testing.TB, caller string, id int32) cache.Key {
-	t.Helper()
-	return newKey(t, caller, "codes", id, "")
-}
+func Key(_ testing.TB, caller string, id int32) cache.Key { return newKey(caller, "codes", id, "") }
 
-func newKey(t testing.TB, caller, resource string, id int32, variant string) cache.Key {
-	t.Helper()
+func newKey(caller, resource string, id int32, variant string) cache.Key {
 	key, err := cache.NewKey(Caller(caller), resource, id, variant)
 	if err != nil {
-		t.Fatal(err)
+		panic(err) // of the test's own making
 	}
 	return key
 }
@@ -60,6 +70,8 @@ func Conformance(t *testing.T, open func(t *testing.T) Harness) {
 		{"an unknown key is not found", testMiss},
 		{"an entry comes back as it was", testRoundTrip},
 		{"an entry without an end comes back without one", testZeroEnd},
+		{"an entry that is only good fresh says so", testFreshOnly},
+		{"a denial comes back as it was", testDenial},
 		{"the last write wins", testOverwrite},
 		{"a rewrite brings its own ttl", testOverwriteTTL},
 		{"keys that differ in one part share nothing", testIsolation},
@@ -90,6 +102,21 @@ func testZeroEnd(t *testing.T, h Harness) {
 	wantEntry(t, h, key, want)
 }
 
+func testFreshOnly(t *testing.T, h Harness) {
+	key, want := Key(t, "alice", 1), entry("value")
+	want.FreshOnly = true
+	set(t, h, key, want, time.Minute)
+	wantEntry(t, h, key, want)
+}
+
+func testDenial(t *testing.T, h Harness) {
+	for i, verdict := range []cache.Verdict{cache.Denied, cache.Rejected} {
+		key, want := Key(t, "alice", int32(i+1)), cache.Entry[string]{Err: Error("no"), Verdict: verdict, FetchedAt: fetched}
+		set(t, h, key, want, time.Minute)
+		wantEntry(t, h, key, want)
+	}
+}
+
 func testOverwrite(t *testing.T, h Harness) {
 	key := Key(t, "alice", 1)
 	set(t, h, key, entry("old"), time.Minute)
@@ -110,13 +137,13 @@ func testOverwriteTTL(t *testing.T, h Harness) {
 
 func testIsolation(t *testing.T, h Harness) {
 	keys := map[string]cache.Key{
-		"the key":          newKey(t, "alice", "codes", 1, "full"),
-		"another caller":   newKey(t, "bob", "codes", 1, "full"),
-		"another resource": newKey(t, "alice", "tokens", 1, "full"),
-		"another id":       newKey(t, "alice", "codes", 2, "full"),
-		"another variant":  newKey(t, "alice", "codes", 1, "redacted"),
-		"no variant":       newKey(t, "alice", "codes", 1, ""),
-		"parts shifted":    newKey(t, "alice", "code", 1, "sfull"),
+		"the key":          newKey("alice", "codes", 1, "full"),
+		"another caller":   newKey("bob", "codes", 1, "full"),
+		"another resource": newKey("alice", "tokens", 1, "full"),
+		"another id":       newKey("alice", "codes", 2, "full"),
+		"another variant":  newKey("alice", "codes", 1, "redacted"),
+		"no variant":       newKey("alice", "codes", 1, ""),
+		"parts shifted":    newKey("alice", "code", 1, "sfull"),
 	}
 	for name, key := range keys {
 		wantNone(t, h, key)
@@ -164,10 +191,16 @@ func testConcurrent(t *testing.T, h Harness) {
 					return
 				}
 				value := fmt.Sprint(caller, "/", i%5+1)
-				if err := h.Store.Set(context.Background(), key, entry(value), time.Minute); err != nil {
+				var e cache.Entry[string]
+				var found bool
+				err = patiently(func() error { return h.Store.Set(context.Background(), key, entry(value), time.Minute) })
+				if err != nil {
 					t.Errorf("set: %v", err)
 				}
-				e, found, err := h.Store.Get(context.Background(), key)
+				err = patiently(func() (err error) {
+					e, found, err = h.Store.Get(context.Background(), key)
+					return err
+				})
 				if err != nil || !found || e.Value != value {
 					t.Errorf("got %q, found %t, error %v; want %q", e.Value, found, err, value)
 				}
@@ -177,16 +210,32 @@ func testConcurrent(t *testing.T, h Harness) {
 	wg.Wait()
 }
 
+// patiently tries a few times: on a busy machine a store may find its server slow.
+func patiently(try func() error) (err error) {
+	for range 10 {
+		if err = try(); err == nil {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return err
+}
+
 func set(t *testing.T, h Harness, key cache.Key, e cache.Entry[string], ttl time.Duration) {
 	t.Helper()
-	if err := h.Store.Set(t.Context(), key, e, ttl); err != nil {
+	if err := patiently(func() error { return h.Store.Set(t.Context(), key, e, ttl) }); err != nil {
 		t.Fatalf("set: %v", err)
 	}
 }
 
 func get(t *testing.T, h Harness, key cache.Key) (cache.Entry[string], bool) {
 	t.Helper()
-	e, found, err := h.Store.Get(t.Context(), key)
+	var e cache.Entry[string]
+	var found bool
+	err := patiently(func() (err error) {
+		e, found, err = h.Store.Get(t.Context(), key)
+		return err
+	})
 	if err != nil {
 		t.Fatalf("get: %v", err)
 	}
@@ -209,8 +258,9 @@ func wantEntry(t *testing.T, h Harness, key cache.Key, want cache.Entry[string])
 	switch {
 	case !found:
 		t.Errorf("found nothing, want %.20q", want.Value)
-	case e.Value != want.Value:
-		t.Errorf("value: got %.20q, want %.20q", e.Value, want.Value)
+	case e.Value != want.Value || e.Verdict != want.Verdict || !errors.Is(e.Err, want.Err) || e.FreshOnly != want.FreshOnly:
+		t.Errorf("got %.20q, verdict %d, error %v, fresh only %t; want %.20q, %d, %v, %t",
+			e.Value, e.Verdict, e.Err, e.FreshOnly, want.Value, want.Verdict, want.Err, want.FreshOnly)
 	case !e.FetchedAt.Equal(want.FetchedAt) || !e.EndsAt.Equal(want.EndsAt):
 		t.Errorf("times: got %s and %s, want %s and %s", e.FetchedAt, e.EndsAt, want.FetchedAt, want.EndsAt)
 	}

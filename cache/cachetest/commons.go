@@ -1,0 +1,235 @@
+package cachetest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"authentik-graphql/cache"
+)
+
+// ErrDown is what a [Process] of a [Commons] answers while it is cut off.
+var ErrDown = errors.New("cachetest: cut off")
+
+// leaseTTL is how long a lease lives, as in Redis.
+const leaseTTL = 2 * time.Second
+
+// Commons stands for one Redis in tests of time: it keeps what processes share, by a clock that the
+// test moves. It passes the same suite as Redis.
+type Commons struct {
+	keys *cache.Keys
+	now  func() time.Time
+
+	mu        sync.Mutex
+	entries   map[cache.Key]kept
+	failures  map[cache.Key]kept
+	leases    map[cache.Key]lease
+	buried    map[cache.Row]time.Time
+	processes []*Process
+	down      bool
+}
+
+type kept struct {
+	entry cache.Entry[string]
+	until time.Time
+}
+
+type lease struct {
+	token string
+	until time.Time
+}
+
+// NewCommons makes one. keys must be those of the caches over it.
+func NewCommons(keys *cache.Keys, now func() time.Time) *Commons {
+	c := &Commons{keys: keys, now: now}
+	c.Empty()
+	return c
+}
+
+// Empty forgets everything, as a restart of Redis does.
+func (c *Commons) Empty() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.entries, c.failures = map[cache.Key]kept{}, map[cache.Key]kept{}
+	c.leases, c.buried = map[cache.Key]lease{}, map[cache.Row]time.Time{}
+}
+
+// Process gives a process its access.
+func (c *Commons) Process() *Process {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := &Process{commons: c, epoch: 1}
+	c.processes = append(c.processes, p)
+	return p
+}
+
+// Process is what one process sees of a [Commons].
+type Process struct {
+	commons *Commons
+	told    func(cache.Tag)
+	// Of the commons' mutex.
+	cut, deaf bool
+	epoch     int64
+}
+
+var _ cache.Shared[string] = (*Process)(nil)
+
+// Cut makes everything fail for this process, or ends that. Cut off it does not hear either.
+func (p *Process) Cut(off bool) { p.set(func() { p.cut = off }) }
+
+// Deafen makes the process miss what it is told, or ends that.
+func (p *Process) Deafen(deaf bool) { p.set(func() { p.deaf = deaf }) }
+
+func (p *Process) set(change func()) {
+	p.commons.mu.Lock()
+	defer p.commons.mu.Unlock()
+	heard := !p.cut && !p.deaf
+	change()
+	if !heard && !p.cut && !p.deaf {
+		p.epoch++ // a new subscription
+	}
+}
+
+// Read implements [cache.Shared].
+func (p *Process) Read(_ context.Context, key cache.Key) (v cache.View[string], err error) {
+	err = p.locked(func(c *Commons) { v = c.view(key) })
+	return v, err
+}
+
+// Acquire implements [cache.Shared].
+func (p *Process) Acquire(_ context.Context, key cache.Key, token string) (v cache.View[string], err error) {
+	err = p.locked(func(c *Commons) {
+		v = c.view(key)
+		if l, taken := c.leases[key]; !v.Buried && (!taken || l.token == token || !c.now().Before(l.until)) {
+			c.leases[key] = lease{token, c.now().Add(leaseTTL)}
+			v.Held = true
+		}
+	})
+	return v, err
+}
+
+// Renew implements [cache.Shared].
+func (p *Process) Renew(_ context.Context, key cache.Key, token string) (held bool, err error) {
+	err = p.locked(func(c *Commons) {
+		if held = c.holds(key, token); held {
+			c.leases[key] = lease{token, c.now().Add(leaseTTL)}
+		}
+	})
+	return held, err
+}
+
+// Settle implements [cache.Shared].
+func (p *Process) Settle(_ context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (buried bool, err error) {
+	err = p.locked(func(c *Commons) {
+		mine := token == "" || c.holds(key, token)
+		if token != "" && mine {
+			delete(c.leases, key)
+		}
+		if buried = c.isBuried(key.Row()); buried {
+			delete(c.entries, key)
+			delete(c.failures, key)
+			return
+		}
+		switch {
+		case !mine || ttl < time.Millisecond:
+		case e.Verdict == cache.Outage || e.Verdict == cache.Failed:
+			c.failures[key] = kept{e, c.now().Add(ttl)}
+		default:
+			c.entries[key] = kept{e, c.now().Add(ttl)}
+			delete(c.failures, key)
+		}
+	})
+	return buried, err
+}
+
+// Bury implements [cache.Shared].
+func (p *Process) Bury(_ context.Context, row cache.Row, ttl time.Duration) error {
+	var hearing []func(cache.Tag)
+	err := p.locked(func(c *Commons) {
+		c.buried[row] = c.now().Add(ttl)
+		for _, other := range c.processes {
+			if other.told != nil && !other.cut && !other.deaf {
+				hearing = append(hearing, other.told)
+			}
+		}
+	})
+	for _, told := range hearing {
+		told(p.commons.keys.Tag(row))
+	}
+	return err
+}
+
+// Listen implements [cache.Shared].
+func (p *Process) Listen(told func(cache.Tag)) { p.set(func() { p.told = told }) }
+
+// Epoch implements [cache.Shared].
+func (p *Process) Epoch() int64 {
+	p.commons.mu.Lock()
+	defer p.commons.mu.Unlock()
+	return p.epoch
+}
+
+// Hears implements [cache.Shared].
+func (p *Process) Hears(epoch int64) bool {
+	p.commons.mu.Lock()
+	defer p.commons.mu.Unlock()
+	return !p.cut && !p.deaf && epoch == p.epoch
+}
+
+// Get implements [cache.Store].
+func (p *Process) Get(ctx context.Context, key cache.Key) (cache.Entry[string], bool, error) {
+	v, err := p.Read(ctx, key)
+	return v.Entry, v.Found, err
+}
+
+// Set implements [cache.Store].
+func (p *Process) Set(ctx context.Context, key cache.Key, e cache.Entry[string], ttl time.Duration) error {
+	if ttl < time.Millisecond {
+		return nil
+	}
+	_, err := p.Settle(ctx, key, "", e, ttl)
+	return err
+}
+
+// Close implements [cache.Store].
+func (p *Process) Close() error {
+	p.Listen(nil)
+	return nil
+}
+
+func (p *Process) locked(do func(*Commons)) error {
+	p.commons.mu.Lock()
+	defer p.commons.mu.Unlock()
+	if p.cut {
+		return ErrDown
+	}
+	do(p.commons)
+	return nil
+}
+
+func (c *Commons) view(key cache.Key) (v cache.View[string]) {
+	if v.Buried = c.isBuried(key.Row()); v.Buried {
+		return v
+	}
+	take := func(m map[cache.Key]kept) (cache.Entry[string], bool) {
+		k, ok := m[key]
+		if !ok || !c.now().Before(k.until) {
+			return cache.Entry[string]{}, false
+		}
+		return k.entry, true
+	}
+	v.Entry, v.Found = take(c.entries)
+	v.Failure, v.Failing = take(c.failures)
+	return v
+}
+
+func (c *Commons) isBuried(row cache.Row) bool {
+	until, ok := c.buried[row]
+	return ok && c.now().Before(until)
+}
+
+func (c *Commons) holds(key cache.Key, token string) bool {
+	l, ok := c.leases[key]
+	return ok && l.token == token && c.now().Before(l.until)
+}

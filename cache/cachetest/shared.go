@@ -1,0 +1,297 @@
+package cachetest
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"authentik-graphql/cache"
+)
+
+// SharedHarness is an empty shared store under test, seen by two processes.
+type SharedHarness struct {
+	One, Two cache.Shared[string]
+	// Pass lets d go by for what the store keeps.
+	Pass func(t testing.TB, d time.Duration)
+	// Keys are those of both processes.
+	Keys *cache.Keys
+}
+
+// SharedConformance checks what [cache.Shared] promises beyond [cache.Store]. open returns an empty
+// store for each case and arranges for its closing.
+func SharedConformance(t *testing.T, open func(t *testing.T) SharedHarness) {
+	for _, tt := range []struct {
+		name string
+		run  func(t *testing.T, h SharedHarness)
+	}{
+		{"a lease has one owner", testOneOwner},
+		{"a lease is each caller's own", testLeaseIsolation},
+		{"a lease that is not renewed lapses", testLeaseLapses},
+		{"a lease that is renewed does not", testLeaseRenewed},
+		{"a lease that was lost settles nothing", testLostLease},
+		{"a settled lease is free, and its value there", testSettleValue},
+		{"a failure stands beside the value", testSettleFailure},
+		{"a value takes the failure away", testValueEndsFailure},
+		{"settling nothing only frees the lease", testSettleNothing},
+		{"one of many gets the lease", testLeaseRace},
+		{"a buried row has no entries, whoever asks", testBury},
+		{"a buried row takes no outcome", testSettleBuried},
+		{"a burial ends with its ttl", testBurialEnds},
+		{"others are told of a burial", testTold},
+	} {
+		t.Run(tt.name, func(t *testing.T) { tt.run(t, open(t)) })
+	}
+}
+
+func acquire(t *testing.T, s cache.Shared[string], key cache.Key, token string, want bool) cache.View[string] {
+	t.Helper()
+	var v cache.View[string]
+	err := patiently(func() (err error) {
+		v, err = s.Acquire(t.Context(), key, token)
+		return err
+	})
+	if err != nil || v.Held != want || v.Untrusted != 0 {
+		t.Fatalf("acquire for %s: held %t, %d untrusted, error %v; want held %t", token, v.Held, v.Untrusted, err, want)
+	}
+	return v
+}
+
+func settle(t *testing.T, s cache.Shared[string], key cache.Key, token string, e cache.Entry[string], ttl time.Duration, wantBuried bool) {
+	t.Helper()
+	var buried bool
+	err := patiently(func() (err error) {
+		buried, err = s.Settle(t.Context(), key, token, e, ttl)
+		return err
+	})
+	if err != nil || buried != wantBuried {
+		t.Fatalf("settle for %s: buried %t, error %v; want %t", token, buried, err, wantBuried)
+	}
+}
+
+func read(t *testing.T, s cache.Shared[string], key cache.Key) cache.View[string] {
+	t.Helper()
+	var v cache.View[string]
+	err := patiently(func() (err error) {
+		v, err = s.Read(t.Context(), key)
+		return err
+	})
+	if err != nil || v.Held || v.Untrusted != 0 {
+		t.Fatalf("read: %+v, error %v", v, err)
+	}
+	return v
+}
+
+func bury(t *testing.T, s cache.Shared[string], row cache.Row, ttl time.Duration) {
+	t.Helper()
+	if err := patiently(func() error { return s.Bury(t.Context(), row, ttl) }); err != nil {
+		t.Fatalf("bury: %v", err)
+	}
+}
+
+func failure(text string) cache.Entry[string] {
+	return cache.Entry[string]{Err: Error(text), Verdict: cache.Outage, FetchedAt: fetched}
+}
+
+func testOneOwner(t *testing.T, h SharedHarness) {
+	key := Key(t, "alice", 1)
+	acquire(t, h.One, key, "one", true)
+	acquire(t, h.Two, key, "two", false)
+	acquire(t, h.One, key, "one", true) // it is still its own
+	settle(t, h.Two, key, "two", entry("thief"), time.Minute, false)
+	acquire(t, h.Two, key, "two", false)
+	if v := read(t, h.Two, key); v.Found {
+		t.Errorf("who does not hold the lease has stored %q", v.Entry.Value)
+	}
+}
+
+func testLeaseIsolation(t *testing.T, h SharedHarness) {
+	acquire(t, h.One, Key(t, "alice", 1), "one", true)
+	acquire(t, h.Two, Key(t, "bob", 1), "two", true)
+	acquire(t, h.Two, Key(t, "alice", 2), "two", true)
+}
+
+func testLeaseLapses(t *testing.T, h SharedHarness) {
+	key := Key(t, "alice", 1)
+	acquire(t, h.One, key, "one", true)
+	h.Pass(t, leaseTTL)
+	if held, err := h.One.Renew(t.Context(), key, "one"); err != nil || held {
+		t.Errorf("a lapsed lease is renewed, error %v", err)
+	}
+	acquire(t, h.Two, key, "two", true)
+}
+
+func testLeaseRenewed(t *testing.T, h SharedHarness) {
+	key := Key(t, "alice", 1)
+	acquire(t, h.One, key, "one", true)
+	for range 4 {
+		h.Pass(t, leaseTTL/2)
+		if held, err := h.One.Renew(t.Context(), key, "one"); err != nil || !held {
+			t.Fatalf("held %t, error %v", held, err)
+		}
+		if held, err := h.Two.Renew(t.Context(), key, "two"); err != nil || held {
+			t.Fatalf("another's: held %t, error %v", held, err)
+		}
+	}
+	acquire(t, h.Two, key, "two", false)
+}
+
+func testLostLease(t *testing.T, h SharedHarness) {
+	key := Key(t, "alice", 1)
+	acquire(t, h.One, key, "one", true)
+	h.Pass(t, leaseTTL)
+	acquire(t, h.Two, key, "two", true)
+	settle(t, h.Two, key, "two", entry("newer"), time.Minute, false)
+	settle(t, h.One, key, "one", entry("older"), time.Minute, false)
+	if v := read(t, h.One, key); v.Entry.Value != "newer" {
+		t.Errorf("got %q: a load that lost its lease has overwritten a later one's value", v.Entry.Value)
+	}
+}
+
+func testSettleValue(t *testing.T, h SharedHarness) {
+	key := Key(t, "alice", 1)
+	acquire(t, h.One, key, "one", true)
+	settle(t, h.One, key, "one", entry("value"), time.Minute, false)
+	if v := read(t, h.Two, key); !v.Found || v.Entry.Value != "value" || v.Failing || v.Buried {
+		t.Errorf("got %+v", v)
+	}
+	if v := acquire(t, h.Two, key, "two", true); !v.Found || v.Entry.Value != "value" {
+		t.Errorf("acquiring shows %+v", v)
+	}
+}
+
+func testSettleFailure(t *testing.T, h SharedHarness) {
+	key := Key(t, "alice", 1)
+	set(t, Harness{Store: h.One}, key, entry("value"), time.Minute)
+	acquire(t, h.One, key, "one", true)
+	settle(t, h.One, key, "one", failure("down"), time.Second, false)
+	v := read(t, h.Two, key)
+	if !v.Found || v.Entry.Value != "value" || !v.Failing || !errors.Is(v.Failure.Err, Error("down")) || v.Failure.Verdict != cache.Outage {
+		t.Errorf("got %+v", v)
+	}
+	h.Pass(t, time.Second)
+	if v := read(t, h.Two, key); !v.Found || v.Failing {
+		t.Errorf("after the failure's time: %+v", v)
+	}
+}
+
+func testValueEndsFailure(t *testing.T, h SharedHarness) {
+	key := Key(t, "alice", 1)
+	for _, e := range []cache.Entry[string]{failure("down"), entry("value")} {
+		acquire(t, h.One, key, "one", true)
+		settle(t, h.One, key, "one", e, time.Minute, false)
+	}
+	if v := read(t, h.Two, key); !v.Found || v.Failing {
+		t.Errorf("got %+v", v)
+	}
+}
+
+func testSettleNothing(t *testing.T, h SharedHarness) {
+	key := Key(t, "alice", 1)
+	set(t, Harness{Store: h.One}, key, entry("value"), time.Minute)
+	acquire(t, h.One, key, "one", true)
+	settle(t, h.One, key, "one", cache.Entry[string]{}, 0, false)
+	if v := acquire(t, h.Two, key, "two", true); !v.Found || v.Entry.Value != "value" {
+		t.Errorf("got %+v", v)
+	}
+}
+
+func testLeaseRace(t *testing.T, h SharedHarness) {
+	key := Key(t, "alice", 1)
+	var owners atomic.Int64
+	var wg sync.WaitGroup
+	for i := range 32 {
+		store := h.One
+		if i%2 == 1 {
+			store = h.Two
+		}
+		wg.Go(func() {
+			var v cache.View[string]
+			err := patiently(func() (err error) {
+				v, err = store.Acquire(t.Context(), key, fmt.Sprint(i))
+				return err
+			})
+			if err != nil {
+				t.Errorf("acquire: %v", err)
+			}
+			if v.Held {
+				owners.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	if got := owners.Load(); got != 1 {
+		t.Errorf("%d owners, want 1", got)
+	}
+}
+
+func testBury(t *testing.T, h SharedHarness) {
+	gone, stays := Key(t, "alice", 1), Key(t, "alice", 2)
+	for _, key := range []cache.Key{gone, Key(t, "bob", 1), stays} {
+		set(t, Harness{Store: h.One}, key, entry("value"), time.Minute)
+	}
+	bury(t, h.Two, gone.Row(), time.Minute)
+	for _, key := range []cache.Key{gone, Key(t, "bob", 1)} {
+		if v := read(t, h.One, key); !v.Buried || v.Found {
+			t.Errorf("got %+v", v)
+		}
+		if v := acquire(t, h.One, key, "one", false); !v.Buried || v.Found {
+			t.Errorf("acquiring shows %+v", v)
+		}
+		wantNone(t, Harness{Store: h.One}, key)
+	}
+	wantEntry(t, Harness{Store: h.One}, stays, entry("value"))
+}
+
+func testSettleBuried(t *testing.T, h SharedHarness) {
+	key := Key(t, "alice", 1)
+	acquire(t, h.One, key, "one", true)
+	bury(t, h.Two, key.Row(), time.Minute)
+	settle(t, h.One, key, "one", entry("value"), time.Hour, true)
+	set(t, Harness{Store: h.One}, key, entry("value"), time.Hour)
+	h.Pass(t, time.Minute)
+	wantNone(t, Harness{Store: h.One}, key)
+}
+
+func testBurialEnds(t *testing.T, h SharedHarness) {
+	key := Key(t, "alice", 1)
+	bury(t, h.One, key.Row(), time.Minute)
+	h.Pass(t, 30*time.Second)
+	if !read(t, h.Two, key).Buried {
+		t.Error("the burial ends early")
+	}
+	h.Pass(t, 30*time.Second)
+	if read(t, h.Two, key).Buried {
+		t.Error("the burial has no end")
+	}
+}
+
+func testTold(t *testing.T, h SharedHarness) {
+	var mu sync.Mutex
+	heard := map[cache.Tag]int{}
+	for _, s := range []cache.Shared[string]{h.One, h.Two} {
+		if s.Hears(0) {
+			t.Error("an entry that was never confirmed needs no asking")
+		}
+		s.Listen(func(tag cache.Tag) {
+			mu.Lock()
+			defer mu.Unlock()
+			heard[tag]++
+		})
+	}
+	for _, s := range []cache.Shared[string]{h.One, h.Two} {
+		Eventually(t, "the process hears", func() bool { return s.Hears(s.Epoch()) })
+	}
+	row := Key(t, "alice", 1).Row()
+	bury(t, h.One, row, time.Minute)
+	Eventually(t, "both are told", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return heard[h.Keys.Tag(row)] == 2
+	})
+	if len(heard) != 1 {
+		t.Errorf("told of %d rows, want 1", len(heard))
+	}
+}

@@ -1,0 +1,55 @@
+package cache
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// graves are the rows that this process knows to be revoked. A read asks them before the first
+// level, and a load before it stores: what began before the revocation puts nothing back.
+type graves struct {
+	now func() time.Time
+	// last is when the last of them closes, in nanoseconds; 0 means that there was none yet, and
+	// costs a read nothing.
+	last  atomic.Int64
+	mu    sync.RWMutex
+	until map[Tag]time.Time
+	sweep time.Time
+}
+
+func newGraves(now func() time.Time) *graves {
+	return &graves{now: now, until: map[Tag]time.Time{}}
+}
+
+// add keeps a grave for ttl. Graves that nobody asked for are cleared away now and then.
+func (g *graves) add(t Tag, ttl time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.now()
+	if now.After(g.sweep) {
+		for t, until := range g.until {
+			if !now.Before(until) {
+				delete(g.until, t)
+			}
+		}
+		g.sweep = now.Add(ttl)
+	}
+	if until := now.Add(ttl); until.After(g.until[t]) {
+		g.until[t] = until
+	}
+	g.last.Store(max(g.last.Load(), g.until[t].UnixNano()))
+}
+
+// has tells whether a row is buried. tagOf is asked only if some row is.
+func (g *graves) has(tagOf func() Tag) bool {
+	last := g.last.Load()
+	if last == 0 || g.now().UnixNano() >= last {
+		return false
+	}
+	t := tagOf()
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	until, ok := g.until[t]
+	return ok && g.now().Before(until)
+}

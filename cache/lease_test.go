@@ -1,0 +1,329 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"authentik-graphql/cache"
+	"authentik-graphql/cache/cachetest"
+)
+
+// processes are caches of several processes over one Redis, by a fake clock.
+type processes struct {
+	commons *cachetest.Commons
+	links   []*cachetest.Process
+	caches  []*cache.Cache[string]
+}
+
+func startProcesses(t *testing.T, n int, p cache.Policy) *processes {
+	s := &processes{commons: cachetest.NewCommons(keysOf(t, 1), time.Now)}
+	for range n {
+		link := s.commons.Process()
+		s.links = append(s.links, link)
+		s.caches = append(s.caches, newCacheOf(p, time.Now, newMemory(t, time.Now), link))
+	}
+	return s
+}
+
+// inBubble runs a test with three processes.
+func inBubble(t *testing.T, run func(t *testing.T, s *processes)) {
+	synctest.Test(t, func(t *testing.T) { run(t, startProcesses(t, 3, usual)) })
+}
+
+// everywhere reads in all processes at once.
+func (s *processes) everywhere(t *testing.T, key cache.Key, load cache.Loader[string]) (done []<-chan outcome) {
+	for _, c := range s.caches {
+		done = append(done, start(t.Context(), c, key, load))
+	}
+	return done
+}
+
+func TestOneLoadForAllProcesses(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *processes) {
+		h, key := newHeld(), cachetest.Key(t, "alice", 1)
+		done := s.everywhere(t, key, h.gives("value"))
+		time.Sleep(4 * time.Second) // the lease is renewed all the while
+		close(h.release)
+		for i, d := range done {
+			if o := <-d; o.err != nil || o.Value != "value" {
+				t.Errorf("process %d: %q, error %v", i, o.Value, o.err)
+			}
+		}
+		if n := h.loads.Load(); n != 1 {
+			t.Errorf("%d loads, want 1", n)
+		}
+	})
+}
+
+func TestErrorsAreSharedByProcesses(t *testing.T) {
+	for _, failure := range []error{errDenied, errRejected, errOutage, errFailed} {
+		t.Run(failure.Error(), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, s *processes) {
+				h, key := newHeld(), cachetest.Key(t, "alice", 1)
+				done := s.everywhere(t, key, func(ctx context.Context) (cache.Entry[string], error) {
+					_, _ = h.gives("")(ctx)
+					return cache.Entry[string]{}, failure
+				})
+				time.Sleep(time.Second)
+				close(h.release)
+				for i, d := range done {
+					if o := <-d; !errors.Is(o.err, failure) {
+						t.Errorf("process %d: %q, error %v", i, o.Value, o.err)
+					}
+				}
+				if n := h.loads.Load(); n != 1 {
+					t.Errorf("%d loads, want 1", n)
+				}
+			})
+		})
+	}
+}
+
+// A process that dies or is cut off while it loads costs the others the life of its lease.
+func TestLapsedLeaseIsTakenOver(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *processes) {
+		h, key := newHeld(), cachetest.Key(t, "alice", 1)
+		first := start(t.Context(), s.caches[0], key, h.gives("of the first"))
+		synctest.Wait()
+		s.links[0].Cut(true) // its lease is not renewed any more
+		began := time.Now()
+		o := &origin{now: time.Now}
+		mustGet(t, s.caches[1], key, o.gives("of the second"), "of the second", cache.Loaded)
+		if took := time.Since(began); took < 2*time.Second || took > 2*time.Second+200*time.Millisecond {
+			t.Errorf("took over after %s", took)
+		}
+		s.links[0].Cut(false)
+		close(h.release)
+		if o := <-first; o.err != nil || o.Value != "of the first" {
+			t.Errorf("the first: %q, error %v", o.Value, o.err)
+		}
+		mustGet(t, s.caches[2], key, never(t), "of the second", cache.SecondLevel) // not overwritten by what is older
+	})
+}
+
+// Redis that fails in the middle of waiting ends the waiting.
+func TestRedisFailsWhileWaiting(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *processes) {
+		h, key := newHeld(), cachetest.Key(t, "alice", 1)
+		first := start(t.Context(), s.caches[0], key, h.gives("of the first"))
+		synctest.Wait()
+		second := start(t.Context(), s.caches[1], key, (&origin{now: time.Now}).gives("of the second"))
+		synctest.Wait()
+		s.links[1].Cut(true)
+		if o := <-second; o.err != nil || o.Value != "of the second" {
+			t.Errorf("the second: %q, error %v", o.Value, o.err)
+		}
+		close(h.release)
+		if o := <-first; o.err != nil || o.Value != "of the first" {
+			t.Errorf("the first: %q, error %v", o.Value, o.err)
+		}
+	})
+}
+
+// Who waits for another process's load waits by its own deadline, and not longer than a load takes.
+func TestWaitingForALeaseIsBounded(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *processes) {
+		h, key := newHeld(), cachetest.Key(t, "alice", 1)
+		defer close(h.release)
+		start(t.Context(), s.caches[0], key, h.gives("never"))
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		if o := <-start(ctx, s.caches[1], key, never(t)); !errors.Is(o.err, context.DeadlineExceeded) {
+			t.Errorf("got %q, error %v", o.Value, o.err)
+		}
+		began := time.Now()
+		if o := <-start(t.Context(), s.caches[2], key, never(t)); !errors.Is(o.err, context.DeadlineExceeded) {
+			t.Errorf("got %q, error %v", o.Value, o.err)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("waited %s", took)
+		}
+	})
+}
+
+// With a stale value in Redis those who wait for another process's load have it after a second.
+func TestStaleWhileAnotherProcessLoads(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *processes) {
+		h, key := newHeld(), cachetest.Key(t, "alice", 1)
+		mustGet(t, s.caches[0], key, (&origin{now: time.Now}).gives("value"), "value", cache.Loaded)
+		time.Sleep(ttl)
+		start(t.Context(), s.caches[0], key, h.gives("new"))
+		synctest.Wait()
+		began := time.Now()
+		wantStale(t, s.caches[1], key, never(t), "value", cache.StaleIfError)
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("took %s", took)
+		}
+		close(h.release)
+		synctest.Wait()
+		time.Sleep(time.Second)
+		mustGet(t, s.caches[1], key, never(t), "new", cache.FirstLevel) // the flight went on
+	})
+}
+
+func TestBurial(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *processes) {
+		o, alice, bob, other := &origin{now: time.Now}, cachetest.Key(t, "alice", 1), cachetest.Key(t, "bob", 1), cachetest.Key(t, "alice", 2)
+		for _, c := range s.caches {
+			for _, key := range []cache.Key{alice, bob, other} {
+				if _, err := get(t, c, key, o.gives("value")); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if err := s.caches[0].Bury(t.Context(), alice.Row()); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			for _, c := range s.caches {
+				wantError(t, c, alice, never(t), cache.ErrBuried)
+				wantError(t, c, bob, never(t), cache.ErrBuried)
+				if _, err := get(t, c, other, o.gives("value")); err != nil {
+					t.Errorf("another row: %v", err)
+				}
+			}
+			time.Sleep(20 * time.Second)
+		}
+	})
+}
+
+// A load that began before the revocation puts nothing back, here, elsewhere and in Redis.
+func TestLoadAcrossABurial(t *testing.T) {
+	for _, buries := range []int{0, 1} {
+		t.Run(fmt.Sprintf("process %d loads, %d buries", 0, buries), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, s *processes) {
+				h, key := newHeld(), cachetest.Key(t, "alice", 1)
+				d := start(t.Context(), s.caches[0], key, h.gives("value"))
+				synctest.Wait()
+				if err := s.caches[buries].Bury(t.Context(), key.Row()); err != nil {
+					t.Fatal(err)
+				}
+				close(h.release)
+				if o := <-d; !errors.Is(o.err, cache.ErrBuried) {
+					t.Errorf("got %q, error %v", o.Value, o.err)
+				}
+				for _, c := range s.caches {
+					wantError(t, c, key, never(t), cache.ErrBuried)
+				}
+			})
+		})
+	}
+}
+
+// A process that does not hear asks Redis on each read, and does not trust afterwards what it had.
+func TestBurialUnheard(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *processes) {
+		o := &origin{now: time.Now}
+		for id := range int32(2) {
+			for _, c := range s.caches[:2] {
+				if _, err := get(t, c, cachetest.Key(t, "alice", id+1), o.gives("value")); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		s.links[1].Deafen(true)
+		if err := s.caches[0].Bury(t.Context(), cachetest.Key(t, "alice", 1).Row()); err != nil {
+			t.Fatal(err)
+		}
+		wantError(t, s.caches[1], cachetest.Key(t, "alice", 1), never(t), cache.ErrBuried)
+		mustGet(t, s.caches[1], cachetest.Key(t, "alice", 2), never(t), "value", cache.FirstLevel)
+		if err := s.caches[0].Bury(t.Context(), cachetest.Key(t, "alice", 2).Row()); err != nil {
+			t.Fatal(err)
+		}
+		s.links[1].Deafen(false) // a new subscription: what was said before it is lost
+		wantError(t, s.caches[1], cachetest.Key(t, "alice", 2), never(t), cache.ErrBuried)
+	})
+}
+
+// Cut off from Redis, a revocation made elsewhere shows when freshness ends.
+func TestBurialBehindACut(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *processes) {
+		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+		for _, c := range s.caches {
+			if _, err := get(t, c, key, o.gives("value")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.links[1].Cut(true)
+		if err := s.caches[0].Bury(t.Context(), key.Row()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(ttl - 1)
+		mustGet(t, s.caches[1], key, never(t), "value", cache.FirstLevel)
+		time.Sleep(1)
+		wantError(t, s.caches[1], key, o.fails(errDenied), errDenied)
+		// The one that buries while it is cut off has it at once, and says that others may not know.
+		s.links[2].Cut(true)
+		row := cachetest.Key(t, "alice", 2)
+		mustGet(t, s.caches[2], row, o.gives("value"), "value", cache.Loaded)
+		if err := s.caches[2].Bury(t.Context(), row.Row()); !errors.Is(err, cachetest.ErrDown) {
+			t.Errorf("got %v", err)
+		}
+		wantError(t, s.caches[2], row, never(t), cache.ErrBuried)
+	})
+}
+
+func TestBurialWithoutRedis(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, policy := range []cache.Policy{usual, {}} {
+			c := newCacheOf(policy, time.Now, newMemory(t, time.Now), nil)
+			h, key := newHeld(), cachetest.Key(t, "alice", 1)
+			d := start(t.Context(), c, key, h.gives("value"))
+			synctest.Wait()
+			if err := c.Bury(t.Context(), key.Row()); err != nil {
+				t.Fatal(err)
+			}
+			close(h.release)
+			if o := <-d; !errors.Is(o.err, cache.ErrBuried) {
+				t.Errorf("got %q, error %v", o.Value, o.err)
+			}
+			wantError(t, c, key, never(t), cache.ErrBuried)
+		}
+	})
+}
+
+// TestTenThousand: cold reads of one row by one caller in three processes on one real Redis make
+// one load; with Redis gone, one for each process.
+func TestTenThousand(t *testing.T) {
+	const readers, each = 3, 10_000 / 3
+	server := cachetest.StartRedis(t)
+	var caches []*cache.Cache[string]
+	for range readers {
+		caches = append(caches, newCacheOf(usual, time.Now, newMemory(t, time.Now), newRedis(t, server.URL(), keysOf(t, 1))))
+	}
+	storm := func(key cache.Key) int64 {
+		h := newHeld()
+		var wg, asked sync.WaitGroup
+		for _, c := range caches {
+			for range each {
+				asked.Add(1)
+				wg.Go(func() {
+					asked.Done()
+					if r, err := c.Get(context.Background(), key, h.gives("value")); err != nil || r.Value != "value" {
+						t.Errorf("got %q, error %v", r.Value, err)
+					}
+				})
+			}
+		}
+		asked.Wait()
+		cachetest.Eventually(t, "a load runs", func() bool { return h.loads.Load() > 0 })
+		close(h.release)
+		wg.Wait()
+		return h.loads.Load()
+	}
+	for id := range int32(5) {
+		if n := storm(cachetest.Key(t, "alice", id+1)); n != 1 {
+			t.Errorf("%d loads, want 1", n)
+		}
+	}
+	server.Kill()
+	if n := storm(cachetest.Key(t, "alice", 100)); n < 1 || n > readers {
+		t.Errorf("%d loads without Redis, want at most %d", n, readers)
+	}
+}

@@ -1,0 +1,61 @@
+package cache
+
+import (
+	"context"
+	"time"
+)
+
+// Store keeps entries. An implementation must be safe for concurrent use, must not give out an
+// entry after its ttl, must not keep one whose ttl is not positive, and must report an entry it does
+// not have as not found, not as an error. An error means that the store could not be asked, or that
+// what it gave cannot be trusted; no entry is returned then.
+type Store[V any] interface {
+	Get(ctx context.Context, key Key) (e Entry[V], found bool, err error)
+	Set(ctx context.Context, key Key, e Entry[V], ttl time.Duration) error
+	Close() error
+}
+
+// Shared is a store that several processes share. It also tells them of each other's loads and of
+// revoked rows. An error means that it could not be asked or did not do what it was told; values that
+// cannot be trusted are left out of a [View] and counted there.
+type Shared[V any] interface {
+	Store[V]
+
+	// Read returns all that is known of a key.
+	Read(ctx context.Context, key Key) (View[V], error)
+	// Acquire does too and takes the key's lease for leaseTTL if nobody has it: Held tells. token is
+	// the owner's, and whoever has it may acquire again.
+	Acquire(ctx context.Context, key Key, token string) (View[V], error)
+	// Renew makes the token's lease last for leaseTTL from now. held is false if it has lapsed.
+	Renew(ctx context.Context, key Key, token string) (held bool, err error)
+	// Settle ends the token's lease and, in the same step, keeps its outcome for ttl: a value or a
+	// denial as the key's entry, a failure beside it. Nothing is kept if the lease has lapsed, or if
+	// the row is buried, which it tells. A ttl that is not positive keeps nothing.
+	Settle(ctx context.Context, key Key, token string, e Entry[V], ttl time.Duration) (buried bool, err error)
+
+	// Bury makes every entry of the row unusable for ttl, here and in all processes, and tells them.
+	Bury(ctx context.Context, row Row, ttl time.Duration) error
+	// Listen begins to hear of rows that processes bury, and tells of them until the store is closed.
+	Listen(told func(Tag))
+	// Epoch names the present subscription to burials, 0 if there was none yet.
+	Epoch() int64
+	// Hears tells whether this process has heard of every burial since the epoch's subscription
+	// began: whether what was learned in it may still be used without asking.
+	Hears(epoch int64) bool
+}
+
+// View is what a [Shared] store knows of a key.
+type View[V any] struct {
+	// Entry is the value or denial, with Verdict and FetchedAt; Found tells whether there is one.
+	Entry Entry[V]
+	Found bool
+	// Failure is the outcome of a load that failed a moment ago; Failing tells whether there is one.
+	Failure Entry[V]
+	Failing bool
+	// Buried tells that the row was revoked.
+	Buried bool
+	// Held tells that the token holds the lease.
+	Held bool
+	// Untrusted counts values that are none that we stored under their name.
+	Untrusted int
+}

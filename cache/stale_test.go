@@ -1,0 +1,368 @@
+package cache_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"authentik-graphql/cache"
+	"authentik-graphql/cache/cachetest"
+)
+
+// usual is a policy with everything on.
+var usual = cache.Policy{TTL: ttl, StaleIfError: 30 * time.Second, NegativeTTL: 2 * time.Second}
+
+// bubble runs a test by a fake clock on a cache without Redis, and on one with it.
+func bubble(t *testing.T, p cache.Policy, run func(t *testing.T, c *cache.Cache[string])) {
+	t.Run("memory", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			run(t, newCacheOf(p, time.Now, newMemory(t, time.Now), nil))
+		})
+	})
+	t.Run("redis", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			commons := cachetest.NewCommons(keysOf(t, 1), time.Now)
+			run(t, newCacheOf(p, time.Now, newMemory(t, time.Now), commons.Process()))
+		})
+	})
+	t.Run("redis alone", func(t *testing.T) { // as after the entry was evicted, or in another process
+		synctest.Test(t, func(t *testing.T) {
+			commons := cachetest.NewCommons(keysOf(t, 1), time.Now)
+			run(t, newCacheOf(p, time.Now, empty{}, commons.Process()))
+		})
+	})
+}
+
+func get(t *testing.T, c *cache.Cache[string], key cache.Key, load cache.Loader[string]) (cache.Result[string], error) {
+	t.Helper()
+	return c.Get(t.Context(), key, load)
+}
+
+func wantStale(t *testing.T, c *cache.Cache[string], key cache.Key, load cache.Loader[string], want string, why cache.Staleness) cache.Result[string] {
+	t.Helper()
+	r, err := get(t, c, key, load)
+	if err != nil || r.Value != want || r.Stale != why {
+		t.Fatalf("got %q, stale %q, error %v; want %q, %q", r.Value, r.Stale, err, want, why)
+	}
+	if !r.FreshUntil.Before(time.Now()) && !r.FreshUntil.Equal(time.Now()) {
+		t.Errorf("stale, and fresh until %s", r.FreshUntil)
+	}
+	return r
+}
+
+func wantError(t *testing.T, c *cache.Cache[string], key cache.Key, load cache.Loader[string], want error) {
+	t.Helper()
+	r, err := get(t, c, key, load)
+	if !errors.Is(err, want) || r != (cache.Result[string]{}) {
+		t.Fatalf("got %q, stale %q, error %v; want %v", r.Value, r.Stale, err, want)
+	}
+}
+
+func TestStaleIfError(t *testing.T) {
+	bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
+		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+		fresh := mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
+		time.Sleep(ttl)
+		r := wantStale(t, c, key, o.fails(errOutage), "value", cache.StaleIfError)
+		if !r.FetchedAt.Equal(fresh.FetchedAt) || !errors.Is(r.Cause, errOutage) {
+			t.Errorf("fetched at %s because of %v", r.FetchedAt, r.Cause)
+		}
+		// Not asked again for a second, then again.
+		time.Sleep(time.Second - 1)
+		r = wantStale(t, c, key, never(t), "value", cache.StaleIfError)
+		if !errors.Is(r.Cause, errOutage) {
+			t.Errorf("because of %v", r.Cause)
+		}
+		time.Sleep(1)
+		wantStale(t, c, key, o.fails(errOutage), "value", cache.StaleIfError)
+		if n := o.loads.Load(); n != 3 {
+			t.Errorf("%d loads, want 3", n)
+		}
+		time.Sleep(29*time.Second - 1) // 35s - 1 after the fetch
+		wantStale(t, c, key, o.fails(errOutage), "value", cache.StaleIfError)
+		time.Sleep(1)
+		wantError(t, c, key, never(t), errOutage) // the window is over, the failure a moment ago
+		time.Sleep(time.Second)
+		wantError(t, c, key, o.fails(errOutage), errOutage)
+		time.Sleep(time.Second)
+		if r := mustGet(t, c, key, o.gives("back"), "back", cache.Loaded); r.Stale != cache.NotStale {
+			t.Errorf("stale: %q", r.Stale)
+		}
+	})
+}
+
+func TestReplacedIsTold(t *testing.T) {
+	bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
+		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+		if r := mustGet(t, c, key, o.gives("value"), "value", cache.Loaded); r.Replaced {
+			t.Error("the first replaces nothing")
+		}
+		time.Sleep(ttl)
+		if r := mustGet(t, c, key, o.gives("new"), "new", cache.Loaded); !r.Replaced {
+			t.Error("the stale value was not replaced")
+		}
+	})
+}
+
+// TestNeverStale: what an outage may not bring back.
+func TestNeverStale(t *testing.T) {
+	alive := func(c cache.Entry[string]) cache.Entry[string] {
+		c.EndsAt = c.FetchedAt.Add(ttl + 2*time.Second)
+		return c
+	}
+	for _, tt := range []struct {
+		name   string
+		policy cache.Policy
+		entry  func(cache.Entry[string]) cache.Entry[string]
+		wait   time.Duration
+		then   error // of a load between the value and the outage
+		outage error
+	}{
+		{"turned off", cache.Policy{TTL: ttl}, nil, ttl, nil, errOutage},
+		{"a failure that is no outage", usual, nil, ttl, nil, errFailed},
+		{"a value past its end", usual, alive, ttl + 2*time.Second, nil, errOutage},
+		{"a value that only asking confirms", usual, func(e cache.Entry[string]) cache.Entry[string] { e.FreshOnly = true; return e }, ttl, nil, errOutage},
+		{"after a denial", usual, nil, ttl, errDenied, errOutage},
+		{"after a rejection", usual, nil, ttl, errRejected, errOutage},
+		{"after a denial that is not repeated", cache.Policy{TTL: ttl, StaleIfError: time.Minute}, nil, ttl, errDenied, errOutage},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			bubble(t, tt.policy, func(t *testing.T, c *cache.Cache[string]) {
+				o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+				load := func(context.Context) (cache.Entry[string], error) {
+					e := cache.Entry[string]{Value: "value", FetchedAt: time.Now()}
+					if tt.entry != nil {
+						e = tt.entry(e)
+					}
+					return e, nil
+				}
+				mustGet(t, c, key, load, "value", cache.Loaded)
+				time.Sleep(tt.wait)
+				if tt.then != nil {
+					wantError(t, c, key, o.fails(tt.then), tt.then)
+					time.Sleep(3 * time.Second)
+				}
+				for range 5 {
+					wantError(t, c, key, o.fails(tt.outage), tt.outage)
+					time.Sleep(2 * time.Second)
+				}
+			})
+		})
+	}
+}
+
+// A value that ends while it is stale is given out until then.
+func TestStaleUntilItsEnd(t *testing.T) {
+	bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
+		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+		mustGet(t, c, key, func(context.Context) (cache.Entry[string], error) {
+			return cache.Entry[string]{Value: "value", FetchedAt: time.Now(), EndsAt: time.Now().Add(ttl + 2*time.Second)}, nil
+		}, "value", cache.Loaded)
+		time.Sleep(ttl + 2*time.Second - 1)
+		wantStale(t, c, key, o.fails(errOutage), "value", cache.StaleIfError)
+		time.Sleep(1)
+		wantError(t, c, key, never(t), errOutage)
+	})
+}
+
+func TestStaleWhileRevalidate(t *testing.T) {
+	bubble(t, cache.Policy{TTL: ttl, StaleWhileRevalidate: 3 * time.Second}, func(t *testing.T, c *cache.Cache[string]) {
+		h, key := newHeld(), cachetest.Key(t, "alice", 1)
+		close(h.release)
+		mustGet(t, c, key, h.gives("value"), "value", cache.Loaded)
+		h.release = make(chan struct{})
+		time.Sleep(ttl)
+		for range 10 { // at once, and one load for all
+			before := time.Now()
+			wantStale(t, c, key, h.gives("new"), "value", cache.StaleWhileRevalidate)
+			if took := time.Since(before); took != 0 {
+				t.Errorf("took %s", took)
+			}
+		}
+		synctest.Wait()
+		if n := h.loads.Load(); n != 2 {
+			t.Errorf("%d loads, want 2", n)
+		}
+		close(h.release)
+		synctest.Wait()
+		r, err := get(t, c, key, never(t))
+		if err != nil || r.Value != "new" || r.Stale != cache.NotStale {
+			t.Errorf("got %q, stale %q, error %v", r.Value, r.Stale, err)
+		}
+		time.Sleep(ttl + 3*time.Second)
+		mustGet(t, c, key, h.gives("third"), "third", cache.Loaded) // the window is over
+	})
+}
+
+// Within the window a failure changes nothing, and is not tried again for a second.
+func TestStaleWhileRevalidateFails(t *testing.T) {
+	bubble(t, cache.Policy{TTL: ttl, StaleWhileRevalidate: 3 * time.Second}, func(t *testing.T, c *cache.Cache[string]) {
+		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+		mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
+		time.Sleep(ttl)
+		for range 20 {
+			wantStale(t, c, key, o.fails(errFailed), "value", cache.StaleWhileRevalidate)
+			synctest.Wait()
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := o.loads.Load(); n != 3 {
+			t.Errorf("%d loads in two seconds, want 3 with the first", n)
+		}
+		time.Sleep(time.Second)
+		wantError(t, c, key, o.fails(errFailed), errFailed)
+	})
+}
+
+func TestDenialEndsRevalidation(t *testing.T) {
+	bubble(t, cache.Policy{TTL: ttl, StaleWhileRevalidate: time.Minute}, func(t *testing.T, c *cache.Cache[string]) {
+		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+		mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
+		time.Sleep(ttl)
+		wantStale(t, c, key, o.fails(errDenied), "value", cache.StaleWhileRevalidate)
+		synctest.Wait()
+		wantError(t, c, key, o.fails(errDenied), errDenied)
+	})
+}
+
+// With a stale value in hand a load is awaited for a second, by those who come later for what is
+// left of it, and goes on.
+func TestSlowLoad(t *testing.T) {
+	bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
+		h, key := newHeld(), cachetest.Key(t, "alice", 1)
+		close(h.release)
+		mustGet(t, c, key, h.gives("value"), "value", cache.Loaded)
+		h.release = make(chan struct{})
+		time.Sleep(ttl)
+		for _, want := range []time.Duration{time.Second, 0} {
+			before := time.Now()
+			r := wantStale(t, c, key, h.gives("new"), "value", cache.StaleIfError)
+			if took := time.Since(before); took != want || r.Cause != nil {
+				t.Errorf("took %s, want %s; cause %v", took, want, r.Cause)
+			}
+		}
+		close(h.release)
+		synctest.Wait()
+		if r, err := get(t, c, key, never(t)); err != nil || r.Value != "new" || r.Stale != cache.NotStale {
+			t.Errorf("got %q, stale %q, error %v", r.Value, r.Stale, err)
+		}
+		if n := h.loads.Load(); n != 2 {
+			t.Errorf("%d loads, want 2", n)
+		}
+	})
+}
+
+// Without a stale value there is nothing to do but wait.
+func TestSlowFirstLoad(t *testing.T) {
+	bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
+		h, key := newHeld(), cachetest.Key(t, "alice", 1)
+		d := start(t.Context(), c, key, h.gives("value"))
+		time.Sleep(8 * time.Second)
+		select {
+		case o := <-d:
+			t.Fatalf("got %q, error %v", o.Value, o.err)
+		default:
+		}
+		close(h.release)
+		if o := <-d; o.err != nil || o.Value != "value" {
+			t.Errorf("got %q, error %v", o.Value, o.err)
+		}
+	})
+}
+
+// A value whose end comes while a load is awaited is not given out after it.
+func TestEndWhileWaiting(t *testing.T) {
+	bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
+		h, key := newHeld(), cachetest.Key(t, "alice", 1)
+		mustGet(t, c, key, func(context.Context) (cache.Entry[string], error) {
+			return cache.Entry[string]{Value: "value", FetchedAt: time.Now(), EndsAt: time.Now().Add(ttl + time.Second/2)}, nil
+		}, "value", cache.Loaded)
+		time.Sleep(ttl)
+		d := start(t.Context(), c, key, h.gives("new"))
+		time.Sleep(3 * time.Second)
+		select {
+		case o := <-d:
+			t.Fatalf("got %q, stale %q, error %v", o.Value, o.Stale, o.err)
+		default:
+		}
+		close(h.release)
+		if o := <-d; o.err != nil || o.Value != "new" {
+			t.Errorf("got %q, error %v", o.Value, o.err)
+		}
+	})
+}
+
+func TestNegative(t *testing.T) {
+	bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
+		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+		wantError(t, c, key, o.fails(errDenied), errDenied)
+		time.Sleep(2*time.Second - 1)
+		wantError(t, c, key, never(t), errDenied)
+		mustGet(t, c, cachetest.Key(t, "bob", 1), o.gives("bob's"), "bob's", cache.Loaded) // to its caller alone
+		time.Sleep(1)
+		mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
+		if got := c.Stats().NegativeHits; got != 1 {
+			t.Errorf("%d negative hits, want 1", got)
+		}
+	})
+}
+
+func TestNegativeOff(t *testing.T) {
+	bubble(t, cache.Policy{TTL: ttl}, func(t *testing.T, c *cache.Cache[string]) {
+		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+		for range 3 {
+			wantError(t, c, key, o.fails(errDenied), errDenied)
+		}
+		if n := o.loads.Load(); n != 3 {
+			t.Errorf("%d loads, want 3", n)
+		}
+	})
+}
+
+// A failed load is not repeated for a second: its error is.
+func TestFailureIsRepeated(t *testing.T) {
+	for _, failure := range []error{errFailed, errOutage, errRejected} {
+		bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
+			o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+			wantError(t, c, key, o.fails(failure), failure)
+			time.Sleep(time.Second - 1)
+			wantError(t, c, key, never(t), failure)
+			mustGet(t, c, cachetest.Key(t, "bob", 1), o.gives("bob's"), "bob's", cache.Loaded)
+			time.Sleep(1)
+			mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
+		})
+	}
+}
+
+// With caching off nothing is kept at all, errors neither.
+func TestNothingIsKept(t *testing.T) {
+	bubble(t, cache.Policy{StaleWhileRevalidate: time.Hour, StaleIfError: time.Hour, NegativeTTL: time.Hour}, func(t *testing.T, c *cache.Cache[string]) {
+		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+		for _, failure := range []error{errDenied, errRejected, errOutage, errFailed} {
+			wantError(t, c, key, o.fails(failure), failure)
+			mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
+		}
+	})
+}
+
+// While Redis cannot be asked, a revocation may have gone unheard: memory answers from what is
+// fresh, and nothing stale.
+func TestNothingStaleWithoutRedis(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := cachetest.NewCommons(keysOf(t, 1), time.Now).Process()
+		both := usual
+		both.StaleWhileRevalidate = 10 * time.Second
+		c := newCacheOf(both, time.Now, newMemory(t, time.Now), p)
+		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+		mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
+		p.Cut(true)
+		time.Sleep(ttl - 1)
+		mustGet(t, c, key, never(t), "value", cache.FirstLevel)
+		time.Sleep(1)
+		wantError(t, c, key, o.fails(errOutage), errOutage)
+		wantError(t, c, key, never(t), errOutage)
+		p.Cut(false)
+		wantStale(t, c, key, never(t), "value", cache.StaleWhileRevalidate)
+	})
+}

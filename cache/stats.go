@@ -1,0 +1,44 @@
+package cache
+
+import "sync/atomic"
+
+type counters struct {
+	firstHits, secondHits, negativeHits, failureHits, stale, loads, joined atomic.Int64
+	untrusted, secondErrors, leaseWaits, leasesLost, burialsHeard          atomic.Int64
+}
+
+// Stats are counts since the start.
+type Stats struct {
+	// FirstHits and SecondHits are reads answered with a fresh value by a level, NegativeHits those
+	// answered with a denial, FailureHits with the error of a load that failed a moment before, Stale
+	// with a stale value. Loads are those that asked the origin, Joined those that waited for
+	// another's flight.
+	FirstHits, SecondHits, NegativeHits, FailureHits, Stale, Loads, Joined int64
+	// Untrusted are values in the second level that we did not store under their name.
+	Untrusted int64
+	// SecondErrors are operations on which the second level failed or that it was spared.
+	SecondErrors int64
+	// LeaseWaits are pauses in which another process's load was awaited, LeasesLost loads that took
+	// so long without a word to Redis that another process began one too.
+	LeaseWaits, LeasesLost int64
+	// BurialsHeard are revocations of which another process told.
+	BurialsHeard int64
+}
+
+// Stats returns a copy of the counts.
+func (c *Cache[V]) Stats() Stats {
+	return Stats{
+		FirstHits:    c.stats.firstHits.Load(),
+		SecondHits:   c.stats.secondHits.Load(),
+		NegativeHits: c.stats.negativeHits.Load(),
+		FailureHits:  c.stats.failureHits.Load(),
+		Stale:        c.stats.stale.Load(),
+		Loads:        c.stats.loads.Load(),
+		Joined:       c.stats.joined.Load(),
+		Untrusted:    c.stats.untrusted.Load(),
+		SecondErrors: c.stats.secondErrors.Load(),
+		LeaseWaits:   c.stats.leaseWaits.Load(),
+		LeasesLost:   c.stats.leasesLost.Load(),
+		BurialsHeard: c.stats.burialsHeard.Load(),
+	}
+}
