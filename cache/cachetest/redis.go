@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"fmt"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/url"
@@ -21,15 +21,23 @@ import (
 // startTimeout is how long a server may take to answer on a busy machine.
 const startTimeout = 20 * time.Second
 
-// RedisServer is a real redis-server that keeps nothing on disk. Its methods are for one goroutine.
+// RedisServer is a real redis-server that keeps nothing on disk but in the test's own folder. Its
+// methods are for one goroutine.
 type RedisServer struct {
 	t        testing.TB
 	path     string
 	dir      string
+	config   string // a file that the server reads, and a sentinel writes; "" is none
 	args     []string
+	socket   bool         // addr is a Unix socket
+	tls      *certificate // nil is without
+	bus      bool         // a cluster's node has a second port
 	addr     string
+	busPort  string
+	user     string
 	password string
 	running  *process // nil when it is killed
+	halted   bool
 }
 
 type process struct {
@@ -39,9 +47,17 @@ type process struct {
 }
 
 // StartRedis starts a server on a loopback port of the system's choice, waits until it answers, and
-// ends it with the test. args are added to its command line, such as "--requirepass", "secret".
+// ends it with the test. args are added to its command line, such as "--requirepass", "secret" or
+// "--user", "app", "on", ">secret", "~*", "&*", "+@all"; its URL then has the user and the password.
 // Without redis-server on the PATH the test is skipped, or fails if CI=true.
 func StartRedis(t testing.TB, args ...string) *RedisServer {
+	t.Helper()
+	s := newServer(t, args...)
+	s.launch()
+	return s
+}
+
+func newServer(t testing.TB, args ...string) *RedisServer {
 	t.Helper()
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -50,29 +66,51 @@ func StartRedis(t testing.TB, args ...string) *RedisServer {
 		}
 		t.Skip("redis-server is not installed; skipping")
 	}
-	s := &RedisServer{t: t, path: path, dir: t.TempDir(), args: args}
+	s := &RedisServer{t: t, path: path, dir: t.TempDir(), args: slices.Clone(args)}
 	if i := slices.Index(args, "--requirepass"); i >= 0 {
 		s.password = args[i+1]
 	}
-	t.Cleanup(s.Kill)
-	for range 10 { // the port may be taken between our look and the server's
-		s.addr = freeAddr(t)
-		if s.start() {
-			return s
-		}
+	if i := slices.Index(args, "--user"); i >= 0 {
+		s.user, s.password = args[i+1], strings.TrimPrefix(args[i+3], ">")
+		s.args = append(s.args, "--masteruser", s.user)
 	}
-	t.Fatal("redis-server does not start")
-	return nil
+	if s.password != "" { // a replica's primary has the same users
+		s.args = append(s.args, "--masterauth", s.password)
+	}
+	t.Cleanup(s.Kill)
+	return s
 }
 
-// Addr is the server's host and port.
+func (s *RedisServer) launch() {
+	s.t.Helper()
+	for range 10 { // a port may be taken between our look and the server's
+		if !s.socket {
+			s.addr = freeAddr(s.t)
+		}
+		if s.bus {
+			_, s.busPort, _ = net.SplitHostPort(freeAddr(s.t))
+		}
+		if s.start() {
+			return
+		}
+	}
+	s.t.Fatal("redis-server does not start")
+}
+
+// Addr is the server's host and port, or the path of its socket.
 func (s *RedisServer) Addr() string { return s.addr }
 
-// URL is the server's address as a client takes it, with its password.
+// URL is the server's address as a client takes it, with its user and password.
 func (s *RedisServer) URL() string {
 	u := url.URL{Scheme: "redis", Host: s.addr, Path: "/0"}
+	switch {
+	case s.socket:
+		u = url.URL{Scheme: "unix", Path: s.addr}
+	case s.tls != nil:
+		u.Scheme = "rediss"
+	}
 	if s.password != "" {
-		u.User = url.UserPassword("", s.password)
+		u.User = url.UserPassword(s.user, s.password)
 	}
 	return u.String()
 }
@@ -84,7 +122,7 @@ func (s *RedisServer) Kill() {
 	}
 	_ = s.running.Process.Kill()
 	<-s.running.ended
-	s.running = nil
+	s.running, s.halted = nil, false
 }
 
 // Restart starts the server again at its address, empty.
@@ -98,6 +136,7 @@ func (s *RedisServer) Restart() {
 func (s *RedisServer) Stop() {
 	s.t.Helper()
 	s.signal(syscall.SIGSTOP)
+	s.halted = true
 	Eventually(s.t, "redis-server halts", func() bool { return s.pid() == 0 })
 }
 
@@ -105,8 +144,12 @@ func (s *RedisServer) Stop() {
 func (s *RedisServer) Cont() {
 	s.t.Helper()
 	s.signal(syscall.SIGCONT)
+	s.halted = false
 	Eventually(s.t, "redis-server goes on", func() bool { return s.pid() != 0 })
 }
+
+// alive tells whether the server is neither killed nor halted.
+func (s *RedisServer) alive() bool { return s.running != nil && !s.halted }
 
 func (s *RedisServer) signal(sig os.Signal) {
 	s.t.Helper()
@@ -121,9 +164,11 @@ func (s *RedisServer) signal(sig os.Signal) {
 // start tells whether a server answers at the address; it has ended if not.
 func (s *RedisServer) start() bool {
 	s.t.Helper()
-	host, port, _ := net.SplitHostPort(s.addr)
-	args := []string{"--bind", host, "--port", port, "--dir", s.dir,
-		"--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "warning"}
+	args := append(s.listenArgs(), "--dir", s.dir,
+		"--save", "", "--appendonly", "no", "--daemonize", "no", "--loglevel", "warning")
+	if s.config != "" {
+		args = slices.Insert(args, 0, s.config)
+	}
 	p := &process{ended: make(chan struct{}), output: &bytes.Buffer{}}
 	cmd := exec.Command(s.path, append(args, s.args...)...) //nolint:gosec // redis-server from the PATH
 	cmd.Stdout, cmd.Stderr = p.output, p.output
@@ -152,11 +197,40 @@ func (s *RedisServer) start() bool {
 	return true
 }
 
+func (s *RedisServer) listenArgs() []string {
+	if s.socket {
+		return []string{"--port", "0", "--unixsocket", s.addr}
+	}
+	host, port, _ := net.SplitHostPort(s.addr)
+	args := []string{"--bind", host}
+	if s.bus {
+		args = append(args, "--cluster-port", s.busPort)
+	}
+	if s.tls != nil {
+		return append(args, append(s.tls.args(), "--port", "0", "--tls-port", port)...)
+	}
+	return append(args, "--port", port)
+}
+
+func (s *RedisServer) network() string {
+	if s.socket {
+		return "unix"
+	}
+	return "tcp"
+}
+
+func (s *RedisServer) dial(ctx context.Context) (net.Conn, error) {
+	if s.tls != nil {
+		return (&tls.Dialer{Config: &tls.Config{RootCAs: s.tls.roots, MinVersion: tls.VersionTLS12}}).DialContext(ctx, "tcp", s.addr)
+	}
+	return (&net.Dialer{}).DialContext(ctx, s.network(), s.addr)
+}
+
 // pid asks the server at the address for its process id; 0 means no answer.
 func (s *RedisServer) pid() int {
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.addr)
+	conn, err := s.dial(ctx)
 	if err != nil {
 		return 0
 	}
@@ -165,7 +239,7 @@ func (s *RedisServer) pid() int {
 	_ = conn.SetDeadline(deadline)
 	request := "INFO server\r\nQUIT\r\n"
 	if s.password != "" {
-		request = fmt.Sprintf("AUTH %s\r\n%s", s.password, request)
+		request = strings.Join(strings.Fields("AUTH "+s.user+" "+s.password), " ") + "\r\n" + request
 	}
 	if _, err := io.WriteString(conn, request); err != nil {
 		return 0
