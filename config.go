@@ -25,23 +25,26 @@ import (
 // tags are the one source of names, defaults and meanings: -help and the README's table follow
 // them.
 type Config struct {
-	ListenAddr           listenAddr    `env:"LISTEN_ADDR" envDefault:":8080" example:"127.0.0.1:8080" help:"Address to listen on. With -demo the default is 127.0.0.1:8080."`
-	AuthentikURL         baseURL       `env:"AUTHENTIK_URL" example:"https://auth.example.com" help:"authentik's address, with its path prefix if it has one. Required, but for -demo, which brings its own authentik."`
-	AuthentikCAFile      string        `env:"AUTHENTIK_CA_FILE" example:"/etc/ssl/authentik.pem" help:"PEM file of certificates to trust beside the system's, for authentik's self-signed one."`
-	UpstreamTimeout      time.Duration `env:"UPSTREAM_TIMEOUT" envDefault:"10s" example:"10s" help:"Longest wait for an answer of authentik; 0s leaves it no time at all."`
-	RedisURL             secretText    `env:"REDIS_URL" secret:"true" example:"redis://127.0.0.1:6379/0" help:"Redis shared by several processes: redis://, rediss:// or unix://. Without it the cache is in memory alone."`
-	CacheSecret          secretKey     `env:"CACHE_SECRET" secret:"true" example:"the output of: openssl rand -base64 32" help:"32 bytes in base64 that seal what goes to Redis. Required with REDIS_URL; without it a random one is made at start. Make one with: openssl rand -base64 32"`
-	CacheTTL             time.Duration `env:"CACHE_TTL" envDefault:"5s" example:"5s" help:"How long an answer is fresh; 0s turns caching off, with all that the next three say."`
-	StaleWhileRevalidate time.Duration `env:"CACHE_STALE_WHILE_REVALIDATE" envDefault:"0s" example:"2s" help:"How long after that an answer is still given at once, while it is fetched anew in the background; 0s turns this off."`
-	StaleIfError         time.Duration `env:"CACHE_STALE_IF_ERROR" envDefault:"30s" example:"30s" help:"How long after that an answer is still given, marked as stale, when authentik does not work; 0s turns this off."`
-	NegativeTTL          time.Duration `env:"CACHE_NEGATIVE_TTL" envDefault:"2s" example:"2s" help:"How long a NOT_FOUND or FORBIDDEN is repeated to its caller without asking again; 0s turns this off."`
-	CacheMemory          byteSize      `env:"CACHE_MEMORY" envDefault:"64MiB" example:"64MiB" help:"Memory for cached answers."`
-	Redact               list          `env:"REDACT" example:"User.email,User.attributes" help:"Fields that answer null to everybody, as Type.field, added to OAuth2Provider.clientSecret. -Type.field takes one away, none all."`
-	Playground           bool          `env:"PLAYGROUND" envDefault:"true" example:"false" help:"Serve the Playground at /."`
-	Introspection        bool          `env:"INTROSPECTION" envDefault:"true" example:"false" help:"Answer introspection queries and suggest names in errors."`
-	AllowedOrigins       origins       `env:"ALLOWED_ORIGINS" example:"https://dash.example.com" help:"Origins of web pages on other hosts that may call the service, separated by commas."`
-	LogLevel             slog.Level    `env:"LOG_LEVEL" envDefault:"INFO" example:"info" help:"Least level that is logged: debug, info, warn or error."`
-	LogFormat            logFormat     `env:"LOG_FORMAT" envDefault:"json" example:"text" help:"Form of log lines, json or text. With -demo the default is text."`
+	ListenAddr           listenAddr      `env:"LISTEN_ADDR" envDefault:":8080" example:"127.0.0.1:8080" help:"Address to listen on. With -demo the default is 127.0.0.1:8080."`
+	AuthentikURL         baseURL         `env:"AUTHENTIK_URL" example:"https://auth.example.com" help:"authentik's address, with its path prefix if it has one. Required, but for -demo, which brings its own authentik."`
+	AuthentikCAFile      string          `env:"AUTHENTIK_CA_FILE" example:"/etc/ssl/authentik.pem" help:"PEM file of certificates to trust beside the system's, for authentik's self-signed one."`
+	UpstreamTimeout      time.Duration   `env:"UPSTREAM_TIMEOUT" envDefault:"10s" example:"10s" help:"Longest wait for an answer of authentik; 0s leaves it no time at all."`
+	RedisURL             secretText      `env:"REDIS_URL" secret:"true" example:"redis://127.0.0.1:6379/0" help:"Redis shared by several processes: redis://, rediss:// or unix://. Without it the cache is in memory alone."`
+	RedisMode            cache.RedisMode `env:"REDIS_MODE" envDefault:"standalone" example:"cluster" help:"How that Redis is run: standalone, cluster or sentinel."`
+	RedisCAFile          string          `env:"REDIS_CA_FILE" example:"/etc/ssl/redis.pem" help:"PEM file of certificates to trust beside the system's, for a rediss:// URL."`
+	RedisPrefix          string          `env:"REDIS_PREFIX" envDefault:"authentik-graphql:" example:"authentik-graphql:" help:"What every name in Redis begins with: 1 to 64 printable ASCII characters, no blank, {, } or *."`
+	CacheSecret          secretKey       `env:"CACHE_SECRET" secret:"true" example:"the output of: openssl rand -base64 32" help:"32 bytes in base64 that seal what goes to Redis. Required with REDIS_URL; without it a random one is made at start. Make one with: openssl rand -base64 32"`
+	CacheTTL             time.Duration   `env:"CACHE_TTL" envDefault:"5s" example:"5s" help:"How long an answer is fresh; 0s turns caching off, with all that the next three say."`
+	StaleWhileRevalidate time.Duration   `env:"CACHE_STALE_WHILE_REVALIDATE" envDefault:"0s" example:"2s" help:"How long after that an answer is still given at once, while it is fetched anew in the background; 0s turns this off."`
+	StaleIfError         time.Duration   `env:"CACHE_STALE_IF_ERROR" envDefault:"30s" example:"30s" help:"How long after that an answer is still given, marked as stale, when authentik does not work; 0s turns this off."`
+	NegativeTTL          time.Duration   `env:"CACHE_NEGATIVE_TTL" envDefault:"2s" example:"2s" help:"How long a NOT_FOUND or FORBIDDEN is repeated to its caller without asking again; 0s turns this off."`
+	CacheMemory          byteSize        `env:"CACHE_MEMORY" envDefault:"64MiB" example:"64MiB" help:"Memory for cached answers."`
+	Redact               list            `env:"REDACT" example:"User.email,User.attributes" help:"Fields that answer null to everybody, as Type.field, added to OAuth2Provider.clientSecret. -Type.field takes one away, none all."`
+	Playground           bool            `env:"PLAYGROUND" envDefault:"true" example:"false" help:"Serve the Playground at /."`
+	Introspection        bool            `env:"INTROSPECTION" envDefault:"true" example:"false" help:"Answer introspection queries and suggest names in errors."`
+	AllowedOrigins       origins         `env:"ALLOWED_ORIGINS" example:"https://dash.example.com" help:"Origins of web pages on other hosts that may call the service, separated by commas."`
+	LogLevel             slog.Level      `env:"LOG_LEVEL" envDefault:"INFO" example:"info" help:"Least level that is logged: debug, info, warn or error."`
+	LogFormat            logFormat       `env:"LOG_FORMAT" envDefault:"json" example:"text" help:"Form of log lines, json or text. With -demo the default is text."`
 
 	redaction graph.Redaction
 }
@@ -122,16 +125,33 @@ func (c *Config) validate(demo bool) (errs []error) {
 	if c.RedisURL != "" && c.CacheSecret == nil {
 		errs = append(errs, settingError("CACHE_SECRET", "is required with REDIS_URL, to seal what goes there"))
 	}
-	if c.RedisURL != "" {
-		if client, err := cache.NewRedisClient(string(c.RedisURL)); err != nil {
-			errs = append(errs, settingError("REDIS_URL", "is "+err.Error()))
-		} else {
-			_ = client.Close()
-		}
-	}
+	errs = append(errs, c.validateRedis()...)
 	var err error
 	if c.redaction, err = graph.ParseRedaction(c.Redact); err != nil {
 		errs = append(errs, settingError("REDACT", err.Error()))
+	}
+	return errs
+}
+
+func (c *Config) validateRedis() (errs []error) {
+	printable := func(r rune) bool { return '!' <= r && r <= '~' && !strings.ContainsRune("{}*", r) }
+	if n := len(c.RedisPrefix); n < 1 || n > 64 || strings.ContainsFunc(c.RedisPrefix, func(r rune) bool { return !printable(r) }) {
+		errs = append(errs, settingError("REDIS_PREFIX", "must be 1 to 64 printable ASCII characters without blanks, {, } and *"))
+	}
+	if c.RedisURL != "" {
+		client, err := newRedisClient(*c)
+		if err != nil {
+			return append(errs, err)
+		}
+		_ = client.Close()
+		return errs
+	}
+	for _, s := range []struct{ name, value string }{
+		{"REDIS_MODE", string(c.RedisMode)}, {"REDIS_CA_FILE", c.RedisCAFile}, {"REDIS_PREFIX", c.RedisPrefix},
+	} {
+		if s.value != "" && s.value != settingNamed(s.name).Default {
+			errs = append(errs, settingError(s.name, "is set without REDIS_URL"))
+		}
 	}
 	return errs
 }
@@ -167,13 +187,14 @@ func kindOf(t reflect.Type) string {
 		return "true or false"
 	case reflect.TypeFor[slog.Level]():
 		return "a level: debug, info, warn or error"
+	case reflect.TypeFor[cache.RedisMode]():
+		return "a mode: standalone, cluster or sentinel"
 	}
 	return "a value"
 }
 
 func settingError(name, what string) error {
-	i := slices.IndexFunc(settings(), func(s setting) bool { return s.Name == name })
-	return fmt.Errorf("%s %s; for example %s", name, what, settings()[i].Example)
+	return fmt.Errorf("%s %s; for example %s", name, what, settingNamed(name).Example)
 }
 
 // setting is one row of -help and of the README.
@@ -200,6 +221,11 @@ func settings() []setting {
 		})
 	}
 	return rows
+}
+
+func settingNamed(name string) setting {
+	all := settings()
+	return all[slices.IndexFunc(all, func(s setting) bool { return s.Name == name })]
 }
 
 // LogValue shows the settings without their secrets.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"authentik-graphql/cache"
 )
 
 const (
@@ -36,6 +38,20 @@ func TestConfigMistakes(t *testing.T) {
 		{"not a format", []string{testURL, "LOG_FORMAT=xml"}, []string{"LOG_FORMAT must be json or text"}},
 		{"Redis without secret", []string{testURL, "REDIS_URL=redis://:s3cr3t@127.0.0.1"}, []string{"CACHE_SECRET is required with REDIS_URL", "openssl rand -base64 32"}},
 		{"not a Redis URL", []string{testURL, "REDIS_URL=http://:s3cr3t@127.0.0.1", "CACHE_SECRET=" + testSecret}, []string{"REDIS_URL is not a redis://"}},
+		{"not a Redis mode", []string{testURL, "REDIS_URL=redis://127.0.0.1", "REDIS_MODE=ring"}, []string{"REDIS_MODE cannot be read as a mode: standalone, cluster or sentinel"}},
+		{"several Redis", []string{testURL, "REDIS_URL=redis://:s3cr3t@127.0.0.1?addr=127.0.0.1:1"}, []string{"REDIS_URL has the parameter addr, which is for REDIS_MODE=cluster"}},
+		{"database of a cluster", []string{testURL, "REDIS_URL=redis://:s3cr3t@127.0.0.1/1", "REDIS_MODE=cluster"}, []string{"REDIS_URL must not have a database number"}},
+		{"socket of a cluster", []string{testURL, "REDIS_URL=unix:///s", "REDIS_MODE=cluster"}, []string{"REDIS_URL must not be a unix:// URL"}},
+		{"no master name", []string{testURL, "REDIS_URL=redis://:s3cr3t@127.0.0.1", "REDIS_MODE=sentinel"}, []string{"REDIS_URL lacks the parameter master_name"}},
+		{"unverified Redis", []string{testURL, "REDIS_URL=rediss://:s3cr3t@127.0.0.1?skip_verify=true"}, []string{"REDIS_URL must not have skip_verify", "REDIS_CA_FILE"}},
+		{"no Redis CA file", []string{testURL, "REDIS_URL=rediss://:s3cr3t@127.0.0.1", "REDIS_CA_FILE=testdata/none.pem"}, []string{"REDIS_CA_FILE cannot be read"}},
+		{"Redis CA file without certificate", []string{testURL, "REDIS_URL=rediss://:s3cr3t@127.0.0.1", "REDIS_CA_FILE=go.mod"}, []string{"REDIS_CA_FILE holds no PEM certificate"}},
+		{"Redis settings without Redis", []string{testURL, "REDIS_MODE=cluster", "REDIS_CA_FILE=x", "REDIS_PREFIX=x"}, []string{"REDIS_MODE is set without REDIS_URL", "REDIS_CA_FILE is set without REDIS_URL", "REDIS_PREFIX is set without REDIS_URL; for example authentik-graphql:"}},
+		{"blank prefix", []string{testURL, "REDIS_URL=redis://127.0.0.1", "REDIS_PREFIX=a b"}, []string{"REDIS_PREFIX must be 1 to 64 printable ASCII characters"}},
+		{"prefix with a hash tag", []string{testURL, "REDIS_URL=redis://127.0.0.1", "REDIS_PREFIX={a}"}, []string{"REDIS_PREFIX must be"}},
+		{"prefix with a star", []string{testURL, "REDIS_URL=redis://127.0.0.1", "REDIS_PREFIX=a*"}, []string{"REDIS_PREFIX must be"}},
+		{"prefix not ASCII", []string{testURL, "REDIS_URL=redis://127.0.0.1", "REDIS_PREFIX=ä:"}, []string{"REDIS_PREFIX must be"}},
+		{"long prefix", []string{testURL, "REDIS_URL=redis://127.0.0.1", "REDIS_PREFIX=" + strings.Repeat("x", 65)}, []string{"REDIS_PREFIX must be"}},
 		{"short secret", []string{testURL, "CACHE_SECRET=czNjcjN0"}, []string{"CACHE_SECRET is not 32 bytes in base64"}},
 		{"secret not base64", []string{testURL, "CACHE_SECRET=s3cr3t!"}, []string{"CACHE_SECRET is not 32 bytes in base64"}},
 		{"secret twice", []string{testURL, "CACHE_SECRET=" + testSecret, "CACHE_SECRET_FILE=x"}, []string{"CACHE_SECRET and CACHE_SECRET_FILE are both set"}},
@@ -76,6 +92,18 @@ func TestConfigDefaultsAndValues(t *testing.T) {
 	if cfg.CacheTTL != 5*time.Second || cfg.LogLevel != slog.LevelWarn || cfg.CacheMemory != 1<<30 || cfg.ListenAddr != ":8080" ||
 		!cfg.Playground || !cfg.Introspection || cfg.LogFormat != "json" || len(cfg.AllowedOrigins) != 2 || cfg.redaction.String() != "OAuth2Provider.clientSecret" {
 		t.Errorf("got %v", cfg)
+	}
+	if cfg.RedisMode != cache.Standalone || cfg.RedisCAFile != "" || cfg.RedisPrefix != "authentik-graphql:" {
+		t.Errorf("Redis: got %v", cfg)
+	}
+	// The defaults may be set, and the longest prefix is taken.
+	if _, err := loadConfig([]string{testURL, "REDIS_MODE=standalone", "REDIS_PREFIX=authentik-graphql:"}, false); err != nil {
+		t.Error(err)
+	}
+	prefix := strings.Repeat("~", 64)
+	cfg, err = loadConfig([]string{testURL, "REDIS_URL=redis://127.0.0.1", "REDIS_MODE=cluster", "REDIS_PREFIX=" + prefix, "CACHE_SECRET=" + testSecret}, false)
+	if err != nil || cfg.RedisPrefix != prefix || cfg.RedisMode != cache.Cluster {
+		t.Errorf("got %v, %v", cfg, err)
 	}
 	demo, err := loadConfig([]string{"CACHE_TTL=0s"}, true)
 	if err != nil || demo.ListenAddr != "127.0.0.1:8080" || demo.LogFormat != "text" || demo.CacheTTL != 0 {

@@ -1,14 +1,21 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"authentik-graphql/cache/cachetest"
+	"authentik-graphql/upstream/upstreamtest"
 )
 
 // TestReadmeSettings: the README's table is made of the tags of Config. With -update it is
@@ -68,6 +75,54 @@ func TestReadmeExample(t *testing.T) {
 	}
 	if !reflect.DeepEqual(have, want) {
 		t.Errorf("the demo answers %s", got.Body)
+	}
+}
+
+// TestReadmeRedis runs -check with each example of another form of Redis, with the addresses of real
+// servers put in place of the README's.
+func TestReadmeRedis(t *testing.T) {
+	up := startFake(t, upstreamtest.Options{})
+	user := []string{"--user", "app", "on", ">password", "~*", "&*", "+@all", "--user", "default", "off"}
+	replace := map[string]func(*testing.T) []string{
+		"TLS": func(t *testing.T) []string {
+			s := cachetest.StartRedisTLS(t, "--requirepass", "password")
+			return []string{"redis.example.com:6379", s.Addr(), "/etc/ssl/redis.pem", s.CAFile()}
+		},
+		"a Unix socket": func(t *testing.T) []string {
+			return []string{"/run/redis/redis.sock", cachetest.StartRedisSocket(t).Addr()}
+		},
+		"an ACL user": func(t *testing.T) []string {
+			return []string{"redis.example.com:6379", cachetest.StartRedis(t, user...).Addr()}
+		},
+		"Redis Cluster": func(t *testing.T) []string {
+			nodes := cachetest.StartCluster(t, user...).Nodes()
+			return []string{"redis-1.example.com:6379", nodes[0].Addr(), "redis-2.example.com:6379", nodes[1].Addr()}
+		},
+		"Redis under Sentinel": func(t *testing.T) []string {
+			sentinels := cachetest.StartSentinel(t, user...).Sentinels()
+			return []string{"sentinel-1.example.com:26379", sentinels[0].Addr(), "sentinel-2.example.com:26379", sentinels[1].Addr()}
+		},
+	}
+	section := regexp.MustCompile("(?s)### Redis in other forms\n\n```sh\n(.*?)```").FindStringSubmatch(must(t, "README.md"))[1]
+	for example := range strings.SplitSeq(section, "\n\n") {
+		title := regexp.MustCompile(`^# (TLS|a Unix socket|an ACL user|Redis Cluster|Redis under Sentinel)`).FindStringSubmatch(example)[1]
+		start := replace[title]
+		delete(replace, title)
+		t.Run(title, func(t *testing.T) {
+			environ := []string{"AUTHENTIK_URL=" + up.URL, "CACHE_SECRET=" + testSecret}
+			servers := strings.NewReplacer(start(t)...)
+			for _, v := range regexp.MustCompile(`(?m)^export (\w+)='?(.*?)'?$`).FindAllStringSubmatch(example, -1) {
+				environ = append(environ, v[1]+"="+servers.Replace(v[2]))
+			}
+			var stdout bytes.Buffer
+			err := run(t.Context(), []string{"-check"}, environ, &stdout, io.Discard)
+			if err != nil || !strings.Contains(stdout.String(), "redis      ok") || strings.Contains(stdout.String(), "example.com") {
+				t.Errorf("%v\n%s", err, stdout.String())
+			}
+		})
+	}
+	if len(replace) > 0 {
+		t.Errorf("the README has no example of %v", slices.Collect(maps.Keys(replace)))
 	}
 }
 

@@ -143,11 +143,11 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	}
 	var second cache.Shared[*upstream.Code]
 	if cfg.RedisURL != "" {
-		rc, err := cache.NewRedisClient(string(cfg.RedisURL))
+		rc, err := newRedisClient(cfg)
 		if err != nil {
-			return nil, fmt.Errorf("REDIS_URL: %w", err)
+			return nil, err
 		}
-		second = cache.NewRedis(rc, keys, codeCodec, cache.StoreOptions{Prefix: "authentik-graphql:", Logger: log})
+		second = cache.NewRedis(rc, keys, codeCodec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log})
 	}
 	s := &service{cfg: cfg, log: log, client: client}
 	s.cache = cache.New(cache.Options{
@@ -172,7 +172,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 }
 
 func newClient(cfg Config, log *slog.Logger) (*upstream.Client, error) {
-	roots, err := certificates(cfg.AuthentikCAFile)
+	roots, err := certificates("AUTHENTIK_CA_FILE", cfg.AuthentikCAFile)
 	if err != nil {
 		return nil, err
 	}
@@ -185,21 +185,35 @@ func newClient(cfg Config, log *slog.Logger) (*upstream.Client, error) {
 	}), nil
 }
 
-// certificates adds a PEM file to the system's roots; without one it returns nil, the system's.
-func certificates(file string) (*x509.CertPool, error) {
+// newRedisClient makes the client that the settings name; its errors name the setting.
+func newRedisClient(cfg Config) (redis.UniversalClient, error) {
+	roots, err := certificates("REDIS_CA_FILE", cfg.RedisCAFile)
+	if err != nil {
+		return nil, err
+	}
+	client, err := cache.NewRedisClient(cache.RedisOptions{URL: string(cfg.RedisURL), Mode: cfg.RedisMode, RootCAs: roots})
+	if err != nil {
+		return nil, fmt.Errorf("REDIS_URL %w", err)
+	}
+	return client, nil
+}
+
+// certificates adds a setting's PEM file to the system's roots; without one it returns nil, the
+// system's.
+func certificates(setting, file string) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
 	pem, err := os.ReadFile(file) //nolint:gosec // the operator names the file
 	if err != nil {
-		return nil, usagef("AUTHENTIK_CA_FILE cannot be read: %w", err)
+		return nil, usagef("%s cannot be read: %w", setting, err)
 	}
 	pool, err := x509.SystemCertPool()
 	if err != nil {
 		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, usagef("AUTHENTIK_CA_FILE holds no PEM certificate")
+		return nil, usagef("%s holds no PEM certificate", setting)
 	}
 	return pool, nil
 }
@@ -279,7 +293,7 @@ func runCheck(ctx context.Context, cfg Config, stdout io.Writer) error {
 	if cfg.RedisURL == "" {
 		_, _ = fmt.Fprintf(stdout, "%-10s %s\n", "redis", "not used: REDIS_URL is not set")
 	} else {
-		row("redis", pingRedis(ctx, string(cfg.RedisURL)))
+		row("redis", askRedis(ctx, cfg))
 	}
 	if failed {
 		return errors.New("the check failed")
@@ -287,13 +301,18 @@ func runCheck(ctx context.Context, cfg Config, stdout io.Writer) error {
 	return nil
 }
 
-func pingRedis(ctx context.Context, url string) error {
-	rc, err := cache.NewRedisClient(url)
+// askRedis reads a name as the cache does. A PING would be answered by any node of a cluster that
+// is down, and by a server on which the user may read nothing.
+func askRedis(ctx context.Context, cfg Config) error {
+	rc, err := newRedisClient(cfg)
 	if err != nil {
 		return err
 	}
-	defer func(rc *redis.Client) { _ = rc.Close() }(rc)
-	return rc.Ping(ctx).Err()
+	defer func() { _ = rc.Close() }()
+	if err := rc.Get(ctx, cfg.RedisPrefix+"check").Err(); !errors.Is(err, redis.Nil) {
+		return err
+	}
+	return nil
 }
 
 func usage(w io.Writer, flags *flag.FlagSet) {

@@ -82,7 +82,7 @@ func TestRedisCannotBeUsed(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			address, spoil := tt.open(t)
-			client, err := cache.NewRedisClient(address)
+			client, err := cache.NewRedisClient(cache.RedisOptions{URL: address})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -292,7 +292,7 @@ func TestPayloadOfAnotherRelease(t *testing.T) {
 	s := newStored(t)
 	key := cachetest.Key(t, "alice", 1)
 	s.put(t, key, "value")
-	client, err := cache.NewRedisClient(s.URL())
+	client, err := cache.NewRedisClient(cache.RedisOptions{URL: s.URL()})
 	if err != nil {
 		t.Fatal(err)
 	}

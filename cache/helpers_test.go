@@ -48,7 +48,7 @@ func newMemory(t testing.TB, now func() time.Time) *cache.Memory[string] {
 
 func newRedis(t testing.TB, url string, keys *cache.Keys) *cache.Redis[string] {
 	t.Helper()
-	client, err := cache.NewRedisClient(url)
+	client, err := cache.NewRedisClient(cache.RedisOptions{URL: url})
 	if err != nil {
 		t.Fatal(err)
 	}

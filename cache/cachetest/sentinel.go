@@ -59,6 +59,9 @@ func startSentinel(t testing.TB, primary *RedisServer) *RedisServer {
 	s.config = filepath.Join(s.dir, "sentinel.conf")
 	config := fmt.Sprintf("sentinel monitor %[1]s %[2]s %[3]s 2\nsentinel down-after-milliseconds %[1]s 500\nsentinel failover-timeout %[1]s 2000\n",
 		masterName, host, port)
+	if primary.user != "" {
+		config += fmt.Sprintf("sentinel auth-user %s %s\n", masterName, primary.user)
+	}
 	if primary.password != "" {
 		config += fmt.Sprintf("sentinel auth-pass %s %s\n", masterName, primary.password)
 	}
