@@ -1,0 +1,204 @@
+package cache_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"authentik-graphql/cache"
+	"authentik-graphql/cache/cachetest"
+)
+
+// openStores gives a client that sees everything, and what opens a process's store.
+func openStores(t *testing.T, o cache.RedisOptions) (redis.UniversalClient, func(t *testing.T) *cache.Redis[string]) {
+	t.Helper()
+	connect := func(t *testing.T) redis.UniversalClient {
+		t.Helper()
+		c, err := cache.NewRedisClient(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	all := connect(t)
+	t.Cleanup(func() { _ = all.Close() })
+	return all, func(t *testing.T) *cache.Redis[string] {
+		t.Helper()
+		return newRedisOn(t, connect(t), keysOf(t, 1), slog.New(slog.DiscardHandler))
+	}
+}
+
+func TestRedisClusterConformance(t *testing.T) {
+	all, open := openStores(t, cache.RedisOptions{URL: cachetest.StartCluster(t).URL(), Mode: cache.Cluster})
+	conformance(t, all, open)
+}
+
+// TestRedisSentinelConformance runs the suites before and after a failover, and in its middle a
+// service that reads all the time.
+func TestRedisSentinelConformance(t *testing.T) {
+	sentinel := cachetest.StartSentinel(t)
+	all, open := openStores(t, cache.RedisOptions{URL: sentinel.URL(), Mode: cache.Sentinel})
+	t.Run("before", func(t *testing.T) { conformance(t, all, open) })
+	if t.Failed() {
+		return
+	}
+
+	store := open(t)
+	c := newCache(time.Now, newMemory(t, time.Now), store)
+	hears(t, store)
+	o := &origin{now: time.Now}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for id := int32(1); ctx.Err() == nil; id++ {
+			if _, err := c.Get(context.Background(), cachetest.Key(t, "alice", id), o.gives("value")); err != nil {
+				t.Errorf("during the failover: %v", err)
+			}
+		}
+	}()
+	sentinel.Failover((*cachetest.RedisServer).Kill)
+	cancel()
+	<-ended
+	hears(t, store) // it listens at the new primary
+	row := cachetest.Key(t, "alice", 1<<30)
+	cachetest.Eventually(t, "the new primary buries a row", func() bool { return store.Bury(t.Context(), row.Row(), time.Minute) == nil })
+
+	t.Run("after", func(t *testing.T) { conformance(t, all, open) })
+}
+
+// TestBurialsOverRedis: what one process revokes another one's next read knows, by message while it
+// hears and by asking while it does not, in every form of Redis.
+func TestBurialsOverRedis(t *testing.T) {
+	for name, options := range map[string]func(t *testing.T) cache.RedisOptions{
+		"standalone": func(t *testing.T) cache.RedisOptions { return cache.RedisOptions{URL: cachetest.StartRedis(t).URL()} },
+		"cluster": func(t *testing.T) cache.RedisOptions {
+			return cache.RedisOptions{URL: cachetest.StartCluster(t).URL(), Mode: cache.Cluster}
+		},
+		"sentinel": func(t *testing.T) cache.RedisOptions {
+			return cache.RedisOptions{URL: cachetest.StartSentinel(t).URL(), Mode: cache.Sentinel}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			all, open := openStores(t, options(t))
+			var caches []*cache.Cache[string]
+			var stores []*cache.Redis[string]
+			for range 2 {
+				store := open(t)
+				caches = append(caches, newCacheOf(cache.Policy{TTL: time.Hour}, time.Now, newMemory(t, time.Now), store))
+				stores = append(stores, store)
+				hears(t, store)
+			}
+			o := &origin{now: time.Now}
+			for id := range int32(50) {
+				for _, c := range caches {
+					if _, err := get(t, c, cachetest.Key(t, "alice", id+1), o.gives("value")); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			dead := func(id int32) {
+				t.Helper()
+				key := cachetest.Key(t, "alice", id)
+				if err := caches[0].Bury(t.Context(), key.Row()); err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				cachetest.Eventually(t, "the other process knows", func() bool {
+					_, err := get(t, caches[1], key, o.gives("value"))
+					return err != nil
+				})
+				wantError(t, caches[1], key, never(t), cache.ErrBuried)
+				t.Logf("row %d: the other process knew after %s", id, time.Since(began))
+			}
+			for id := range int32(20) {
+				dead(id + 1)
+			}
+			if heard := caches[1].Stats().BurialsHeard; heard < 19 {
+				t.Errorf("heard of %d burials, want almost all of 20", heard)
+			}
+			// The subscription's connection is cut: the next read asks.
+			kill := func(ctx context.Context, node *redis.Client) error {
+				return node.ClientKillByFilter(ctx, "TYPE", "pubsub").Err()
+			}
+			masters(t, all, kill)
+			cachetest.Eventually(t, "the process notices", func() bool { return !stores[1].Hears(stores[1].Epoch()) })
+			key := cachetest.Key(t, "alice", 30)
+			if err := caches[0].Bury(t.Context(), key.Row()); err != nil {
+				t.Fatal(err)
+			}
+			wantError(t, caches[1], key, never(t), cache.ErrBuried)
+			hears(t, stores[1])
+			mustGet(t, caches[1], cachetest.Key(t, "alice", 40), never(t), "value", cache.FirstLevel)
+		})
+	}
+}
+
+// A tombstone that could not be written is written when Redis is back.
+func TestLateBurial(t *testing.T) {
+	server := cachetest.StartRedis(t)
+	store := newRedis(t, server.URL(), keysOf(t, 1))
+	c := newCache(time.Now, newMemory(t, time.Now), store)
+	hears(t, store)
+	server.Kill()
+	key := cachetest.Key(t, "alice", 1)
+	if err := c.Bury(t.Context(), key.Row()); err == nil {
+		t.Error("a dead Redis took a tombstone")
+	}
+	server.Restart()
+	other := newRedis(t, server.URL(), keysOf(t, 1))
+	cachetest.Eventually(t, "the tombstone is there", func() bool {
+		v, err := other.Read(t.Context(), key)
+		return err == nil && v.Buried
+	})
+}
+
+// TestForeignNames: what others put under our names stops nothing for longer than a lease lives.
+func TestForeignNames(t *testing.T) {
+	s := newStored(t)
+	key := cachetest.Key(t, "alice", 1)
+	name, _ := s.put(t, key, "value")
+	slot, digest, _ := cutName(name)
+	for _, tt := range []struct {
+		name string
+		put  func(p redis.Pipeliner)
+		want cache.Stats
+	}{
+		{"a tombstone of another make", func(p redis.Pipeliner) { p.Set(t.Context(), slot+"x", "dead", 0) }, cache.Stats{Loads: 1, Untrusted: 1}},
+		{"a list as tombstone", func(p redis.Pipeliner) { p.RPush(t.Context(), slot+"x", "dead") }, cache.Stats{Loads: 1, Untrusted: 1}},
+		{"an eternal lease", func(p redis.Pipeliner) { p.Set(t.Context(), slot+"l"+digest, "mine", 0) }, cache.Stats{Loads: 1}},
+		{"a lease of an hour", func(p redis.Pipeliner) { p.Set(t.Context(), slot+"l"+digest, "mine", time.Hour) }, cache.Stats{Loads: 1}},
+		{"a list as lease", func(p redis.Pipeliner) { p.RPush(t.Context(), slot+"l"+digest, "mine") }, cache.Stats{Loads: 1}},
+		{"a failure of another make", func(p redis.Pipeliner) { p.Set(t.Context(), slot+"e"+digest, "down", 0) }, cache.Stats{Loads: 1, Untrusted: 1}},
+		{"the value as failure", func(p redis.Pipeliner) { p.Copy(t.Context(), name, slot+"e"+digest, 0, true); p.Del(t.Context(), name) }, cache.Stats{Loads: 1, Untrusted: 1}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			flush(t, s.client)
+			s.put(t, key, "value")
+			if _, err := s.client.Pipelined(t.Context(), func(p redis.Pipeliner) error {
+				tt.put(p)
+				p.Del(t.Context(), name)
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			c := s.cache()
+			mustGet(t, c, key, s.origin.gives("fresh"), "fresh", cache.Loaded)
+			wantStats(t, c, tt.want)
+			mustGet(t, s.cache(), key, never(t), "fresh", cache.SecondLevel)
+		})
+	}
+}
+
+// cutName takes a name apart: what is before its kind, and its digest.
+func cutName(name string) (slot, digest string, ok bool) {
+	for i := range name {
+		if name[i] == '}' && i+2 <= len(name) {
+			return name[:i+1], name[i+2:], true
+		}
+	}
+	return "", "", false
+}
