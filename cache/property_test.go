@@ -4,155 +4,321 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/redis/go-redis/v9"
+	"pgregory.net/rapid"
 
 	"authentik-graphql/cache"
 	"authentik-graphql/cache/cachetest"
 )
 
-var errForbidden = errors.New("forbidden")
+const (
+	callersDrawn = 2
+	rowsDrawn    = 3
+)
 
-// world is an origin whose callers see different things, with caches of several processes over one
-// Redis. It draws operations at random and checks every answer.
-type world struct {
-	*stored
-	t       *testing.T
-	rand    *rand.Rand
-	policy  cache.Policy
-	caches  []*cache.Cache[string] // that run now
-	ever    []*cache.Cache[string] // and those that ran before
-	version map[int32]int
+// model draws a history of reads by two callers who see different things, in processes over one
+// Redis that start anew, evict, lose each other and lose Redis, while the origin changes and fails.
+// It knows what each read may answer.
+type model struct {
+	t      *rapid.T
+	clock  clock
+	policy cache.Policy
+	// settle waits for what goes on in the background.
+	settle func()
+	// second makes a process's second level, down cuts a process off and back.
+	second  func(n int) cache.Shared[string]
+	cut     func(n int, off bool)
+	spoil   func(t *rapid.T)
+	caches  []*cache.Cache[string]
+	off     []bool
+	down    error // of the origin
+	visible map[string]bool
+	version int
+	dead    map[int32]bool
+	// refused is when the origin last refused a row to a caller.
+	refused map[string]time.Time
 }
 
-// sees: alice sees every row, bob only the even ones, and in his own words.
-func sees(caller string, id int32) bool { return caller == "alice" || id%2 == 0 }
+type clock interface {
+	Now() time.Time
+	Advance(d time.Duration)
+}
 
-func (w *world) load(caller string, id int32) cache.Loader[string] {
+// bubbleClock is the clock of a synctest bubble.
+type bubbleClock struct{}
+
+func (bubbleClock) Now() time.Time          { return time.Now() }
+func (bubbleClock) Advance(d time.Duration) { time.Sleep(d) }
+
+// saying is what a row says: whose it is, which version, when it was fetched and when it ends.
+type saying struct {
+	caller                  string
+	id                      int32
+	version                 int
+	fetched, ends, freshFor int64
+}
+
+func (v saying) String() string {
+	return fmt.Sprintf("%s %d %d %d %d %d ", v.caller, v.id, v.version, v.fetched, v.ends, v.freshFor)
+}
+
+func parseSaying(s string) (v saying, err error) {
+	_, err = fmt.Sscan(s, &v.caller, &v.id, &v.version, &v.fetched, &v.ends, &v.freshFor)
+	return v, err
+}
+
+func place(caller string, id int32) string { return fmt.Sprint(caller, "/", id) }
+
+func (m *model) drawRow() (string, int32) {
+	return rapid.SampledFrom([]string{"alice", "bob"}[:callersDrawn]).Draw(m.t, "caller"), rapid.Int32Range(1, rowsDrawn).Draw(m.t, "row")
+}
+
+// load is the origin: what it says now, and that it said so.
+func (m *model) load(caller string, id int32) cache.Loader[string] {
+	freshOnly := rapid.IntRange(0, 4).Draw(m.t, "fresh only") == 0
+	ends, size := rapid.IntRange(-1, 12).Draw(m.t, "ends"), rapid.IntRange(0, 1500).Draw(m.t, "size")
 	return func(context.Context) (cache.Entry[string], error) {
-		if !sees(caller, id) {
-			return cache.Entry[string]{}, errForbidden
+		now := m.clock.Now()
+		switch {
+		case m.down != nil:
+			if errors.Is(m.down, errRejected) {
+				m.refused[place(caller, id)] = now
+			}
+			return cache.Entry[string]{}, m.down
+		case m.dead[id], !m.visible[place(caller, id)]:
+			m.refused[place(caller, id)] = now
+			return cache.Entry[string]{}, errDenied
 		}
-		now := w.clock.Now()
-		e := cache.Entry[string]{FetchedAt: now}
-		ends := time.Duration(w.rand.IntN(10)-1) * time.Second // now and then before the fetch
-		if w.rand.IntN(2) == 0 {
-			e.EndsAt = now.Add(ends)
+		e := cache.Entry[string]{FetchedAt: now, FreshOnly: freshOnly}
+		v := saying{caller, id, m.version, now.UnixMicro(), 0, 0}
+		if ends < 12 {
+			e.EndsAt = now.Add(time.Duration(ends) * time.Second)
+			v.ends = e.EndsAt.UnixMicro()
 		}
-		if ends <= 0 || e.EndsAt.IsZero() {
-			ends = time.Hour
+		if e.FreshOnly {
+			v.freshFor = 1
 		}
-		e.Value = fmt.Sprintf("%s|%d|%d|%d|%d|%s", caller, id, w.version[id], now.UnixMicro(), now.Add(ends).UnixMicro(),
-			strings.Repeat("x", w.rand.IntN(2000)))
+		e.Value = v.String() + strings.Repeat("x", size)
 		return e, nil
 	}
 }
 
-// newCache makes a process with a memory so small that it keeps evicting.
-func (w *world) newCache() *cache.Cache[string] {
-	m, err := cache.NewMemory(4000, func(s string) int { return len(s) }, w.clock.Now)
+// boot makes a process anew, with a memory so small that it evicts.
+func (m *model) boot(n int) {
+	memory, err := cache.NewMemory(4000, func(s string) int { return len(s) }, m.clock.Now)
 	if err != nil {
-		w.t.Fatal(err)
+		m.t.Fatal(err)
 	}
-	w.t.Cleanup(func() { _ = m.Close() })
-	c := newCacheOf(w.policy, w.clock.Now, m, w.store)
-	w.ever = append(w.ever, c)
-	return c
+	if m.caches[n] != nil {
+		_ = m.caches[n].Close(context.Background())
+	}
+	m.caches[n] = newCacheOf(m.policy, m.clock.Now, memory, m.second(n))
 }
 
-func (w *world) step() {
-	switch n := w.rand.IntN(100); {
-	case n < 75:
-		w.read()
-	case n < 87:
-		w.clock.Advance(time.Duration(w.rand.IntN(2000)) * time.Millisecond)
-	case n < 94:
-		w.version[int32(w.rand.IntN(4)+1)]++
-	case n < 97:
-		w.caches[w.rand.IntN(len(w.caches))] = w.newCache()
-	case n < 98:
-		w.swapNames()
-	default:
-		if err := w.client.FlushAll(w.t.Context()).Err(); err != nil {
-			w.t.Fatal(err)
+func (m *model) read() {
+	caller, id := m.drawRow()
+	n := rapid.IntRange(0, len(m.caches)-1).Draw(m.t, "process")
+	refused, wasRefused := m.refused[place(caller, id)]
+	r, err := m.caches[n].Get(context.Background(), cachetest.Key(nil, caller, id), m.load(caller, id))
+	now := m.clock.Now()
+	m.settle()
+	if err != nil {
+		if r != (cache.Result[string]{}) {
+			m.t.Fatalf("%v with an error %v", r, err)
 		}
-	}
-}
-
-func (w *world) read() {
-	caller, id := [...]string{"alice", "bob"}[w.rand.IntN(2)], int32(w.rand.IntN(4)+1)
-	r, err := w.caches[w.rand.IntN(len(w.caches))].Get(w.t.Context(), cachetest.Key(w.t, caller, id), w.load(caller, id))
-	if !sees(caller, id) {
-		if !errors.Is(err, errForbidden) || r.Value != "" {
-			w.t.Fatalf("%s sees row %d: %.40q, error %v", caller, id, r.Value, err)
+		if errors.Is(err, cache.ErrBuried) && !m.dead[id] {
+			m.t.Fatalf("row %d is buried, and lives", id)
 		}
 		return
 	}
+	v, err := parseSaying(r.Value)
 	if err != nil {
-		w.t.Fatalf("%s, row %d: %v", caller, id, err)
+		m.t.Fatalf("%.60q: %v", r.Value, err)
 	}
-	var version int
-	var fetched, ends int64
-	value := strings.ReplaceAll(r.Value, "|", " ")
-	if !strings.HasPrefix(value, fmt.Sprintf("%s %d ", caller, id)) {
-		w.t.Fatalf("%s, row %d: got %.40q", caller, id, r.Value)
+	if v.caller != caller || v.id != id {
+		m.t.Fatalf("%s reads row %d and sees %v", caller, id, v)
 	}
-	if _, err := fmt.Sscanf(strings.TrimPrefix(value, caller), "%d %d %d %d", new(int), &version, &fetched, &ends); err != nil {
-		w.t.Fatalf("%.40q: %v", r.Value, err)
+	fetched, age := time.UnixMicro(v.fetched), now.Sub(time.UnixMicro(v.fetched))
+	stale := r.Stale != cache.NotStale
+	switch ends := time.UnixMicro(v.ends); {
+	case !stale && age >= m.policy.TTL && r.Source != cache.Loaded:
+		m.t.Fatalf("%v is given out as fresh %s after its fetch", v, age)
+	case stale && age >= m.policy.TTL+max(m.policy.StaleIfError, m.policy.StaleWhileRevalidate):
+		m.t.Fatalf("%v is given out stale %s after its fetch", v, age)
+	case r.Source != cache.Loaded && v.ends > v.fetched && !now.Before(ends):
+		m.t.Fatalf("%v is given out %s past its end", v, now.Sub(ends))
+	case stale && v.freshFor == 1:
+		m.t.Fatalf("%v is given out stale", v)
+	case m.dead[id] && !m.off[n]:
+		m.t.Fatalf("row %d is dead: %v from %d", id, v, r.Source)
+	case m.dead[id] && stale:
+		m.t.Fatalf("row %d is dead, and given out stale", id)
 	}
-	now := w.clock.Now()
-	if age := now.Sub(time.UnixMicro(fetched)); age > 0 && age >= w.policy.TTL || age > 0 && !now.Before(time.UnixMicro(ends)) {
-		w.t.Fatalf("%s, row %d, version %d: given out %s after the fetch, %s after its end",
-			caller, id, version, age, now.Sub(time.UnixMicro(ends)))
-	}
-	if r.Source == cache.Loaded && version != w.version[id] {
-		w.t.Fatalf("%s, row %d: loaded version %d, want %d", caller, id, version, w.version[id])
+	// Within the window of revalidation a process answers from its memory at once, and learns of a
+	// refusal to another one by the flight that it starts.
+	knows := r.Stale == cache.StaleIfError || len(m.caches) == 1
+	if wasRefused && stale && knows && fetched.Before(refused) && !m.anyOff() {
+		m.t.Fatalf("%v is given out stale, and was refused %s after its fetch", v, refused.Sub(fetched))
 	}
 }
 
-// swapNames is an attacker who can write to Redis: two values change places.
-func (w *world) swapNames() {
-	all := names(w.t, w.client)
+// anyOff tells whether some process has been cut off: what it learned then others do not know.
+func (m *model) anyOff() bool { return m.off[len(m.off)-1] || slices.Contains(m.off, true) }
+
+func (m *model) actions() map[string]func(*rapid.T) {
+	draw := func(what string, do func()) map[string]func(*rapid.T) {
+		return map[string]func(*rapid.T){what: func(t *rapid.T) { m.t = t; do() }}
+	}
+	all := map[string]func(*rapid.T){}
+	for _, more := range []map[string]func(*rapid.T){
+		draw("read", m.read),
+		draw("read again", m.read),
+		draw("read once more", m.read),
+		draw("time passes", func() {
+			m.clock.Advance(time.Duration(rapid.IntRange(1, 2500).Draw(m.t, "ms")) * time.Millisecond)
+		}),
+		draw("the rows change", func() { m.version++ }),
+		draw("a permission changes", func() {
+			at := place(m.drawRow())
+			m.visible[at] = !m.visible[at]
+		}),
+		draw("the origin fails or heals", func() {
+			m.down = rapid.SampledFrom([]error{nil, nil, errOutage, errOutage, errFailed, errRejected}).Draw(m.t, "how")
+		}),
+		draw("a process starts anew", func() { m.boot(rapid.IntRange(0, len(m.caches)-1).Draw(m.t, "process")) }),
+		draw("a process loses or finds Redis", func() {
+			n := rapid.IntRange(0, len(m.caches)-1).Draw(m.t, "process")
+			if m.cut != nil {
+				m.off[n] = !m.off[n]
+				m.cut(n, m.off[n])
+			}
+		}),
+		draw("a row is revoked", func() {
+			n := rapid.IntRange(0, len(m.caches)-1).Draw(m.t, "process")
+			if rapid.IntRange(0, 5).Draw(m.t, "rarely") > 0 || m.off[n] {
+				return
+			}
+			id := rapid.Int32Range(1, rowsDrawn).Draw(m.t, "row")
+			if m.caches[n].Bury(context.Background(), cachetest.Key(nil, "alice", id).Row()) == nil {
+				m.dead[id] = true
+			}
+		}),
+		draw("somebody writes to Redis", func() {
+			if m.spoil != nil {
+				m.spoil(m.t)
+			}
+		}),
+	} {
+		maps.Copy(all, more)
+	}
+	return all
+}
+
+func newModel(t *rapid.T, clock clock, processes int) *model {
+	second := func(n int) time.Duration { return time.Duration(rapid.IntRange(0, n).Draw(t, "seconds")) * time.Second }
+	return &model{
+		t: t, clock: clock, settle: func() {},
+		policy:  cache.Policy{TTL: second(5), StaleWhileRevalidate: second(3), StaleIfError: second(20), NegativeTTL: second(3)},
+		caches:  make([]*cache.Cache[string], processes),
+		off:     make([]bool, processes+1),
+		visible: map[string]bool{"alice/1": true, "alice/2": true, "alice/3": true, "bob/2": true},
+		dead:    map[int32]bool{},
+		refused: map[string]time.Time{},
+	}
+}
+
+func (m *model) run(t *rapid.T) {
+	for n := range m.caches {
+		m.boot(n)
+	}
+	defer func() {
+		for n := range m.caches {
+			_ = m.caches[n].Close(context.Background())
+		}
+	}()
+	t.Repeat(m.actions())
+}
+
+// TestCallersNeverSeeEachOther draws histories of three processes over a double of Redis, with every
+// fault there is, and one process without Redis.
+func TestCallersNeverSeeEachOther(t *testing.T) {
+	keys := keysOf(t, 1)
+	t.Run("redis", func(t *testing.T) {
+		checkInBubble(t, func(t *rapid.T) {
+			commons := cachetest.NewCommons(keys, time.Now)
+			m := newModel(t, bubbleClock{}, 3)
+			m.settle = synctest.Wait
+			links := make([]*cachetest.Process, 3)
+			m.second = func(n int) cache.Shared[string] {
+				links[n] = commons.Process()
+				links[n].Cut(m.off[n])
+				return links[n]
+			}
+			m.cut = func(n int, off bool) {
+				links[n].Cut(off)
+				m.off[len(m.off)-1] = true // what was learned while cut off stays unknown to others
+			}
+			m.run(t)
+		})
+	})
+	t.Run("memory", func(t *testing.T) {
+		checkInBubble(t, func(t *rapid.T) {
+			m := newModel(t, bubbleClock{}, 1)
+			m.settle = synctest.Wait
+			m.second = func(int) cache.Shared[string] { return nil }
+			m.run(t)
+		})
+	})
+	t.Run("a real Redis", func(t *testing.T) {
+		server := cachetest.StartRedis(t)
+		client := newClient(t, server)
+		rapid.Check(t, func(rt *rapid.T) {
+			flush(t, client)
+			m := newModel(rt, cachetest.NewClock(), 2)
+			m.policy.StaleWhileRevalidate = 0 // its background cannot be waited for here
+			m.second = func(int) cache.Shared[string] { return newRedis(t, server.URL(), keys) }
+			m.spoil = func(rt *rapid.T) { shuffle(t, rt, client) }
+			m.run(rt)
+		})
+	})
+}
+
+// checkInBubble draws each history in a bubble of its own. rapid ends a history by a panic, which
+// has to leave the bubble.
+func checkInBubble(t *testing.T, history func(*rapid.T)) {
+	rapid.Check(t, func(rt *rapid.T) {
+		var end any
+		synctest.Test(t, func(*testing.T) {
+			defer func() { end = recover() }()
+			history(rt)
+		})
+		if end != nil {
+			panic(end)
+		}
+	})
+}
+
+// shuffle is an attacker who can write to Redis: two names change their content. That he can also
+// dig up a tombstone is not denied here.
+func shuffle(t *testing.T, rt *rapid.T, client *redis.Client) {
+	all := slices.DeleteFunc(names(t, client), func(name string) bool { return strings.HasSuffix(name, "}x") })
+	slices.Sort(all)
 	if len(all) < 2 {
 		return
 	}
-	one, two := all[w.rand.IntN(len(all))], all[w.rand.IntN(len(all))]
-	a, errA := w.client.Get(w.t.Context(), one).Bytes()
-	b, errB := w.client.Get(w.t.Context(), two).Bytes()
+	one, two := rapid.SampledFrom(all).Draw(rt, "one name"), rapid.SampledFrom(all).Draw(rt, "another")
+	a, errA := client.Get(context.Background(), one).Bytes()
+	b, errB := client.Get(context.Background(), two).Bytes()
 	if errA != nil || errB != nil {
 		return // gone in the meantime
 	}
-	w.client.Set(w.t.Context(), one, b, time.Minute)
-	w.client.Set(w.t.Context(), two, a, time.Minute)
-}
-
-// TestCallersNeverSeeEachOther draws thousands of operations. What two callers see never mixes, and
-// nothing is given out after its time.
-func TestCallersNeverSeeEachOther(t *testing.T) {
-	s := newStored(t)
-	seeds := []uint64{1, 2, 3, 4, rand.Uint64()} //nolint:gosec // a fresh one each time; the name shows it
-	for _, seed := range seeds {
-		for name, policy := range storing {
-			t.Run(fmt.Sprintf("%s, seed %d", name, seed), func(t *testing.T) {
-				w := &world{
-					stored: s, t: t, rand: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // to be repeatable
-					policy: policy, version: map[int32]int{},
-				}
-				w.caches = []*cache.Cache[string]{w.newCache(), w.newCache(), w.newCache()}
-				for range 1000 {
-					w.step()
-				}
-				var sum cache.Stats
-				for _, c := range w.ever {
-					sum.FirstHits += c.Stats().FirstHits
-					sum.SecondHits += c.Stats().SecondHits
-				}
-				if hits := sum.FirstHits > 0 && sum.SecondHits > 0; hits != (policy.TTL > 0) {
-					t.Errorf("hits: %+v with a ttl of %s", sum, policy.TTL)
-				}
-			})
-		}
-	}
+	client.Set(context.Background(), one, b, time.Minute)
+	client.Set(context.Background(), two, a, time.Minute)
 }
