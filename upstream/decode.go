@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -34,13 +33,13 @@ func RestoreCode(stored []byte) (*Code, error) {
 	return d.decode(stored)
 }
 
-// decoder walks the JSON text once and assigns each known key. The strings of the result share
-// the text's memory.
+// decoder walks the JSON text once and assigns each known key. The result shares no memory with
+// the text.
 type decoder struct {
 	sent    time.Time
 	stored  bool
 	dropped []string
-	copied  int // bytes held beside the text: attributes and the elements of lists
+	held    int // bytes of all that was allocated for the result
 	err     error
 }
 
@@ -58,12 +57,13 @@ func (d *decoder) decode(body []byte) (*Code, error) {
 	if d.err != nil {
 		return nil, d.err
 	}
-	c.size = len(body) + codeOverhead + d.copied
+	c.size = d.held
 	return c, nil
 }
 
 func (d *decoder) code(v gjson.Result) *Code {
 	c := &Code{Scope: []string{}}
+	holds[Code](d, 1)
 	said := false
 	v.ForEach(func(key, v gjson.Result) bool {
 		switch key.Str {
@@ -120,6 +120,7 @@ func (d *decoder) provider(v gjson.Result) *Provider {
 		return nil
 	}
 	p := &Provider{}
+	holds[Provider](d, 1)
 	v.ForEach(func(key, v gjson.Result) bool {
 		switch key.Str {
 		case "pk":
@@ -207,8 +208,10 @@ func (d *decoder) redirectURIs(v gjson.Result) []RedirectURI {
 	if v.Type == gjson.String {
 		words := strings.Fields(v.Str)
 		uris := make([]RedirectURI, len(words))
-		d.copied += len(words) * int(reflect.TypeFor[RedirectURI]().Size()+reflect.TypeFor[string]().Size())
+		holds[string](d, len(words))
+		holds[RedirectURI](d, len(words))
 		for i := range words {
+			words[i] = d.keep(words[i])
 			uris[i].URL = &words[i]
 		}
 		return uris
@@ -228,6 +231,7 @@ func (d *decoder) user(v gjson.Result) *User {
 		return nil
 	}
 	u := &User{}
+	holds[User](d, 1)
 	v.ForEach(func(key, v gjson.Result) bool {
 		switch key.Str {
 		case "pk":
@@ -283,7 +287,7 @@ func (d *decoder) group(v gjson.Result) (g Group, ok bool) {
 	v.ForEach(func(key, v gjson.Result) bool {
 		switch key.Str {
 		case "pk":
-			g.PK, _ = asUUID(v)
+			g.PK, _ = d.asUUID(v)
 		case "num_pk":
 			g.NumPK = optional(d, "user.groups_obj.num_pk", v, integer)
 		case "name":
@@ -306,7 +310,7 @@ func (d *decoder) role(v gjson.Result) (r Role, ok bool) {
 	if !v.IsObject() {
 		return r, false
 	}
-	r.PK, _ = asUUID(v.Get("pk"))
+	r.PK, _ = d.asUUID(v.Get("pk"))
 	r.Name = d.text("user.roles_obj.name", v.Get("name"))
 	return r, r.PK != ""
 }
@@ -349,9 +353,9 @@ func (d *decoder) expires(v gjson.Result) *time.Time {
 	return &t
 }
 
-func (d *decoder) text(name string, v gjson.Result) *string    { return optional(d, name, v, asText) }
-func (d *decoder) uuid(name string, v gjson.Result) *string    { return optional(d, name, v, asUUID) }
+func (d *decoder) text(name string, v gjson.Result) *string    { return optional(d, name, v, d.asText) }
+func (d *decoder) uuid(name string, v gjson.Result) *string    { return optional(d, name, v, d.asUUID) }
 func (d *decoder) boolean(name string, v gjson.Result) *bool   { return optional(d, name, v, asBool) }
 func (d *decoder) time(name string, v gjson.Result) *time.Time { return optional(d, name, v, asTime) }
-func (d *decoder) texts(name string, v gjson.Result) []string  { return list(d, name, v, asText) }
-func (d *decoder) uuids(name string, v gjson.Result) []string  { return list(d, name, v, asUUID) }
+func (d *decoder) texts(name string, v gjson.Result) []string  { return list(d, name, v, d.asText) }
+func (d *decoder) uuids(name string, v gjson.Result) []string  { return list(d, name, v, d.asUUID) }

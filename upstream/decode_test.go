@@ -777,27 +777,3 @@ func TestNanoseconds(t *testing.T) {
 	}
 	checkRoundTrip(t, c)
 }
-
-// TestSize: what a code holds beside its text counts, or a cache bound by bytes would hold many
-// times its bound.
-func TestSize(t *testing.T) {
-	const n = 10000
-	many := func(s string) string { return strings.Repeat(s+",", n-1) + s }
-	for _, tc := range []struct {
-		name, body string
-		beside     int // bytes
-	}{
-		{"nothing", minimal, 0},
-		{"attributes", with("user", `"attributes":"`+strings.Repeat("a", n)+`"`), n},
-		{"scopes", with("", `"scope":[`+many(`""`)+`]`), 16 * n},
-		{"lines of redirect URIs", with("provider", `"redirect_uris":"`+strings.Repeat("a ", n)+`"`), 32 * n},
-		{"redirect URIs", with("provider", `"redirect_uris":[`+many(`{}`)+`]`), 16 * n},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			c, _ := decode(t, tc.body)
-			if least := len(tc.body) + tc.beside; c.Size() < least || c.Size() > 2*least+2000 {
-				t.Errorf("size %d, at least %d are held", c.Size(), least)
-			}
-		})
-	}
-}

@@ -56,10 +56,8 @@ type Code struct {
 	size int
 }
 
-// codeOverhead is about what the structs of a code take beside their texts, in bytes.
-const codeOverhead = 1536
-
-// Size is about what the code takes in memory, in bytes.
+// Size is what the code took in memory when it was decoded, in bytes. It is rather a little over
+// the truth than under it: caches are bounded by it.
 func (c *Code) Size() int { return c.size }
 
 // ExpiredAt tells whether the code is expired at the given moment.

@@ -11,6 +11,28 @@ import (
 	"github.com/tidwall/gjson"
 )
 
+// tinyBlock is what Go takes for a value without pointers that is smaller: such values share a
+// block, and any one of them keeps it.
+const tinyBlock = 16
+
+// keep copies a text out of the answer. A part of it would keep the whole answer in memory, which
+// is longer than all texts that are wanted of it together, and the values that are redacted too.
+func (d *decoder) keep(s string) string {
+	if s == "" {
+		return ""
+	}
+	var b strings.Builder // unlike strings.Clone it tells how much it took
+	b.WriteString(s)
+	d.held += max(b.Cap(), tinyBlock)
+	return b.String()
+}
+
+// holds counts n values allocated as one piece, whose size Go rounds up by an eighth at most.
+func holds[T any](d *decoder, n int) {
+	size := n * int(reflect.TypeFor[T]().Size())
+	d.held += size + size/8
+}
+
 // optional reads a value that may be absent or null. One that read refuses is dropped.
 func optional[T any](d *decoder, name string, v gjson.Result, read func(gjson.Result) (T, bool)) *T {
 	if v.Type == gjson.Null {
@@ -21,6 +43,7 @@ func optional[T any](d *decoder, name string, v gjson.Result, read func(gjson.Re
 		d.dropped = append(d.dropped, name)
 		return nil
 	}
+	d.held += max(int(reflect.TypeFor[T]().Size()), tinyBlock)
 	return &t
 }
 
@@ -43,19 +66,21 @@ func list[T any](d *decoder, name string, v gjson.Result, read func(gjson.Result
 		d.dropped = append(d.dropped, name)
 		return nil
 	}
-	d.copied += cap(items) * int(reflect.TypeFor[T]().Size())
+	d.held += cap(items) * int(reflect.TypeFor[T]().Size())
 	return items
 }
 
-func asText(v gjson.Result) (string, bool) { return v.Str, v.Type == gjson.String }
+func (d *decoder) asText(v gjson.Result) (string, bool) {
+	return d.keep(v.Str), v.Type == gjson.String
+}
 
 func asBool(v gjson.Result) (bool, bool) { return v.Bool(), v.IsBool() }
 
-func asUUID(v gjson.Result) (string, bool) {
+func (d *decoder) asUUID(v gjson.Result) (string, bool) {
 	if v.Type != gjson.String || len(v.Str) != 36 || uuid.Validate(v.Str) != nil {
 		return "", false
 	}
-	return strings.ToLower(v.Str), true
+	return d.keep(strings.ToLower(v.Str)), true
 }
 
 func asTime(v gjson.Result) (time.Time, bool) {
@@ -76,13 +101,14 @@ func integer(v gjson.Result) (int32, bool) {
 	return int32(n), err == nil
 }
 
-// raw keeps the bytes of a JSON value; null is nil.
+// raw copies the bytes of a JSON value; null is nil.
 func (d *decoder) raw(v gjson.Result) json.RawMessage {
 	if v.Type == gjson.Null {
 		return nil
 	}
-	d.copied += len(v.Raw)
-	return json.RawMessage(v.Raw)
+	b := json.RawMessage(v.Raw)
+	d.held += max(cap(b), tinyBlock)
+	return b
 }
 
 func coalesce[T any](a, b *T) *T {
