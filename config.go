@@ -47,6 +47,8 @@ type Config struct {
 	LogFormat            logFormat       `env:"LOG_FORMAT" envDefault:"json" example:"text" help:"Form of log lines, json or text. With -demo the default is text."`
 
 	redaction graph.Redaction
+	// ownMemoryLimit says that GOMEMLIMIT is set: Go obeys it by itself, and nothing else may.
+	ownMemoryLimit bool
 }
 
 // The defaults that -demo changes.
@@ -68,6 +70,7 @@ func loadConfig(environ []string, demo bool) (Config, error) {
 	if err := env.ParseWithOptions(&cfg, env.Options{Environment: vars}); err != nil {
 		errs = append(errs, settingErrors(err)...)
 	}
+	_, cfg.ownMemoryLimit = vars["GOMEMLIMIT"]
 	errs = append(errs, cfg.validate(demo)...)
 	return cfg, errors.Join(errs...)
 }

@@ -225,6 +225,12 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.P
 	if err != nil {
 		return err
 	}
+	var connState func(net.Conn, http.ConnState)
+	if !cfg.ownMemoryLimit {
+		limit := limitMemory(cfg.CacheMemory, debug.SetMemoryLimit)
+		defer limit.end()
+		connState = limit.connState
+	}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", string(cfg.ListenAddr))
 	if err != nil {
 		return errors.Join(fmt.Errorf("LISTEN_ADDR: %w", err), s.close(ctx))
@@ -236,6 +242,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.P
 		WriteTimeout:      bounded(cfg.UpstreamTimeout) + 10*time.Second,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
+		ConnState:         connState,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
@@ -243,7 +250,8 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.P
 	if announce != nil {
 		announce(ln.Addr())
 	}
-	log.Info("listening", "address", ln.Addr().String(), "version", buildVersion(), "settings", cfg)
+	log.Info("listening", "address", ln.Addr().String(), "version", buildVersion(),
+		"memory_limit", currentMemoryLimit().String(), "settings", cfg)
 	select {
 	case err = <-failed:
 	case <-ctx.Done():

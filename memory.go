@@ -1,0 +1,82 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync"
+)
+
+// What the process may take beside the memory of the cache, before the garbage collector works
+// harder than it must.
+const (
+	memoryBase    = 40 << 20 // an idle process, the requests that run, and garbage between two collections
+	memoryPerConn = 32 << 10 // buffers and stack of an open connection
+	// connStep is how many connections the limit is moved for at a time: setting it stops the
+	// world for a moment.
+	connStep = 64
+)
+
+// memoryFor is the soft limit that leaves room for a cache and for open connections.
+func memoryFor(cache byteSize, conns int) int64 {
+	return int64(cache) + memoryBase + int64(conns)*memoryPerConn
+}
+
+// memoryLimit keeps the process's soft memory limit where the settings and the open connections
+// want it. Without one the collector would let the heap grow to twice what is alive, which is
+// twice CACHE_MEMORY.
+type memoryLimit struct {
+	cache byteSize
+	set   func(int64) int64 // debug.SetMemoryLimit
+
+	mu     sync.Mutex
+	ended  bool
+	before int64
+	open   int // connections
+	room   int // connections that the limit has room for
+}
+
+// limitMemory sets the limit for a process without connections.
+func limitMemory(cache byteSize, set func(int64) int64) *memoryLimit {
+	l := &memoryLimit{cache: cache, set: set, room: connStep}
+	l.before = set(memoryFor(cache, l.room))
+	return l
+}
+
+// connState is an [http.Server]'s ConnState hook.
+func (l *memoryLimit) connState(_ net.Conn, state http.ConnState) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		l.open++
+	case http.StateClosed, http.StateHijacked:
+		l.open--
+	}
+	if room := roomFor(l.open, l.room); room != l.room && !l.ended {
+		l.room = room
+		l.set(memoryFor(l.cache, room))
+	}
+}
+
+// roomFor is for how many connections there should be room, in whole steps. It shrinks only once
+// two steps are empty, so that connections that come and go around a step do not move it.
+func roomFor(open, room int) int {
+	if open > room || open <= room-2*connStep {
+		return max(1, (open+connStep-1)/connStep) * connStep
+	}
+	return room
+}
+
+// end brings back the limit that was there before.
+func (l *memoryLimit) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.ended {
+		l.ended = true
+		l.set(l.before)
+	}
+}
+
+// currentMemoryLimit reads the process's limit.
+func currentMemoryLimit() byteSize { return byteSize(debug.SetMemoryLimit(-1)) }
