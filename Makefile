@@ -1,7 +1,7 @@
 # Tasks of authentik-graphql. `make` lists them.
 GO ?= go
 
-.PHONY: help gen test race lint bench verify fuzz playground build
+.PHONY: help gen test race lint bench memory verify fuzz playground build
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ lint: ## check the formatting, vet, and run staticcheck
 
 bench: ## run the benchmarks with their allocations
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+memory: ## ask the built program for IDS (1000000) codes and watch its memory; takes minutes
+	$(GO) test -run TestManyIDs -count=1 -v -ids $${IDS:-1000000} -ids-memory 64MiB -timeout 60m .
 
 fuzz: ## run every fuzz target for FUZZTIME (20s each)
 	@for pkg in $$($(GO) list ./...); do \
