@@ -15,6 +15,11 @@ import (
 // maxRepresentations is how many entities one _entities field may ask for.
 const maxRepresentations = 100
 
+// entitiesAtOnce is how many of them are resolved at a time: half of what may be asked of authentik
+// at once. More would only wait there, each with two stacks: eight requests for a hundred codes
+// had 12 MiB of them.
+const entitiesAtOnce = 32
+
 // federation answers Query._service, Query._entities and the refusal of introspection in place of
 // the generated code, which refuses _service when introspection is off, loses the index of a
 // failed entity, and fails a whole group of entities for one it cannot read.
@@ -63,8 +68,11 @@ func (f federation) entities(ctx context.Context, representations []map[string]a
 	list := make([]fedruntime.Entity, len(representations))
 	path := graphql.GetPath(ctx)
 	var group sync.WaitGroup
+	slots := make(chan struct{}, entitiesAtOnce)
 	for i, representation := range representations {
+		slots <- struct{}{}
 		group.Go(func() {
+			defer func() { <-slots }()
 			entity, err := f.entity(ctx, representation)
 			if err != nil {
 				at := append(append(ast.Path{}, path...), ast.PathIndex(i))

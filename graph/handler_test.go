@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -289,6 +290,34 @@ func TestIntrospectionOff(t *testing.T) {
 				t.Errorf("got %s", got.body)
 			}
 		})
+	}
+}
+
+// A full list is resolved in parallel, but leaves room for other requests.
+func TestEntitiesAtOnce(t *testing.T) {
+	const atOnce = 32
+	var running, most, started atomic.Int64
+	full := make(chan struct{})
+	base := serve(t, source(func(ctx context.Context, cred upstream.Credential, pk upstream.PK) (graph.CodeRead, error) {
+		most.Store(max(most.Load(), running.Add(1)))
+		defer running.Add(-1)
+		if started.Add(1) == atOnce {
+			close(full)
+		}
+		select {
+		case <-full:
+		case <-ctx.Done():
+		}
+		return anyCode(ctx, cred, pk)
+	}), graph.Options{})
+	list := ""
+	for id := range 100 {
+		list += fmt.Sprintf(`{"__typename":"AuthorizationCode","id":%d},`, id+1)
+	}
+	a := send(t, http.MethodPost, base, `{"query":"query($r:[_Any!]!){_entities(representations:$r){__typename}}","variables":{"r":[`+
+		strings.TrimSuffix(list, ",")+`]}}`, map[string]string{"Content-Type": "application/json"})
+	if got := strings.Count(a.body, `"AuthorizationCode"`); got != 100 || most.Load() > atOnce {
+		t.Errorf("%d entities with at most %d at once, want 100 with %d: %s", got, most.Load(), atOnce, a.body)
 	}
 }
 
