@@ -1,7 +1,7 @@
 # Tasks of authentik-graphql. `make` lists them.
 GO ?= go
 
-.PHONY: help gen test race lint bench memory verify fuzz playground build
+.PHONY: help gen test race lint bench memory faults verify fuzz playground build
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ bench: ## run the benchmarks with their allocations
 
 memory: ## ask the built program for IDS (1000000) codes and watch its memory; takes minutes
 	$(GO) test -run TestManyIDs -count=1 -v -ids $${IDS:-1000000} -ids-memory 64MiB -timeout 60m .
+
+faults: ## break what the service needs, and the service, and print a table of what clients see
+	@cd faults && $(GO) test -count=1 -timeout 20m -run '^TestFaults$$' -args -full
 
 fuzz: ## run every fuzz target for FUZZTIME (20s each)
 	@for pkg in $$($(GO) list ./...); do \

@@ -1,0 +1,124 @@
+package faults
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"runtime"
+	"testing"
+	"time"
+)
+
+var full = flag.Bool("full", false, "let each row take its time")
+
+// plan is how long a row's traffic runs before, during and after the fault.
+type plan struct {
+	before, during, after time.Duration
+	// clean is how long all must be well again at the end, and patience how long after the fault
+	// that may be waited for.
+	clean, patience time.Duration
+}
+
+func thePlan() plan {
+	if *full {
+		return plan{before: 2 * time.Second, during: 5 * time.Second, after: 3 * time.Second, clean: time.Second, patience: 20 * time.Second}
+	}
+	return plan{before: 600 * time.Millisecond, during: 900 * time.Millisecond, after: 600 * time.Millisecond, clean: 500 * time.Millisecond, patience: 20 * time.Second}
+}
+
+// TestFaults runs the table, one row after the other: two at once would share the machine, and
+// neither's figures would be its own.
+func TestFaults(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the memory of a process is read from /proc")
+	}
+	binary := build(t)
+	fmt.Print(tableHead)
+	for _, f := range faults() {
+		t.Run(f.name, func(t *testing.T) {
+			r := play(t, binary, f, thePlan())
+			fmt.Print(r.row()) // as it grows: the whole takes minutes
+			for _, problem := range r.problems() {
+				t.Error(problem)
+			}
+		})
+	}
+}
+
+// play runs one row.
+func play(t *testing.T, binary string, f fault, p plan) run {
+	t.Helper()
+	s := newScene(t, binary, f, time.Now().Add(time.Second+p.before+p.during/2))
+	r := run{fault: f, clean: p.clean, secrets: s.traffic.secrets}
+	s.warmUp()
+	r.goroutines[0] = s.settle(0, math.MaxInt)
+	r.memory[0], _ = s.service.memory()
+
+	s.traffic.start()
+	s.usesRedis()
+	wait(p.before)
+	r.broken = time.Now()
+	f.begin(s)
+	wait(p.during)
+	if f.end != nil {
+		f.end(s)
+	}
+	r.mended = time.Now()
+	wait(p.after)
+	s.usesRedis()
+	for !s.traffic.healthy(p.clean) && time.Since(r.mended) < p.patience {
+		wait(50 * time.Millisecond)
+	}
+	r.stopped = time.Now()
+	r.outcomes = s.traffic.stop()
+
+	r.goroutines[1] = s.settle(r.goroutines[0], r.goroutines[0]+maxMoreGoroutines)
+	r.memory[1], r.peak = s.service.memory()
+	if err := s.service.stop(); err != nil {
+		t.Errorf("the service ended with: %v", err)
+	}
+	r.lines = s.service.lines()
+	return r
+}
+
+// wait lets time pass. Time is what these tests are about: nothing else tells that a fault has
+// lasted long enough.
+func wait(d time.Duration) { <-time.After(d) }
+
+// warmUp asks for each hot code once, so that what the service starts on its first request is there
+// before anything is measured.
+func (s *scene) warmUp() {
+	s.t.Helper()
+	for _, code := range s.traffic.fixture.hot {
+		q := ask{caller: s.traffic.fixture.callers[2], code: code}
+		if o := s.traffic.send(q, time.Now()); !o.good() {
+			s.t.Fatalf("before everything: %+v\n%s", o, s.service.log())
+		}
+	}
+	s.traffic.client.CloseIdleConnections()
+}
+
+// settle closes the connections that nobody uses and returns the number of goroutines: when it is
+// down to want, or else when it is at most enough and does not change any more. If it stays above,
+// those that do not end are shown.
+func (s *scene) settle(want, enough int) int {
+	s.t.Helper()
+	const patience, still = 10 * time.Second, 500 * time.Millisecond
+	start := time.Now()
+	last, since := 0, start
+	for {
+		s.authentik.dropIdle()
+		n, profile := s.service.goroutines()
+		if n != last {
+			last, since = n, time.Now()
+		}
+		switch {
+		case n <= want, n <= enough && time.Since(since) > still:
+			return n
+		case time.Since(start) > patience:
+			s.t.Logf("%d goroutines do not end:\n%s", n-want, profile)
+			return n
+		}
+		wait(20 * time.Millisecond)
+	}
+}

@@ -1,0 +1,149 @@
+package faults
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"authentik-graphql/cache/cachetest"
+	"authentik-graphql/upstream/upstreamtest"
+)
+
+// The service's settings, as far as the checks depend on them.
+const (
+	upstreamTimeout = 2 * time.Second
+	cacheTTL        = time.Second
+	// authentikLatency is what a read costs a real one.
+	authentikLatency = 40 * time.Millisecond
+)
+
+const (
+	redisPassword = "redis-password"
+	otherPassword = "redis-password-of-tomorrow"
+)
+
+// scene is everything that a row needs, for the goroutine of its test.
+type scene struct {
+	t         *testing.T
+	redis     *cachetest.RedisServer
+	proxy     *proxy // between the service and Redis, if the row wants one
+	authentik *authentik
+	service   *service
+	traffic   *traffic
+}
+
+// newScene starts everything but the traffic. ends is when some of the codes expire.
+func newScene(t *testing.T, binary string, f fault, ends time.Time) *scene {
+	t.Helper()
+	s := &scene{t: t, redis: cachetest.StartRedis(t, "--requirepass", redisPassword), authentik: startAuthentik(t)}
+	redisURL := s.redis.URL()
+	if f.proxied {
+		s.proxy = startProxy(t, s.redis.Addr())
+		redisURL = strings.Replace(redisURL, s.redis.Addr(), s.proxy.addr(), 1)
+	}
+	secret := base64.StdEncoding.EncodeToString([]byte("a secret of thirty-two bytes ..."))
+	s.service = startService(t, binary,
+		"AUTHENTIK_URL=http://"+s.authentik.addr,
+		"REDIS_URL="+redisURL,
+		"CACHE_SECRET="+secret,
+		"CACHE_TTL="+cacheTTL.String(),
+		"CACHE_STALE_IF_ERROR=30s",
+		"UPSTREAM_TIMEOUT="+upstreamTimeout.String(),
+		"LOG_LEVEL=info",
+	)
+	secrets := []string{redisPassword, secret, upstreamtest.TokenAlice, upstreamtest.TokenBob, upstreamtest.TokenRoot}
+	s.traffic = newTraffic(t, s.service.addr, newFixture(s.authentik.Authentik, ends), secrets)
+	return s
+}
+
+// admin sends a command to Redis with the password that is in force.
+func (s *scene) admin(password string, command ...any) any {
+	s.t.Helper()
+	rc := redis.NewClient(&redis.Options{Addr: s.redis.Addr(), Password: password})
+	defer func() { _ = rc.Close() }()
+	answer, err := rc.Do(s.t.Context(), command...).Result()
+	if err != nil {
+		s.t.Fatalf("%v: %v", command[0], err)
+	}
+	return answer
+}
+
+// usesRedis waits until the service stores something in an emptied Redis. Clients cannot tell: they
+// are answered as well without.
+func (s *scene) usesRedis() {
+	s.t.Helper()
+	s.admin(redisPassword, "FLUSHALL")
+	cachetest.Eventually(s.t, "the service uses Redis", func() bool {
+		return s.admin(redisPassword, "DBSIZE") != int64(0)
+	})
+}
+
+// changePassword changes Redis's password and ends the connections that know the old one: Redis
+// itself lets them go on.
+func (s *scene) changePassword(from, to string) {
+	s.t.Helper()
+	s.admin(from, "CONFIG", "SET", "requirepass", to)
+	s.admin(to, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+}
+
+// authentik is a fake one on a listener.
+type authentik struct {
+	*upstreamtest.Authentik
+	t      *testing.T
+	addr   string
+	server *http.Server
+	ended  chan struct{} // closed when server does not accept any more
+}
+
+func startAuthentik(t *testing.T) *authentik {
+	t.Helper()
+	a := &authentik{Authentik: upstreamtest.New(upstreamtest.Options{}), t: t, addr: "127.0.0.1:0"}
+	a.SetLatency(authentikLatency)
+	a.open()
+	t.Cleanup(func() {
+		a.Close() // else what hangs would go on to
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := a.server.Shutdown(ctx); err != nil {
+			t.Errorf("stop authentik: %v", err)
+		}
+		<-a.ended
+	})
+	return a
+}
+
+// open listens, at the old address if there is one.
+func (a *authentik) open() {
+	a.t.Helper()
+	var listener net.Listener
+	cachetest.Eventually(a.t, "authentik listens", func() (ok bool) {
+		var err error
+		listener, err = (&net.ListenConfig{}).Listen(context.Background(), "tcp", a.addr)
+		return err == nil
+	})
+	server := &http.Server{Handler: a.Authentik, ReadHeaderTimeout: clientTimeout, ErrorLog: log.New(io.Discard, "", 0)}
+	ended := make(chan struct{})
+	a.addr, a.server, a.ended = listener.Addr().String(), server, ended
+	go func() {
+		defer close(ended)
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			a.t.Errorf("authentik: %v", err)
+		}
+	}()
+}
+
+// dropIdle closes connections that nobody uses, whose goroutines would else live in the service for
+// as long as it keeps them.
+func (a *authentik) dropIdle() {
+	a.server.SetKeepAlivesEnabled(false)
+	a.server.SetKeepAlivesEnabled(true)
+}

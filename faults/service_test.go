@@ -1,0 +1,217 @@
+package faults
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"authentik-graphql/cache/cachetest"
+)
+
+// build compiles the service as make build does, with testdata/goroutines.go laid over it.
+func build(t *testing.T) (binary string) {
+	t.Helper()
+	root, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {
+		filepath.Join(root, "goroutines_overlay.go"): filepath.Join(root, "faults", "testdata", "goroutines.go"),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	binary = filepath.Join(dir, "authentik-graphql")
+	replacements := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(replacements, overlay, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-overlay", replacements, "-o", binary, ".")
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build the service: %v\n%s", err, out)
+	}
+	return binary
+}
+
+// service is a running process of the binary. Its methods are for the test's goroutine.
+type service struct {
+	t        *testing.T
+	binary   string
+	settings []string
+	addr     string // once it has listened
+	logPath  string
+	cmd      *exec.Cmd
+	ended    chan error    // takes what Wait returned
+	profiles *os.File      // our end of the pipe on which goroutines are written
+	profile  *bufio.Reader // of profiles
+}
+
+// startService starts the binary with nothing in its environment but settings, and waits until it
+// takes requests. It is killed with the test, if it was not stopped before.
+func startService(t *testing.T, binary string, settings ...string) *service {
+	t.Helper()
+	s := &service{t: t, binary: binary, settings: settings, logPath: filepath.Join(t.TempDir(), "log")}
+	t.Cleanup(s.kill)
+	s.start()
+	return s
+}
+
+// start starts a process, at the address of the one before it if there was one.
+func (s *service) start() {
+	s.t.Helper()
+	log, err := os.OpenFile(s.logPath, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = log.Close() }()
+	profiles, pipe, err := os.Pipe()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer func() { _ = pipe.Close() }()
+	addr := s.addr
+	if addr == "" {
+		addr = "127.0.0.1:0"
+	}
+	cmd := exec.Command(s.binary)
+	cmd.Env = append([]string{"LISTEN_ADDR=" + addr}, s.settings...)
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{pipe}
+	if err := cmd.Start(); err != nil {
+		s.t.Fatalf("start the service: %v", err)
+	}
+	s.cmd, s.profiles, s.profile = cmd, profiles, bufio.NewReader(profiles)
+	ended := make(chan error, 1)
+	s.ended = ended
+	go func() { ended <- cmd.Wait() }() // kill and stop wait for it
+	cachetest.Eventually(s.t, "the service takes requests", s.ready)
+}
+
+// ready tells whether the process takes requests. It fails the test if the process has ended.
+func (s *service) ready() bool {
+	s.t.Helper()
+	select {
+	case err := <-s.ended:
+		s.ended <- err
+		s.t.Fatalf("the service ended: %v\n%s", err, s.log())
+	default:
+	}
+	if s.addr == "" {
+		for _, line := range s.lines() {
+			if line.Msg == "listening" {
+				s.addr = line.Address
+			}
+		}
+		return false
+	}
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get("http://" + s.addr + "/readyz")
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}
+
+// kill ends the process at once.
+func (s *service) kill() {
+	if s.cmd == nil {
+		return
+	}
+	_ = s.cmd.Process.Kill()
+	s.reap()
+}
+
+// reap waits for the process's end and returns what Wait did.
+func (s *service) reap() error {
+	err := <-s.ended
+	_ = s.profiles.Close()
+	s.cmd = nil
+	return err
+}
+
+// stop ends the process as an operator would, and returns what was wrong with its end.
+func (s *service) stop() error {
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case err := <-s.ended:
+		s.ended <- err
+		return s.reap()
+	case <-time.After(20 * time.Second):
+		s.kill()
+		return fmt.Errorf("it does not stop on SIGTERM")
+	}
+}
+
+// goroutines returns how many there are, and their profile. The process gives its free memory back
+// before it answers.
+func (s *service) goroutines() (n int, profile string) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+		s.t.Fatalf("ask for goroutines: %v\n%s", err, s.log())
+	}
+	_ = s.profiles.SetReadDeadline(time.Now().Add(20 * time.Second))
+	profile, err := s.profile.ReadString(0)
+	if err != nil {
+		s.t.Fatalf("read the goroutines: %v\n%s", err, s.log())
+	}
+	if _, err := fmt.Sscanf(profile, "goroutine profile: total %d", &n); err != nil {
+		s.t.Fatalf("read the goroutines: %v\n%s", err, profile)
+	}
+	return n, strings.TrimSuffix(profile, "\x00")
+}
+
+// memory is the resident set in MiB, now and at its largest.
+func (s *service) memory() (now, peak int) {
+	s.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		_, _ = fmt.Sscanf(line, "VmRSS: %d kB", &now)
+		_, _ = fmt.Sscanf(line, "VmHWM: %d kB", &peak)
+	}
+	if now == 0 || peak == 0 {
+		s.t.Fatalf("no memory in\n%s", status)
+	}
+	return now / 1024, peak / 1024
+}
+
+// log is all that the process, and those before it, wrote.
+func (s *service) log() string {
+	s.t.Helper()
+	b, err := os.ReadFile(s.logPath)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(b)
+}
+
+// logLine is what is looked at in a line of log.
+type logLine struct {
+	Level, Msg, Address string
+	text                string
+	plain               bool // it is not JSON: a crash, or a library that prints
+}
+
+func (s *service) lines() (lines []logLine) {
+	for text := range strings.Lines(s.log()) {
+		line := logLine{text: strings.TrimSpace(text)}
+		line.plain = json.Unmarshal([]byte(text), &line) != nil
+		lines = append(lines, line)
+	}
+	return lines
+}

@@ -1,0 +1,169 @@
+package faults
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	requestsPerSecond = 200
+	clientTimeout     = 15 * time.Second
+)
+
+// outcome is what became of one request.
+type outcome struct {
+	reading
+	begun   time.Time
+	took    time.Duration
+	foreign bool
+	lost    error // there was no answer
+	wrong   error // there was one that nobody may get
+}
+
+// good tells whether the caller got what it asked for, which is a refusal for another's code.
+func (o outcome) good() bool {
+	return o.lost == nil && o.wrong == nil && (o.data || o.foreign && o.code == codeNotFound)
+}
+
+// well tells whether that is how it is when nothing is broken.
+func (o outcome) well() bool { return o.good() && !o.stale }
+
+// traffic is callers who ask at a steady rate, whether or not they were answered before: an answer
+// that takes long does not keep others from being asked for, as it would if few callers took turns.
+type traffic struct {
+	url     string
+	client  *http.Client
+	fixture *fixture
+	secrets []string
+	cancel  context.CancelFunc
+	running sync.WaitGroup // the clock and every request
+
+	mu       sync.Mutex
+	outcomes []outcome
+	flying   map[int]time.Time // when each request without an outcome was begun
+}
+
+// newTraffic makes callers of the service at addr; they are stopped with the test.
+func newTraffic(t *testing.T, addr string, f *fixture, secrets []string) *traffic {
+	transport := &http.Transport{MaxIdleConnsPerHost: 1000, DisableCompression: true}
+	tr := &traffic{
+		url:     "http://" + addr + "/graphql",
+		client:  &http.Client{Transport: transport, Timeout: clientTimeout},
+		fixture: f,
+		secrets: secrets,
+		cancel:  func() {},
+		flying:  map[int]time.Time{},
+	}
+	t.Cleanup(func() { tr.stop() })
+	return tr
+}
+
+// start lets them ask until stop.
+func (tr *traffic) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	tr.cancel = cancel
+	tr.running.Go(func() { tr.clock(ctx) })
+}
+
+// stop ends the asking, waits for what is not answered yet, closes the connections and returns all
+// outcomes.
+func (tr *traffic) stop() []outcome {
+	tr.cancel()
+	tr.running.Wait()
+	tr.client.CloseIdleConnections()
+	return tr.outcomes
+}
+
+// clock begins the requests. Those whose time has passed while the machine was busy are begun late,
+// not left out.
+func (tr *traffic) clock(ctx context.Context) {
+	tick := time.NewTicker(time.Second / requestsPerSecond)
+	defer tick.Stop()
+	start, begun := time.Now(), 0
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for due := int(time.Since(start).Seconds() * requestsPerSecond); begun < due; begun++ {
+			n, q := begun, tr.fixture.next()
+			tr.running.Go(func() { tr.request(n, q) })
+		}
+	}
+}
+
+// request makes the n-th request and keeps its outcome.
+func (tr *traffic) request(n int, q ask) {
+	begun := time.Now()
+	tr.mu.Lock()
+	tr.flying[n] = begun
+	tr.mu.Unlock()
+	o := tr.send(q, begun)
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	delete(tr.flying, n)
+	tr.outcomes = append(tr.outcomes, o)
+}
+
+func (tr *traffic) send(q ask, begun time.Time) outcome {
+	o := outcome{begun: begun, foreign: q.foreign()}
+	a := answer{begun: begun}
+	a.status, a.header, a.body, o.lost = tr.post(q)
+	a.ended = time.Now()
+	o.took = a.ended.Sub(begun)
+	if o.lost == nil {
+		o.reading, o.wrong = a.read(q, tr.secrets)
+	}
+	return o
+}
+
+func (tr *traffic) post(q ask) (int, http.Header, []byte, error) {
+	body, err := json.Marshal(map[string]any{
+		"query":     document,
+		"variables": map[string]string{"id": strconv.Itoa(int(q.code.PK))},
+	})
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, tr.url, bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+q.caller.token)
+	resp, err := tr.client.Do(req)
+	if err != nil {
+		return 0, nil, nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err = io.ReadAll(resp.Body)
+	return resp.StatusCode, resp.Header, body, err
+}
+
+// healthy tells whether all requests of the time d before now went well. One that takes longer than
+// usual has not yet.
+func (tr *traffic) healthy(d time.Duration) bool {
+	const usual = 250 * time.Millisecond
+	now := time.Now()
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	for _, begun := range tr.flying {
+		if now.Sub(begun) > usual {
+			return false
+		}
+	}
+	for _, o := range tr.outcomes {
+		if now.Sub(o.begun) < d && !o.well() {
+			return false
+		}
+	}
+	return true
+}
