@@ -71,6 +71,9 @@ func play(t *testing.T, binary string, f fault, p plan) run {
 	}
 	r.stopped = time.Now()
 	r.outcomes = s.traffic.stop()
+	if r.behind = s.traffic.behind; r.behind > 200*time.Millisecond {
+		t.Logf("the test's own clock was behind by %s: the latencies are not the service's alone", r.behind)
+	}
 
 	r.goroutines[1] = s.settle(r.goroutines[0], r.goroutines[0]+maxMoreGoroutines)
 	r.memory[1], r.peak = s.service.memory()

@@ -44,6 +44,7 @@ type traffic struct {
 	secrets []string
 	cancel  context.CancelFunc
 	running sync.WaitGroup // the clock and every request
+	behind  time.Duration  // the most that the clock was, to be read after stop
 
 	mu       sync.Mutex
 	outcomes []outcome
@@ -87,13 +88,16 @@ func (tr *traffic) clock(ctx context.Context) {
 	tick := time.NewTicker(time.Second / requestsPerSecond)
 	defer tick.Stop()
 	start, begun := time.Now(), 0
-	for {
+	for last := start; ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		for due := int(time.Since(start).Seconds() * requestsPerSecond); begun < due; begun++ {
+		now := time.Now()
+		tr.behind = max(tr.behind, now.Sub(last)-time.Second/requestsPerSecond)
+		last = now
+		for due := int(now.Sub(start).Seconds() * requestsPerSecond); begun < due; begun++ {
 			n, q := begun, tr.fixture.next()
 			tr.running.Go(func() { tr.request(n, q) })
 		}
