@@ -1,9 +1,20 @@
 package faults
 
-import "time"
+import (
+	"time"
 
-// codeNotFound is what another's code is answered with.
-const codeNotFound = "NOT_FOUND"
+	"authentik-graphql/upstream/upstreamtest"
+)
+
+// The values of extensions.code, as a client knows them.
+const (
+	codeNotFound    = "NOT_FOUND"
+	codeRateLimited = "RATE_LIMITED"
+	codeFailed      = "UPSTREAM_ERROR"
+	codeUnavailable = "UPSTREAM_UNAVAILABLE"
+	codeTimeout     = "GATEWAY_TIMEOUT"
+	codeInvalid     = "UPSTREAM_INVALID_RESPONSE"
+)
 
 // fault is a row of the table: something that breaks, and is mended.
 type fault struct {
@@ -24,7 +35,7 @@ type fault struct {
 }
 
 // faults are the rows in the order of the table.
-func faults() []fault { return redisFaults() }
+func faults() []fault { return append(redisFaults(), authentikFaults()...) }
 
 // redisFaults cost nobody an answer. The bound of time is far above the 300 ms that a lost Redis
 // costs a read, so that a busy machine does not fail the test, and below what a wait without any
@@ -77,4 +88,45 @@ func redisFaults() []fault {
 		rows[i].worst = 2 * time.Second
 	}
 	return rows
+}
+
+// authentikFaults may cost an answer whatever is not in the cache, with the code that fits.
+func authentikFaults() []fault {
+	rows := []fault{
+		{
+			name:  "authentik is killed and started again",
+			begin: func(s *scene) { s.authentik.kill() },
+			end:   func(s *scene) { s.authentik.open() },
+			codes: []string{codeUnavailable},
+		},
+		answering("authentik hangs", upstreamtest.Hang, codeTimeout, codeUnavailable),
+		answering("authentik takes 1 s longer", upstreamtest.SlowHeaders(time.Second), codeTimeout),
+		answering("authentik answers 500", upstreamtest.Error500, codeFailed, codeUnavailable),
+		answering("authentik answers a page with status 200", upstreamtest.HTML200, codeInvalid),
+		answering("authentik answers half a body", upstreamtest.CutJSON, codeInvalid, codeUnavailable),
+		answering("authentik answers 429", upstreamtest.Throttled429, codeRateLimited),
+		answering("authentik is starting", upstreamtest.Starting503JSON, codeUnavailable),
+	}
+	for i := range rows {
+		rows[i].worst = upstreamTimeout + 2*time.Second
+	}
+	return append(rows, hugeFault())
+}
+
+// answering is the row of an authentik that answers every request in that way.
+func answering(name string, f upstreamtest.Fault, codes ...string) fault {
+	return fault{
+		name:  name,
+		begin: func(s *scene) { s.authentik.SetFault(upstreamtest.AllRequests, f) },
+		end:   func(s *scene) { s.authentik.ClearFaults() },
+		codes: codes,
+	}
+}
+
+// hugeFault reads some 4 MiB for each miss, which is all that two cores can do: there may not be
+// time for it, and the bound is the deadline that the service sets its own answers, and a little.
+func hugeFault() fault {
+	f := answering("authentik answers 256 MiB", upstreamtest.Huge(256<<20), codeInvalid, codeTimeout)
+	f.worst = upstreamTimeout + 6*time.Second
+	return f
 }

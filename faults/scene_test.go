@@ -95,7 +95,7 @@ func (s *scene) changePassword(from, to string) {
 	s.admin(to, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 }
 
-// authentik is a fake one on a listener.
+// authentik is a fake one that can die and come back at its address.
 type authentik struct {
 	*upstreamtest.Authentik
 	t      *testing.T
@@ -139,6 +139,12 @@ func (a *authentik) open() {
 			a.t.Errorf("authentik: %v", err)
 		}
 	}()
+}
+
+// kill closes the listener and every connection.
+func (a *authentik) kill() {
+	_ = a.server.Close()
+	<-a.ended
 }
 
 // dropIdle closes connections that nobody uses, whose goroutines would else live in the service for
