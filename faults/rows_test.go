@@ -3,6 +3,7 @@ package faults
 import (
 	"time"
 
+	"authentik-graphql/cache/cachetest"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -35,7 +36,20 @@ type fault struct {
 }
 
 // faults are the rows in the order of the table.
-func faults() []fault { return append(redisFaults(), authentikFaults()...) }
+func faults() []fault {
+	rows := redisFaults()
+	rows = append(rows, authentikFaults()...)
+	return append(rows, fault{
+		name: "the service is killed and started again",
+		begin: func(s *scene) {
+			cachetest.Eventually(s.t, "some requests run", func() bool { return s.traffic.inFlight() > 2 })
+			s.service.kill()
+		},
+		end:   func(s *scene) { s.service.start() },
+		worst: 2 * time.Second,
+		fatal: true,
+	})
+}
 
 // redisFaults cost nobody an answer. The bound of time is far above the 300 ms that a lost Redis
 // costs a read, so that a busy machine does not fail the test, and below what a wait without any

@@ -152,6 +152,13 @@ func (tr *traffic) post(q ask) (int, http.Header, []byte, error) {
 	return resp.StatusCode, resp.Header, body, err
 }
 
+// inFlight is how many requests are not answered yet.
+func (tr *traffic) inFlight() int {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return len(tr.flying)
+}
+
 // healthy tells whether all requests of the time d before now went well. One that takes longer than
 // usual has not yet.
 func (tr *traffic) healthy(d time.Duration) bool {
