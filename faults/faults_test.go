@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 )
 
-var full = flag.Bool("full", false, "let each row take its time")
+var (
+	full   = flag.Bool("full", false, "let each row take its time")
+	update = flag.Bool("update", false, "write the table into the README")
+)
 
 // plan is how long a row's traffic runs before, during and after the fault.
 type plan struct {
@@ -32,16 +36,27 @@ func TestFaults(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the memory of a process is read from /proc")
 	}
+	if *update && !*full {
+		t.Fatal("only figures of -full are for the README")
+	}
 	binary := build(t)
-	fmt.Print(tableHead)
+	table := &strings.Builder{}
+	emit := func(text string) {
+		table.WriteString(text)
+		fmt.Print(text) // as it grows: the whole takes minutes
+	}
+	emit(tableHead)
 	for _, f := range faults() {
 		t.Run(f.name, func(t *testing.T) {
 			r := play(t, binary, f, thePlan())
-			fmt.Print(r.row()) // as it grows: the whole takes minutes
+			emit(r.row())
 			for _, problem := range r.problems() {
 				t.Error(problem)
 			}
 		})
+	}
+	if *update && !t.Failed() {
+		writeReadme(t, table.String())
 	}
 }
 

@@ -3,8 +3,11 @@ package faults
 import (
 	"fmt"
 	"maps"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 )
 
@@ -57,3 +60,52 @@ func counts(codes map[string]int) string {
 func milliseconds(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }
 
 func change(n [2]int) string { return fmt.Sprintf("%d → %d", n[0], n[1]) }
+
+// inReadme finds the table in the README, and what is between its marks.
+func inReadme() *regexp.Regexp {
+	return regexp.MustCompile(`(?s)(<!-- faults -->\n)(.*?)(<!-- end of faults -->\n)`)
+}
+
+const readmePath = "../README.md"
+
+// writeReadme puts the table between its marks.
+func writeReadme(t *testing.T, table string) {
+	t.Helper()
+	readme, err := os.ReadFile(readmePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := inReadme().FindSubmatchIndex(readme)
+	if parts == nil {
+		t.Fatal("the README has no place for the table")
+	}
+	text := string(readme[:parts[4]]) + table + string(readme[parts[5]:])
+	if err := os.WriteFile(readmePath, []byte(text), 0o644); err != nil { //nolint:gosec // a public file
+		t.Fatal(err)
+	}
+}
+
+// TestReadmeHasEveryFault: the README's table is of these rows. Its figures are not compared.
+func TestReadmeHasEveryFault(t *testing.T) {
+	if *update {
+		t.Skip("it is written")
+	}
+	readme, err := os.ReadFile(readmePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want, got []string
+	for _, f := range faults() {
+		want = append(want, f.name)
+	}
+	if parts := inReadme().FindSubmatch(readme); parts != nil {
+		for _, line := range strings.Split(strings.TrimPrefix(string(parts[2]), tableHead), "\n") {
+			if cells := strings.Split(line, " | "); len(cells) > 1 {
+				got = append(got, strings.TrimPrefix(cells[0], "| "))
+			}
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the README has the faults\n%s\nwant\n%s\nwrite them with: make faults UPDATE=1", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
