@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -29,6 +30,7 @@ func build(t *testing.T) (binary string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	noticeChanges(t, root)
 	dir := t.TempDir()
 	binary = filepath.Join(dir, "authentik-graphql")
 	replacements := filepath.Join(dir, "overlay.json")
@@ -42,6 +44,22 @@ func build(t *testing.T) (binary string) {
 		t.Fatalf("build the service: %v\n%s", err, out)
 	}
 	return binary
+}
+
+// noticeChanges reads every folder of the module. go test keeps the result of a test until something
+// changes that the test imports or opens, and it does not see what go build opens: without this, a
+// service that was broken since would still pass.
+func noticeChanges(t *testing.T, root string) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && path != root && strings.HasPrefix(d.Name(), ".") {
+			return filepath.SkipDir
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // service is a running process of the binary. Its methods are for the test's goroutine.
