@@ -16,6 +16,7 @@ require (
 	github.com/rs/cors v1.11.1
 	github.com/tidwall/gjson v1.20.1
 	github.com/vektah/gqlparser/v2 v2.5.64
+	go.uber.org/goleak v1.3.0
 	pgregory.net/rapid v1.3.0
 )
 

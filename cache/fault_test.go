@@ -297,10 +297,12 @@ func TestPayloadOfAnotherRelease(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = client.Close() }()
-	c := newCache(s.clock.Now, empty{}, cache.NewRedis(client, keysOf(t, 1), cache.Codec[string]{
+	store := cache.NewRedis(client, keysOf(t, 1), cache.Codec[string]{
 		Encode: cachetest.StringCodec.Encode,
 		Decode: func(b []byte) (string, error) { return "half a value", fmt.Errorf("unknown field in %q", b) },
-	}, cache.StoreOptions{Prefix: "authentik-graphql:", Logger: slog.New(slog.DiscardHandler)}))
+	}, cache.StoreOptions{Prefix: "authentik-graphql:", Logger: slog.New(slog.DiscardHandler)})
+	c := newCache(s.clock.Now, empty{}, store)
+	defer func() { _ = store.Close() }()
 	mustGet(t, c, key, s.origin.gives("fresh"), "fresh", cache.Loaded)
 	wantStats(t, c, cache.Stats{Loads: 1, Untrusted: 1})
 }

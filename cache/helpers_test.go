@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
+	"go.uber.org/goleak"
 
 	"authentik-graphql/cache"
 	"authentik-graphql/cache/cachetest"
@@ -23,7 +23,7 @@ const ttl = 5 * time.Second
 
 func TestMain(m *testing.M) {
 	logging.Disable() // go-redis prints every refused connection
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // keysOf derives the keys of a secret of 32 equal bytes.

@@ -160,7 +160,7 @@ func (k *Keys) readMessage(s string) (t Tag, ok bool) {
 	if len(s) < n {
 		return Tag{}, false
 	}
-	b, err := base64.RawURLEncoding.DecodeString(s[:n])
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s[:n]) // one spelling a tag
 	if err != nil || len(b) != len(t) {
 		return Tag{}, false
 	}
