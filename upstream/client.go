@@ -29,9 +29,10 @@ type Options struct {
 	BaseURL *url.URL
 	// RootCAs verify authentik's certificate; nil is the system's.
 	RootCAs *x509.CertPool
-	// Timeout bounds one call from start to last byte. 0 leaves no time for any.
+	// Timeout bounds one call from start to last byte, with the wait for its turn. 0 leaves no time
+	// for any.
 	Timeout time.Duration
-	// Concurrency is how many calls may run at once; 64. Further ones wait within their Timeout.
+	// Concurrency is how many calls may run at once; 64. 1,024 more may wait within their Timeout.
 	Concurrency int
 	// UserAgent is sent with each call; empty is resty's own.
 	UserAgent string
@@ -48,6 +49,7 @@ type Client struct {
 	userAgent string
 	now       func() time.Time
 	log       *slog.Logger
+	policy    *policy
 	http      *http.Client
 	resty     *resty.Client
 
@@ -83,6 +85,7 @@ func NewClient(o Options) *Client {
 		userAgent: o.UserAgent,
 		now:       o.Now,
 		log:       o.Logger,
+		policy:    newPolicy(o),
 		http:      hc,
 		resty:     newResty(hc),
 		dropped:   map[string]int64{},
@@ -104,15 +107,13 @@ func (c *Client) Retrieve(ctx context.Context, cred Credential, pk PK) (Answer[*
 	if cred.IsZero() {
 		return none, &Error{Kind: Unauthenticated}
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
-
-	sent := c.now()
-	a, err := c.get(ctx, cred, codesPath+pk.String()+"/")
+	a, err := c.policy.do(ctx, func(ctx context.Context) (answer, error) {
+		return c.get(ctx, cred, codesPath+pk.String()+"/")
+	})
 	if err != nil {
 		return none, err
 	}
-	code, dropped, decodeErr := DecodeCode(a.body, sent)
+	code, dropped, decodeErr := DecodeCode(a.body, a.sent)
 	if decodeErr == nil && code.PK != pk {
 		decodeErr = errors.New("the answer is another row")
 	}
@@ -127,6 +128,7 @@ func (c *Client) Retrieve(ctx context.Context, cred Credential, pk PK) (Answer[*
 // get sends one GET and returns a 200 with a JSON body, or an *Error.
 func (c *Client) get(ctx context.Context, cred Credential, path string) (answer, error) {
 	c.calls.Add(1)
+	sent := c.now()
 	req := c.resty.R().SetContext(ctx).
 		SetHeader("Accept", "application/json").
 		SetHeader("User-Agent", c.userAgent)
@@ -137,7 +139,7 @@ func (c *Client) get(ctx context.Context, cred Credential, path string) (answer,
 	}
 	defer func() { _ = resp.RawBody().Close() }()
 
-	a := answer{status: resp.StatusCode(), header: resp.Header(), at: c.now()}
+	a := answer{status: resp.StatusCode(), header: resp.Header(), sent: sent, at: c.now()}
 	a.body, err = readBody(resp.RawResponse)
 	switch e := classify(a); {
 	case err != nil && (e == nil || e.Kind == InvalidResponse):
@@ -198,10 +200,15 @@ func (c *Client) countDropped(ctx context.Context, names []string) {
 	}
 }
 
-// Stats are counts since the start.
+// Stats are counts since the start, but for those of this moment.
 type Stats struct {
 	// Calls sent to authentik's API.
 	Calls int64
+	// Running and Queued are the calls that run and those that wait for their turn now.
+	Running, Queued int64
+	// Rejected calls were turned away before they were sent: the queue was full, or their time ended
+	// in it.
+	Rejected int64
 	// Dropped fields by name: their form was unknown.
 	Dropped map[string]int64
 }
@@ -210,7 +217,13 @@ type Stats struct {
 func (c *Client) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := Stats{Calls: c.calls.Load(), Dropped: make(map[string]int64, len(c.dropped))}
+	s := Stats{
+		Calls:    c.calls.Load(),
+		Running:  int64(len(c.policy.slots)),
+		Queued:   c.policy.queued.Load(),
+		Rejected: c.policy.rejected.Load(),
+		Dropped:  make(map[string]int64, len(c.dropped)),
+	}
 	for name, n := range c.dropped {
 		s.Dropped[name] = n
 	}

@@ -486,7 +486,7 @@ func TestDeadline(t *testing.T) {
 	if n := fake.Calls().Total; n != 0 {
 		t.Errorf("%d requests arrived", n)
 	}
-	t.Run("all connections are taken", func(t *testing.T) {
+	t.Run("all slots are taken", func(t *testing.T) {
 		arrived := make(chan struct{}, 2)
 		fake, server := authentik(t, upstreamtest.Options{OnRequest: func(*http.Request) { arrived <- struct{}{} }})
 		fake.SetFault(1, upstreamtest.Hang)
@@ -498,7 +498,9 @@ func TestDeadline(t *testing.T) {
 		second, cancel := context.WithTimeout(t.Context(), hurried)
 		defer cancel()
 		_, err := c.Retrieve(second, alice, pk)
-		wantKind(t, err, upstream.Timeout)
+		if e := wantKind(t, err, upstream.Unavailable); e.RetryAfter != time.Second || e.Status != 0 {
+			t.Errorf("retry after %v, status %d", e.RetryAfter, e.Status)
+		}
 		if n := fake.Calls().Total; n != 1 {
 			t.Errorf("%d requests arrived", n)
 		}

@@ -104,6 +104,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
+	sent   time.Time // when the request left
 	at     time.Time // when the status line and headers were there
 }
 

@@ -13,7 +13,7 @@ import (
 // It has no cookie jar: authentik accepts sessions on this API, and a cookie set on one caller's
 // answer would act for the next. It follows no redirect: this API never redirects rightly, and a
 // redirect may carry the token elsewhere. It speaks HTTP/1.1 over as many kept-alive connections
-// as calls may run at once, so that steady load dials nothing; further calls wait for one.
+// as calls may run at once, so that steady load dials nothing.
 // net/http itself sends a GET again when a kept-alive connection is dropped without an answer,
 // as authentik's workers do when they replace themselves.
 func newHTTPClient(rootCAs *x509.CertPool, concurrency int) *http.Client {
