@@ -202,8 +202,10 @@ func (c *Client) countDropped(ctx context.Context, names []string) {
 
 // Stats are counts since the start, but for those of this moment.
 type Stats struct {
-	// Calls sent to authentik's API.
+	// Calls sent to authentik's API, retries included.
 	Calls int64
+	// Retries are the calls that were sent again after a failure.
+	Retries int64
 	// Running and Queued are the calls that run and those that wait for their turn now.
 	Running, Queued int64
 	// Rejected calls were turned away before they were sent: the queue was full, or their time ended
@@ -219,6 +221,7 @@ func (c *Client) Stats() Stats {
 	defer c.mu.Unlock()
 	s := Stats{
 		Calls:    c.calls.Load(),
+		Retries:  c.policy.retries.Load(),
 		Running:  int64(len(c.policy.slots)),
 		Queued:   c.policy.queued.Load(),
 		Rejected: c.policy.rejected.Load(),

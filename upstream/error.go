@@ -115,6 +115,7 @@ var (
 	errNotAPI     = errors.New("the path is not authentik's API: check AUTHENTIK_URL")
 	errStarting   = errors.New("authentik is starting or cannot reach its core")
 	errTooLarge   = errors.New("the answer is over the size cap")
+	errCut        = errors.New("the connection broke within the answer")
 )
 
 // classify turns an answer into an error, or nil for a 200 with a JSON body worth decoding.
@@ -235,8 +236,11 @@ func bodyError(err error, a answer) *Error {
 		AuthentikID: cleanID(a.header.Get("X-Authentik-Id")),
 		Err:         fmt.Errorf("read authentik's answer: %w", err),
 	}
-	if isTimeout(err) {
+	switch {
+	case isTimeout(err):
 		e.Kind = Timeout
+	case !errors.Is(err, errTooLarge):
+		e.Err = fmt.Errorf("%w: %w", errCut, err)
 	}
 	return e
 }

@@ -3,44 +3,107 @@ package upstream
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
+	"net/http"
 	"sync/atomic"
 	"time"
 )
 
-// maxQueued is how many calls may wait for their turn. Beyond that, waiting only makes each of
-// them fail later.
-const maxQueued = 1024
+const (
+	// maxQueued is how many calls may wait for their turn. Beyond that, waiting only makes each of
+	// them fail later.
+	maxQueued = 1024
+	// maxRetries bounds what one caller's failure costs an authentik that is failing already.
+	maxRetries = 2
+	// firstPause is the shortest pause before a retry. It doubles with each, and up to as much again
+	// is added by chance, so that calls that failed together do not come again together.
+	firstPause = 50 * time.Millisecond
+)
 
 var (
 	errQueueFull = errors.New("too many calls to authentik wait for their turn")
 	errQueueWait = errors.New("the time was over before the call's turn came")
 )
 
-// policy decides when a call is made: within which time and how many at once.
+// policy decides when a call is made: within which time, how many at once, and when once more. A
+// call is a GET, which may be sent again whatever became of it.
 type policy struct {
 	timeout time.Duration
 	slots   chan struct{} // one element for each call that runs
 
 	queued   atomic.Int64
 	rejected atomic.Int64
+	retries  atomic.Int64
 }
 
 func newPolicy(o Options) *policy {
 	return &policy{timeout: o.Timeout, slots: make(chan struct{}, o.Concurrency)}
 }
 
-// do makes a call when its turn comes. The timeout covers everything, the wait included.
+// do makes a call, and up to two more where they may help, and returns what the last one brought.
+// The timeout covers everything: waiting for a turn, all tries, and the pauses between them.
 func (p *policy) do(ctx context.Context, call func(context.Context) (answer, error)) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
 		return answer{}, transportError(err)
 	}
+	a, made, err := p.try(ctx, call)
+	for n := 0; made && n < maxRetries && pause(ctx, err, n); n++ {
+		again, made, retryErr := p.try(ctx, call)
+		if !made {
+			break // the failure before tells more than that
+		}
+		p.retries.Add(1)
+		a, err = again, retryErr
+	}
+	return a, err
+}
+
+// try makes one call in a slot. made is false if it was turned away before.
+func (p *policy) try(ctx context.Context, call func(context.Context) (answer, error)) (a answer, made bool, err error) {
 	if err := p.takeSlot(ctx); err != nil {
-		return answer{}, err
+		return answer{}, false, err
 	}
 	defer p.freeSlot()
-	return call(ctx)
+	a, err = call(ctx)
+	return a, true, err
+}
+
+// pause waits before the nth retry, as long as authentik asked or a little by chance. It returns
+// false, without waiting, if another try cannot help or would come too late.
+func pause(ctx context.Context, err error, n int) bool {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || !retryable(e) {
+		return false
+	}
+	d := e.RetryAfter
+	if d == 0 {
+		d = firstPause << n
+		d += rand.N(d)
+	}
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
+		return false
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// retryable tells failures that pass: a gateway's, a core that starts, a connection that broke.
+func retryable(e *Error) bool {
+	switch e.Status {
+	case 0, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout: // 0 is no answer
+		return true
+	case http.StatusOK: // as authentik 2025.10.0 says that it starts
+		return e.Kind == Unavailable || errors.Is(e, errCut)
+	}
+	return false
 }
 
 // takeSlot waits for one of the slots. The channel serves those who wait in their order.
