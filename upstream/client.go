@@ -208,9 +208,15 @@ type Stats struct {
 	Retries int64
 	// Running and Queued are the calls that run and those that wait for their turn now.
 	Running, Queued int64
-	// Rejected calls were turned away before they were sent: the queue was full, or their time ended
-	// in it.
+	// Rejected calls and retries were turned away before they were sent: the breaker was open, the
+	// queue was full, or their time ended in it.
 	Rejected int64
+	// BreakerState is closed, open or half-open. It is half-open from the first call that comes after
+	// the time it stays open.
+	BreakerState string
+	// BreakerOpened is how often the breaker opened because calls failed. A failed probe, which opens
+	// it again, does not count.
+	BreakerOpened int64
 	// Dropped fields by name: their form was unknown.
 	Dropped map[string]int64
 }
@@ -227,6 +233,7 @@ func (c *Client) Stats() Stats {
 		Rejected: c.policy.rejected.Load(),
 		Dropped:  make(map[string]int64, len(c.dropped)),
 	}
+	s.BreakerState, s.BreakerOpened = c.policy.breaker.state()
 	for name, n := range c.dropped {
 		s.Dropped[name] = n
 	}

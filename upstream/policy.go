@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"sync/atomic"
@@ -21,14 +22,17 @@ const (
 )
 
 var (
-	errQueueFull = errors.New("too many calls to authentik wait for their turn")
-	errQueueWait = errors.New("the time was over before the call's turn came")
+	errQueueFull   = errors.New("too many calls to authentik wait for their turn")
+	errQueueWait   = errors.New("the time was over before the call's turn came")
+	errBreakerOpen = errors.New("the circuit breaker is open: authentik fails")
+	errTimeUp      = fmt.Errorf("UPSTREAM_TIMEOUT is over: %w", context.DeadlineExceeded) // net/http passes it on
 )
 
-// policy decides when a call is made: within which time, how many at once, and when once more. A
-// call is a GET, which may be sent again whatever became of it.
+// policy decides when a call is made: within which time, how many at once, when once more, and
+// when better not. A call is a GET, which may be sent again whatever became of it.
 type policy struct {
 	timeout time.Duration
+	breaker *breaker
 	slots   chan struct{} // one element for each call that runs
 
 	queued   atomic.Int64
@@ -37,13 +41,13 @@ type policy struct {
 }
 
 func newPolicy(o Options) *policy {
-	return &policy{timeout: o.Timeout, slots: make(chan struct{}, o.Concurrency)}
+	return &policy{timeout: o.Timeout, breaker: newBreaker(o.Logger), slots: make(chan struct{}, o.Concurrency)}
 }
 
 // do makes a call, and up to two more where they may help, and returns what the last one brought.
 // The timeout covers everything: waiting for a turn, all tries, and the pauses between them.
 func (p *policy) do(ctx context.Context, call func(context.Context) (answer, error)) (answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, errTimeUp)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
 		return answer{}, transportError(err)
@@ -60,14 +64,39 @@ func (p *policy) do(ctx context.Context, call func(context.Context) (answer, err
 	return a, err
 }
 
-// try makes one call in a slot. made is false if it was turned away before.
+// try makes one call in a slot, unless the breaker or the queue turns it away: then made is false.
 func (p *policy) try(ctx context.Context, call func(context.Context) (answer, error)) (a answer, made bool, err error) {
+	if wait := p.breaker.refusal(); wait > 0 { // without a wait in the queue
+		return answer{}, false, p.reject(errBreakerOpen, wait)
+	}
 	if err := p.takeSlot(ctx); err != nil {
 		return answer{}, false, err
 	}
 	defer p.freeSlot()
+	period, wait := p.breaker.enter()
+	if wait > 0 { // it opened in the meantime
+		return answer{}, false, p.reject(errBreakerOpen, wait)
+	}
+	v := unknown // if call panics
+	defer func() { p.breaker.leave(period, v) }()
 	a, err = call(ctx)
+	v = judge(ctx, err)
 	return a, true, err
+}
+
+// judge tells what a call's result says about authentik. Refusals and foreign pages are answers:
+// whoever gave them is up, and turning other callers away would not help.
+func judge(ctx context.Context, err error) verdict {
+	e, ok := errors.AsType[*Error](err)
+	switch {
+	case !ok:
+		return answered
+	case ctx.Err() != nil && context.Cause(ctx) != errTimeUp: // the caller left
+		return unknown
+	case e.Kind == Timeout, e.Kind == Unavailable, e.Status >= 500, isCut(e):
+		return failed
+	}
+	return answered
 }
 
 // pause waits before the nth retry, as long as authentik asked or a little by chance. It returns
@@ -101,10 +130,13 @@ func retryable(e *Error) bool {
 	case 0, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout: // 0 is no answer
 		return true
 	case http.StatusOK: // as authentik 2025.10.0 says that it starts
-		return e.Kind == Unavailable || errors.Is(e, errCut)
+		return e.Kind == Unavailable || isCut(e)
 	}
 	return false
 }
+
+// isCut tells that a connection broke within a 200. What broke within a refusal is a refusal still.
+func isCut(e *Error) bool { return e.Status == http.StatusOK && errors.Is(e, errCut) }
 
 // takeSlot waits for one of the slots. The channel serves those who wait in their order.
 func (p *policy) takeSlot(ctx context.Context) error {
