@@ -11,6 +11,7 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -28,7 +29,8 @@ type Config struct {
 	ListenAddr           listenAddr      `env:"LISTEN_ADDR" envDefault:":8080" example:"127.0.0.1:8080" help:"Address to listen on. With -demo the default is 127.0.0.1:8080."`
 	AuthentikURL         baseURL         `env:"AUTHENTIK_URL" example:"https://auth.example.com" help:"authentik's address, with its path prefix if it has one. Required, but for -demo, which brings its own authentik."`
 	AuthentikCAFile      string          `env:"AUTHENTIK_CA_FILE" example:"/etc/ssl/authentik.pem" help:"PEM file of certificates to trust beside the system's, for authentik's self-signed one."`
-	UpstreamTimeout      time.Duration   `env:"UPSTREAM_TIMEOUT" envDefault:"10s" example:"10s" help:"Longest wait for an answer of authentik; 0s leaves it no time at all."`
+	UpstreamTimeout      time.Duration   `env:"UPSTREAM_TIMEOUT" envDefault:"10s" example:"10s" help:"Longest wait for an answer of authentik, with retries; 0s leaves it no time at all."`
+	Concurrency          concurrency     `env:"UPSTREAM_CONCURRENCY" envDefault:"64" example:"64" help:"Most calls to authentik at once, from 1 to 10000; 1,024 more may wait for their turn."`
 	RedisURL             secretText      `env:"REDIS_URL" secret:"true" example:"redis://127.0.0.1:6379/0" help:"Redis shared by several processes: redis://, rediss:// or unix://. Without it the cache is in memory alone."`
 	RedisMode            cache.RedisMode `env:"REDIS_MODE" envDefault:"standalone" example:"cluster" help:"How that Redis is run: standalone, cluster or sentinel."`
 	RedisCAFile          string          `env:"REDIS_CA_FILE" example:"/etc/ssl/redis.pem" help:"PEM file of certificates to trust beside the system's, for a rediss:// URL."`
@@ -302,6 +304,17 @@ func (b *byteSize) UnmarshalText(text []byte) error {
 }
 
 func (b byteSize) String() string { return humanize.IBytes(uint64(b)) }
+
+type concurrency int
+
+func (c *concurrency) UnmarshalText(text []byte) error {
+	n, err := strconv.Atoi(string(text))
+	if err != nil || n < 1 || n > 10000 {
+		return valueError("must be from 1 to 10000")
+	}
+	*c = concurrency(n)
+	return nil
+}
 
 type list []string
 

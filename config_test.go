@@ -32,6 +32,9 @@ func TestConfigMistakes(t *testing.T) {
 		{"no port", []string{testURL, "LISTEN_ADDR=localhost"}, []string{"LISTEN_ADDR is not host:port; for example 127.0.0.1:8080"}},
 		{"no unit", []string{testURL, "CACHE_TTL=5"}, []string{"CACHE_TTL cannot be read as a duration; for example 5s"}},
 		{"negative", []string{testURL, "CACHE_TTL=-1s", "UPSTREAM_TIMEOUT=-1s"}, []string{"CACHE_TTL must not be negative", "UPSTREAM_TIMEOUT must not be negative"}},
+		{"no calls at once", []string{testURL, "UPSTREAM_CONCURRENCY=0"}, []string{"UPSTREAM_CONCURRENCY must be from 1 to 10000; for example 64"}},
+		{"too many calls at once", []string{testURL, "UPSTREAM_CONCURRENCY=10001"}, []string{"UPSTREAM_CONCURRENCY must be from 1 to 10000"}},
+		{"not a number of calls", []string{testURL, "UPSTREAM_CONCURRENCY=many"}, []string{"UPSTREAM_CONCURRENCY must be from 1 to 10000"}},
 		{"not a size", []string{testURL, "CACHE_MEMORY=lots"}, []string{"CACHE_MEMORY is not a size; for example 64MiB"}},
 		{"not a bool", []string{testURL, "PLAYGROUND=maybe"}, []string{"PLAYGROUND cannot be read as true or false"}},
 		{"not a level", []string{testURL, "LOG_LEVEL=loud"}, []string{"LOG_LEVEL cannot be read as a level"}},
@@ -85,12 +88,12 @@ func TestConfigMistakes(t *testing.T) {
 
 func TestConfigDefaultsAndValues(t *testing.T) {
 	cfg, err := loadConfig([]string{testURL, "CACHE_TTL=", "REDIS_URL=", "LOG_LEVEL=warn", "HOME=/", "CACHE_MEMORY=1GiB",
-		"UPSTREAM_TIMEOUT=2562047h", "ALLOWED_ORIGINS=https://a.example.com, http://127.0.0.1:3000"}, false)
+		"UPSTREAM_TIMEOUT=2562047h", "UPSTREAM_CONCURRENCY=10000", "ALLOWED_ORIGINS=https://a.example.com, http://127.0.0.1:3000"}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if cfg.CacheTTL != 5*time.Second || cfg.LogLevel != slog.LevelWarn || cfg.CacheMemory != 1<<30 || cfg.ListenAddr != ":8080" ||
-		!cfg.Playground || !cfg.Introspection || cfg.LogFormat != "json" || len(cfg.AllowedOrigins) != 2 || cfg.redaction.String() != "OAuth2Provider.clientSecret" {
+		cfg.Concurrency != 10000 || !cfg.Playground || !cfg.Introspection || cfg.LogFormat != "json" || len(cfg.AllowedOrigins) != 2 || cfg.redaction.String() != "OAuth2Provider.clientSecret" {
 		t.Errorf("got %v", cfg)
 	}
 	if cfg.RedisMode != cache.Standalone || cfg.RedisCAFile != "" || cfg.RedisPrefix != "authentik-graphql:" {
@@ -106,7 +109,7 @@ func TestConfigDefaultsAndValues(t *testing.T) {
 		t.Errorf("got %v, %v", cfg, err)
 	}
 	demo, err := loadConfig([]string{"CACHE_TTL=0s"}, true)
-	if err != nil || demo.ListenAddr != "127.0.0.1:8080" || demo.LogFormat != "text" || demo.CacheTTL != 0 {
+	if err != nil || demo.ListenAddr != "127.0.0.1:8080" || demo.LogFormat != "text" || demo.CacheTTL != 0 || demo.Concurrency != 64 {
 		t.Errorf("demo: %v, %v", demo, err)
 	}
 }

@@ -177,11 +177,12 @@ func newClient(cfg Config, log *slog.Logger) (*upstream.Client, error) {
 		return nil, err
 	}
 	return upstream.NewClient(upstream.Options{
-		BaseURL:   cfg.AuthentikURL.URL,
-		RootCAs:   roots,
-		Timeout:   cfg.UpstreamTimeout,
-		UserAgent: "authentik-graphql/" + buildVersion(),
-		Logger:    log,
+		BaseURL:     cfg.AuthentikURL.URL,
+		RootCAs:     roots,
+		Timeout:     cfg.UpstreamTimeout,
+		Concurrency: int(cfg.Concurrency),
+		UserAgent:   "authentik-graphql/" + buildVersion(),
+		Logger:      log,
 	}), nil
 }
 

@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"authentik-graphql/upstream"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -166,6 +170,40 @@ func TestUpstreamUnreachable(t *testing.T) {
 	}
 	if got := query(t, a.URL, upstreamtest.TokenAlice, aliceCode); len(got.Errors) > 0 {
 		t.Errorf("the right address: %s", got.Body)
+	}
+}
+
+// TestUpstreamConcurrency: with one call at once, a second does not reach authentik.
+func TestUpstreamConcurrency(t *testing.T) {
+	up := startFake(t, upstreamtest.Options{})
+	arrived, release := make(chan struct{}), make(chan struct{})
+	up.SetFault(17, upstreamtest.Fault{Name: "held", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		close(arrived)
+		<-release
+		next.ServeHTTP(w, r)
+	}})
+	cfg, err := loadConfig([]string{"AUTHENTIK_URL=" + up.URL, "UPSTREAM_CONCURRENCY=1"}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := newClient(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	alice := upstream.NewCredential(upstreamtest.TokenAlice)
+	first := make(chan error)
+	go func() { _, err := client.Retrieve(t.Context(), alice, 17); first <- err }()
+	<-arrived
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = client.Retrieve(ctx, alice, 18)
+	if e, ok := errors.AsType[*upstream.Error](err); !ok || e.Kind != upstream.Unavailable || up.Retrieves(18) != 0 {
+		t.Errorf("the second call: %v, sent %d times", err, up.Retrieves(18))
+	}
+	close(release)
+	if e, ok := errors.AsType[*upstream.Error](<-first); !ok || e.Kind != upstream.NotFound {
+		t.Errorf("the first call: %v", e)
 	}
 }
 

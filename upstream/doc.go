@@ -14,4 +14,8 @@
 //     before it is sent or becomes a cache key.
 //   - A token with a character outside ASCII makes authentik fail with 500: it is refused here.
 //   - There is no time-out in authentik: the client brings its own.
+//
+// An authentik in trouble is spared: a bounded number of calls runs at once and another bounded
+// number waits, failures that pass are tried again within the one time-out, and a circuit breaker
+// turns calls away while half of them fail. All of it is in policy.go and breaker.go.
 package upstream

@@ -63,7 +63,8 @@ type Error struct {
 	Kind Kind
 	// Status is authentik's HTTP status, 0 if there was no answer.
 	Status int
-	// RetryAfter is how long authentik asked to wait, 0 if it did not.
+	// RetryAfter is how long authentik asked to wait, or when a call that was turned away may be made;
+	// 0 is unknown.
 	RetryAfter time.Duration
 	// Fields are the names of the arguments authentik rejected. They are plain identifiers.
 	Fields []string
