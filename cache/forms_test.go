@@ -3,6 +3,8 @@ package cache_test
 import (
 	"context"
 	"log/slog"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -201,4 +203,26 @@ func cutName(name string) (slot, digest string, ok bool) {
 		}
 	}
 	return "", "", false
+}
+
+// aclRules are what the README says that an ACL user needs, and nothing else.
+const aclRules = "~authentik-graphql:* &authentik-graphql:* -@all +mget +get +set +del +pttl +pexpire +eval +evalsha +publish +subscribe +ping"
+
+// TestLeastRights runs the suites as a user that may do no more than the README asks for.
+func TestLeastRights(t *testing.T) {
+	server := cachetest.StartRedis(t)
+	client := newClient(t, server)
+	rules := []any{"ACL", "SETUSER", "app", "on", ">s3cr3t"}
+	for rule := range strings.FieldsSeq(aclRules) {
+		rules = append(rules, rule)
+	}
+	if err := client.Do(t.Context(), rules...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	url := strings.Replace(server.URL(), "redis://", "redis://app:s3cr3t@", 1)
+	conformance(t, client, func(t *testing.T) *cache.Redis[string] { return newRedis(t, url, keysOf(t, 1)) })
+	readme, err := os.ReadFile("../README.md")
+	if err != nil || !strings.Contains(string(readme), aclRules) {
+		t.Errorf("the README does not name the rights %q, error %v", aclRules, err)
+	}
 }
