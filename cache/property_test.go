@@ -32,6 +32,9 @@ type model struct {
 	policy cache.Policy
 	// settle waits for what goes on in the background.
 	settle func()
+	// telling gives a function that waits until a process knows of the burial to come. One that does
+	// not hear by now asks Redis, and need not be told.
+	telling func(n int) (wait func())
 	// second makes a process's second level, down cuts a process off and back.
 	second  func(n int) cache.Shared[string]
 	cut     func(n int, off bool)
@@ -206,8 +209,15 @@ func (m *model) actions() map[string]func(*rapid.T) {
 				return
 			}
 			id := rapid.Int32Range(1, rowsDrawn).Draw(m.t, "row")
+			var waits []func()
+			for n := range m.caches {
+				waits = append(waits, m.telling(n))
+			}
 			if m.caches[n].Bury(context.Background(), cachetest.Key(nil, "alice", id).Row()) == nil {
 				m.dead[id] = true
+				for _, wait := range waits {
+					wait()
+				}
 			}
 		}),
 		draw("somebody writes to Redis", func() {
@@ -224,7 +234,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 func newModel(t *rapid.T, clock clock, processes int) *model {
 	second := func(n int) time.Duration { return time.Duration(rapid.IntRange(0, n).Draw(t, "seconds")) * time.Second }
 	return &model{
-		t: t, clock: clock, settle: func() {},
+		t: t, clock: clock, settle: func() {}, telling: func(int) func() { return func() {} },
 		policy:  cache.Policy{TTL: second(5), StaleWhileRevalidate: second(3), StaleIfError: second(20), NegativeTTL: second(3)},
 		caches:  make([]*cache.Cache[string], processes),
 		off:     make([]bool, processes+1),
@@ -283,7 +293,23 @@ func TestCallersNeverSeeEachOther(t *testing.T) {
 			flush(t, client)
 			m := newModel(rt, cachetest.NewClock(), 2)
 			m.policy.StaleWhileRevalidate = 0 // its background cannot be waited for here
-			m.second = func(int) cache.Shared[string] { return newRedis(t, server.URL(), keys) }
+			stores := make([]*cache.Redis[string], 2)
+			m.second = func(n int) cache.Shared[string] {
+				stores[n] = newRedis(t, server.URL(), keys)
+				return stores[n]
+			}
+			m.telling = func(n int) func() {
+				c, store := m.caches[n], stores[n]
+				epoch, heard := store.Epoch(), c.Stats().BurialsHeard
+				if !store.Hears(epoch) {
+					return func() {}
+				}
+				return func() {
+					cachetest.Eventually(t, "the process knows", func() bool {
+						return c.Stats().BurialsHeard > heard || !store.Hears(epoch)
+					})
+				}
+			}
 			m.spoil = func(rt *rapid.T) { shuffle(t, rt, client) }
 			m.run(rt)
 		})
