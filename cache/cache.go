@@ -139,12 +139,12 @@ func (c *Cache[V]) Get(ctx context.Context, key Key, load Loader[V]) (Result[V],
 	if k.current && c.mayBeStale(k, c.policy.StaleWhileRevalidate) {
 		return c.stale(k, StaleWhileRevalidate, nil), nil
 	}
-	return c.await(ctx, call)
+	return c.await(ctx, key, call)
 }
 
 // await waits for a flight by the caller's own deadline, or until what the flight offers may be
 // given out.
-func (c *Cache[V]) await(ctx context.Context, call *call[Result[V]]) (Result[V], error) {
+func (c *Cache[V]) await(ctx context.Context, key Key, call *call[Result[V]]) (Result[V], error) {
 	offered := call.offered
 	var enough <-chan time.Time
 	for {
@@ -161,7 +161,7 @@ func (c *Cache[V]) await(ctx context.Context, call *call[Result[V]]) (Result[V],
 			enough = timer.C
 		case <-enough:
 			enough = nil
-			if staleFor(c.policy, call.offer.Entry, c.policy.StaleIfError, c.now()) {
+			if staleFor(c.policy, call.offer.Entry, c.policy.StaleIfError, c.now()) && !c.buried(key) {
 				c.stats.stale.Add(1)
 				return call.offer, nil
 			}

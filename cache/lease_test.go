@@ -216,6 +216,25 @@ func TestLoadAcrossABurial(t *testing.T) {
 	}
 }
 
+// A stale value that is at hand while its row is revoked is not given out when the second is over.
+func TestBurialWhileWaitingWithAStaleValue(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *processes) {
+		h, key := newHeld(), cachetest.Key(t, "alice", 1)
+		mustGet(t, s.caches[0], key, (&origin{now: time.Now}).gives("value"), "value", cache.Loaded)
+		time.Sleep(ttl)
+		d := start(t.Context(), s.caches[0], key, h.gives("new"))
+		time.Sleep(time.Second / 2)
+		if err := s.caches[1].Bury(t.Context(), key.Row()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		close(h.release)
+		if o := <-d; !errors.Is(o.err, cache.ErrBuried) {
+			t.Errorf("got %q, stale %q, error %v", o.Value, o.Stale, o.err)
+		}
+	})
+}
+
 // A process that does not hear asks Redis on each read, and does not trust afterwards what it had.
 func TestBurialUnheard(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *processes) {
