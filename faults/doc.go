@@ -1,10 +1,10 @@
 // Package faults proves what the service does while Redis, authentik or the service itself breaks.
 // It holds nothing but tests: nothing of it is in the binary.
 //
-// Each row of the table starts the built binary with a Redis of its own and a fake authentik on a
-// real listener, lets callers ask at a steady rate, breaks one thing and mends it again. Every
-// answer is checked, not just counted. go test runs a short form of every row; make faults runs the
-// long one and prints the table that stands in the README.
+// Each row of the table starts the built binary with a Redis of its own, in the form that the row
+// wants, and a fake authentik on a real listener, lets callers ask at a steady rate, breaks one
+// thing and mends it again. Every answer is checked, not just counted. go test runs a short form of
+// every row; make faults runs the long one and prints the table that stands in the README.
 //
 // The binary is the one that ships but for one file: testdata/goroutines.go, laid over the main
 // package by go build -overlay, gives free memory back and writes the goroutines of the process to

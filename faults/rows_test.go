@@ -3,6 +3,7 @@ package faults
 import (
 	"time"
 
+	"authentik-graphql/cache"
 	"authentik-graphql/cache/cachetest"
 	"authentik-graphql/upstream/upstreamtest"
 )
@@ -27,6 +28,8 @@ type fault struct {
 	codes []string
 	// worst is the longest that an answer may take.
 	worst time.Duration
+	// mode is how Redis is run, "" if it is one server.
+	mode cache.RedisMode
 	// proxied puts a proxy between the service and Redis.
 	proxied bool
 	// logged tells that the service must say something about Redis.
@@ -95,6 +98,18 @@ func redisFaults() []fault {
 			name:   "Redis is read-only: a replica without its primary",
 			begin:  func(s *scene) { s.admin(redisPassword, "REPLICAOF", "127.0.0.1", "1") },
 			end:    func(s *scene) { s.admin(redisPassword, "REPLICAOF", "NO", "ONE") },
+			logged: true,
+		},
+		{
+			name:   "Redis fails over to its replica",
+			mode:   cache.Sentinel,
+			begin:  func(s *scene) { s.sentinel.Failover((*cachetest.RedisServer).Kill) },
+			logged: true,
+		},
+		{
+			name:   "Redis Cluster loses a master",
+			mode:   cache.Cluster,
+			begin:  func(s *scene) { s.cluster.KillMaster("a") },
 			logged: true,
 		},
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"authentik-graphql/cache"
 	"authentik-graphql/cache/cachetest"
 	"authentik-graphql/upstream/upstreamtest"
 )
@@ -31,10 +32,19 @@ const (
 	otherPassword = "redis-password-of-tomorrow"
 )
 
+// cacheSecret is the service's CACHE_SECRET.
+func cacheSecret() string {
+	return base64.StdEncoding.EncodeToString([]byte("a secret of thirty-two bytes ..."))
+}
+
 // scene is everything that a row needs, for the goroutine of its test.
 type scene struct {
-	t         *testing.T
-	redis     *cachetest.RedisServer
+	t *testing.T
+	// One of these is Redis, in the form that the row wants.
+	redis    *cachetest.RedisServer
+	sentinel *cachetest.Sentinel
+	cluster  *cachetest.Cluster
+
 	proxy     *proxy // between the service and Redis, if the row wants one
 	authentik *authentik
 	service   *service
@@ -44,31 +54,68 @@ type scene struct {
 // newScene starts everything but the traffic. ends is when some of the codes expire.
 func newScene(t *testing.T, binary string, f fault, ends time.Time) *scene {
 	t.Helper()
-	s := &scene{t: t, redis: cachetest.StartRedis(t, "--requirepass", redisPassword), authentik: startAuthentik(t)}
-	redisURL := s.redis.URL()
-	if f.proxied {
-		s.proxy = startProxy(t, s.redis.Addr())
-		redisURL = strings.Replace(redisURL, s.redis.Addr(), s.proxy.addr(), 1)
-	}
-	secret := base64.StdEncoding.EncodeToString([]byte("a secret of thirty-two bytes ..."))
+	s := &scene{t: t, authentik: startAuthentik(t)}
 	s.service = startService(t, binary,
 		"AUTHENTIK_URL=http://"+s.authentik.addr,
-		"REDIS_URL="+redisURL,
-		"CACHE_SECRET="+secret,
+		"REDIS_MODE="+string(f.mode),
+		"REDIS_URL="+s.startRedis(f),
+		"CACHE_SECRET="+cacheSecret(),
 		"CACHE_TTL="+cacheTTL.String(),
 		"CACHE_STALE_IF_ERROR=30s",
 		"UPSTREAM_TIMEOUT="+upstreamTimeout.String(),
 		"LOG_LEVEL=info",
 	)
-	secrets := []string{redisPassword, secret, upstreamtest.TokenAlice, upstreamtest.TokenBob, upstreamtest.TokenRoot}
-	s.traffic = newTraffic(t, s.service.addr, newFixture(s.authentik.Authentik, ends), secrets)
+	s.traffic = newTraffic(t, s.service.addr, newFixture(s.authentik.Authentik, ends), secrets())
 	return s
 }
 
-// admin sends a command to Redis with the password that is in force.
+// secrets are what no answer and no line of log may hold.
+func secrets() []string {
+	return []string{redisPassword, cacheSecret(), upstreamtest.TokenAlice, upstreamtest.TokenBob, upstreamtest.TokenRoot}
+}
+
+// startRedis starts Redis in the form that the row wants and returns the service's address of it.
+func (s *scene) startRedis(f fault) (url string) {
+	s.t.Helper()
+	args := []string{"--requirepass", redisPassword}
+	switch f.mode {
+	case cache.Sentinel:
+		s.sentinel = cachetest.StartSentinel(s.t, args...)
+		return s.sentinel.URL()
+	case cache.Cluster:
+		s.cluster = cachetest.StartCluster(s.t, args...)
+		return s.cluster.URL()
+	}
+	s.redis = cachetest.StartRedis(s.t, args...)
+	if f.proxied {
+		s.proxy = startProxy(s.t, s.redis.Addr())
+		return strings.Replace(s.redis.URL(), s.redis.Addr(), s.proxy.addr(), 1)
+	}
+	return s.redis.URL()
+}
+
+// masters are the servers that take writes now.
+func (s *scene) masters() []*cachetest.RedisServer {
+	s.t.Helper()
+	switch {
+	case s.sentinel != nil:
+		return []*cachetest.RedisServer{s.sentinel.Primary()}
+	case s.cluster != nil:
+		// Each of these names is in another third of the slots.
+		return []*cachetest.RedisServer{s.cluster.MasterOf("a"), s.cluster.MasterOf("b"), s.cluster.MasterOf("c")}
+	}
+	return []*cachetest.RedisServer{s.redis}
+}
+
+// admin sends a command to the one Redis with the password that is in force.
 func (s *scene) admin(password string, command ...any) any {
 	s.t.Helper()
-	rc := redis.NewClient(&redis.Options{Addr: s.redis.Addr(), Password: password})
+	return s.command(s.redis, password, command...)
+}
+
+func (s *scene) command(server *cachetest.RedisServer, password string, command ...any) any {
+	s.t.Helper()
+	rc := redis.NewClient(&redis.Options{Addr: server.Addr(), Password: password})
 	defer func() { _ = rc.Close() }()
 	answer, err := rc.Do(s.t.Context(), command...).Result()
 	if err != nil {
@@ -77,14 +124,16 @@ func (s *scene) admin(password string, command ...any) any {
 	return answer
 }
 
-// usesRedis waits until the service stores something in an emptied Redis. Clients cannot tell: they
-// are answered as well without.
+// usesRedis waits until the service stores something in an emptied Redis, on every server that takes
+// writes. Clients cannot tell: they are answered as well without.
 func (s *scene) usesRedis() {
 	s.t.Helper()
-	s.admin(redisPassword, "FLUSHALL")
-	cachetest.Eventually(s.t, "the service uses Redis", func() bool {
-		return s.admin(redisPassword, "DBSIZE") != int64(0)
-	})
+	for _, server := range s.masters() {
+		s.command(server, redisPassword, "FLUSHALL")
+		cachetest.Eventually(s.t, "the service uses Redis", func() bool {
+			return s.command(server, redisPassword, "DBSIZE") != int64(0)
+		})
+	}
 }
 
 // changePassword changes Redis's password and ends the connections that know the old one: Redis
