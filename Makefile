@@ -30,7 +30,7 @@ memory: ## ask the built program for IDS (1000000) codes and watch its memory; t
 	$(GO) test -run TestManyIDs -count=1 -v -ids $${IDS:-1000000} -ids-memory 64MiB -timeout 60m .
 
 faults: ## print what clients see while things break (UPDATE=1 writes it into the README)
-	@cd faults && $(GO) test -count=1 -timeout 20m -run '^TestFaults$$' -args -full $${UPDATE:+-update}
+	@cd faults && $(GO) test -count=1 -timeout 20m -run '^Test(Faults|Storm)$$' -args -full $${UPDATE:+-update}
 
 fuzz: ## run every fuzz target for FUZZTIME (20s each)
 	@for pkg in $$($(GO) list ./...); do \

@@ -6,6 +6,9 @@
 // thing and mends it again. Every answer is checked, not just counted. go test runs a short form of
 // every row; make faults runs the long one and prints the table that stands in the README.
 //
+// Beside the table thousands ask at once for one code over several processes, and authentik is
+// asked as few times as the cache promises: see TestStorm.
+//
 // The binary is the one that ships but for one file: testdata/goroutines.go, laid over the main
 // package by go build -overlay, gives free memory back and writes the goroutines of the process to
 // a pipe when asked by a signal. They cannot be counted from outside, and a leak of them shows

@@ -13,6 +13,15 @@ type caller struct {
 	superuser   bool
 }
 
+// callers are two who see their own codes, and one who sees all.
+func callers() []caller {
+	return []caller{
+		{name: upstreamtest.UserAlice, token: upstreamtest.TokenAlice},
+		{name: upstreamtest.UserBob, token: upstreamtest.TokenBob},
+		{name: upstreamtest.UserRoot, token: upstreamtest.TokenRoot, superuser: true},
+	}
+}
+
 // ask is one request: somebody asks for a code.
 type ask struct {
 	caller caller
@@ -39,12 +48,8 @@ type fixture struct {
 // newFixture adds the codes to authentik. Some of the hot ones have expired, and some do at ends.
 func newFixture(authentik *upstreamtest.Authentik, ends time.Time) *fixture {
 	f := &fixture{
-		callers: []caller{
-			{name: upstreamtest.UserAlice, token: upstreamtest.TokenAlice},
-			{name: upstreamtest.UserBob, token: upstreamtest.TokenBob},
-			{name: upstreamtest.UserRoot, token: upstreamtest.TokenRoot, superuser: true},
-		},
-		random: rand.New(rand.NewPCG(1, 2)), //nolint:gosec // repeatable on purpose
+		callers: callers(),
+		random:  rand.New(rand.NewPCG(1, 2)), //nolint:gosec // repeatable on purpose
 	}
 	now := time.Now()
 	expires := []time.Time{now.Add(-time.Hour), ends, now.Add(time.Hour), now.Add(2 * time.Hour), now.Add(3 * time.Hour)}
