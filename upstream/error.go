@@ -201,7 +201,7 @@ func fieldNames(body []byte) []string {
 	}
 	gjson.ParseBytes(body).ForEach(func(key, value gjson.Result) bool {
 		if value.IsArray() && isIdentifier(key.Str) && key.Str != "non_field_errors" {
-			names = append(names, key.Str)
+			names = append(names, strings.Clone(key.Str)) // a part of the body would keep all of it
 		}
 		return len(names) < 8
 	})
