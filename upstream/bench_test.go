@@ -1,6 +1,10 @@
 package upstream_test
 
 import (
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
 	"testing"
 
 	"authentik-graphql/upstream"
@@ -51,5 +55,44 @@ func BenchmarkCredentialDigest(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		cred.Digest(digestKey)
+	}
+}
+
+// BenchmarkRetrieve is a whole call over the loopback, with what the server beside it allocates.
+func BenchmarkRetrieve(b *testing.B) {
+	recorded := string(recordedCode(b, "2026.2.2", "retrieve-own"))
+	for _, bm := range []struct {
+		name    string
+		padding int
+		chunked bool
+	}{
+		{"recorded", 0, false},
+		{"recorded, in chunks", 0, true},
+		{"1 MiB", 1 << 20, false},
+		{"1 MiB, in chunks", 1 << 20, true},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			text := strings.Repeat(" ", bm.padding) + recorded
+			server := serve(b, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				if !bm.chunked {
+					w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+				} else {
+					_ = http.NewResponseController(w).Flush()
+				}
+				_, _ = io.WriteString(w, text)
+			})
+			c := client(b, server.URL)
+			code, _, err := upstream.DecodeCode([]byte(recorded), sent)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := c.Retrieve(b.Context(), alice, code.PK); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

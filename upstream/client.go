@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -16,10 +15,6 @@ import (
 
 	"github.com/go-resty/resty/v2"
 )
-
-// maxBody caps an answer. authentik has no limit of its own: an attribute of 1 MB makes an answer
-// of 1 MB.
-const maxBody = 4 << 20
 
 const codesPath = "/api/v3/oauth2/authorization_codes/"
 
@@ -52,6 +47,7 @@ type Client struct {
 	policy    *policy
 	http      *http.Client
 	resty     *resty.Client
+	bodies    *bodies
 
 	calls   atomic.Int64
 	mu      sync.Mutex
@@ -88,6 +84,7 @@ func NewClient(o Options) *Client {
 		policy:    newPolicy(o),
 		http:      hc,
 		resty:     newResty(hc),
+		bodies:    newBodies(),
 		dropped:   map[string]int64{},
 	}
 }
@@ -113,6 +110,7 @@ func (c *Client) Retrieve(ctx context.Context, cred Credential, pk PK) (Answer[*
 	if err != nil {
 		return none, err
 	}
+	defer a.free()
 	code, dropped, decodeErr := DecodeCode(a.body, a.sent)
 	if decodeErr == nil && code.PK != pk {
 		decodeErr = errors.New("the answer is another row")
@@ -125,7 +123,7 @@ func (c *Client) Retrieve(ctx context.Context, cred Credential, pk PK) (Answer[*
 	return Answer[*Code]{Value: code, FetchedAt: a.at, AuthentikID: id}, nil
 }
 
-// get sends one GET and returns a 200 with a JSON body, or an *Error.
+// get sends one GET and returns a 200 with a JSON body, which the caller frees, or an *Error.
 func (c *Client) get(ctx context.Context, cred Credential, path string) (answer, error) {
 	c.calls.Add(1)
 	sent := c.now()
@@ -140,32 +138,24 @@ func (c *Client) get(ctx context.Context, cred Credential, path string) (answer,
 	defer func() { _ = resp.RawBody().Close() }()
 
 	a := answer{status: resp.StatusCode(), header: resp.Header(), sent: sent, at: c.now()}
-	a.body, err = readBody(resp.RawResponse)
-	switch e := classify(a); {
-	case err != nil && (e == nil || e.Kind == InvalidResponse):
-		return answer{}, bodyError(err, a)
-	case e != nil:
+	a.body, a.free, err = c.bodies.read(ctx, resp.RawResponse)
+	if e := check(a, err); e != nil {
+		a.free()
 		return answer{}, e
 	}
 	return a, nil
 }
 
-// readBody reads at most maxBody bytes, into one buffer where the length is announced.
-func readBody(resp *http.Response) ([]byte, error) {
-	if resp.ContentLength > maxBody {
-		return nil, errTooLarge
+// check returns nil for an answer worth decoding, whose body was read with that error.
+func check(a answer, err error) *Error {
+	if errors.Is(err, errTooLarge) { // nothing is worth parsing it
+		return bodyError(err, a)
 	}
-	limited := io.LimitReader(resp.Body, maxBody+1)
-	if resp.ContentLength > 0 {
-		body := make([]byte, resp.ContentLength)
-		n, err := io.ReadFull(limited, body)
-		return body[:n], err
+	e := classify(a)
+	if err != nil && (e == nil || e.Kind == InvalidResponse) {
+		return bodyError(err, a)
 	}
-	body, err := io.ReadAll(limited)
-	if err == nil && len(body) > maxBody {
-		err = errTooLarge
-	}
-	return body, err
+	return e
 }
 
 // Ready asks authentik's readiness probe: any 2xx is ready.

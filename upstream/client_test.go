@@ -574,6 +574,11 @@ func TestSizeCap(t *testing.T) {
 		chunked bool
 		fits    bool
 	}{
+		{"small, announced", upstream.SmallBody, false, true},
+		{"small, in chunks", upstream.SmallBody, true, true},
+		{"a byte less, in chunks", upstream.SmallBody - 1, true, true},
+		{"a byte more, announced", upstream.SmallBody + 1, false, true},
+		{"a byte more, in chunks", upstream.SmallBody + 1, true, true},
 		{"the cap, announced", upstream.MaxBody, false, true},
 		{"the cap, in chunks", upstream.MaxBody, true, true},
 		{"a byte over, announced", upstream.MaxBody + 1, false, false},

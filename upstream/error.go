@@ -100,13 +100,14 @@ var authenticationTexts = []string{
 	"Unsupported authentication type",
 }
 
-// answer is what classify looks at: an HTTP answer with its body read up to the cap.
+// answer is what classify looks at: an HTTP answer with as much of its body as was read.
 type answer struct {
 	status int
 	header http.Header
 	body   []byte
 	sent   time.Time // when the request left
 	at     time.Time // when the status line and headers were there
+	free   func()    // ends the use of body, which then is another call's
 }
 
 var (
@@ -115,7 +116,6 @@ var (
 	errRedirect   = errors.New("authentik redirects: check AUTHENTIK_URL")
 	errNotAPI     = errors.New("the path is not authentik's API: check AUTHENTIK_URL")
 	errStarting   = errors.New("authentik is starting or cannot reach its core")
-	errTooLarge   = errors.New("the answer is over the size cap")
 	errCut        = errors.New("the connection broke within the answer")
 )
 
@@ -174,12 +174,14 @@ func starting(a answer, wait time.Duration) bool {
 	return false
 }
 
-// isJSON compares the media type only: the charset comes and goes with the release. The body is
-// checked by encoding/json, whose depth is bounded; gjson's own check recurses without a bound,
-// and a few megabytes of brackets would end the process.
-func isJSON(a answer) bool {
-	mediaType, _, err := mime.ParseMediaType(a.header.Get("Content-Type"))
-	return err == nil && mediaType == "application/json" && json.Valid(a.body)
+// isJSON checks the body by encoding/json, whose depth is bounded; gjson's own check recurses
+// without a bound, and a few megabytes of brackets would end the process.
+func isJSON(a answer) bool { return saysJSON(a.header) && json.Valid(a.body) }
+
+// saysJSON compares the media type only: the charset comes and goes with the release.
+func saysJSON(h http.Header) bool {
+	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return err == nil && mediaType == "application/json"
 }
 
 // retryAfter reads the header's seconds form, the only one authentik and its router use, and caps

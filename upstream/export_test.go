@@ -20,3 +20,19 @@ func RetryAfter(value string) time.Duration {
 
 // CleanID is what is kept of authentik's id of a request.
 func CleanID(s string) string { return cleanID(s) }
+
+// SmallBody is what a body may take without asking.
+const SmallBody = smallBody
+
+// LargeBodies tells what the larger bodies take of what they may: nothing, or all, so that further
+// ones wait.
+func (c *Client) LargeBodies() (nothing, all bool) {
+	try := func(n int64) bool {
+		ok := c.bodies.budget.TryAcquire(n)
+		if ok {
+			c.bodies.budget.Release(n)
+		}
+		return ok
+	}
+	return try(largeBodies), !try(1)
+}

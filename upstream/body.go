@@ -1,0 +1,93 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+)
+
+const (
+	// maxBody caps an answer. authentik has no limit of its own: an attribute of 1 MB makes an answer
+	// of 1 MB.
+	maxBody = 4 << 20
+	// smallBody is what a body may take without asking: codes are some 3 kB. It is also all that is
+	// read of an answer that is no code, and far more than what such an answer is known by.
+	smallBody = 64 << 10
+	// largeBodies is what all larger bodies may take together. It is less than what the process has
+	// beside its cache, and four times maxBody, so that a slow one does not hold up all others.
+	largeBodies = 16 << 20
+)
+
+var errTooLarge = errors.New("the answer is over the size cap")
+
+// bodies reads the bodies of answers, and bounds what they take at once: without that, 64 calls
+// that get something huge would hold 64 times the cap, and as much again while their buffers grow.
+type bodies struct {
+	budget *semaphore.Weighted
+	// buffers are of maxBody, for bodies of unknown length. No more are in use than the budget has
+	// room for, and idle ones go with the garbage.
+	buffers sync.Pool
+}
+
+func newBodies() *bodies {
+	return &bodies{
+		budget: semaphore.NewWeighted(largeBodies),
+		// A byte more tells a body over the cap, and MinRead more keeps the buffer from growing.
+		buffers: sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, maxBody+1+bytes.MinRead)) }},
+	}
+}
+
+// read reads a body: the whole of what may be a code, and the beginning of anything else. One over
+// the cap is errTooLarge, without a read where the length is announced. Whatever err is, the body
+// may be used until free is called, and free must be.
+func (b *bodies) read(ctx context.Context, resp *http.Response) (body []byte, free func(), err error) {
+	free = func() {}
+	limit := int64(smallBody)
+	if resp.StatusCode == http.StatusOK && saysJSON(resp.Header) {
+		limit = maxBody
+		if resp.ContentLength > limit {
+			return nil, free, errTooLarge
+		}
+	}
+	if n := min(resp.ContentLength, limit); n > 0 {
+		if n > smallBody {
+			if err := b.budget.Acquire(ctx, n); err != nil {
+				return nil, free, err
+			}
+			free = func() { b.budget.Release(n) }
+		}
+		body = make([]byte, n)
+		got, err := io.ReadFull(resp.Body, body)
+		return body[:got], free, err
+	}
+	body, err = io.ReadAll(io.LimitReader(resp.Body, smallBody))
+	if err != nil || len(body) < smallBody || limit == smallBody {
+		return body, free, err
+	}
+	return b.readLarge(ctx, body, resp.Body)
+}
+
+// readLarge reads on after head. It takes the cap from the budget at once: calls that took it bit
+// by bit would wait for each other's when it is used up.
+func (b *bodies) readLarge(ctx context.Context, head []byte, rest io.Reader) (body []byte, free func(), err error) {
+	if err := b.budget.Acquire(ctx, maxBody); err != nil {
+		return nil, func() {}, err
+	}
+	buf := b.buffers.Get().(*bytes.Buffer)
+	free = func() {
+		b.buffers.Put(buf)
+		b.budget.Release(maxBody)
+	}
+	buf.Reset()
+	buf.Write(head)
+	_, err = buf.ReadFrom(io.LimitReader(rest, int64(maxBody+1-len(head))))
+	if buf.Len() > maxBody {
+		err = errTooLarge
+	}
+	return buf.Bytes(), free, err
+}
