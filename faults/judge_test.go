@@ -15,9 +15,10 @@ const (
 	// maxMoreMemory is in MiB: what is in use after the row beyond what was before. The cache may
 	// keep some hundred codes; one body of 256 MiB that is held would be far more.
 	maxMoreMemory = 64
-	// maxPeak is in MiB: 64 calls at once, each with an answer up to 4 MiB, and as much again twice
-	// while the buffers grow and the garbage waits. Bodies read whole would take 16 GiB.
-	maxPeak = 64 * 4 * 3
+	// maxPeak is in MiB: the cache's 64, of which these rows fill next to nothing, and as much again
+	// for everything else. Large answers may take 16 together; 64 at once, each up to its cap, would
+	// take 256 and their garbage, and read whole 16 GiB.
+	maxPeak = 64 + 64
 	// maxRedisLines: what becomes of Redis is worth a line when it changes, not for each request.
 	maxRedisLines = 8
 	// maxExamples of what went wrong; there may be thousands.
