@@ -705,7 +705,9 @@ func TestConnections(t *testing.T) {
 	if n := most.Load(); n > parallel {
 		t.Errorf("%d connections were open at once", n)
 	}
-	if n := opened.Load(); n > parallel {
+	// On a busy machine net/http now and then replaces a connection whose answer came while it was
+	// being given back.
+	if n := opened.Load(); n > parallel+parallel/8 {
 		t.Errorf("%d connections were opened", n)
 	}
 	before := opened.Load()
@@ -714,7 +716,7 @@ func TestConnections(t *testing.T) {
 		t.Errorf("steady load opened %d more", n)
 	}
 	load(400, 2*parallel)
-	if n := opened.Load(); n > parallel {
+	if n := opened.Load(); n > parallel+parallel/8 {
 		t.Errorf("%d connections were opened for more calls than may run", n)
 	}
 	if n := fake.Retrieves(pk); n != calls+200+400 {
