@@ -108,6 +108,10 @@ func environment(environ []string) (map[string]string, []error) {
 	return vars, errs
 }
 
+// maxCacheTime is far above any use, and low enough that all times can be added up and a revocation
+// can be remembered for longer.
+const maxCacheTime = 24 * time.Hour
+
 // validate checks what no single value shows.
 func (c *Config) validate(demo bool) (errs []error) {
 	if c.AuthentikURL.URL == nil && !demo {
@@ -123,8 +127,11 @@ func (c *Config) validate(demo bool) (errs []error) {
 		{"CACHE_STALE_IF_ERROR", c.StaleIfError},
 		{"CACHE_NEGATIVE_TTL", c.NegativeTTL},
 	} {
-		if d.value < 0 {
+		switch {
+		case d.value < 0:
 			errs = append(errs, settingError(d.name, "must not be negative"))
+		case d.value > maxCacheTime && d.name != "UPSTREAM_TIMEOUT":
+			errs = append(errs, settingError(d.name, "must not be over 24h"))
 		}
 	}
 	if c.RedisURL != "" && c.CacheSecret == nil {

@@ -35,6 +35,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"no calls at once", []string{testURL, "UPSTREAM_CONCURRENCY=0"}, []string{"UPSTREAM_CONCURRENCY must be from 1 to 10000; for example 64"}},
 		{"too many calls at once", []string{testURL, "UPSTREAM_CONCURRENCY=10001"}, []string{"UPSTREAM_CONCURRENCY must be from 1 to 10000"}},
 		{"not a number of calls", []string{testURL, "UPSTREAM_CONCURRENCY=many"}, []string{"UPSTREAM_CONCURRENCY must be from 1 to 10000"}},
+		{"kept for ever", []string{testURL, "CACHE_TTL=25h", "CACHE_STALE_IF_ERROR=1000h"}, []string{"CACHE_TTL must not be over 24h; for example 5s", "CACHE_STALE_IF_ERROR must not be over 24h"}},
 		{"not a size", []string{testURL, "CACHE_MEMORY=lots"}, []string{"CACHE_MEMORY is not a size; for example 64MiB"}},
 		{"not a bool", []string{testURL, "PLAYGROUND=maybe"}, []string{"PLAYGROUND cannot be read as true or false"}},
 		{"not a level", []string{testURL, "LOG_LEVEL=loud"}, []string{"LOG_LEVEL cannot be read as a level"}},

@@ -159,7 +159,6 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		},
 		LoadTimeout: bounded(cfg.UpstreamTimeout) + time.Second,
 		Judge:       judge,
-		Keys:        keys,
 	}, first, second)
 	s.graphql = graph.NewHandler(&graph.Resolver{
 		Codes: newCodeSource(s.cache, client, keys, cfg.redaction),

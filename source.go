@@ -62,10 +62,7 @@ func (s *codeSource) AuthorizationCode(ctx context.Context, cred upstream.Creden
 // judge tells the cache what authentik's errors mean.
 func judge(err error) cache.Verdict {
 	e, ok := errors.AsType[*upstream.Error](err)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded) && !ok:
-		return cache.Outage
-	case !ok:
+	if !ok {
 		return cache.Failed
 	}
 	switch e.Kind {
@@ -79,14 +76,14 @@ func judge(err error) cache.Verdict {
 	return cache.Failed
 }
 
-// codeCodec keeps codes, and authentik's errors for them, in Redis. An error that is not
-// authentik's stays in the process.
+// codeCodec keeps codes, and authentik's errors for them, in Redis. An error that authentik did not
+// make stays in the process: another may well get through.
 var codeCodec = cache.Codec[*upstream.Code]{
 	Encode: upstream.EncodeCode,
 	Decode: upstream.RestoreCode,
 	EncodeError: func(err error) []byte {
 		e, ok := errors.AsType[*upstream.Error](err)
-		if !ok {
+		if !ok || e.NotSent() {
 			return nil
 		}
 		return upstream.EncodeError(e)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	mathrand "math/rand/v2"
+	"sync"
 	"time"
 )
 
@@ -18,8 +19,6 @@ type Options struct {
 	LoadTimeout time.Duration
 	// Judge tells what an error of a [Loader] means; without it every error is [Failed].
 	Judge func(error) Verdict
-	// Keys name rows where other processes can read it; random ones without.
-	Keys *Keys
 	// Now is the clock; time.Now.
 	Now func() time.Time
 }
@@ -29,13 +28,15 @@ type Cache[V any] struct {
 	policy  Policy
 	timeout time.Duration
 	judge   func(error) Verdict
-	keys    *Keys
+	tag     func(Row) Tag
 	now     func() time.Time
 	first   Store[V]
 	second  Shared[V] // nil without Redis
 	flights *flights[Result[V]]
 	graves  *graves
-	stats   counters
+	// renewers are those that may still wait for Redis after their load has ended.
+	renewers sync.WaitGroup
+	stats    counters
 }
 
 // Source tells where a value came from.
@@ -73,6 +74,9 @@ type Result[V any] struct {
 	Cause error
 	// Replaced tells that the origin was asked because what was there had become stale.
 	Replaced bool
+
+	// asked is when Redis was last asked about the key, of a result that is offered.
+	asked time.Time
 }
 
 // Loader asks the origin. Its error goes to the caller as it is.
@@ -86,26 +90,26 @@ func New[V any](o Options, first Store[V], second Shared[V]) *Cache[V] {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Keys == nil {
-		o.Keys, _ = DeriveKeys(NewSecret()) // it has the right size
-	}
 	c := &Cache[V]{
 		policy:  o.Policy,
 		timeout: o.LoadTimeout,
 		judge:   o.Judge,
-		keys:    o.Keys,
 		now:     o.Now,
 		first:   first,
 		second:  second,
 		flights: newFlights[Result[V]](o.LoadTimeout),
 		graves:  newGraves(o.Now),
 	}
-	if second != nil {
-		second.Listen(func(t Tag) {
-			c.stats.burialsHeard.Add(1)
-			c.graves.add(t, c.burialTTL())
-		})
+	if second == nil {
+		keys, _ := DeriveKeys(NewSecret()) // it has the right size
+		c.tag = keys.Tag
+		return c
 	}
+	c.tag = second.Tag
+	second.Listen(func(t Tag) {
+		c.stats.burialsHeard.Add(1)
+		c.graves.add(t, c.burialTTL())
+	})
 	return c
 }
 
@@ -121,10 +125,11 @@ func (c *Cache[V]) Get(ctx context.Context, key Key, load Loader[V]) (Result[V],
 	if key == (Key{}) {
 		return Result[V]{}, ErrBadKey
 	}
-	if c.buried(key) {
+	began := time.Now()
+	k := c.readFirst(ctx, key)
+	if c.buriedEntry(key, k) {
 		return Result[V]{}, ErrBuried
 	}
-	k := c.readFirst(ctx, key)
 	if k.current {
 		if r, done, err := c.decide(k); done {
 			return r, err
@@ -139,12 +144,21 @@ func (c *Cache[V]) Get(ctx context.Context, key Key, load Loader[V]) (Result[V],
 	if k.current && c.mayBeStale(k, c.policy.StaleWhileRevalidate) {
 		return c.stale(k, StaleWhileRevalidate, nil), nil
 	}
-	return c.await(ctx, key, call)
+	return c.await(ctx, key, call, began)
 }
 
 // await waits for a flight by the caller's own deadline, or until what the flight offers may be
-// given out.
-func (c *Cache[V]) await(ctx context.Context, key Key, call *call[Result[V]]) (Result[V], error) {
+// given out: at once within the window of revalidation, else when the load has taken a second.
+func (c *Cache[V]) await(ctx context.Context, key Key, call *call[Result[V]], began time.Time) (Result[V], error) {
+	give := func(window time.Duration, why Staleness) (r Result[V], ok bool) {
+		if !c.mayGive(key, call.offer, window, began) {
+			return r, false
+		}
+		c.stats.stale.Add(1)
+		r = call.offer
+		r.Stale = why
+		return r, true
+	}
 	offered := call.offered
 	var enough <-chan time.Time
 	for {
@@ -153,22 +167,28 @@ func (c *Cache[V]) await(ctx context.Context, key Key, call *call[Result[V]]) (R
 			return call.val, call.err
 		case <-offered:
 			offered = nil
-			if call.offer.Stale == StaleWhileRevalidate {
-				return call.offer, nil
+			if r, ok := give(c.policy.StaleWhileRevalidate, StaleWhileRevalidate); ok {
+				return r, nil
 			}
 			timer := time.NewTimer(staleWait - time.Since(call.began))
 			defer timer.Stop()
 			enough = timer.C
 		case <-enough:
 			enough = nil
-			if staleFor(c.policy, call.offer.Entry, c.policy.StaleIfError, c.now()) && !c.buried(key) {
-				c.stats.stale.Add(1)
-				return call.offer, nil
+			if r, ok := give(c.policy.StaleIfError, StaleIfError); ok {
+				return r, nil
 			}
 		case <-ctx.Done():
 			return Result[V]{}, ctx.Err()
 		}
 	}
+}
+
+// mayGive judges what a flight offered some time ago by the present: who joins late may come after
+// the value's time, or after a revocation of which this process has not heard.
+func (c *Cache[V]) mayGive(key Key, r Result[V], window time.Duration, began time.Time) bool {
+	return staleFor(c.policy, r.Entry, window, c.now()) && !c.buried(key) &&
+		(c.second == nil || c.second.Hears(r.epoch) || !r.asked.Before(began))
 }
 
 // fetch is what a flight does: the steps from the first level on.
@@ -190,20 +210,13 @@ func (c *Cache[V]) fetch(ctx context.Context, key Key, load Loader[V], offer fun
 			return r, err
 		}
 	}
-	token := ""
-	if c.second != nil {
-		var r Result[V]
-		var done bool
-		var err error
-		token = rand.Text()
-		if r, done, err = c.lease(ctx, key, &k, token, offer); done {
-			return r, err
-		}
-		if !k.held {
-			token = ""
-		}
-	} else {
+	if c.second == nil {
 		c.offer(k, offer)
+		return c.load(ctx, key, k, "", load)
+	}
+	token := rand.Text()
+	if r, done, err := c.lease(ctx, key, &k, token, offer); done {
+		return r, err
 	}
 	return c.load(ctx, key, k, token, load)
 }
@@ -211,20 +224,22 @@ func (c *Cache[V]) fetch(ctx context.Context, key Key, load Loader[V], offer fun
 // lease asks the second level until that has an answer, or the lease is ours, or it fails twice in a
 // row: then done is false and k says what is known.
 func (c *Cache[V]) lease(ctx context.Context, key Key, k *known[V], token string, offer func(Result[V])) (r Result[V], done bool, err error) {
-	asked, failures, untrusted := false, 0, 0
-	epoch := c.second.Epoch()
+	failures, untrusted := 0, 0
+	k.current = false // until Redis has said so
+	epoch, asked := c.second.Epoch(), time.Now()
 	view, err := c.second.Read(ctx, key)
 	for pause := time.Duration(0); ; pause = min(max(2*pause, firstPause), longestPause) {
 		switch {
 		case err == nil:
-			asked, failures = true, 0
+			failures = 0
 			c.stats.untrusted.Add(int64(max(view.Untrusted-untrusted, 0))) // each once, however often it is seen
 			untrusted = max(untrusted, view.Untrusted)
 			if view.Buried {
-				c.graves.add(c.keys.Tag(key.row), c.burialTTL())
+				c.graves.add(c.tag(key.row), c.burialTTL())
 				return r, true, ErrBuried
 			}
 			c.merge(ctx, key, k, view, epoch)
+			k.asked = asked
 			if r, done, err = c.decide(*k); done {
 				if view.Held {
 					c.release(ctx, key, token)
@@ -241,7 +256,6 @@ func (c *Cache[V]) lease(ctx context.Context, key Key, k *known[V], token string
 			if failures++; failures < 2 && !errors.Is(err, errResting) {
 				break
 			}
-			k.current = k.current && asked // never asked: a revocation may have gone unheard
 			return c.decide(*k)
 		}
 		if pause > 0 {
@@ -253,7 +267,7 @@ func (c *Cache[V]) lease(ctx context.Context, key Key, k *known[V], token string
 				return r, true, err
 			}
 		}
-		epoch = c.second.Epoch()
+		epoch, asked = c.second.Epoch(), time.Now()
 		view, err = c.second.Acquire(ctx, key, token)
 	}
 }
@@ -268,31 +282,34 @@ const (
 	longestPause = 128 * time.Millisecond
 )
 
-// load asks the origin, with the lease renewed if token names one, and stores the outcome.
+// load asks the origin and stores the outcome. The lease is renewed meanwhile, if it is ours; if it
+// is not, Redis fails, and only a denial is told to it, for it forbids what Redis may have.
 func (c *Cache[V]) load(ctx context.Context, key Key, k known[V], token string, load Loader[V]) (Result[V], error) {
 	c.stats.loads.Add(1)
-	epoch := int64(0)
-	if token != "" {
+	stop, epoch := func() {}, int64(0)
+	if k.held {
 		epoch = c.second.Epoch()
-		defer c.renew(ctx, key, token)()
+		stop = c.renew(ctx, key, token)
+		defer stop() // if load panics
 	}
 	e, err := load(ctx)
+	stop()
 	if err != nil {
 		e = Entry[V]{Err: err, Verdict: c.judge(err), FetchedAt: c.now()}
 	}
-	buried := false
-	if token != "" {
+	settled, buried := c.second == nil, false
+	if k.held || c.second != nil && e.Verdict.denies() {
 		buried, err = c.second.Settle(ctx, key, token, e, c.ttl(e))
-		if err != nil {
+		if settled = err == nil; !settled {
 			c.stats.secondErrors.Add(1)
-			epoch = 0
 		}
 	}
-	if c.second != nil && (token == "" || err != nil) { // Redis does not say that the row is not buried
-		k.current = c.second.Hears(k.entry.epoch)
+	if !settled { // Redis does not say that the row is not buried
+		epoch = 0
+		k.current = k.current && c.second.Hears(k.entry.epoch)
 	}
 	if buried {
-		c.graves.add(c.keys.Tag(key.row), c.burialTTL())
+		c.graves.add(c.tag(key.row), c.burialTTL())
 	}
 	if buried || c.buried(key) {
 		return Result[V]{}, ErrBuried
@@ -312,27 +329,23 @@ func (c *Cache[V]) load(ctx context.Context, key Key, k known[V], token string, 
 	return Result[V]{}, e.Err
 }
 
-// renew keeps a lease alive until the function that it returns is called.
+// renew keeps a lease alive until stop is called, which does not wait for Redis.
 func (c *Cache[V]) renew(ctx context.Context, key Key, token string) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
+	c.renewers.Go(func() {
 		for sleep(ctx, leaseRenewal) == nil {
 			held, err := c.second.Renew(ctx, key, token)
 			switch {
-			case err == nil && !held: // somebody else loads by now; ours is of use to those who wait here
+			case ctx.Err() != nil: // the load has ended, and so has the lease
+			case err != nil:
+				c.stats.secondErrors.Add(1)
+			case !held: // somebody else loads by now; ours is of use to those who wait here
 				c.stats.leasesLost.Add(1)
 				return
-			case err != nil && ctx.Err() == nil:
-				c.stats.secondErrors.Add(1)
 			}
 		}
-	}()
-	return func() {
-		cancel()
-		<-ended
-	}
+	})
+	return cancel
 }
 
 // release gives back a lease that is not needed.
@@ -346,7 +359,7 @@ func (c *Cache[V]) release(ctx context.Context, key Key, token string) {
 // reads of it return [ErrBuried], and no load that began earlier puts anything back. Its error says
 // that other processes may not know yet; they do not use an entry of the row that is not fresh.
 func (c *Cache[V]) Bury(ctx context.Context, row Row) error {
-	c.graves.add(c.keys.Tag(row), c.burialTTL())
+	c.graves.add(c.tag(row), c.burialTTL())
 	if c.second == nil {
 		return nil
 	}
@@ -354,12 +367,23 @@ func (c *Cache[V]) Bury(ctx context.Context, row Row) error {
 }
 
 func (c *Cache[V]) buried(key Key) bool {
-	return c.graves.has(func() Tag { return c.keys.Tag(key.row) })
+	return c.graves.has(func() Tag { return c.tag(key.row) })
+}
+
+// buriedEntry is buried for what the first level gave: an entry knows its tag, whose making costs
+// more than the read.
+func (c *Cache[V]) buriedEntry(key Key, k known[V]) bool {
+	return c.graves.has(func() Tag {
+		if k.found {
+			return k.entry.tag
+		}
+		return c.tag(key.row)
+	})
 }
 
 // burialTTL is longer than any entry can be kept and any load can run that began before.
 func (c *Cache[V]) burialTTL() time.Duration {
-	return min(c.policy.longest()+min(c.timeout, 24*time.Hour)+10*time.Second, 30*24*time.Hour)
+	return c.policy.longest() + min(c.timeout, 24*time.Hour) + 10*time.Second
 }
 
 // known is what a read knows of its key so far.
@@ -372,6 +396,8 @@ type known[V any] struct {
 	// current tells that no revocation can have gone unheard. Without it only what is fresh may be
 	// given out, and that only when Redis cannot be asked.
 	current bool
+	// asked is when Redis was last asked.
+	asked time.Time
 	// held tells that the lease is ours.
 	held bool
 }
@@ -441,13 +467,9 @@ func (c *Cache[V]) decide(k known[V]) (r Result[V], done bool, err error) {
 
 // offer shows those who wait what may be given out stale.
 func (c *Cache[V]) offer(k known[V], offer func(Result[V])) {
-	switch {
-	case !k.current:
-	case c.mayBeStale(k, c.policy.StaleWhileRevalidate):
-		offer(c.stale(k, StaleWhileRevalidate, nil))
-	case c.mayBeStale(k, c.policy.StaleIfError):
+	if k.current && c.mayBeStale(k, c.policy.window()) {
 		r := c.result(k.entry, k.level)
-		r.Stale = StaleIfError
+		r.asked = k.asked
 		offer(r)
 	}
 }
@@ -478,12 +500,16 @@ func (c *Cache[V]) storeFirst(ctx context.Context, key Key, e Entry[V]) {
 	if e.Verdict == Outage || e.Verdict == Failed {
 		key = key.ofFailure()
 	}
+	e.tag = c.tag(key.row)
 	_ = c.first.Set(ctx, key, e, c.ttl(e)) // memory does not fail
 }
 
 // Close waits for running loads until ctx ends and closes the stores.
 func (c *Cache[V]) Close(ctx context.Context) error {
 	err := c.flights.wait(ctx)
+	if err == nil {
+		c.renewers.Wait() // of loads that have ended, so for an operation of Redis at most
+	}
 	err = errors.Join(err, c.first.Close())
 	if c.second != nil {
 		err = errors.Join(err, c.second.Close())

@@ -1,10 +1,14 @@
 package cache_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -133,10 +137,100 @@ func TestBurialsOverRedis(t *testing.T) {
 				t.Fatal(err)
 			}
 			wantError(t, caches[1], key, never(t), cache.ErrBuried)
+			unasked := cachetest.Key(t, "alice", 31)
+			if err := caches[0].Bury(t.Context(), unasked.Row()); err != nil {
+				t.Fatal(err)
+			}
 			hears(t, stores[1])
+			wantError(t, caches[1], unasked, never(t), cache.ErrBuried) // what was learned before is not trusted
 			mustGet(t, caches[1], cachetest.Key(t, "alice", 40), never(t), "value", cache.FirstLevel)
 		})
 	}
+}
+
+// A Redis that halts answers no ping: the process knows that it hears nothing, and hears again when
+// it goes on.
+func TestHaltedRedisIsNotHeard(t *testing.T) {
+	server := cachetest.StartRedis(t)
+	store := newRedis(t, server.URL(), keysOf(t, 1))
+	c := newCache(time.Now, newMemory(t, time.Now), store)
+	defer func() { _ = c.Close(context.Background()) }()
+	hears(t, store)
+	server.Stop()
+	began := time.Now()
+	cachetest.Eventually(t, "the process knows that it is deaf", func() bool { return !store.Hears(store.Epoch()) })
+	if took := time.Since(began); took > 4*time.Second {
+		t.Errorf("that took %s", took)
+	}
+	server.Cont()
+	hears(t, store)
+}
+
+// halting is a proxy that pauses within each message to a subscriber.
+func halting(t *testing.T, server *cachetest.RedisServer) (url string) {
+	t.Helper()
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns sync.WaitGroup
+	pipe := func(from, to net.Conn, forward func([]byte)) {
+		defer func() { _, _ = from.Close(), to.Close() }()
+		for b := make([]byte, 64<<10); ; {
+			n, err := from.Read(b)
+			if err != nil {
+				return
+			}
+			forward(b[:n])
+		}
+	}
+	conns.Go(func() {
+		for {
+			in, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			out, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", server.Addr())
+			if err != nil {
+				_ = in.Close()
+				continue
+			}
+			conns.Go(func() { pipe(in, out, func(b []byte) { _, _ = out.Write(b) }) })
+			conns.Go(func() {
+				pipe(out, in, func(b []byte) {
+					if i := bytes.Index(b, []byte("message\r\n")); i >= 0 {
+						_, _ = in.Write(b[:i+9])
+						time.Sleep(700 * time.Millisecond) // longer than a ping is away
+						b = b[i+9:]
+					}
+					_, _ = in.Write(b)
+				})
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = ln.Close()
+		conns.Wait()
+	})
+	return strings.Replace(server.URL(), server.Addr(), ln.Addr().String(), 1)
+}
+
+// A message that comes in two parts, with a ping between them, is heard.
+func TestMessageInTwoParts(t *testing.T) {
+	server := cachetest.StartRedis(t)
+	url := halting(t, server)
+	one, two := newRedis(t, server.URL(), keysOf(t, 1)), newRedis(t, url, keysOf(t, 1))
+	a, b := newCache(time.Now, empty{}, one), newCacheOf(cache.Policy{TTL: time.Hour}, time.Now, newMemory(t, time.Now), two)
+	hears(t, two)
+	key := cachetest.Key(t, "alice", 1)
+	mustGet(t, b, key, (&origin{now: time.Now}).gives("value"), "value", cache.Loaded)
+	if err := a.Bury(t.Context(), key.Row()); err != nil {
+		t.Fatal(err)
+	}
+	cachetest.Eventually(t, "the message is heard", func() bool {
+		_, err := b.Get(context.Background(), key, never(t))
+		return errors.Is(err, cache.ErrBuried)
+	})
 }
 
 // A tombstone that could not be written is written when Redis is back.

@@ -127,18 +127,14 @@ func (empty) Get(context.Context, cache.Key) (e cache.Entry[string], found bool,
 func (empty) Set(context.Context, cache.Key, cache.Entry[string], time.Duration) error { return nil }
 func (empty) Close() error                                                             { return nil }
 
-// newCache makes a cache with the test's ttl, of a process with the secret 1.
+// newCache makes a cache with the test's ttl.
 func newCache(now func() time.Time, first cache.Store[string], second cache.Shared[string]) *cache.Cache[string] {
 	return newCacheOf(cache.Policy{TTL: ttl}, now, first, second)
 }
 
 // newCacheOf makes a cache with a policy. Its origin's errors are what they look like.
 func newCacheOf(p cache.Policy, now func() time.Time, first cache.Store[string], second cache.Shared[string]) *cache.Cache[string] {
-	keys, err := cache.DeriveKeys(bytes.Repeat([]byte{1}, cache.SecretSize))
-	if err != nil {
-		panic(err)
-	}
-	return cache.New(cache.Options{Policy: p, LoadTimeout: 10 * time.Second, Judge: judge, Keys: keys, Now: now}, first, second)
+	return cache.New(cache.Options{Policy: p, LoadTimeout: 10 * time.Second, Judge: judge, Now: now}, first, second)
 }
 
 // The errors of an origin.

@@ -47,10 +47,11 @@ return 0
 `)
 
 // settle stores an outcome and ends the lease. With a lease that has lapsed nothing is stored:
-// another load has begun later, and its outcome counts.
+// another load has begun later, and its outcome counts. But a denial forbids what was stored before
+// it, whoever holds the lease: at worst the row is loaded once more.
 //
 // KEYS entry, failure, tombstone, lease; ARGV token or nothing, proof of a tombstone, entry and its
-// time to live in ms or 0, failure and its time to live in ms or 0.
+// time to live in ms or 0, failure and its time to live in ms or 0, 1 for a denial.
 var settle = redis.NewScript(luaGet + `
 local mine = ARGV[1] == ''
 if not mine and get(KEYS[4]) == ARGV[1] then
@@ -60,6 +61,9 @@ end
 if get(KEYS[3]) == ARGV[2] then
 	redis.call('DEL', KEYS[1], KEYS[2])
 	return 1
+end
+if not mine and ARGV[7] == '1' then
+	redis.call('DEL', KEYS[1])
 end
 if mine and tonumber(ARGV[4]) > 0 then
 	redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[4])
@@ -84,6 +88,9 @@ func (r *Redis[V]) Acquire(ctx context.Context, key Key, token string) (View[V],
 	if err != nil {
 		return View[V]{}, err
 	}
+	if len(values) != 4 {
+		return View[V]{}, errReply
+	}
 	v := r.view(key, n, values)
 	v.Held = values[3] == int64(1)
 	return v, nil
@@ -102,7 +109,7 @@ func (r *Redis[V]) Renew(ctx context.Context, key Key, token string) (held bool,
 // Settle implements [Shared]. An outcome that cannot be encoded is not kept.
 func (r *Redis[V]) Settle(ctx context.Context, key Key, token string, e Entry[V], ttl time.Duration) (buried bool, err error) {
 	n := r.keys.namesOf(r.prefix, key)
-	args := []any{token, n.proof, "", 0, "", 0}
+	args := []any{token, n.proof, "", 0, "", 0, e.Verdict.denies()}
 	if ttl >= time.Millisecond { // Redis knows no shorter one, and go-redis would round it up
 		at, name := 2, n.entry
 		if e.Verdict == Outage || e.Verdict == Failed {

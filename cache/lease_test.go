@@ -260,6 +260,141 @@ func TestBurialUnheard(t *testing.T) {
 	})
 }
 
+// What a flight offered before a process lost Redis, or only its ear for it, is not given to who comes
+// after a revocation of which it has not heard.
+func TestOfferAfterAnUnheardBurial(t *testing.T) {
+	for name, lose := range map[string]func(*cachetest.Process){
+		"cut off": func(p *cachetest.Process) { p.Cut(true) },
+		"deaf":    func(p *cachetest.Process) { p.Deafen(true) },
+	} {
+		for _, window := range []time.Duration{0, time.Minute} {
+			t.Run(fmt.Sprintf("%s, %s of revalidation", name, window), func(t *testing.T) {
+				p := usual
+				p.StaleWhileRevalidate = window
+				synctest.Test(t, func(t *testing.T) {
+					s := startProcesses(t, 2, p)
+					h, key := newHeld(), cachetest.Key(t, "alice", 1)
+					mustGet(t, s.caches[1], key, (&origin{now: time.Now}).gives("value"), "value", cache.Loaded)
+					time.Sleep(ttl)
+					start(t.Context(), s.caches[1], key, h.gives("new"))
+					synctest.Wait()
+					lose(s.links[1])
+					time.Sleep(4 * time.Second)
+					if err := s.caches[0].Bury(t.Context(), key.Row()); err != nil {
+						t.Fatal(err)
+					}
+					d := start(t.Context(), s.caches[1], key, never(t))
+					time.Sleep(2 * time.Second)
+					select {
+					case o := <-d:
+						t.Errorf("got %q, stale %q, error %v", o.Value, o.Stale, o.err)
+					default:
+					}
+					close(h.release)
+					<-d
+				})
+			})
+		}
+	}
+}
+
+// A denial forbids the older value also if its lease has lapsed, or was never had.
+func TestDenialWithoutALease(t *testing.T) {
+	for name, inTheLoad := range map[string]bool{"lapsed in the load": true, "never had": false} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, s *processes) {
+				h, o, key := newHeld(), &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+				mustGet(t, s.caches[0], key, o.gives("value"), "value", cache.Loaded)
+				time.Sleep(ttl)
+				s.links[0].Cut(!inTheLoad)
+				d := start(t.Context(), s.caches[0], key, func(ctx context.Context) (cache.Entry[string], error) {
+					_, _ = h.gives("")(ctx)
+					return cache.Entry[string]{}, errDenied
+				})
+				time.Sleep(time.Second / 10)
+				s.links[0].Cut(true)
+				time.Sleep(3 * time.Second)
+				s.links[0].Cut(false)
+				close(h.release)
+				<-d // it may have had the stale value after a second
+				synctest.Wait()
+				wantError(t, s.caches[0], key, never(t), errDenied)
+				wantError(t, s.caches[1], key, o.fails(errOutage), errOutage)
+			})
+		})
+	}
+}
+
+// unsettled is a second level on which an outcome cannot be told.
+type unsettled struct{ *cachetest.Process }
+
+func (unsettled) Settle(context.Context, cache.Key, string, cache.Entry[string], time.Duration) (bool, error) {
+	return false, cachetest.ErrDown
+}
+
+// What Redis did not confirm at the end of its load is asked for again, whatever the process hears.
+func TestUnsettledIsNotTrusted(t *testing.T) {
+	clock := cachetest.NewClock()
+	var s steps
+	c := newCache(clock.Now, newMemory(t, clock.Now), second{unsettled{cachetest.NewCommons(keysOf(t, 1), clock.Now).Process()}, &s})
+	key := cachetest.Key(t, "alice", 1)
+	mustGet(t, c, key, (&origin{now: clock.Now}).gives("value"), "value", cache.Loaded)
+	s.list = nil
+	mustGet(t, c, key, never(t), "value", cache.FirstLevel)
+	if len(s.list) != 1 || s.list[0] != "read" {
+		t.Errorf("steps: %q, want that Redis is read", s.list)
+	}
+}
+
+// overheard is a second level whose subscription is lost and made anew right after a load's end,
+// with a burial in between.
+type overheard struct {
+	*cachetest.Process
+	other *cachetest.Process
+}
+
+func (o overheard) Settle(ctx context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (bool, error) {
+	buried, err := o.Process.Settle(ctx, key, token, e, ttl)
+	o.Deafen(true)
+	_ = o.other.Bury(ctx, key.Row(), time.Minute)
+	o.Deafen(false)
+	return buried, err
+}
+
+// A load is trusted by the subscription that was there when it began.
+func TestBurialBetweenTwoSubscriptions(t *testing.T) {
+	clock := cachetest.NewClock()
+	commons := cachetest.NewCommons(keysOf(t, 1), clock.Now)
+	c := newCache(clock.Now, newMemory(t, clock.Now), overheard{commons.Process(), commons.Process()})
+	key := cachetest.Key(t, "alice", 1)
+	mustGet(t, c, key, (&origin{now: clock.Now}).gives("value"), "value", cache.Loaded)
+	wantError(t, c, key, never(t), cache.ErrBuried)
+}
+
+// Leases that end with their loads are not lost.
+func TestLeasesLost(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *processes) {
+		h, key := newHeld(), cachetest.Key(t, "alice", 1)
+		d := start(t.Context(), s.caches[0], key, h.gives("value"))
+		time.Sleep(3 * time.Second)
+		close(h.release)
+		<-d
+		if n := s.caches[0].Stats().LeasesLost; n != 0 {
+			t.Errorf("%d leases lost, want none", n)
+		}
+		h, key = newHeld(), cachetest.Key(t, "alice", 2)
+		d = start(t.Context(), s.caches[0], key, h.gives("value"))
+		synctest.Wait()
+		s.commons.Empty()
+		time.Sleep(time.Second)
+		close(h.release)
+		<-d
+		if n := s.caches[0].Stats().LeasesLost; n != 1 {
+			t.Errorf("%d leases lost, want 1", n)
+		}
+	})
+}
+
 // Cut off from Redis, a revocation made elsewhere shows when freshness ends.
 func TestBurialBehindACut(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *processes) {
@@ -275,7 +410,7 @@ func TestBurialBehindACut(t *testing.T) {
 		}
 		time.Sleep(ttl - 1)
 		mustGet(t, s.caches[1], key, never(t), "value", cache.FirstLevel)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		wantError(t, s.caches[1], key, o.fails(errDenied), errDenied)
 		// The one that buries while it is cut off has it at once, and says that others may not know.
 		s.links[2].Cut(true)

@@ -2,8 +2,7 @@ package cache
 
 import (
 	"context"
-	"errors"
-	"net"
+	"maps"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -75,6 +74,11 @@ func (r *Redis[V]) Listen(told func(Tag)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.ears.stop = cancel
 	r.ears.ended.Go(func() {
+		for sleep(ctx, pingEvery) == nil {
+			r.buryLate(ctx)
+		}
+	})
+	r.ears.ended.Go(func() {
 		lost := false
 		for ctx.Err() == nil {
 			err := r.subscription(ctx, func() {
@@ -93,18 +97,32 @@ func (r *Redis[V]) Listen(told func(Tag)) {
 	})
 }
 
-// subscription listens until the connection fails, a ping is not answered in time, or ctx ends.
+// subscription listens until the connection fails, a ping is not answered in time, or ctx ends. A
+// read that failed ends it, time-outs too: go-redis would lose a message whose end comes later.
 func (r *Redis[V]) subscription(ctx context.Context, begun func()) error {
 	ps := r.client.Subscribe(ctx, r.channel())
-	unblock := context.AfterFunc(ctx, func() { _ = ps.Close() }) // a read does not watch ctx
+	ctx, cancel := context.WithCancel(ctx)
+	var pinger sync.WaitGroup
 	defer func() {
-		unblock()
+		cancel()
 		_ = ps.Close()
+		pinger.Wait()
 	}()
+	context.AfterFunc(ctx, func() { _ = ps.Close() }) // a read does not watch ctx
 	opened := r.ears.since()
-	nextPing := time.Now()
-	for ctx.Err() == nil {
-		message, err := ps.ReceiveTimeout(ctx, max(time.Until(nextPing), time.Millisecond))
+	pinger.Go(func() {
+		defer cancel()
+		for {
+			if ps.Ping(ctx, strconv.FormatInt(r.ears.since(), 10)) != nil || sleep(ctx, pingEvery) != nil {
+				return
+			}
+		}
+	})
+	for {
+		message, err := ps.ReceiveTimeout(ctx, deafAfter)
+		if err != nil {
+			return err
+		}
 		switch m := message.(type) {
 		case *redis.Subscription:
 			r.ears.epoch.Add(1)
@@ -113,42 +131,33 @@ func (r *Redis[V]) subscription(ctx context.Context, begun func()) error {
 		case *redis.Pong:
 			if sent, err := strconv.ParseInt(m.Payload, 10, 64); err == nil {
 				r.ears.heard.Store(sent)
-				r.buryLate(ctx)
 			}
 		case *redis.Message:
 			if t, ok := r.keys.readMessage(m.Payload); ok {
 				r.ears.tell(t)
 			}
 		}
-		if timeout, ok := errors.AsType[net.Error](err); err != nil && (!ok || !timeout.Timeout()) {
-			return err
-		}
-		if time.Now().Before(nextPing) {
-			continue
-		}
-		if last := max(r.ears.heard.Load(), opened); r.ears.since()-last > int64(deafAfter) {
-			return errDeaf
-		}
-		if err := ps.Ping(ctx, strconv.FormatInt(r.ears.since(), 10)); err != nil {
-			return err
-		}
-		nextPing = time.Now().Add(pingEvery)
 	}
-	return ctx.Err()
 }
 
-var errDeaf = errors.New("cache: the subscription does not answer")
+// publish runs where the channel's name belongs in a cluster, which is where its subscribers are:
+// from another node the message would go over the cluster's bus, which may lose it.
+//
+// KEYS channel; ARGV message.
+var publish = redis.NewScript(`return redis.call('PUBLISH', KEYS[1], ARGV[1])`)
 
 func (r *Redis[V]) channel() string { return r.prefix + "burials" }
 
 // Bury implements [Shared]: first the tombstone, then the message, so that who hears of it finds it.
-// A tombstone that cannot be written is written when the subscription lives again.
+// A tombstone that cannot be written is written when Redis can be again.
 func (r *Redis[V]) Bury(ctx context.Context, row Row, ttl time.Duration) error {
 	err := r.bury(ctx, row, ttl)
 	if err != nil {
+		now := time.Now()
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.unburied[row] = time.Now().Add(ttl)
+		maps.DeleteFunc(r.unburied, func(_ Row, until time.Time) bool { return now.After(until) })
+		r.unburied[row] = now.Add(ttl)
 	}
 	return err
 }
@@ -159,19 +168,21 @@ func (r *Redis[V]) bury(ctx context.Context, row Row, ttl time.Duration) error {
 		if err := r.client.Set(ctx, n.tombstone, n.proof, ttl).Err(); err != nil {
 			return err
 		}
-		return r.client.Publish(ctx, r.channel(), r.keys.message(r.keys.Tag(row))).Err()
+		return publish.Run(ctx, r.client, []string{r.channel()}, r.keys.message(r.keys.Tag(row))).Err()
 	})
 }
 
-// buryLate writes the tombstones that could not be written before.
+// buryLate writes the tombstones that could not be written before, until one cannot be again.
 func (r *Redis[V]) buryLate(ctx context.Context) {
 	r.mu.Lock()
-	late := r.unburied
-	r.unburied = map[Row]time.Time{}
+	late := maps.Clone(r.unburied)
 	r.mu.Unlock()
 	for row, until := range late {
-		if ttl := time.Until(until); ttl > 0 {
-			_ = r.Bury(ctx, row, ttl)
+		if ttl := time.Until(until); ttl > 0 && (ctx.Err() != nil || r.bury(ctx, row, ttl) != nil) {
+			return
 		}
+		r.mu.Lock()
+		delete(r.unburied, row)
+		r.mu.Unlock()
 	}
 }

@@ -30,6 +30,8 @@ type Entry[V any] struct {
 
 	// epoch is the subscription under which Redis last confirmed the entry; see [Shared].
 	epoch int64
+	// tag is the row's, in the first level.
+	tag Tag
 }
 
 // Verdict is what the outcome of a load means for what is kept.

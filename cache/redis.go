@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -114,7 +115,8 @@ func (r *Redis[V]) write(ctx context.Context, action string, op func(context.Con
 // refuses tells that Redis answers and only does not do this: it is full, or a replica.
 func refuses(err error) bool {
 	for _, prefix := range []string{"OOM", "READONLY", "MISCONF", "NOREPLICAS", "NOPERM"} {
-		if redis.HasErrorPrefix(err, prefix) {
+		// Before release 7 an error within a script is told as one of the script.
+		if redis.HasErrorPrefix(err, prefix) || redis.HasErrorPrefix(err, "ERR Error running script") && strings.Contains(err.Error(), "-"+prefix+" ") {
 			return true
 		}
 	}
@@ -132,8 +134,17 @@ func (r *Redis[V]) Read(ctx context.Context, key Key) (View[V], error) {
 	if err != nil {
 		return View[V]{}, err
 	}
+	if len(values) != 3 {
+		return View[V]{}, errReply
+	}
 	return r.view(key, n, values), nil
 }
+
+// errReply says that Redis, or what stands for it, does not speak as Redis does.
+var errReply = errors.New("cache: Redis gives another number of values than were asked for")
+
+// Tag implements [Shared].
+func (r *Redis[V]) Tag(row Row) Tag { return r.keys.Tag(row) }
 
 // view reads what Redis has under a key's names: entry, failure, tombstone.
 func (r *Redis[V]) view(key Key, n names, values []any) (v View[V]) {

@@ -29,12 +29,15 @@ type Shared[V any] interface {
 	// Renew makes the token's lease last for leaseTTL from now. held is false if it has lapsed.
 	Renew(ctx context.Context, key Key, token string) (held bool, err error)
 	// Settle ends the token's lease and, in the same step, keeps its outcome for ttl: a value or a
-	// denial as the key's entry, a failure beside it. Nothing is kept if the lease has lapsed, or if
-	// the row is buried, which it tells. A ttl that is not positive keeps nothing.
+	// denial as the key's entry, a failure beside it. If the lease is not the token's, nothing is kept,
+	// and a denial only takes the entry away that it forbids. Nothing is kept of a row that is buried,
+	// which it tells. A ttl that is not positive keeps nothing.
 	Settle(ctx context.Context, key Key, token string, e Entry[V], ttl time.Duration) (buried bool, err error)
 
 	// Bury makes every entry of the row unusable for ttl, here and in all processes, and tells them.
 	Bury(ctx context.Context, row Row, ttl time.Duration) error
+	// Tag makes the tag of a row, the same in all processes.
+	Tag(row Row) Tag
 	// Listen begins to hear of rows that processes bury, and tells of them until the store is closed.
 	Listen(told func(Tag))
 	// Epoch names the present subscription to burials, 0 if there was none yet.

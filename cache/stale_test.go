@@ -75,14 +75,14 @@ func TestStaleIfError(t *testing.T) {
 		if !errors.Is(r.Cause, errOutage) {
 			t.Errorf("because of %v", r.Cause)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		wantStale(t, c, key, o.fails(errOutage), "value", cache.StaleIfError)
 		if n := o.loads.Load(); n != 3 {
 			t.Errorf("%d loads, want 3", n)
 		}
 		time.Sleep(29*time.Second - 1) // 35s - 1 after the fetch
 		wantStale(t, c, key, o.fails(errOutage), "value", cache.StaleIfError)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		wantError(t, c, key, never(t), errOutage) // the window is over, the failure a moment ago
 		time.Sleep(time.Second)
 		wantError(t, c, key, o.fails(errOutage), errOutage)
@@ -162,7 +162,7 @@ func TestStaleUntilItsEnd(t *testing.T) {
 		}, "value", cache.Loaded)
 		time.Sleep(ttl + 2*time.Second - 1)
 		wantStale(t, c, key, o.fails(errOutage), "value", cache.StaleIfError)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		wantError(t, c, key, never(t), errOutage)
 	})
 }
@@ -300,7 +300,7 @@ func TestNegative(t *testing.T) {
 		time.Sleep(2*time.Second - 1)
 		wantError(t, c, key, never(t), errDenied)
 		mustGet(t, c, cachetest.Key(t, "bob", 1), o.gives("bob's"), "bob's", cache.Loaded) // to its caller alone
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
 		if got := c.Stats().NegativeHits; got != 1 {
 			t.Errorf("%d negative hits, want 1", got)
@@ -329,7 +329,7 @@ func TestFailureIsRepeated(t *testing.T) {
 			time.Sleep(time.Second - 1)
 			wantError(t, c, key, never(t), failure)
 			mustGet(t, c, cachetest.Key(t, "bob", 1), o.gives("bob's"), "bob's", cache.Loaded)
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
 		})
 	}
@@ -359,10 +359,52 @@ func TestNothingStaleWithoutRedis(t *testing.T) {
 		p.Cut(true)
 		time.Sleep(ttl - 1)
 		mustGet(t, c, key, never(t), "value", cache.FirstLevel)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		wantError(t, c, key, o.fails(errOutage), errOutage)
 		wantError(t, c, key, never(t), errOutage)
 		p.Cut(false)
 		wantStale(t, c, key, never(t), "value", cache.StaleWhileRevalidate)
+	})
+}
+
+// What a flight offered is judged anew for who joins it late: its time may be over.
+func TestOfferPastItsTime(t *testing.T) {
+	for name, ends := range map[string]time.Duration{"the value's end": ttl + 2*time.Second, "the window's end": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, cache.Policy{TTL: ttl, StaleWhileRevalidate: 3 * time.Second}, func(t *testing.T, c *cache.Cache[string]) {
+				h, key := newHeld(), cachetest.Key(t, "alice", 1)
+				at := time.Now()
+				mustGet(t, c, key, func(context.Context) (cache.Entry[string], error) {
+					return cache.Entry[string]{Value: "value", FetchedAt: at, EndsAt: at.Add(ends)}, nil
+				}, "value", cache.Loaded)
+				time.Sleep(ttl + time.Second)
+				wantStale(t, c, key, h.gives("new"), "value", cache.StaleWhileRevalidate)
+				time.Sleep(4 * time.Second) // the load still runs
+				d := start(t.Context(), c, key, never(t))
+				synctest.Wait()
+				select {
+				case o := <-d:
+					t.Errorf("%s after the fetch: %q, stale %q", time.Since(at), o.Value, o.Stale)
+				default:
+				}
+				close(h.release)
+				if o := <-d; o.err != nil || o.Value != "new" {
+					t.Errorf("got %q, error %v", o.Value, o.err)
+				}
+			})
+		})
+	}
+}
+
+func TestStaleIsCountedWhereItIsGiven(t *testing.T) {
+	bubble(t, cache.Policy{TTL: ttl, StaleWhileRevalidate: 3 * time.Second}, func(t *testing.T, c *cache.Cache[string]) {
+		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+		mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
+		time.Sleep(ttl)
+		wantStale(t, c, key, o.gives("new"), "value", cache.StaleWhileRevalidate)
+		synctest.Wait()
+		if n := c.Stats().Stale; n != 1 {
+			t.Errorf("one stale answer is counted as %d", n)
+		}
 	})
 }

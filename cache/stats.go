@@ -18,10 +18,10 @@ type Stats struct {
 	Untrusted int64
 	// SecondErrors are operations on which the second level failed or that it was spared.
 	SecondErrors int64
-	// LeaseWaits are pauses in which another process's load was awaited, LeasesLost loads that took
-	// so long without a word to Redis that another process began one too.
+	// LeaseWaits are pauses in which another process's load was awaited, LeasesLost loads whose lease
+	// lapsed because Redis heard nothing of them for too long.
 	LeaseWaits, LeasesLost int64
-	// BurialsHeard are revocations of which another process told.
+	// BurialsHeard are revocations of which a process told, this one included.
 	BurialsHeard int64
 }
 

@@ -28,6 +28,11 @@ var (
 	errTimeUp      = fmt.Errorf("UPSTREAM_TIMEOUT is over: %w", context.DeadlineExceeded) // net/http passes it on
 )
 
+// NotSent tells that the call was turned away in this process, before it was made.
+func (e *Error) NotSent() bool {
+	return errors.Is(e, errQueueFull) || errors.Is(e, errQueueWait) || errors.Is(e, errBreakerOpen)
+}
+
 // policy decides when a call is made: within which time, how many at once, when once more, and
 // when better not. A call is a GET, which may be sent again whatever became of it.
 type policy struct {

@@ -27,7 +27,6 @@ type Commons struct {
 	leases    map[cache.Key]lease
 	buried    map[cache.Row]time.Time
 	processes []*Process
-	down      bool
 }
 
 type kept struct {
@@ -132,6 +131,8 @@ func (p *Process) Settle(_ context.Context, key cache.Key, token string, e cache
 			return
 		}
 		switch {
+		case !mine && (e.Verdict == cache.Denied || e.Verdict == cache.Rejected):
+			delete(c.entries, key)
 		case !mine || ttl < time.Millisecond:
 		case e.Verdict == cache.Outage || e.Verdict == cache.Failed:
 			c.failures[key] = kept{e, c.now().Add(ttl)}
@@ -159,6 +160,9 @@ func (p *Process) Bury(_ context.Context, row cache.Row, ttl time.Duration) erro
 	}
 	return err
 }
+
+// Tag implements [cache.Shared].
+func (p *Process) Tag(row cache.Row) cache.Tag { return p.commons.keys.Tag(row) }
 
 // Listen implements [cache.Shared].
 func (p *Process) Listen(told func(cache.Tag)) { p.set(func() { p.told = told }) }
