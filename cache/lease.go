@@ -81,7 +81,7 @@ func (n names) all() []string { return []string{n.entry, n.failure, n.tombstone,
 func (r *Redis[V]) Acquire(ctx context.Context, key Key, token string) (View[V], error) {
 	n := r.keys.namesOf(r.prefix, key)
 	var values []any
-	err := r.write(ctx, "take a lease in Redis", func(ctx context.Context) (err error) {
+	err := r.ask(ctx, "take a lease in Redis", func(ctx context.Context) (err error) {
 		values, err = acquire.Run(ctx, r.client, n.all(), token, leaseTTL.Milliseconds(), n.proof).Slice()
 		return err
 	})
@@ -92,14 +92,16 @@ func (r *Redis[V]) Acquire(ctx context.Context, key Key, token string) (View[V],
 		return View[V]{}, errReply
 	}
 	v := r.view(key, n, values)
-	v.Held = values[3] == int64(1)
+	if v.Held = values[3] == int64(1); v.Held {
+		r.stored()
+	}
 	return v, nil
 }
 
 // Renew implements [Shared].
 func (r *Redis[V]) Renew(ctx context.Context, key Key, token string) (held bool, err error) {
 	n := r.keys.namesOf(r.prefix, key)
-	err = r.write(ctx, "renew a lease in Redis", func(ctx context.Context) (err error) {
+	err = r.ask(ctx, "renew a lease in Redis", func(ctx context.Context) (err error) {
 		held, err = renew.Run(ctx, r.client, []string{n.lease}, token, leaseTTL.Milliseconds()).Bool()
 		return err
 	})
@@ -123,7 +125,7 @@ func (r *Redis[V]) Settle(ctx context.Context, key Key, token string, e Entry[V]
 			args[at], args[at+1] = plain, ttl.Milliseconds()
 		}
 	}
-	err = r.write(ctx, "write to Redis", func(ctx context.Context) (err error) {
+	err = r.ask(ctx, "write to Redis", func(ctx context.Context) (err error) {
 		buried, err = settle.Run(ctx, r.client, n.all(), args...).Bool()
 		return err
 	})

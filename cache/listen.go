@@ -164,7 +164,7 @@ func (r *Redis[V]) Bury(ctx context.Context, row Row, ttl time.Duration) error {
 
 func (r *Redis[V]) bury(ctx context.Context, row Row, ttl time.Duration) error {
 	n := r.keys.namesOf(r.prefix, Key{row: row})
-	return r.write(ctx, "bury a row in Redis", func(ctx context.Context) error {
+	return r.ask(ctx, "bury a row in Redis", func(ctx context.Context) error {
 		if err := r.client.Set(ctx, n.tombstone, n.proof, ttl).Err(); err != nil {
 			return err
 		}

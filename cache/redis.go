@@ -103,13 +103,11 @@ func (r *Redis[V]) ask(ctx context.Context, action string, op func(context.Conte
 	return fmt.Errorf("cache: %s: %w", action, err)
 }
 
-// write is ask for an operation that writes.
-func (r *Redis[V]) write(ctx context.Context, action string, op func(context.Context) error) error {
-	err := r.ask(ctx, action, op)
-	if err == nil && r.refusing.Load() && r.refusing.CompareAndSwap(true, false) {
+// stored notes that Redis took a value. What only deletes or renews works on a full one as well.
+func (r *Redis[V]) stored() {
+	if r.refusing.Load() && r.refusing.CompareAndSwap(true, false) {
 		r.log.Info("Redis stores again")
 	}
-	return err
 }
 
 // refuses tells that Redis answers and only does not do this: it is full, or a replica.

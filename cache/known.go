@@ -1,0 +1,124 @@
+package cache
+
+import (
+	"context"
+	"time"
+)
+
+// known is what a read knows of its key so far.
+type known[V any] struct {
+	entry   Entry[V]
+	found   bool
+	level   Source
+	failure Entry[V]
+	failing bool
+	// current tells that no revocation can have gone unheard. Without it only what is fresh may be
+	// given out, and that only when Redis cannot be asked.
+	current bool
+	// asked is when Redis was last asked.
+	asked time.Time
+	// held tells that the lease is ours.
+	held bool
+}
+
+// readFirst looks into the first level.
+func (c *Cache[V]) readFirst(ctx context.Context, key Key) (k known[V]) {
+	k.level = FirstLevel
+	k.entry, k.found, _ = c.first.Get(ctx, key) // memory does not fail
+	if !k.found || !fresh(c.policy, k.entry, c.now()) {
+		k.failure, k.failing, _ = c.first.Get(ctx, key.ofFailure())
+	}
+	switch {
+	case c.second == nil:
+		k.current = true
+	case k.found:
+		k.current = c.second.Hears(k.entry.epoch)
+	case k.failing:
+		k.current = c.second.Hears(k.failure.epoch)
+	}
+	return k
+}
+
+// merge adds to k what the second level has, and keeps it in the first.
+func (c *Cache[V]) merge(ctx context.Context, key Key, k *known[V], view View[V], epoch int64) {
+	k.current = true // until the next look
+	if view.Failing && (!k.failing || !hereCounts(k.failure, view.Failure)) {
+		k.failure, k.failing = view.Failure, true
+		k.failure.epoch = epoch
+		c.storeFirst(ctx, key, k.failure)
+	}
+	if view.Found && (!k.found || !hereCounts(k.entry, view.Entry)) {
+		k.entry, k.found, k.level = view.Entry, true, SecondLevel
+	}
+	if k.found && k.entry.epoch != epoch {
+		k.entry.epoch = epoch
+		c.storeFirst(ctx, key, k.entry)
+	}
+}
+
+// decide tells whether what is known answers the read without a load.
+func (c *Cache[V]) decide(k known[V]) (r Result[V], done bool, err error) {
+	now := c.now()
+	switch {
+	case k.found && fresh(c.policy, k.entry, now):
+		if k.entry.Verdict != Given {
+			c.stats.negativeHits.Add(1)
+			return r, true, k.entry.Err
+		}
+		if k.level == FirstLevel {
+			c.stats.firstHits.Add(1)
+		} else {
+			c.stats.secondHits.Add(1)
+		}
+		return c.result(k.entry, k.level), true, nil
+	case k.failing && fresh(c.policy, k.failure, now): // not to be loaded again yet
+		switch {
+		case k.current && c.mayBeStale(k, c.policy.StaleWhileRevalidate):
+			return c.stale(k, StaleWhileRevalidate, nil), true, nil
+		case k.current && k.failure.Verdict == Outage && c.mayBeStale(k, c.policy.StaleIfError):
+			return c.stale(k, StaleIfError, k.failure.Err), true, nil
+		}
+		c.stats.failureHits.Add(1)
+		return r, true, k.failure.Err
+	}
+	return r, false, nil
+}
+
+// offer shows those who wait what may be given out stale.
+func (c *Cache[V]) offer(k known[V], offer func(Result[V])) {
+	if k.current && c.mayBeStale(k, c.policy.window()) {
+		r := c.result(k.entry, k.level)
+		r.asked = k.asked
+		offer(r)
+	}
+}
+
+func (c *Cache[V]) mayBeStale(k known[V], window time.Duration) bool {
+	return k.found && staleFor(c.policy, k.entry, window, c.now())
+}
+
+func (c *Cache[V]) stale(k known[V], why Staleness, cause error) Result[V] {
+	c.stats.stale.Add(1)
+	r := c.result(k.entry, k.level)
+	r.Stale, r.Cause = why, cause
+	return r
+}
+
+func (c *Cache[V]) result(e Entry[V], s Source) Result[V] {
+	return Result[V]{Entry: e, Source: s, FreshUntil: freshUntil(c.policy, e)}
+}
+
+// ttl is how long a store may keep an entry, and never longer than the policy says, even if it
+// claims to have been fetched in the future.
+func (c *Cache[V]) ttl(e Entry[V]) time.Duration {
+	return min(keptUntil(c.policy, e).Sub(c.now()), c.policy.longest())
+}
+
+// storeFirst keeps an entry, or a failure beside it, in this process.
+func (c *Cache[V]) storeFirst(ctx context.Context, key Key, e Entry[V]) {
+	if e.Verdict == Outage || e.Verdict == Failed {
+		key = key.ofFailure()
+	}
+	e.tag = c.tag(key.row)
+	_ = c.first.Set(ctx, key, e, c.ttl(e)) // memory does not fail
+}
