@@ -355,37 +355,6 @@ func (c *Cache[V]) release(ctx context.Context, key Key, token string) {
 	}
 }
 
-// Bury makes the row a revoked one, for all callers and, with a second level, in all processes:
-// reads of it return [ErrBuried], and no load that began earlier puts anything back. Its error says
-// that other processes may not know yet; they do not use an entry of the row that is not fresh.
-func (c *Cache[V]) Bury(ctx context.Context, row Row) error {
-	c.graves.add(c.tag(row), c.burialTTL())
-	if c.second == nil {
-		return nil
-	}
-	return c.second.Bury(ctx, row, c.burialTTL())
-}
-
-func (c *Cache[V]) buried(key Key) bool {
-	return c.graves.has(func() Tag { return c.tag(key.row) })
-}
-
-// buriedEntry is buried for what the first level gave: an entry knows its tag, whose making costs
-// more than the read.
-func (c *Cache[V]) buriedEntry(key Key, k known[V]) bool {
-	return c.graves.has(func() Tag {
-		if k.found {
-			return k.entry.tag
-		}
-		return c.tag(key.row)
-	})
-}
-
-// burialTTL is longer than any entry can be kept and any load can run that began before.
-func (c *Cache[V]) burialTTL() time.Duration {
-	return c.policy.longest() + min(c.timeout, 24*time.Hour) + 10*time.Second
-}
-
 // Close waits for running loads until ctx ends and closes the stores.
 func (c *Cache[V]) Close(ctx context.Context) error {
 	err := c.flights.wait(ctx)

@@ -1,10 +1,11 @@
+//go:build linux
+
 package faults
 
 import (
 	"flag"
 	"fmt"
 	"math"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +34,6 @@ func thePlan() plan {
 // TestFaults runs the table, one row after the other: two at once would share the machine, and
 // neither's figures would be its own.
 func TestFaults(t *testing.T) {
-	onLinux(t)
 	if *update && !*full {
 		t.Fatal("only figures of -full are for the README")
 	}
@@ -55,13 +55,6 @@ func TestFaults(t *testing.T) {
 	}
 	if *update && !t.Failed() {
 		writeReadme(t, table.String())
-	}
-}
-
-func onLinux(t *testing.T) {
-	t.Helper()
-	if runtime.GOOS != "linux" {
-		t.Skip("the memory of a process is read from /proc")
 	}
 }
 

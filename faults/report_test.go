@@ -1,3 +1,5 @@
+//go:build linux
+
 package faults
 
 import (
@@ -87,8 +89,8 @@ func writeReadme(t *testing.T, table string) {
 
 // TestReadmeHasEveryFault: the README's table is of these rows. Its figures are not compared.
 func TestReadmeHasEveryFault(t *testing.T) {
-	if *update {
-		t.Skip("it is written")
+	if *update { // TestFaults writes it
+		return
 	}
 	readme, err := os.ReadFile(readmePath)
 	if err != nil {
