@@ -45,10 +45,15 @@ type Config struct {
 	Playground           bool            `env:"PLAYGROUND" envDefault:"true" example:"false" help:"Serve the Playground at /."`
 	Introspection        bool            `env:"INTROSPECTION" envDefault:"true" example:"false" help:"Answer introspection queries and suggest names in errors."`
 	AllowedOrigins       origins         `env:"ALLOWED_ORIGINS" example:"https://dash.example.com" help:"Origins of web pages on other hosts that may call the service, separated by commas."`
+	TrustedDocuments     string          `env:"TRUSTED_DOCUMENTS" example:"/etc/authentik-graphql/documents.json" help:"JSON file of documents that may be asked for by id: Apollo's persisted query manifest, or an object of texts by id."`
+	TrustedOnly          bool            `env:"TRUSTED_DOCUMENTS_ONLY" envDefault:"false" example:"true" help:"Run nothing but trusted documents. Turns the Playground off; gateways that plan their own queries cannot be used."`
 	LogLevel             slog.Level      `env:"LOG_LEVEL" envDefault:"INFO" example:"info" help:"Least level that is logged: debug, info, warn or error."`
 	LogFormat            logFormat       `env:"LOG_FORMAT" envDefault:"json" example:"text" help:"Form of log lines, json or text. With -demo the default is text."`
 
+	LimitSettings // exported, or its fields could not be set
+
 	redaction graph.Redaction
+	trusted   graph.Trusted
 	// ownMemoryLimit says that GOMEMLIMIT is set: Go obeys it by itself, and nothing else may.
 	ownMemoryLimit bool
 }
@@ -142,6 +147,36 @@ func (c *Config) validate(demo bool) (errs []error) {
 	if c.redaction, err = graph.ParseRedaction(c.Redact); err != nil {
 		errs = append(errs, settingError("REDACT", err.Error()))
 	}
+	return append(errs, c.validateLimits()...)
+}
+
+func (c *Config) validateLimits() (errs []error) {
+	if c.OperationTimeout < time.Millisecond {
+		errs = append(errs, settingError("OPERATION_TIMEOUT", "must be at least 1ms"))
+	}
+	for _, size := range []struct {
+		name  string
+		value byteSize
+	}{
+		{"MAX_BODY", c.MaxBody}, {"MAX_URL", c.MaxURL}, {"MAX_HEADERS", c.MaxHeaders},
+		{"MAX_VARIABLES", c.MaxVariables}, {"MAX_ANSWER", c.MaxAnswer},
+	} {
+		if size.value < 1 || size.value > 1<<30 {
+			errs = append(errs, settingError(size.name, "must be from 1 byte to 1GiB"))
+		}
+	}
+	switch {
+	case c.TrustedDocuments == "" && c.TrustedOnly:
+		errs = append(errs, settingError("TRUSTED_DOCUMENTS", "is required with TRUSTED_DOCUMENTS_ONLY"))
+	case c.TrustedDocuments != "":
+		content, err := os.ReadFile(c.TrustedDocuments)
+		if err != nil {
+			return append(errs, fmt.Errorf("TRUSTED_DOCUMENTS cannot be read: %w", err))
+		}
+		if c.trusted, err = graph.ReadTrusted(content, c.limits()); err != nil {
+			errs = append(errs, fmt.Errorf("TRUSTED_DOCUMENTS %w", err))
+		}
+	}
 	return errs
 }
 
@@ -217,10 +252,9 @@ type setting struct {
 
 // settings lists every setting in the order of Config.
 func settings() []setting {
-	t := reflect.TypeFor[Config]()
 	var rows []setting
-	for i := range t.NumField() {
-		tag := t.Field(i).Tag
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+		tag := field.Tag
 		if tag.Get("env") == "" {
 			continue
 		}
@@ -244,14 +278,14 @@ func settingNamed(name string) setting {
 func (c Config) LogValue() slog.Value {
 	v := reflect.ValueOf(c)
 	var attrs []slog.Attr
-	for i := range v.NumField() {
-		tag := v.Type().Field(i).Tag
-		switch name := tag.Get("env"); {
+	for _, field := range reflect.VisibleFields(v.Type()) {
+		value := v.FieldByIndex(field.Index)
+		switch name := field.Tag.Get("env"); {
 		case name == "":
-		case tag.Get("secret") == "true":
-			attrs = append(attrs, slog.Bool(name+" set", !v.Field(i).IsZero()))
+		case field.Tag.Get("secret") == "true":
+			attrs = append(attrs, slog.Bool(name+" set", !value.IsZero()))
 		default:
-			attrs = append(attrs, slog.String(name, fmt.Sprint(v.Field(i).Interface())))
+			attrs = append(attrs, slog.String(name, fmt.Sprint(value.Interface())))
 		}
 	}
 	return slog.GroupValue(attrs...)

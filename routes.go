@@ -16,7 +16,9 @@ import (
 	"authentik-graphql/upstream"
 )
 
-const maxRequestBody = 64 << 10
+// headerSlack is how far headers may exceed their limits and still get an answer that names them.
+// net/http itself ends the connection of what is larger, with a bare 431.
+const headerSlack = 16 << 10
 
 // routes makes the public handler. The order, outermost first: body limit, request id and log line,
 // recovery, CORS, cross-origin protection, deadline. Nothing reads the body before the limit.
@@ -29,7 +31,7 @@ func (s *service) routes() http.Handler {
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.readyz)
-	return limitBody(s.observe(s.recoverPanic(mux)))
+	return s.limitBody(s.observe(s.recoverPanic(mux)))
 }
 
 // readyz tells whether this process wants requests. Redis or authentik being down makes nobody
@@ -71,10 +73,10 @@ func (s *service) protect(next http.Handler) http.Handler {
 	}).Handler(h)
 }
 
-// deadline ends an operation some time after authentik's own time is up, before the connection's
-// write deadline, so that there is always an answer.
+// deadline ends an operation before the connection's write deadline, so that there is always an
+// answer.
 func (s *service) deadline(next http.Handler) http.Handler {
-	limit := bounded(s.cfg.UpstreamTimeout) + 5*time.Second
+	limit := bounded(s.cfg.OperationTimeout)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), limit)
 		defer cancel()
@@ -84,9 +86,9 @@ func (s *service) deadline(next http.Handler) http.Handler {
 
 // limitBody must see net/http's own ResponseWriter: only then does a body over the limit also end
 // the connection, instead of being read to its end.
-func limitBody(next http.Handler) http.Handler {
+func (s *service) limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxRequestBody)
+		r.Body = http.MaxBytesReader(w, r.Body, int64(s.cfg.MaxBody))
 		next.ServeHTTP(w, r)
 	})
 }

@@ -33,6 +33,9 @@ var schemaSDL string
 
 const drainTimeout = 15 * time.Second
 
+// documentShare is the part of CACHE_MEMORY that parsed documents may take: one in so many.
+const documentShare = 8
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the process at once.
@@ -137,7 +140,8 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	if err != nil {
 		return nil, err
 	}
-	first, err := cache.NewMemory(uint64(cfg.CacheMemory), (*upstream.Code).Size, time.Now)
+	documents := uint64(cfg.CacheMemory) / documentShare
+	first, err := cache.NewMemory(uint64(cfg.CacheMemory)-documents, (*upstream.Code).Size, time.Now)
 	if err != nil {
 		return nil, fmt.Errorf("make the cache: %w", err)
 	}
@@ -160,11 +164,21 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		LoadTimeout: bounded(cfg.UpstreamTimeout) + time.Second,
 		Judge:       judge,
 	}, first, second)
-	s.graphql = graph.NewHandler(&graph.Resolver{
+	s.graphql, err = graph.NewHandler(&graph.Resolver{
 		Codes: newCodeSource(s.cache, client, keys, cfg.redaction),
 		Now:   time.Now,
-	}, graph.Options{SDL: schemaSDL, Introspection: cfg.Introspection})
-	if cfg.Playground {
+	}, graph.Options{
+		SDL:            schemaSDL,
+		Introspection:  cfg.Introspection,
+		Limits:         cfg.limits(),
+		Trusted:        cfg.trusted,
+		TrustedOnly:    cfg.TrustedOnly,
+		DocumentMemory: documents,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Playground && !cfg.TrustedOnly {
 		s.playground = graph.Playground(playground)
 	}
 	return s, nil
@@ -239,9 +253,9 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.P
 		Handler:           s.routes(),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      bounded(cfg.UpstreamTimeout) + 10*time.Second,
+		WriteTimeout:      bounded(cfg.OperationTimeout) + 10*time.Second,
 		IdleTimeout:       60 * time.Second,
-		MaxHeaderBytes:    16 << 10,
+		MaxHeaderBytes:    int(cfg.MaxURL+cfg.MaxHeaders) + headerSlack,
 		ConnState:         connState,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}

@@ -29,10 +29,18 @@ const (
 	CodeInvalidResponse       = "UPSTREAM_INVALID_RESPONSE"
 	CodeInternal              = "INTERNAL_SERVER_ERROR"
 	CodeIntrospectionDisabled = "INTROSPECTION_DISABLED"
+	CodeLimitExceeded         = "LIMIT_EXCEEDED"
+	// Of persisted queries (Apollo's protocol) and trusted documents.
+	CodePersistedQueryNotFound = "PERSISTED_QUERY_NOT_FOUND"
+	CodeDocumentNotTrusted     = "DOCUMENT_NOT_TRUSTED"
 	// Of a request that is not well-formed GraphQL over HTTP.
 	CodeBadRequest           = "BAD_REQUEST"
 	CodeBatchingNotSupported = "BATCHING_NOT_SUPPORTED"
 	CodePayloadTooLarge      = "PAYLOAD_TOO_LARGE"
+	CodeURITooLong           = "URI_TOO_LONG"
+	CodeHeadersTooLarge      = "HEADERS_TOO_LARGE"
+	CodeTooManyConnections   = "TOO_MANY_CONNECTIONS"
+	CodeRequestTimeout       = "REQUEST_TIMEOUT"
 	CodeNotAcceptable        = "NOT_ACCEPTABLE"
 	CodeUnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE"
 	CodeMethodNotAllowed     = "METHOD_NOT_ALLOWED"
@@ -44,6 +52,8 @@ type Error struct {
 	Code string
 	// Message is shown to the client as it is.
 	Message string
+	// Limit names the setting that the request exceeds, if it is one of [Limits].
+	Limit string
 	// Err is the cause, for the log alone.
 	Err error
 }
@@ -101,6 +111,9 @@ func present(ctx context.Context, err error) *gqlerror.Error {
 func publicForm(err error) (*Error, map[string]any) {
 	extensions := make(map[string]any, 4)
 	if e, ok := errors.AsType[*Error](err); ok {
+		if e.Limit != "" {
+			extensions["limit"] = e.Limit
+		}
 		return e, extensions
 	}
 	if e, ok := errors.AsType[*upstream.Error](err); ok {

@@ -12,9 +12,6 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 )
 
-// maxRepresentations is how many entities one _entities field may ask for.
-const maxRepresentations = 100
-
 // entitiesAtOnce is how many of them are resolved at a time: half of what may be asked of authentik
 // at once. More would only wait there, each with two stacks: eight requests for a hundred codes
 // had 12 MiB of them.
@@ -26,6 +23,8 @@ const entitiesAtOnce = 32
 type federation struct {
 	resolver *Resolver
 	sdl      string
+	// representations is how many entities one _entities field may ask for.
+	representations int
 }
 
 var _ interface {
@@ -62,8 +61,8 @@ func (f federation) InterceptField(ctx context.Context, next graphql.Resolver) (
 // entities resolves each representation on its own, keeping the order. One that fails is null and
 // has an error with its index in the path, which is how a gateway knows which it was.
 func (f federation) entities(ctx context.Context, representations []map[string]any) ([]fedruntime.Entity, error) {
-	if len(representations) > maxRepresentations {
-		return nil, &Error{Code: CodeBadUserInput, Message: "representations may hold at most 100 entities."}
+	if len(representations) > f.representations {
+		return nil, over("MAX_REPRESENTATIONS", f.representations, "representations holds more entities")
 	}
 	list := make([]fedruntime.Entity, len(representations))
 	path := graphql.GetPath(ctx)

@@ -21,7 +21,7 @@ func FuzzPost(f *testing.F) {
 		`{"query":"{ authorizationCode(id: 17) { scope } }","extensions":{"persistedQuery":{"version":1}}}`} {
 		f.Add(seed)
 	}
-	h := NewHandler(&Resolver{Codes: noCodes{}, Now: time.Now}, Options{Introspection: true})
+	h := fuzzed(f, Options{Introspection: true})
 	f.Fuzz(func(t *testing.T, body string) {
 		ctx := NewContext(t.Context(), &Request{ID: "fuzz", Credential: upstream.NewCredential("t")})
 		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(body))
@@ -37,12 +37,22 @@ func FuzzPost(f *testing.F) {
 	})
 }
 
+// fuzzed makes an endpoint with the limits of a service that sets none.
+func fuzzed(f *testing.F, o Options) http.Handler {
+	o.Limits, o.DocumentMemory = DefaultLimits(), 8<<20
+	h, err := NewHandler(&Resolver{Codes: noCodes{}, Now: time.Now}, o)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return h
+}
+
 // FuzzGet does the same with any query string.
 func FuzzGet(f *testing.F) {
 	for _, seed := range []string{``, `query={__typename}`, `query={__typename}&variables={}`, `query={&variables=[`, `%zz`, `query=mutation{x}`} {
 		f.Add(seed)
 	}
-	h := NewHandler(&Resolver{Codes: noCodes{}, Now: time.Now}, Options{})
+	h := fuzzed(f, Options{})
 	f.Fuzz(func(t *testing.T, raw string) {
 		ctx := NewContext(t.Context(), &Request{ID: "fuzz"})
 		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)

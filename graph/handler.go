@@ -5,8 +5,6 @@ import (
 
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
-	"github.com/99designs/gqlgen/graphql/handler/lru"
-	"github.com/vektah/gqlparser/v2/ast"
 
 	"authentik-graphql/graph/generated"
 )
@@ -17,21 +15,41 @@ type Options struct {
 	SDL string
 	// Introspection answers __schema and __type, and lets validation errors suggest names.
 	Introspection bool
+	// Limits bound every request.
+	Limits Limits
+	// Trusted are documents that can be asked for by their id.
+	Trusted Trusted
+	// TrustedOnly runs nothing else, but for _service.
+	TrustedOnly bool
+	// Texts shares persisted queries between processes; nil keeps them in this one.
+	Texts TextStore
+	// DocumentMemory is how many bytes of parsed documents are kept.
+	DocumentMemory uint64
 }
 
 // NewHandler makes the GraphQL endpoint. It expects a [Request] in the context and a body that is
 // already limited.
-func NewHandler(resolver *Resolver, o Options) http.Handler {
-	srv := handler.New(generated.NewExecutableSchema(generated.Config{Resolvers: resolver}))
-	srv.AddTransport(transport{now: resolver.Now})
+func NewHandler(resolver *Resolver, o Options) (http.Handler, error) {
+	r := *resolver
+	r.upstreamCalls = o.Limits.UpstreamCalls
+	schema := generated.NewExecutableSchema(generated.Config{Resolvers: &r})
+	docs, err := newDocuments(schema.Schema(), o.Limits, o.Introspection, o.DocumentMemory)
+	if err != nil {
+		return nil, err
+	}
+	srv := handler.New(schema)
+	srv.AddTransport(transport{
+		now:     r.Now,
+		limits:  o.Limits,
+		library: library{documents: docs, trusted: o.Trusted, only: o.TrustedOnly, texts: o.Texts},
+	})
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(recovered)
-	srv.SetParserTokenLimit(maxTokens)
-	srv.SetQueryCache(lru.New[*ast.QueryDocument](queryCacheEntries))
-	srv.SetDisableSuggestion(!o.Introspection)
-	srv.Use(federation{resolver: resolver, sdl: o.SDL})
+	srv.SetQueryCache(handed{})
+	srv.Use(federation{resolver: &r, sdl: o.SDL, representations: o.Limits.Representations})
+	srv.Use(answerLimit{bytes: int64(o.Limits.Answer)})
 	if o.Introspection {
 		srv.Use(extension.Introspection{})
 	}
-	return srv
+	return srv, nil
 }

@@ -34,11 +34,25 @@ func anyCode(_ context.Context, _ upstream.Credential, pk upstream.PK) (graph.Co
 	return read, nil
 }
 
+// handler makes the endpoint, with the limits of a service that sets none unless o has some.
+func handler(t *testing.T, codes graph.CodeSource, o graph.Options) http.Handler {
+	t.Helper()
+	if o.Limits == (graph.Limits{}) {
+		o.Limits = graph.DefaultLimits()
+	}
+	o.DocumentMemory = 8 << 20
+	h, err := graph.NewHandler(&graph.Resolver{Codes: codes, Now: time.Now}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
 // serve starts the endpoint as the service mounts it: with a Request in the context and a body
 // limit.
 func serve(t *testing.T, codes graph.CodeSource, o graph.Options) string {
 	t.Helper()
-	h := graph.NewHandler(&graph.Resolver{Codes: codes, Now: time.Now}, o)
+	h := handler(t, codes, o)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 		ctx := graph.NewContext(r.Context(), &graph.Request{ID: "test", Credential: upstream.ParseAuthorization(r.Header)})
@@ -148,7 +162,7 @@ func TestHTTP(t *testing.T) {
 		{"validation error, response type", "POST", base, `{"query":"{ nothing }"}`, with("Accept", "application/graphql-response+json"), 400, "GRAPHQL_VALIDATION_FAILED", ""},
 		{"missing variable", "POST", base, `{"query":"query($i:ID!){authorizationCode(id:$i){id}}"}`, with("Accept", "application/graphql-response+json"), 400, "GRAPHQL_VALIDATION_FAILED", ""},
 		{"unknown operation", "POST", base, `{"query":"query A { __typename }","operationName":"B"}`, jsonType, 200, "GRAPHQL_VALIDATION_FAILED", ""},
-		{"too many tokens", "POST", base, `{"query":"{` + strings.Repeat(" a", 4000) + `}"}`, jsonType, 200, "GRAPHQL_PARSE_FAILED", ""},
+		{"too many tokens", "POST", base, `{"query":"{` + strings.Repeat(" a", 4000) + `}"}`, jsonType, 200, "LIMIT_EXCEEDED", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -200,7 +214,7 @@ const oneCode = `{"query":"{ authorizationCode(id: 17) { id } }"}`
 var jsonHeader = map[string]string{"Content-Type": "application/json"}
 
 func TestEndedContext(t *testing.T) {
-	h := graph.NewHandler(&graph.Resolver{Codes: source(anyCode), Now: time.Now}, graph.Options{})
+	h := handler(t, source(anyCode), graph.Options{})
 	req := &graph.Request{ID: "test", Credential: upstream.NewCredential("t")}
 	ctx, cancel := context.WithCancel(graph.NewContext(t.Context(), req))
 	cancel()
@@ -224,9 +238,9 @@ func TestClientWhoLeavesIsNoFailure(t *testing.T) {
 		warn bool
 	}{{"left", context.Canceled, false}, {"too late", context.DeadlineExceeded, true}} {
 		t.Run(tt.name, func(t *testing.T) {
-			h := graph.NewHandler(&graph.Resolver{Now: time.Now, Codes: source(func(context.Context, upstream.Credential, upstream.PK) (graph.CodeRead, error) {
+			h := handler(t, source(func(context.Context, upstream.Credential, upstream.PK) (graph.CodeRead, error) {
 				return graph.CodeRead{}, tt.err
-			})}, graph.Options{})
+			}), graph.Options{})
 			req := &graph.Request{ID: "test", Credential: upstream.NewCredential("t")}
 			r := httptest.NewRequestWithContext(graph.NewContext(t.Context(), req), http.MethodPost, "/", strings.NewReader(oneCode))
 			r.Header.Set("Content-Type", "application/json")
@@ -340,7 +354,7 @@ func TestEntities(t *testing.T) {
 		{"a fraction", `{"__typename":"AuthorizationCode","id":1.0}`, `"code":"BAD_USER_INPUT"`},
 		{"an object", `{"__typename":"AuthorizationCode","id":{}}`, `"code":"BAD_USER_INPUT"`},
 		{"none", ``, `"data":{"_entities":[]}`},
-		{"too many", many, `"code":"BAD_USER_INPUT"`},
+		{"too many", many, `"code":"LIMIT_EXCEEDED"`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

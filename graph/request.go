@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"authentik-graphql/upstream"
 )
@@ -15,6 +16,9 @@ type Request struct {
 	ID string
 	// Credential goes upstream; zero if the request brought none that is usable.
 	Credential upstream.Credential
+
+	// answer counts the bytes of texts and JSON in the answer.
+	answer atomic.Int64
 
 	mu    sync.Mutex
 	reads map[upstream.PK]*read

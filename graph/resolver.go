@@ -27,6 +27,9 @@ type Resolver struct {
 	Codes CodeSource
 	// Now is the clock by which codes are judged expired.
 	Now func() time.Time
+
+	// upstreamCalls is how many codes one operation may ask for.
+	upstreamCalls int
 }
 
 // read is one code's read in one request; all fields, aliases and entities that want the code
@@ -51,7 +54,10 @@ func (r *Resolver) code(ctx context.Context, id string) (*model.AuthorizationCod
 	if req.Credential.IsZero() {
 		return nil, &upstream.Error{Kind: upstream.Unauthenticated}
 	}
-	shared := req.read(pk)
+	shared := req.read(pk, r.upstreamCalls)
+	if shared == nil {
+		return nil, over("OPERATION_UPSTREAM_CALLS", r.upstreamCalls, "The operation asks for more codes")
+	}
 	shared.once.Do(func() {
 		shared.err = errNotRead
 		shared.CodeRead, shared.err = r.Codes.AuthorizationCode(ctx, req.Credential, pk)
@@ -65,14 +71,18 @@ func (r *Resolver) code(ctx context.Context, id string) (*model.AuthorizationCod
 	return mapCode(shared.Value, shared.FetchedAt, r.Now()), nil
 }
 
-// read returns the request's one read of a code.
-func (r *Request) read(pk upstream.PK) *read {
+// read returns the request's one read of a code, nil if it would be one more than the limit. What is
+// cached counts as well: an operation must not fail for what others asked for a moment ago.
+func (r *Request) read(pk upstream.PK, limit int) *read {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.reads == nil {
 		r.reads = map[upstream.PK]*read{}
 	}
 	shared, ok := r.reads[pk]
+	if !ok && len(r.reads) >= limit {
+		return nil
+	}
 	if !ok {
 		shared = &read{}
 		r.reads[pk] = shared

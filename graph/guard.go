@@ -1,0 +1,304 @@
+package graph
+
+import (
+	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+)
+
+// guard measures a parsed document before it is validated, because validation itself can be made
+// to work for seconds: it compares fields of the same name in pairs.
+//
+// First each node of the document is looked at once, and each fragment's expanded size is summed
+// up from the sizes of the fragments in it. Only a document whose expanded size is within
+// Limits.Fields is then walked as if its fragments were written out. The steps are therefore at
+// most the document's nodes and twice Limits.Fields.
+type guard struct {
+	limits    Limits
+	fragments map[string]*ast.FragmentDefinition
+	// sizes are the expanded sizes of the fragments that were looked at; -1 while one is.
+	sizes      map[*ast.FragmentDefinition]int
+	spread     map[*ast.FragmentDefinition]bool
+	directives int
+	aliases    int
+	nodes      int // of the document, once it was looked at
+	steps      int
+}
+
+func newGuard(limits Limits) *guard {
+	return &guard{
+		limits:    limits,
+		fragments: map[string]*ast.FragmentDefinition{},
+		sizes:     map[*ast.FragmentDefinition]int{},
+		spread:    map[*ast.FragmentDefinition]bool{},
+	}
+}
+
+// inspect returns what is wrong with a document, nil if it may be validated.
+func (g *guard) inspect(doc *ast.QueryDocument) *gqlerror.Error {
+	if len(doc.Operations) > g.limits.Operations {
+		return g.over("MAX_OPERATIONS", g.limits.Operations, "The document has more operations")
+	}
+	for _, f := range doc.Fragments {
+		if g.fragments[f.Name] == nil { // a spread means the first; a second one is not valid
+			g.fragments[f.Name] = f
+		}
+	}
+	roots, err := g.measure(doc)
+	if err != nil {
+		return err
+	}
+	g.nodes = g.steps
+	if g.directives > g.limits.Directives {
+		return g.over("MAX_DIRECTIVES", g.limits.Directives, "The document has more directives")
+	}
+	for _, root := range roots {
+		w := &walk{guard: g}
+		if err := w.set(root.set, &place{}, 1, 0); err != nil {
+			return err
+		}
+		if root.operation && w.rootFields > g.limits.RootFields {
+			return g.over("MAX_ROOT_FIELDS", g.limits.RootFields, "An operation has more fields at its top")
+		}
+	}
+	return nil
+}
+
+// root is where expanding a document begins.
+type root struct {
+	set       ast.SelectionSet
+	operation bool
+}
+
+// measure looks at each node once. It returns the operations, and the fragments that nothing
+// spreads: they are not valid, but validation looks at them.
+func (g *guard) measure(doc *ast.QueryDocument) ([]root, *gqlerror.Error) {
+	roots := make([]root, 0, len(doc.Operations))
+	total := 0
+	for _, op := range doc.Operations {
+		for _, v := range op.VariableDefinitions {
+			if err := g.variable(v); err != nil {
+				return nil, err
+			}
+		}
+		n, err := g.sizeOf(op.SelectionSet, op.Directives)
+		if err != nil {
+			return nil, err
+		}
+		total += n
+		roots = append(roots, root{op.SelectionSet, true})
+	}
+	for _, f := range doc.Fragments {
+		if _, err := g.fragment(f); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range doc.Fragments {
+		if !g.spread[f] {
+			total += g.sizes[f]
+			roots = append(roots, root{f.SelectionSet, false})
+		}
+		if total > g.limits.Fields {
+			break
+		}
+	}
+	if total > g.limits.Fields {
+		return nil, g.tooManyFields()
+	}
+	return roots, nil
+}
+
+func (g *guard) tooManyFields() *gqlerror.Error {
+	return g.over("MAX_FIELDS", g.limits.Fields, "The document selects more fields, with its fragments expanded,")
+}
+
+// sizeOf counts a selection set's selections, with fragments expanded.
+func (g *guard) sizeOf(set ast.SelectionSet, directives ast.DirectiveList) (int, *gqlerror.Error) {
+	if err := g.directive(directives); err != nil {
+		return 0, err
+	}
+	total := 0
+	for _, selection := range set {
+		g.steps++
+		n, err := 0, (*gqlerror.Error)(nil)
+		switch s := selection.(type) {
+		case *ast.Field:
+			if err := g.arguments(s.Arguments); err != nil {
+				return 0, err
+			}
+			n, err = g.sizeOf(s.SelectionSet, s.Directives)
+		case *ast.InlineFragment:
+			n, err = g.sizeOf(s.SelectionSet, s.Directives)
+		case *ast.FragmentSpread:
+			if err := g.directive(s.Directives); err != nil {
+				return 0, err
+			}
+			if f := g.fragments[s.Name]; f != nil {
+				g.spread[f] = true
+				n, err = g.fragment(f)
+			}
+		}
+		if err != nil {
+			return 0, err
+		}
+		if total += 1 + n; total > g.limits.Fields { // before it can overflow
+			return 0, g.tooManyFields()
+		}
+	}
+	return total, nil
+}
+
+// fragment returns a fragment's expanded size. Fragments that spread one another in a circle have
+// none.
+func (g *guard) fragment(f *ast.FragmentDefinition) (int, *gqlerror.Error) {
+	if n, known := g.sizes[f]; n < 0 {
+		err := gqlerror.ErrorPosf(f.Position, "Cannot spread fragment %q within itself.", f.Name)
+		errcode.Set(err, errcode.ValidationFailed)
+		return 0, err
+	} else if known {
+		return n, nil
+	}
+	g.sizes[f] = -1
+	for _, v := range f.VariableDefinition {
+		if err := g.variable(v); err != nil {
+			return 0, err
+		}
+	}
+	n, err := g.sizeOf(f.SelectionSet, f.Directives)
+	g.sizes[f] = n
+	return n, err
+}
+
+func (g *guard) variable(v *ast.VariableDefinition) *gqlerror.Error {
+	depth := 0
+	for t := v.Type; t != nil; t = t.Elem {
+		g.steps++
+		if depth++; depth > g.limits.ValueDepth+1 { // the named type itself is no level
+			return g.tooDeepValue()
+		}
+	}
+	if v.DefaultValue != nil {
+		if err := g.value(v.DefaultValue, 0); err != nil {
+			return err
+		}
+	}
+	return g.directive(v.Directives)
+}
+
+func (g *guard) directive(list ast.DirectiveList) *gqlerror.Error {
+	g.directives += len(list)
+	for _, d := range list {
+		g.steps++
+		if err := g.arguments(d.Arguments); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *guard) arguments(list ast.ArgumentList) *gqlerror.Error {
+	for _, a := range list {
+		if err := g.value(a.Value, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *guard) value(v *ast.Value, depth int) *gqlerror.Error {
+	g.steps++
+	if v.Kind == ast.ListValue || v.Kind == ast.ObjectValue {
+		if depth++; depth > g.limits.ValueDepth {
+			return g.tooDeepValue()
+		}
+	}
+	for _, child := range v.Children {
+		if err := g.value(child.Value, depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *guard) tooDeepValue() *gqlerror.Error {
+	return g.over("MAX_VALUE_DEPTH", g.limits.ValueDepth, "The document nests lists and objects deeper")
+}
+
+func (g *guard) over(setting string, limit int, what string) *gqlerror.Error {
+	return listed(over(setting, limit, what))[0]
+}
+
+// place is a response path: what all the selections have in common that end up in one field of
+// the answer, or in fields of objects at the same place.
+type place struct {
+	selections int
+	below      map[string]*place
+}
+
+func (p *place) at(key string) *place {
+	if p.below == nil {
+		p.below = map[string]*place{}
+	}
+	next := p.below[key]
+	if next == nil {
+		next = &place{}
+		p.below[key] = next
+	}
+	return next
+}
+
+// walk goes through a root as if its fragments were written out.
+type walk struct {
+	*guard
+	rootFields int
+}
+
+// set looks at the selections at a place. depth is theirs, lists the introspection lists they are in.
+func (w *walk) set(set ast.SelectionSet, at *place, depth, lists int) *gqlerror.Error {
+	for _, selection := range set {
+		w.steps++
+		var err *gqlerror.Error
+		switch s := selection.(type) {
+		case *ast.Field:
+			err = w.field(s, at, depth, lists)
+		case *ast.InlineFragment:
+			err = w.set(s.SelectionSet, at, depth, lists)
+		case *ast.FragmentSpread:
+			if f := w.fragments[s.Name]; f != nil {
+				err = w.set(f.SelectionSet, at, depth, lists)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *walk) field(f *ast.Field, at *place, depth, lists int) *gqlerror.Error {
+	if depth > w.limits.Depth {
+		return w.over("MAX_DEPTH", w.limits.Depth, "The document nests fields deeper")
+	}
+	if depth == 1 {
+		w.rootFields++
+	}
+	if f.Alias != f.Name {
+		if w.aliases++; w.aliases > w.limits.Aliases {
+			return w.over("MAX_ALIASES", w.limits.Aliases, "The document has more aliases, with its fragments expanded,")
+		}
+	}
+	here := at.at(f.Alias)
+	if here.selections++; here.selections > w.limits.Repeats {
+		return w.over("MAX_REPEATS", w.limits.Repeats, "The document selects one field more often")
+	}
+	if introspectionLists[f.Name] {
+		if lists++; lists > w.limits.IntrospectionDepth {
+			return w.over("MAX_INTROSPECTION_DEPTH", w.limits.IntrospectionDepth, "The document nests the lists of types deeper")
+		}
+	}
+	return w.set(f.SelectionSet, here, depth+1, lists)
+}
+
+// introspectionLists are the fields of __Type that lead to lists of types again (the rule
+// MaxIntrospectionDepth of graphql-js). No field of our own types has such a name: a test says so.
+var introspectionLists = map[string]bool{"fields": true, "interfaces": true, "possibleTypes": true, "inputFields": true}

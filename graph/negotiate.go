@@ -1,0 +1,64 @@
+package graph
+
+import (
+	"mime"
+	"strconv"
+	"strings"
+)
+
+// The media types of an answer. They differ in the status of a request that was not executed:
+// 200 with JSON, which says nothing of GraphQL, and 400 with the other.
+const (
+	typeJSON     = "application/json"
+	typeResponse = "application/graphql-response+json"
+)
+
+// negotiate picks the media type of the answer (RFC 9110, section 12.5.1): the better liked of
+// the two, JSON where both are or where nothing is said.
+func negotiate(accept []string) (contentType string, ok bool) {
+	list := strings.Join(accept, ",")
+	if strings.TrimSpace(list) == "" {
+		return typeJSON, true
+	}
+	plain, response := quality(list, typeJSON), quality(list, typeResponse)
+	switch {
+	case response > plain:
+		return typeResponse, true
+	case plain > 0:
+		return typeJSON, true
+	}
+	return "", false
+}
+
+// quality is how much an Accept list likes a media type, by its most specific range. A type that
+// is named outranks, at the same q, one that only a wildcard covers.
+func quality(list, mediaType string) float64 {
+	best, specific := 0.0, -1
+	for item := range strings.SplitSeq(list, ",") {
+		name, params, err := mime.ParseMediaType(item)
+		if err != nil {
+			continue
+		}
+		rank := -1
+		switch name {
+		case mediaType:
+			rank = 2
+		case "application/*":
+			rank = 1
+		case "*/*":
+			rank = 0
+		}
+		if rank <= specific {
+			continue
+		}
+		q, err := strconv.ParseFloat(params["q"], 64)
+		if params["q"] == "" || err != nil {
+			q = 1
+		}
+		best, specific = q, rank
+	}
+	if best > 0 && specific == 2 {
+		best += 1e-6
+	}
+	return best
+}
