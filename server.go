@@ -146,12 +146,14 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		return nil, fmt.Errorf("make the cache: %w", err)
 	}
 	var second cache.Shared[*upstream.Code]
+	var texts graph.TextStore
 	if cfg.RedisURL != "" {
 		rc, err := newRedisClient(cfg)
 		if err != nil {
 			return nil, err
 		}
-		second = cache.NewRedis(rc, keys, codeCodec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log})
+		store := cache.NewRedis(rc, keys, codeCodec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log})
+		second, texts = store, cache.NewTexts(store)
 	}
 	s := &service{cfg: cfg, log: log, client: client}
 	s.cache = cache.New(cache.Options{
@@ -173,8 +175,12 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		Limits:         cfg.limits(),
 		Trusted:        cfg.trusted,
 		TrustedOnly:    cfg.TrustedOnly,
+		Texts:          texts,
 		DocumentMemory: documents,
 	})
+	if err == nil && cfg.redaction.HidesSecret() {
+		s.graphql, err = compress(s.graphql)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -239,18 +245,23 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.P
 	if err != nil {
 		return err
 	}
-	var connState func(net.Conn, http.ConnState)
+	conns := &connectionLimit{limit: int64(cfg.MaxConnections)}
+	connState := conns.connState
 	if !cfg.ownMemoryLimit {
-		limit := limitMemory(cfg.CacheMemory, debug.SetMemoryLimit)
-		defer limit.end()
-		connState = limit.connState
+		memory := limitMemory(cfg.CacheMemory, debug.SetMemoryLimit)
+		defer memory.end()
+		connState = func(c net.Conn, state http.ConnState) {
+			conns.connState(c, state)
+			memory.connState(c, state)
+		}
 	}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", string(cfg.ListenAddr))
 	if err != nil {
 		return errors.Join(fmt.Errorf("LISTEN_ADDR: %w", err), s.close(ctx))
 	}
 	srv := &http.Server{
-		Handler:           s.routes(),
+		Handler:           conns.handler(s.routes()),
+		ConnContext:       conns.connContext,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      bounded(cfg.OperationTimeout) + 10*time.Second,
@@ -260,7 +271,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.P
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(ln) }()
+	go func() { failed <- srv.Serve(conns.listener(ln)) }()
 	if announce != nil {
 		announce(ln.Addr())
 	}

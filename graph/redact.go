@@ -83,6 +83,9 @@ func schema() *ast.Schema { return generated.NewExecutableSchema(generated.Confi
 // String is the set in one canonical form; it is part of every cache key.
 func (r Redaction) String() string { return strings.Join(r.coordinates, ",") }
 
+// HidesSecret tells whether the clients' secrets are dropped.
+func (r Redaction) HidesSecret() bool { return slices.Contains(r.coordinates, defaultRedaction) }
+
 // Apply drops the fields from a code that nobody else holds yet. When a code ends is kept apart
 // from the field that shows it, so a code whose `expires` is redacted still expires.
 func (r Redaction) Apply(c *upstream.Code) {

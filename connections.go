@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync/atomic"
+
+	"golang.org/x/net/netutil"
+
+	"authentik-graphql/graph"
+)
+
+// spareConnections are those over MAX_CONNECTIONS that are still taken, to be told so.
+const spareConnections = 64
+
+// connectionLimit answers requests on connections over the limit with 503 and ends them. So that
+// they are bounded as well, no more than spareConnections of them are taken at a time; the next
+// wait in the system's queue.
+type connectionLimit struct {
+	limit int64
+	open  atomic.Int64
+}
+
+type overLimitKey struct{}
+
+// listener bounds what is accepted, and counts it.
+func (c *connectionLimit) listener(ln net.Listener) net.Listener {
+	return netutil.LimitListener(ln, int(c.limit)+spareConnections)
+}
+
+// connContext is an [http.Server]'s ConnContext hook: it marks the connections over the limit.
+func (c *connectionLimit) connContext(ctx context.Context, _ net.Conn) context.Context {
+	if c.open.Add(1) > c.limit {
+		return context.WithValue(ctx, overLimitKey{}, true)
+	}
+	return ctx
+}
+
+// connState is the ConnState hook.
+func (c *connectionLimit) connState(_ net.Conn, state http.ConnState) {
+	if state == http.StateClosed || state == http.StateHijacked {
+		c.open.Add(-1)
+	}
+}
+
+// handler refuses requests on connections over the limit.
+func (c *connectionLimit) handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Context().Value(overLimitKey{}) == nil {
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header()["Connection"] = []string{"close"}
+		w.Header()["Retry-After"] = []string{"1"}
+		graph.WriteError(w, r, http.StatusServiceUnavailable, graph.CodeTooManyConnections, "Too many connections are open: MAX_CONNECTIONS is reached. Try again later.")
+	})
+}
