@@ -1,7 +1,7 @@
 # Tasks of authentik-graphql. `make` lists them.
 GO ?= go
 
-.PHONY: help gen test race lint bench memory faults verify fuzz playground build
+.PHONY: help gen test race lint bench memory faults attacks verify fuzz playground build
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ memory: ## ask the built program for IDS (1000000) codes and watch its memory; t
 
 faults: ## print what clients see while things break (UPDATE=1 writes it into the README)
 	@cd faults && $(GO) test -count=1 -timeout 20m -run '^Test(Faults|Storm)$$' -args -full $${UPDATE:+-update}
+
+attacks: ## attack the built service, many at a time, and print what comes of it
+	@cd attacks && $(GO) test -count=1 -timeout 20m . -args -full
 
 fuzz: ## run every fuzz target for FUZZTIME (20s each)
 	@for pkg in $$($(GO) list ./...); do \

@@ -89,6 +89,12 @@ func (s *service) deadline(next http.Handler) http.Handler {
 func (s *service) limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, int64(s.cfg.MaxBody))
+		if len(r.TransferEncoding) > 0 {
+			// A request may have had a Content-Length as well, which net/http drops. A proxy in front
+			// that went by it takes the rest for a request of another client: its connection ends
+			// here (RFC 9112, section 6.1).
+			w.Header()["Connection"] = []string{"close"}
+		}
 		next.ServeHTTP(w, r)
 	})
 }

@@ -92,7 +92,7 @@ func present(ctx context.Context, err error) *gqlerror.Error {
 	out := graphql.DefaultErrorPresenter(ctx, err)
 	shown, extensions := publicForm(err)
 	if shown == nil { // GraphQL's own errors speak of the client's document
-		shown = &Error{Code: fmt.Sprint(out.Extensions["code"]), Message: out.Message}
+		shown = &Error{Code: fmt.Sprint(out.Extensions["code"]), Message: cut(out.Message)}
 	}
 	extensions["code"] = shown.Code
 	if req.ID != "" {
@@ -105,6 +105,17 @@ func present(ctx context.Context, err error) *gqlerror.Error {
 		Locations:  out.Locations,
 		Extensions: extensions,
 	}
+}
+
+// maxOwnMessage bounds the messages that GraphQL makes, which repeat the document's names.
+const maxOwnMessage = 500
+
+// cut ends a message that is too long, between two characters.
+func cut(message string) string {
+	if len(message) <= maxOwnMessage {
+		return message
+	}
+	return strings.ToValidUTF8(message[:maxOwnMessage], "") + "..."
 }
 
 // publicForm is the pure part of present. It returns nil for an error that GraphQL itself made.

@@ -207,9 +207,14 @@ func (g *guard) arguments(list ast.ArgumentList) *gqlerror.Error {
 
 func (g *guard) value(v *ast.Value, depth int) *gqlerror.Error {
 	g.steps++
-	if v.Kind == ast.ListValue || v.Kind == ast.ObjectValue {
+	switch v.Kind {
+	case ast.ListValue, ast.ObjectValue:
 		if depth++; depth > g.limits.ValueDepth {
 			return g.tooDeepValue()
+		}
+	case ast.IntValue, ast.FloatValue:
+		if _, err := v.Value(nil); err != nil { // gqlgen panics where it meets such a number
+			return listed(&Error{Code: CodeBadUserInput, Message: "A number in the document is out of range."})[0]
 		}
 	}
 	for _, child := range v.Children {

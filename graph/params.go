@@ -123,6 +123,9 @@ func readPost(r *http.Request, limits Limits) (*wire, *fault) {
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
 		return nil, refused(http.StatusUnsupportedMediaType, CodeUnsupportedMediaType, "Send the body without a Content-Encoding.")
 	}
+	if r.ContentLength > int64(limits.Body) { // before anything of it is asked for or read
+		return nil, bodyFault(&http.MaxBytesError{}, limits)
+	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, bodyFault(err, limits)

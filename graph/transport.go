@@ -34,8 +34,11 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 	contentType, acceptable := negotiate(r.Header["Accept"])
 	p, f := readParams(r, t.limits)
 	if f != nil {
-		if f.status == http.StatusMethodNotAllowed {
+		switch f.status {
+		case http.StatusMethodNotAllowed:
 			w.Header().Set("Allow", "GET, POST")
+		case http.StatusRequestEntityTooLarge: // or net/http waits for the rest before it answers
+			w.Header().Set("Connection", "close")
 		}
 		t.refuse(w, r, f)
 		return

@@ -1,0 +1,176 @@
+// Package servicetest builds the service's binary and runs it, for tests that use it from outside as
+// its users do.
+package servicetest
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// wait bounds how long a process may take to listen, and to stop.
+const wait = 20 * time.Second
+
+// Root is the module's folder.
+func Root(t testing.TB) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+		if dir == filepath.Dir(dir) {
+			t.Fatal("no go.mod above the test's folder")
+		}
+	}
+}
+
+// Build compiles the service as make build does, with further flags of go build, and returns the
+// binary's path. It is named authentik-graphql and is alone in its folder.
+func Build(t testing.TB, flags ...string) (binary string) {
+	t.Helper()
+	root := Root(t)
+	noticeChanges(t, root)
+	binary = filepath.Join(t.TempDir(), "authentik-graphql")
+	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-o", binary}, flags...)
+	cmd := exec.CommandContext(t.Context(), "go", append(args, ".")...)
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build the service: %v\n%s", err, out)
+	}
+	return binary
+}
+
+// noticeChanges reads every folder of the module but those of packages. go test keeps the result of
+// a test until something changes that the test imports or opens, and it does not see what go build
+// opens: without this, a service that was broken since would still pass.
+func noticeChanges(t testing.TB, root string) {
+	t.Helper()
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules") {
+			return filepath.SkipDir
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Service is a running process of the binary.
+type Service struct {
+	// Addr is where it listens; URL is that as http://.
+	Addr, URL string
+
+	t     testing.TB
+	cmd   *exec.Cmd
+	ended chan error
+	log   log
+}
+
+// Start starts the binary with nothing in its environment but settings, and waits until it listens on
+// a port of the system's choice. The test's end stops it and fails if it does not stop cleanly.
+func Start(t testing.TB, binary string, args []string, settings ...string) *Service {
+	t.Helper()
+	s := &Service{t: t, cmd: exec.Command(binary, args...), ended: make(chan error, 1)}
+	s.cmd.Env = append([]string{"LISTEN_ADDR=127.0.0.1:0", "LOG_FORMAT=json"}, settings...)
+	stderr, err := s.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Start(); err != nil {
+		t.Fatalf("start the service: %v", err)
+	}
+	listening := make(chan string, 1)
+	go func() {
+		for scan := bufio.NewScanner(stderr); scan.Scan(); {
+			var line struct{ Msg, Address string }
+			if json.Unmarshal(scan.Bytes(), &line) == nil && line.Msg == "listening" {
+				listening <- line.Address
+			}
+			s.log.add(scan.Text())
+		}
+		s.ended <- s.cmd.Wait()
+	}()
+	t.Cleanup(s.stop)
+	select {
+	case s.Addr = <-listening:
+		s.URL = "http://" + s.Addr
+	case err := <-s.ended:
+		s.ended <- err
+		t.Fatalf("the service ended: %v\n%s", err, s.Log())
+	case <-time.After(wait):
+		t.Fatalf("the service does not listen\n%s", s.Log())
+	}
+	return s
+}
+
+// stop ends the process as an operator would.
+func (s *Service) stop() {
+	s.t.Helper()
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case err := <-s.ended:
+		if err != nil {
+			s.t.Errorf("the service ended with: %v\n%s", err, s.Log())
+		}
+	case <-time.After(wait):
+		_ = s.cmd.Process.Kill()
+		<-s.ended
+		s.t.Errorf("the service does not stop on SIGTERM\n%s", s.Log())
+	}
+}
+
+// PID is the process's.
+func (s *Service) PID() int { return s.cmd.Process.Pid }
+
+// Log is what the process wrote so far.
+func (s *Service) Log() string { return s.log.String() }
+
+// Memory is the process's resident set in bytes, now and at its largest. It is Linux's to tell.
+func (s *Service) Memory() (now, peak int) {
+	s.t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		_, _ = fmt.Sscanf(line, "VmRSS: %d kB", &now)
+		_, _ = fmt.Sscanf(line, "VmHWM: %d kB", &peak)
+	}
+	if now == 0 || peak == 0 {
+		s.t.Fatalf("no memory in\n%s", status)
+	}
+	return now << 10, peak << 10
+}
+
+// log is text that is written and read at once.
+type log struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *log) add(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b.WriteString(line + "\n")
+}
+
+func (l *log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
