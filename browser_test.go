@@ -54,7 +54,7 @@ func startBrowser(t *testing.T) context.Context {
 	t.Helper()
 	program := findBrowser()
 	if program == "" {
-		const message = "no chromium, chromium-browser or google-chrome on PATH: the Playground is not tested in a browser"
+		const message = "no chromium, chromium-browser or google-chrome on PATH: the pages are not tested in a browser"
 		if os.Getenv("CI") == "true" {
 			t.Fatal(message)
 		}
@@ -116,8 +116,8 @@ func startStrippingProxy(t *testing.T, target, prefix string) string {
 	return server.URL
 }
 
-// playgroundPage is an open Playground and what the browser had to say about it.
-type playgroundPage struct {
+// page is an open page and what the browser had to say about it.
+type page struct {
 	t   *testing.T
 	ctx context.Context
 
@@ -127,11 +127,17 @@ type playgroundPage struct {
 }
 
 // openPlayground opens address in a tab of its own and waits until GraphiQL is there.
-func openPlayground(t *testing.T, browser context.Context, address string) *playgroundPage {
+func openPlayground(t *testing.T, browser context.Context, address string) *page {
+	t.Helper()
+	return openPage(t, browser, address, ".graphiql-execute-button")
+}
+
+// openPage opens address in a tab of its own and waits until it shows what the selector names.
+func openPage(t *testing.T, browser context.Context, address, shows string) *page {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser)
 	t.Cleanup(cancel)
-	p := &playgroundPage{t: t, ctx: ctx}
+	p := &page{t: t, ctx: ctx}
 	origin, err := url.Parse(address)
 	if err != nil {
 		t.Fatal(err)
@@ -145,14 +151,14 @@ func openPlayground(t *testing.T, browser context.Context, address string) *play
 			return err
 		}),
 		chromedp.Navigate(address),
-		chromedp.WaitVisible(chromedp.CSS(".graphiql-execute-button")),
+		chromedp.WaitVisible(chromedp.CSS(shows)),
 	)
 	return p
 }
 
 // note records attempts to leave origin, errors on the console and violations of the page's
 // policy, which arrive as log entries. The browser calls it from its own goroutine.
-func (p *playgroundPage) note(event any, origin *url.URL) {
+func (p *page) note(event any, origin *url.URL) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch e := event.(type) {
@@ -189,7 +195,7 @@ func consoleText(e *runtime.EventConsoleAPICalled) string {
 
 // do runs actions and fails the test with what could not be done. On a failure the browser's own
 // complaints mostly tell why.
-func (p *playgroundPage) do(what string, actions ...chromedp.Action[chromedp.Void]) {
+func (p *page) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
 	defer cancel()
@@ -210,7 +216,7 @@ func until(expression string) chromedp.Action[chromedp.Void] {
 }
 
 // runQuery runs the query of the first tab as it is and reads the answer.
-func (p *playgroundPage) runQuery() {
+func (p *page) runQuery() {
 	p.t.Helper()
 	p.do("run the first tab's query",
 		until(`document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror.getValue().includes('authorizationCode')`),
@@ -221,7 +227,7 @@ func (p *playgroundPage) runQuery() {
 }
 
 // docsShowField opens the documentation pane and follows the query type to authorizationCode.
-func (p *playgroundPage) docsShowField() {
+func (p *page) docsShowField() {
 	p.t.Helper()
 	p.do("read the documentation",
 		chromedp.Click(chromedp.CSS(`button[aria-label="Show Documentation Explorer"]`)),
@@ -232,7 +238,7 @@ func (p *playgroundPage) docsShowField() {
 }
 
 // offersField types the beginning of the field into a new tab and waits for the suggestion.
-func (p *playgroundPage) offersField() {
+func (p *page) offersField() {
 	p.t.Helper()
 	p.do("complete a field",
 		chromedp.Click(chromedp.CSS(".graphiql-tab-add")),
@@ -244,7 +250,7 @@ func (p *playgroundPage) offersField() {
 }
 
 // opensSettings opens and closes a dialog, which needs the nonce of the page's policy.
-func (p *playgroundPage) opensSettings() {
+func (p *page) opensSettings() {
 	p.t.Helper()
 	p.do("open the settings",
 		chromedp.Click(chromedp.CSS(`button[aria-label="Open settings dialog"]`)),
@@ -257,7 +263,7 @@ func (p *playgroundPage) opensSettings() {
 
 // storageHoldsNoToken waits until GraphiQL has stored its tabs and its history, both of which it
 // does with headers unless it is kept from it, and looks for the token.
-func (p *playgroundPage) storageHoldsNoToken() {
+func (p *page) storageHoldsNoToken() {
 	p.t.Helper()
 	p.do("wait for the stored tabs and history",
 		until(`['tabState', 'queries'].every((name) => Object.keys(localStorage).some((key) => key.endsWith(':graphiql:' + name)))`))
@@ -275,7 +281,7 @@ func (p *playgroundPage) storageHoldsNoToken() {
 
 // survivesReload opens the page again and finds the same tabs, the stored variables, and the
 // headers of a new tab in place of those that were not stored.
-func (p *playgroundPage) survivesReload() {
+func (p *page) survivesReload() {
 	p.t.Helper()
 	const editors = `JSON.stringify([
 		document.querySelectorAll('[id^=graphiql-session-tab-]').length,
@@ -292,7 +298,7 @@ func (p *playgroundPage) survivesReload() {
 }
 
 // quiet fails the test if the browser had anything to complain about.
-func (p *playgroundPage) quiet() {
+func (p *page) quiet() {
 	p.t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -306,7 +312,7 @@ func (p *playgroundPage) quiet() {
 
 // screenshot saves a picture of the page to $PLAYGROUND_SCREENSHOT, or else beside the test's
 // other output.
-func (p *playgroundPage) screenshot() {
+func (p *page) screenshot() {
 	p.t.Helper()
 	picture, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
 	if err != nil {
