@@ -56,6 +56,8 @@ type Config struct {
 	trusted   graph.Trusted
 	// ownMemoryLimit says that GOMEMLIMIT is set: Go obeys it by itself, and nothing else may.
 	ownMemoryLimit bool
+	// dashboard is served by -demo alone.
+	dashboard dashboard
 }
 
 // The defaults that -demo changes.

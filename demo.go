@@ -42,6 +42,7 @@ func runDemo(ctx context.Context, cfg Config, check bool, log *slog.Logger, stdo
 	if check {
 		return runCheck(ctx, cfg, stdout)
 	}
+	cfg.dashboard = demoDashboard(demo)
 	playground := graph.PlaygroundOptions{
 		ExampleID:     strconv.Itoa(int(upstreamtest.DemoAlice)),
 		Authorization: "Bearer " + upstreamtest.TokenAlice,
@@ -84,10 +85,11 @@ func announceDemo(w io.Writer, cfg Config, addr net.Addr) {
 	_, _ = fmt.Fprintf(w, `The demo is ready, with a fake authentik inside.
 
   Playground   %s
+  Dashboard    %s/dashboard
   GraphQL      %s/graphql
   Tokens       %s, %s (ordinary users), %s (an administrator)
   Codes        %d is alice's, %d is bob's; %d and up come and go
-`, page, base, upstreamtest.TokenAlice, upstreamtest.TokenBob, upstreamtest.TokenRoot,
+`, page, base, base, upstreamtest.TokenAlice, upstreamtest.TokenBob, upstreamtest.TokenRoot,
 		upstreamtest.DemoAlice, upstreamtest.DemoBob, upstreamtest.DemoFirst)
 	for _, e := range demoErrors() {
 		_, _ = fmt.Fprintf(w, "               %s answers %s\n", e.ID, e.Label)

@@ -29,6 +29,7 @@ func (s *service) routes() http.Handler {
 		mux.Handle("/{$}", s.playground)
 		mux.Handle("/playground/", s.playground)
 	}
+	s.cfg.dashboard.addTo(mux)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.readyz)
 	return s.limitBody(s.observe(s.recoverPanic(mux)))

@@ -115,6 +115,13 @@ func (d *Demo) Step(now time.Time) {
 	}
 }
 
+// Newest returns the id of the code that was made last, alice's if it is even.
+func (d *Demo) Newest() int32 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return DemoFirst + d.next - 1
+}
+
 // made is when the nth code is made.
 func (d *Demo) made(n int32) time.Time { return d.epoch.Add(time.Duration(n) * demoEvery) }
 

@@ -64,6 +64,9 @@ func TestDemoLife(t *testing.T) {
 		d.Step(now)
 		codes := minted(d, 2000)
 		most = max(most, len(codes))
+		if newest := slices.Max(slices.Collect(maps.Keys(codes))); d.Newest() != newest || (codes[newest].Owner == "alice") != (newest%2 == 0) {
+			t.Fatalf("the newest is %d of %s, not %d", newest, codes[newest].Owner, d.Newest())
+		}
 		for pk, code := range codes {
 			if seen[pk] == nil {
 				seen[pk] = &sight{code: code, first: now}
