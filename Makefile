@@ -19,7 +19,7 @@ race: ## run all tests with the race detector
 	$(GO) test -race ./...
 
 lint: ## check the formatting, vet, and run staticcheck
-	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
+	@files=$$(find . -name node_modules -prune -o -name '*.go' -exec gofmt -l {} +) && test -z "$$files" || { echo "not formatted: $$files"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck $$($(GO) list ./... | grep -v /graph/generated)
 

@@ -2,6 +2,8 @@ module authentik-graphql
 
 go 1.26.0
 
+ignore node_modules
+
 require (
 	github.com/99designs/gqlgen v0.17.98
 	github.com/caarlos0/env/v11 v11.4.2

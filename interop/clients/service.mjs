@@ -1,0 +1,59 @@
+// What the tests of all clients share: where the service is, and what it answers.
+
+export const url = `${process.env.SERVICE_URL}/graphql`;
+export const headers = { Authorization: "Bearer demo-alice" };
+
+export const document = `query Code($id: ID!) {
+  authorizationCode(id: $id) {
+    id
+    expires
+    fetchedAt
+    scope
+    user { id username groups { id name } }
+    provider { id name clientId redirectUris { url } }
+  }
+}`;
+
+/** What alice is shown of code 17. */
+export const alice = {
+  id: "17",
+  expires: "2099-12-31T23:59:59Z",
+  scope: ["openid", "email", "profile"],
+  username: "alice",
+  groups: ["engineers", "on-call"],
+  provider: "Grafana",
+};
+
+/** summary reduces an answer to what alice is shown. */
+export function summary(code) {
+  return {
+    id: code.id,
+    expires: code.expires,
+    scope: [...code.scope],
+    username: code.user.username,
+    groups: code.user.groups.map((group) => group.name),
+    provider: code.provider.name,
+  };
+}
+
+/** The ids of the demo that answer an error, with its code. */
+export const errors = {
+  400: "BAD_USER_INPUT",
+  403: "FORBIDDEN",
+  404: "NOT_FOUND",
+  429: "RATE_LIMITED",
+  503: "UPSTREAM_UNAVAILABLE",
+};
+
+/** recorder is a fetch that keeps what was asked. */
+export function recorder() {
+  const requests = [];
+  const record = async (input, init = {}) => {
+    const request = new Request(input, init);
+    requests.push({ method: request.method, url: new URL(request.url), body: init.body ? JSON.parse(init.body) : undefined });
+    const response = await fetch(input, init);
+    requests.at(-1).status = response.status;
+    return response;
+  };
+  return { fetch: record, requests };
+}
