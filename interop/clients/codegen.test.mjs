@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { project } from "./project.mjs";
+import { url } from "./service.mjs";
+
+// The README's example has the program that a user writes. This one asks for every field there is.
+const document = readFileSync(new URL("../../graph/testdata/every-field.graphql", import.meta.url), "utf8");
+
+const config = `
+import type { CodegenConfig } from "@graphql-codegen/cli";
+
+const config: CodegenConfig = {
+  schema: { "${url}": { headers: { Authorization: "Bearer demo-alice" } } },
+  documents: "src/*.graphql",
+  generates: {
+    "src/gql/": {
+      preset: "client",
+      config: { scalars: { DateTime: "string", UUID: "string", JSON: "unknown" } },
+    },
+  },
+  emitLegacyCommonJSImports: false,
+};
+export default config;
+`;
+
+const program = `
+import { GraphQLClient } from "graphql-request";
+import { EveryFieldDocument, type EveryFieldQuery } from "./gql/graphql.js";
+
+const client = new GraphQLClient("${url}", { headers: { Authorization: "Bearer demo-alice" } });
+const { authorizationCode }: EveryFieldQuery = await client.request(EveryFieldDocument, { id: "17" });
+const code = authorizationCode!;
+const fetchedAt: string = code.fetchedAt;
+const expires: string | null = code.expires;
+const scope: string[] = code.scope;
+const flow: string | null = code.provider!.authorizationFlow;
+const kind: "CONFIDENTIAL" | "PUBLIC" | "UNKNOWN" | null = code.provider!.clientType;
+const attributes: unknown = code.user!.attributes;
+
+// What is nullable is so in the types, and what may be anything must be looked at first.
+export const mistakes = [
+  // @ts-expect-error
+  () => code.user.username,
+  // @ts-expect-error
+  () => code.user!.attributes.settings,
+  // @ts-expect-error
+  () => client.request(EveryFieldDocument, {}),
+];
+
+console.log(JSON.stringify({ fetchedAt, expires, scope, flow, kind, attributes }));
+`;
+
+test("every field is typed, and the types tell the truth", async () => {
+  const app = project({ "codegen.ts": config, "src/every-field.graphql": document, "src/main.ts": program });
+  await app.sh("npx graphql-codegen");
+  await app.sh("npx tsc --strict --module nodenext --rootDir src --outDir dist src/main.ts");
+  const got = JSON.parse(await app.sh("node dist/main.js"));
+  assert.equal(got.expires, "2099-12-31T23:59:59Z");
+  assert.match(got.fetchedAt, /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+  assert.deepEqual(got.scope, ["openid", "email", "profile"]);
+  assert.match(got.flow, /^[0-9a-f-]{36}$/);
+  assert.equal(got.kind, "CONFIDENTIAL");
+  assert.equal(typeof got.attributes, "object");
+});
