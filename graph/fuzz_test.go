@@ -2,7 +2,9 @@ package graph
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -22,23 +24,11 @@ func FuzzPost(f *testing.F) {
 		f.Add(seed)
 	}
 	h := fuzzed(f, Options{Introspection: true})
-	f.Fuzz(func(t *testing.T, body string) {
-		ctx := NewContext(t.Context(), &Request{ID: "fuzz", Credential: upstream.NewCredential("t")})
-		r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(body))
-		r.Header.Set("Content-Type", "application/json")
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, r)
-		if w.Code >= 500 || !json.Valid(w.Body.Bytes()) {
-			t.Fatalf("%d %s", w.Code, w.Body)
-		}
-		if strings.Contains(w.Body.String(), CodeInternal) {
-			t.Fatalf("an internal error: %s", w.Body)
-		}
-	})
+	f.Fuzz(func(t *testing.T, body string) { fuzzPost(t, h, body) })
 }
 
 // fuzzed makes an endpoint with the limits of a service that sets none.
-func fuzzed(f *testing.F, o Options) http.Handler {
+func fuzzed(f testing.TB, o Options) http.Handler {
 	o.Limits, o.DocumentMemory = DefaultLimits(), 8<<20
 	h, err := NewHandler(&Resolver{Codes: noCodes{}, Now: time.Now}, o)
 	if err != nil {
@@ -94,4 +84,104 @@ type noCodes struct{}
 
 func (noCodes) AuthorizationCode(_ context.Context, _ upstream.Credential, pk upstream.PK) (CodeRead, error) {
 	return CodeRead{}, &upstream.Error{Kind: upstream.NotFound}
+}
+
+// FuzzRepresentations sends any JSON as representations: each gets its entity or its own error, in
+// order, and none an internal one.
+func FuzzRepresentations(f *testing.F) {
+	for _, seed := range []string{`[]`, `[{"__typename":"AuthorizationCode","id":"1"}]`, `[{"__typename":"AuthorizationCode","id":17},{"__typename":"User","id":1},{}]`,
+		`{"__typename":"AuthorizationCode","id":1e99}`, `[null]`, `[[{}]]`, `"x"`, `[{"__typename":["AuthorizationCode"],"id":{"id":1}}]`} {
+		f.Add(seed)
+	}
+	h := fuzzed(f, Options{})
+	f.Fuzz(func(t *testing.T, representations string) {
+		if !json.Valid([]byte(representations)) {
+			return
+		}
+		answer := fuzzPost(t, h, `{"query":"query($r:[_Any!]!){_entities(representations:$r){__typename}}","variables":{"r":`+representations+`}}`)
+		var got struct {
+			Data *struct {
+				Entities []any `json:"_entities"`
+			}
+			Errors []struct{ Path []any }
+		}
+		if err := json.Unmarshal(answer, &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.Data == nil || got.Data.Entities == nil {
+			return // not executed, or refused as a whole
+		}
+		failed := map[int]bool{}
+		for _, e := range got.Errors {
+			if len(e.Path) == 2 {
+				failed[int(e.Path[1].(float64))] = true
+			}
+		}
+		for i, entity := range got.Data.Entities {
+			if entity == nil != failed[i] {
+				t.Fatalf("entity %d is %v, failed %t: %s", i, entity, failed[i], answer)
+			}
+		}
+	})
+}
+
+// FuzzPersistedQuery asks by any hash and version, with the text and without: it is run under its own
+// hash, in the protocol's one version, and under nothing else.
+func FuzzPersistedQuery(f *testing.F) {
+	const text = `{ __typename }`
+	hash := fmt.Sprintf("%x", sha256.Sum256([]byte(text)))
+	for _, seed := range []string{hash, strings.ToUpper(hash), hash[1:], " " + hash, hash + "\x00", "", "x"} {
+		f.Add(1, seed)
+		f.Add(2, seed)
+	}
+	h := fuzzed(f, Options{})
+	f.Fuzz(func(t *testing.T, version int, given string) {
+		quoted, err := json.Marshal(given)
+		if err != nil {
+			return
+		}
+		extensions := fmt.Sprintf(`"extensions":{"persistedQuery":{"version":%d,"sha256Hash":%s}}`, version, quoted)
+		with := fuzzPost(t, h, `{"query":"`+text+`",`+extensions+`}`)
+		alone := fuzzPost(t, h, `{`+extensions+`}`)
+		right := version == 1 && given == hash
+		if ran := strings.Contains(string(with), `"data"`); ran != right {
+			t.Fatalf("with its text: %s", with)
+		}
+		if ran := strings.Contains(string(alone), `"data"`); ran && !right {
+			t.Fatalf("alone: %s", alone)
+		}
+	})
+}
+
+// FuzzTrusted reads any file: an error, or documents that can be run.
+func FuzzTrusted(f *testing.F) {
+	for _, seed := range []string{`{}`, `{"a":"{__typename}"}`, `{"format":"apollo-persisted-query-manifest","version":1,"operations":[{"id":"a","body":"{__typename}"}]}`,
+		`{"format":"{__typename}","operations":"{__typename}"}`, `[]`, `{"":"{__typename}"}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		trusted, err := ReadTrusted(content, DefaultLimits())
+		if err == nil && trusted.Len() == 0 {
+			t.Fatal("no document and no error")
+		}
+		for id, doc := range trusted.byID {
+			if id == "" || doc == nil || len(doc.ast.Operations) == 0 {
+				t.Fatalf("%q: %v", id, doc)
+			}
+		}
+	})
+}
+
+// fuzzPost sends a body, and wants an answer that is JSON and no failure of the service's.
+func fuzzPost(t *testing.T, h http.Handler, body string) []byte {
+	t.Helper()
+	ctx := NewContext(t.Context(), &Request{ID: "fuzz", Credential: upstream.NewCredential("t")})
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code >= 500 || !json.Valid(w.Body.Bytes()) || strings.Contains(w.Body.String(), CodeInternal) {
+		t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	return w.Body.Bytes()
 }
