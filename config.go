@@ -29,6 +29,8 @@ type Config struct {
 	ListenAddr           listenAddr      `env:"LISTEN_ADDR" envDefault:":8080" example:"127.0.0.1:8080" help:"Address to listen on. With -demo the default is 127.0.0.1:8080."`
 	AuthentikURL         baseURL         `env:"AUTHENTIK_URL" example:"https://auth.example.com" help:"authentik's address, with its path prefix if it has one. Required, but for -demo, which brings its own authentik."`
 	AuthentikCAFile      string          `env:"AUTHENTIK_CA_FILE" example:"/etc/ssl/authentik.pem" help:"PEM file of certificates to trust beside the system's, for authentik's self-signed one."`
+	TokenFile            string          `env:"AUTHENTIK_TOKEN_FILE" example:"/etc/authentik-graphql/token" help:"File with this service's own token of authentik, which is then used for the callers of CALLERS_FILE instead of theirs. Read again when it changes."`
+	CallersFile          string          `env:"CALLERS_FILE" example:"/etc/authentik-graphql/callers" help:"File of the tokens that are accepted in that case, a line each: name, SHA-256 in hexadecimal, and write if mutations are allowed. Read again when it changes."`
 	UpstreamTimeout      time.Duration   `env:"UPSTREAM_TIMEOUT" envDefault:"10s" example:"10s" help:"Longest wait for an answer of authentik, with retries; 0s leaves it no time at all."`
 	Concurrency          concurrency     `env:"UPSTREAM_CONCURRENCY" envDefault:"64" example:"64" help:"Most calls to authentik at once, from 1 to 10000; 1,024 more may wait for their turn."`
 	RedisURL             secretText      `env:"REDIS_URL" secret:"true" example:"redis://127.0.0.1:6379/0" help:"Redis shared by several processes: redis://, rediss:// or unix://. Without it the cache is in memory alone."`
@@ -145,7 +147,10 @@ func (c *Config) validate(demo bool) (errs []error) {
 		errs = append(errs, settingError("CACHE_SECRET", "is required with REDIS_URL, to seal what goes there"))
 	}
 	errs = append(errs, c.validateRedis()...)
-	var err error
+	err := c.validateServiceMode()
+	if err != nil {
+		errs = append(errs, err)
+	}
 	if c.redaction, err = graph.ParseRedaction(c.Redact); err != nil {
 		errs = append(errs, settingError("REDACT", err.Error()))
 	}

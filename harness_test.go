@@ -118,6 +118,11 @@ func (r reply) Codes() string {
 // query sends a document by POST with a bearer token, or none if it is empty.
 func query(t *testing.T, url, token, document string) reply {
 	t.Helper()
+	return send(t, newQuery(t, url, token, document))
+}
+
+func newQuery(t *testing.T, url, token, document string) *http.Request {
+	t.Helper()
 	body, err := json.Marshal(map[string]string{"query": document})
 	if err != nil {
 		t.Fatal(err)
@@ -127,7 +132,7 @@ func query(t *testing.T, url, token, document string) reply {
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	return send(t, req)
+	return req
 }
 
 func newRequest(t *testing.T, method, url string, body io.Reader) *http.Request {

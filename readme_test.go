@@ -126,6 +126,15 @@ func TestReadmeRedis(t *testing.T) {
 	}
 }
 
+// TestReadmeCallers: the README's example of CALLERS_FILE is one.
+func TestReadmeCallers(t *testing.T) {
+	example := regexp.MustCompile("(?s)```\n(# name, hash.*?)```").FindStringSubmatch(must(t, "README.md"))[1]
+	list, err := parseCallers([]byte(example))
+	if err != nil || list.names() != 2 || list[0].write || !list[1].write {
+		t.Errorf("%v, %v", list, err)
+	}
+}
+
 // TestReadmeErrors: the README names every code that an answer can have.
 func TestReadmeErrors(t *testing.T) {
 	readme := must(t, "README.md")

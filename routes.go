@@ -118,14 +118,12 @@ func (s *service) recoverPanic(next http.Handler) http.Handler {
 	})
 }
 
-// observe gives the request its id and its credential, and logs one line when it is answered.
+// observe gives the request its id, its caller and their credential, and logs one line when it is answered.
 func (s *service) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		req := &graph.Request{
-			ID:         requestID(r.Header["X-Request-Id"]),
-			Credential: upstream.ParseAuthorization(r.Header),
-		}
+		req := &graph.Request{ID: requestID(r.Header["X-Request-Id"])}
+		s.serviceMode.admit(req, upstream.ParseAuthorization(r.Header))
 		r = r.WithContext(graph.NewContext(r.Context(), req))
 		h := w.Header()
 		h["X-Request-Id"] = []string{req.ID}
@@ -156,7 +154,8 @@ func harmless(s string) bool {
 }
 
 // logRequest writes the request's line: a failure of this service is an error, one of authentik a
-// warning, probes are for debugging only. What was asked and by whom is never in it.
+// warning, probes are for debugging only. What was asked is never in it, and who asks only if
+// they have a name in CALLERS_FILE.
 func (s *service) logRequest(r *http.Request, req *graph.Request, status int, took time.Duration) {
 	facts := req.Facts()
 	level := slog.LevelInfo
@@ -178,6 +177,9 @@ func (s *service) logRequest(r *http.Request, req *graph.Request, status int, to
 		slog.String("route", r.Pattern),
 		slog.Int("status", status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000))
+	if req.Caller != "" {
+		attrs = append(attrs, slog.String("caller", req.Caller))
+	}
 	if facts.OperationType != "" {
 		attrs = append(attrs, slog.String("operation", facts.OperationType), slog.String("operation_name", facts.OperationName))
 	}

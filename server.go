@@ -118,16 +118,21 @@ func newLogger(w io.Writer, cfg Config) *slog.Logger {
 
 // service is the wired program.
 type service struct {
-	cfg        Config
-	log        *slog.Logger
-	client     *upstream.Client
-	cache      *cache.Cache[*upstream.Code]
-	graphql    http.Handler
-	playground http.Handler // nil when it is off
-	draining   atomic.Bool
+	cfg         Config
+	log         *slog.Logger
+	client      *upstream.Client
+	cache       *cache.Cache[*upstream.Code]
+	serviceMode *serviceMode // nil when everyone's own token goes to authentik
+	graphql     http.Handler
+	playground  http.Handler // nil when it is off
+	draining    atomic.Bool
 }
 
 func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions) (*service, error) {
+	own, err := openServiceMode(cfg)
+	if err != nil {
+		return nil, err
+	}
 	client, err := newClient(cfg, log)
 	if err != nil {
 		return nil, err
@@ -155,7 +160,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		store := cache.NewRedis(rc, keys, codeCodec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log})
 		second, texts = store, cache.NewTexts(store)
 	}
-	s := &service{cfg: cfg, log: log, client: client}
+	s := &service{cfg: cfg, log: log, client: client, serviceMode: own}
 	s.cache = cache.New(cache.Options{
 		Policy: cache.Policy{
 			TTL:                  cfg.CacheTTL,
@@ -166,8 +171,10 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		LoadTimeout: bounded(cfg.UpstreamTimeout) + time.Second,
 		Judge:       judge,
 	}, first, second)
+	codes := newCodeSource(s.cache, client, keys, cfg.redaction)
+	codes.ownToken = own != nil
 	s.graphql, err = graph.NewHandler(&graph.Resolver{
-		Codes: newCodeSource(s.cache, client, keys, cfg.redaction),
+		Codes: codes,
 		Now:   time.Now,
 	}, graph.Options{
 		SDL:            schemaSDL,
@@ -186,6 +193,9 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	}
 	if cfg.Playground && !cfg.TrustedOnly {
 		s.playground = graph.Playground(playground)
+	}
+	if own != nil {
+		own.watch(log)
 	}
 	return s, nil
 }
@@ -301,7 +311,7 @@ func (s *service) drain(srv *http.Server) error {
 }
 
 func (s *service) close(ctx context.Context) error {
-	err := s.cache.Close(ctx)
+	err := errors.Join(s.serviceMode.close(ctx), s.cache.Close(ctx))
 	s.client.Close()
 	return err
 }
@@ -327,6 +337,17 @@ func runCheck(ctx context.Context, cfg Config, stdout io.Writer) error {
 		_, _ = fmt.Fprintf(stdout, "%-10s %s\n", "redis", "not used: REDIS_URL is not set")
 	} else {
 		row("redis", askRedis(ctx, cfg))
+	}
+	own, err := openServiceMode(cfg)
+	switch {
+	case err != nil:
+		row("callers", err)
+	case own == nil:
+		_, _ = fmt.Fprintf(stdout, "%-10s %s\n", "callers", "their own tokens go to authentik: CALLERS_FILE is not set")
+	default:
+		row("token", nil)
+		callers := own.callers.current()
+		_, _ = fmt.Fprintf(stdout, "%-10s ok, %d with %d tokens\n", "callers", callers.names(), len(callers))
 	}
 	if failed {
 		return errors.New("the check failed")

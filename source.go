@@ -21,6 +21,8 @@ type codeSource struct {
 	callerKey []byte
 	redaction graph.Redaction
 	variant   string
+	// ownToken: the credential is this service's, not the caller's.
+	ownToken bool
 }
 
 var _ graph.CodeSource = (*codeSource)(nil)
@@ -55,6 +57,9 @@ func (s *codeSource) AuthorizationCode(ctx context.Context, cred upstream.Creden
 	})
 	if errors.Is(err, cache.ErrBuried) {
 		err = &upstream.Error{Kind: upstream.NotFound, Err: err}
+	}
+	if s.ownToken {
+		err = ownTokenError(err)
 	}
 	return read, err
 }

@@ -74,7 +74,7 @@ const internalMessage = "Something went wrong. Quote the request id."
 // public is the form in which a client sees each kind of upstream error. The texts are constant:
 // nothing of authentik's answer is repeated.
 var public = map[upstream.Kind]Error{
-	upstream.Unauthenticated: {Code: CodeUnauthenticated, Message: "No valid token. Send an API token of authentik in the header `Authorization: Bearer ...`."},
+	upstream.Unauthenticated: {Code: CodeUnauthenticated, Message: "No valid token. Send one that this service accepts in the header `Authorization: Bearer ...`."},
 	upstream.Forbidden:       {Code: CodeForbidden, Message: "authentik does not allow this."},
 	upstream.NotFound:        {Code: CodeNotFound, Message: "No such authorization code for you: it may be redeemed, cleaned up, or another user's."},
 	upstream.BadInput:        {Code: CodeBadUserInput, Message: "authentik rejected the request."},
@@ -125,10 +125,14 @@ func publicForm(err error) (*Error, map[string]any) {
 		if e.Limit != "" {
 			extensions["limit"] = e.Limit
 		}
+		if behind, ok := errors.AsType[*upstream.Error](e.Err); ok {
+			addUpstream(extensions, behind)
+		}
 		return e, extensions
 	}
 	if e, ok := errors.AsType[*upstream.Error](err); ok {
-		return upstreamForm(e, extensions), extensions
+		addUpstream(extensions, e)
+		return upstreamForm(e), extensions
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		e := public[upstream.Timeout]
@@ -156,16 +160,20 @@ func cause(err error) error {
 	return err
 }
 
-func upstreamForm(e *upstream.Error, extensions map[string]any) *Error {
-	shown, ok := public[e.Kind]
-	if !ok {
-		shown = public[upstream.Internal]
-	}
+// addUpstream adds what a client may know of authentik's answer.
+func addUpstream(extensions map[string]any, e *upstream.Error) {
 	if e.Status != 0 {
 		extensions["upstreamStatus"] = e.Status
 	}
 	if e.RetryAfter > 0 {
 		extensions["retryAfter"] = int((e.RetryAfter + time.Second - 1) / time.Second)
+	}
+}
+
+func upstreamForm(e *upstream.Error) *Error {
+	shown, ok := public[e.Kind]
+	if !ok {
+		shown = public[upstream.Internal]
 	}
 	if len(e.Fields) > 0 {
 		shown.Message = "authentik rejected: " + strings.Join(e.Fields, ", ") + "."

@@ -16,6 +16,8 @@ type Request struct {
 	ID string
 	// Credential goes upstream; zero if the request brought none that is usable.
 	Credential upstream.Credential
+	// Caller names who asks, if callers have names, for the log.
+	Caller string
 
 	// answer counts the bytes of texts and JSON in the answer.
 	answer atomic.Int64

@@ -14,7 +14,8 @@ import (
 // CodeSource gives codes as the bearer of a credential may see them.
 //
 // An implementation never gives one caller what only another may see, returns values that nobody
-// changes, and returns an *upstream.Error, or the context's error when that ended first.
+// changes, and returns an *upstream.Error, an *Error that says more of one to the client, or the
+// context's error when that ended first.
 type CodeSource interface {
 	AuthorizationCode(ctx context.Context, cred upstream.Credential, pk upstream.PK) (CodeRead, error)
 }

@@ -66,6 +66,9 @@ func (c Credential) Digest(key []byte) [sha256.Size]byte {
 	return [sha256.Size]byte(mac.Sum(nil))
 }
 
+// SHA256 is the token's plain hash, by which a list of callers can name it without holding it.
+func (c Credential) SHA256() [sha256.Size]byte { return sha256.Sum256([]byte(c.reveal())) }
+
 // setHeader puts the credential on a request to authentik.
 func (c Credential) setHeader(h http.Header) { h["Authorization"] = []string{"Bearer " + c.reveal()} }
 
