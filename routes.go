@@ -86,9 +86,12 @@ func (s *service) deadline(next http.Handler) http.Handler {
 }
 
 // limitBody must see net/http's own ResponseWriter: only then does a body over the limit also end
-// the connection, instead of being read to its end.
+// the connection, instead of being read to its end. And net/http's own Request must keep its body:
+// only then is a client that waits to be asked for the body (Expect: 100-continue) refused without
+// it, instead of after the 10 seconds that reading a request may take.
 func (s *service) limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.WithContext(r.Context())
 		r.Body = http.MaxBytesReader(w, r.Body, int64(s.cfg.MaxBody))
 		if len(r.TransferEncoding) > 0 {
 			// A request may have had a Content-Length as well, which net/http drops. A proxy in front
