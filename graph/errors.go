@@ -54,6 +54,8 @@ type Error struct {
 	Message string
 	// Limit names the setting that the request exceeds, if it is one of [Limits].
 	Limit string
+	// RetryAfter is how long the client should wait; 0 is unknown.
+	RetryAfter time.Duration
 	// Err is the cause, for the log alone.
 	Err error
 }
@@ -125,6 +127,7 @@ func publicForm(err error) (*Error, map[string]any) {
 		if e.Limit != "" {
 			extensions["limit"] = e.Limit
 		}
+		addRetryAfter(extensions, e.RetryAfter)
 		if behind, ok := errors.AsType[*upstream.Error](e.Err); ok {
 			addUpstream(extensions, behind)
 		}
@@ -165,10 +168,17 @@ func addUpstream(extensions map[string]any, e *upstream.Error) {
 	if e.Status != 0 {
 		extensions["upstreamStatus"] = e.Status
 	}
-	if e.RetryAfter > 0 {
-		extensions["retryAfter"] = int((e.RetryAfter + time.Second - 1) / time.Second)
+	addRetryAfter(extensions, e.RetryAfter)
+}
+
+func addRetryAfter(extensions map[string]any, wait time.Duration) {
+	if wait > 0 {
+		extensions["retryAfter"] = wholeSeconds(wait)
 	}
 }
+
+// wholeSeconds rounds up: who comes back a moment too early waits once more.
+func wholeSeconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 func upstreamForm(e *upstream.Error) *Error {
 	shown, ok := public[e.Kind]

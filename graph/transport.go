@@ -181,6 +181,14 @@ func WriteError(w http.ResponseWriter, r *http.Request, status int, code, messag
 	writeError(w, r, status, &Error{Code: code, Message: message})
 }
 
+// WriteRateLimited answers a request of a caller who sends too many.
+func WriteRateLimited(w http.ResponseWriter, r *http.Request, wait time.Duration) {
+	w.Header()["Retry-After"] = []string{strconv.Itoa(wholeSeconds(wait))}
+	shown := public[upstream.RateLimited]
+	shown.RetryAfter = wait
+	writeError(w, r, http.StatusTooManyRequests, &shown)
+}
+
 func writeError(w http.ResponseWriter, r *http.Request, status int, err *Error) {
 	contentType, ok := negotiate(r.Header["Accept"])
 	if !ok {
