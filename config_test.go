@@ -65,6 +65,11 @@ func TestConfigMistakes(t *testing.T) {
 		{"any origin", []string{testURL, "ALLOWED_ORIGINS=*"}, []string{"ALLOWED_ORIGINS must list whole origins"}},
 		{"wildcard origin", []string{testURL, "ALLOWED_ORIGINS=https://*.example.com"}, []string{"ALLOWED_ORIGINS must list whole origins"}},
 		{"origin with path", []string{testURL, "ALLOWED_ORIGINS=https://a.example.com/"}, []string{"ALLOWED_ORIGINS must list whole origins"}},
+		{"not a rate", []string{testURL, "RATE_LIMIT=fast"}, []string{"RATE_LIMIT must be 0 or from 0.001 to 1000000, in decimal; for example 5"}},
+		{"negative rate", []string{testURL, "RATE_LIMIT=-1"}, []string{"RATE_LIMIT must be 0 or from"}},
+		{"rate without an end", []string{testURL, "RATE_LIMIT=Inf"}, []string{"RATE_LIMIT must be 0 or from"}},
+		{"rate with an exponent", []string{testURL, "RATE_LIMIT=1e3"}, []string{"RATE_LIMIT must be 0 or from"}},
+		{"rate too small", []string{testURL, "RATE_LIMIT=0.0001"}, []string{"RATE_LIMIT must be 0 or from"}},
 		{"all at once", []string{"CACHE_TTL=x", "REDACT=x", "REDIS_URL=x"}, []string{"AUTHENTIK_URL", "CACHE_TTL", "REDACT", "REDIS_URL", "CACHE_SECRET"}},
 	}
 	for _, tt := range tests {

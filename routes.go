@@ -21,10 +21,11 @@ import (
 const headerSlack = 16 << 10
 
 // routes makes the public handler. The order, outermost first: body limit, request id and log line,
-// recovery, CORS, cross-origin protection, deadline. Nothing reads the body before the limit.
+// recovery, CORS, cross-origin protection, rate limit, deadline. Nothing reads the body before its
+// limit.
 func (s *service) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/graphql", s.protect(s.deadline(s.graphql)))
+	mux.Handle("/graphql", s.protect(s.limiter.handler(s.deadline(s.graphql))))
 	if s.playground != nil {
 		mux.Handle("/{$}", s.playground)
 		mux.Handle("/playground/", s.playground)

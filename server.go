@@ -123,6 +123,7 @@ type service struct {
 	client      *upstream.Client
 	cache       *cache.Cache[*upstream.Code]
 	serviceMode *serviceMode // nil when everyone's own token goes to authentik
+	limiter     *rateLimiter // nil when nobody is limited
 	graphql     http.Handler
 	playground  http.Handler // nil when it is off
 	draining    atomic.Bool
@@ -160,7 +161,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		store := cache.NewRedis(rc, keys, codeCodec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log})
 		second, texts = store, cache.NewTexts(store)
 	}
-	s := &service{cfg: cfg, log: log, client: client, serviceMode: own}
+	s := &service{cfg: cfg, log: log, client: client, serviceMode: own, limiter: newRateLimiter(cfg.RateLimit, time.Now)}
 	s.cache = cache.New(cache.Options{
 		Policy: cache.Policy{
 			TTL:                  cfg.CacheTTL,

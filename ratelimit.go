@@ -1,0 +1,124 @@
+package main
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"math"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/time/rate"
+
+	"authentik-graphql/graph"
+)
+
+// perSecond is a rate, 0 for no limit.
+type perSecond float64
+
+func (r *perSecond) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || strings.Trim(string(text), "0123456789.") != "" || n != 0 && (n < 0.001 || n > 1e6) {
+		return valueError("must be 0 or from 0.001 to 1000000, in decimal")
+	}
+	*r = perSecond(n)
+	return nil
+}
+
+// maxRateCallers is how many callers' allowances are remembered. One who is forgotten has a whole
+// burst again.
+const maxRateCallers = 10000
+
+// rateLimiter gives each caller an allowance of their own, of this process alone.
+type rateLimiter struct {
+	limit      rate.Limit
+	burst      int
+	now        func() time.Time
+	secret     [sha256.Size]byte
+	allowances *lru.Cache[callerKey, *rate.Limiter]
+}
+
+// callerKey is whom an allowance belongs to; one of its fields is set.
+type callerKey struct {
+	name    string
+	token   [sha256.Size]byte // a keyed digest: no token can be found from it
+	address netip.Addr
+}
+
+// newRateLimiter returns nil, which limits nobody, for a rate of 0.
+func newRateLimiter(r perSecond, now func() time.Time) *rateLimiter {
+	if r == 0 {
+		return nil
+	}
+	allowances, _ := lru.New[callerKey, *rate.Limiter](maxRateCallers) // fails only for a size below 1
+	l := &rateLimiter{limit: rate.Limit(r), burst: max(1, int(2*r)), now: now, allowances: allowances}
+	_, _ = rand.Read(l.secret[:]) // it never fails
+	return l
+}
+
+// handler answers 429 to a caller who has no allowance left, before the body is read. Preflights are
+// the browser's own.
+func (l *rateLimiter) handler(next http.Handler) http.Handler {
+	if l == nil {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodOptions {
+			if wait := l.take(l.keyOf(graph.FromContext(r.Context()), r.RemoteAddr)); wait > 0 {
+				graph.WriteRateLimited(w, r, wait)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// take uses up one request of an allowance. If there is none it returns how long to wait for one.
+func (l *rateLimiter) take(key callerKey) time.Duration {
+	allowance, ok := l.allowances.Get(key)
+	if !ok {
+		allowance = rate.NewLimiter(l.limit, l.burst)
+		if other, ok, _ := l.allowances.PeekOrAdd(key, allowance); ok { // one who came at the same time
+			allowance = other
+		}
+	}
+	now := l.now()
+	if allowance.AllowN(now, 1) {
+		return 0
+	}
+	missing := 1 - allowance.TokensAt(now)
+	return max(1, time.Duration(math.Ceil(missing/float64(l.limit)*float64(time.Second))))
+}
+
+// keyOf tells callers apart by their name, else by their token, else by the address they call from.
+// A token that is not in CALLERS_FILE counts for the address: whoever tries tokens has one allowance.
+func (l *rateLimiter) keyOf(req *graph.Request, remote string) callerKey {
+	switch {
+	case req.Caller != "":
+		return callerKey{name: req.Caller}
+	case !req.Credential.IsZero():
+		hash := req.Credential.SHA256()
+		var keyed [2 * sha256.Size]byte
+		copy(keyed[:], l.secret[:])
+		copy(keyed[sha256.Size:], hash[:])
+		return callerKey{token: sha256.Sum256(keyed[:])}
+	}
+	return callerKey{address: networkOf(remote)}
+}
+
+// networkOf is a peer's address or, in IPv6, its /64 network, of which one host has all addresses.
+func networkOf(remote string) netip.Addr {
+	peer, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return netip.Addr{}
+	}
+	address := peer.Addr().Unmap().WithZone("")
+	if address.Is6() {
+		prefix, _ := address.Prefix(64)
+		return prefix.Addr()
+	}
+	return address
+}
