@@ -57,7 +57,7 @@ func (m *serviceMode) admit(req *graph.Request, given upstream.Credential) {
 		return
 	}
 	if who, ok := m.callers.current().find(given.SHA256()); ok {
-		req.Credential, req.Caller = m.token.current(), who.name
+		req.Credential, req.Caller, req.ReadOnly = m.token.current(), who.name, !who.write
 	}
 }
 

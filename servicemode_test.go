@@ -229,6 +229,51 @@ func TestServiceTokenRejected(t *testing.T) {
 	}
 }
 
+// TestReadOnlyCallers: a mutation is refused as such, whatever else is wrong with it, to callers
+// without the right to write. The schema has none, so the others are told that.
+func TestReadOnlyCallers(t *testing.T) {
+	files := newServiceFiles(t, upstreamtest.TokenRoot, callerOf("reader", "reader")+callerOf("writer", "writer", "write"))
+	up, a := newWorld(t, upstreamtest.Options{}, files.settings()...)
+	_, own := newWorld(t, upstreamtest.Options{})
+	const mutation, two = `mutation { revoke(id: 17) }`, `query q { __typename } mutation m { revoke }`
+	tests := []struct {
+		name              string
+		app               *app
+		token, body, code string
+	}{
+		{"reader's", a, "reader", `{"query":"` + mutation + `"}`, "FORBIDDEN"},
+		{"reader's of two", a, "reader", `{"query":"` + two + `","operationName":"m"}`, "FORBIDDEN"},
+		{"reader's query of two", a, "reader", `{"query":"query q { __typename }","operationName":"q"}`, ""},
+		{"reader's query", a, "reader", `{"query":"{ __typename }"}`, ""},
+		{"writer's", a, "writer", `{"query":"` + mutation + `"}`, "GRAPHQL_VALIDATION_FAILED"},
+		{"of nobody on the list", a, "unknown", `{"query":"` + mutation + `"}`, "GRAPHQL_VALIDATION_FAILED"},
+		{"by one's own token", own, upstreamtest.TokenAlice, `{"query":"` + mutation + `"}`, "GRAPHQL_VALIDATION_FAILED"},
+	}
+	for _, tt := range tests {
+		for accept, status := range map[string]int{"application/json": http.StatusOK, "application/graphql-response+json": http.StatusBadRequest} {
+			t.Run(tt.name+" as "+accept, func(t *testing.T) {
+				req := newRequest(t, http.MethodPost, tt.app.URL+"/graphql", strings.NewReader(tt.body))
+				req.Header.Set("Content-Type", "application/json")
+				req.Header.Set("Authorization", "Bearer "+tt.token)
+				req.Header.Set("Accept", accept)
+				if tt.code == "" {
+					status = http.StatusOK
+				}
+				got := send(t, req)
+				if got.Codes() != tt.code || got.Status != status || (got.Data == nil) != (tt.code != "") {
+					t.Errorf("%d %s", got.Status, got.Body)
+				}
+				if tt.code == "FORBIDDEN" && got.Errors[0].Message != "This caller may only read." {
+					t.Errorf("%s", got.Body)
+				}
+			})
+		}
+	}
+	if n := up.Calls().Total; n != 0 {
+		t.Errorf("%d calls reached authentik", n)
+	}
+}
+
 func TestServiceModeMistakes(t *testing.T) {
 	good := newServiceFiles(t, "t0k3n", callerOf("a", "t1"))
 	bad := newServiceFiles(t, "\n", callerOf("a", "t1")+"b s3cr3t\n"+callerOf("a", "t1"))

@@ -18,6 +18,8 @@ type Request struct {
 	Credential upstream.Credential
 	// Caller names who asks, if callers have names, for the log.
 	Caller string
+	// ReadOnly refuses mutations, whatever the credential would allow.
+	ReadOnly bool
 
 	// answer counts the bytes of texts and JSON in the answer.
 	answer atomic.Int64

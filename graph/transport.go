@@ -52,6 +52,10 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 			t.refuse(w, r, refused(http.StatusMethodNotAllowed, CodeMethodNotAllowed, "Only queries run by GET; send this by POST."))
 			return
 		}
+		if req.ReadOnly && op.Operation == ast.Mutation {
+			found.document = nil // it is not run
+			found.errs = listed(&Error{Code: CodeForbidden, Message: "This caller may only read."})
+		}
 	}
 	switch {
 	case !acceptable:
