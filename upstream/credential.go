@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"unsafe"
 )
 
 // maxToken bounds a bearer token, in bytes. authentik's own JWTs are below 2,000.
@@ -59,22 +58,19 @@ func (c Credential) reveal() string {
 	return *c.token
 }
 
-// bytes is the token for a hash to read: a conversion would copy it.
-func (c Credential) bytes() []byte {
-	token := c.reveal()
-	return unsafe.Slice(unsafe.StringData(token), len(token)) //nolint:gosec // nobody writes to it
-}
-
 // Digest is a keyed hash that stands for the credential in cache keys. The token cannot be found
 // from it, nor can two installations with different keys be matched.
 func (c Credential) Digest(key []byte) [sha256.Size]byte {
 	mac := hmac.New(sha256.New, key)
-	_, _ = mac.Write(c.bytes())
+	_, _ = mac.Write([]byte(c.reveal()))
 	return [sha256.Size]byte(mac.Sum(nil))
 }
 
 // SHA256 is the token's plain hash, by which a list of callers can name it without holding it.
-func (c Credential) SHA256() [sha256.Size]byte { return sha256.Sum256(c.bytes()) }
+func (c Credential) SHA256() [sha256.Size]byte {
+	onStack := make([]byte, 0, 256) // room for tokens of the usual length
+	return sha256.Sum256(append(onStack, c.reveal()...))
+}
 
 // setHeader puts the credential on a request to authentik.
 func (c Credential) setHeader(h http.Header) { h["Authorization"] = []string{"Bearer " + c.reveal()} }
