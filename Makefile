@@ -33,7 +33,7 @@ faults: ## print what clients see while things break (UPDATE=1 writes it into th
 	@cd faults && $(GO) test -count=1 -timeout 20m -run '^Test(Faults|Storm)$$' -args -full $${UPDATE:+-update}
 
 attacks: ## attack the built service, many at a time, and print what comes of it
-	@cd attacks && $(GO) test -count=1 -timeout 20m . -args -full
+	@cd attacks && $(GO) test -count=1 -timeout 20m -args -full
 
 fuzz: ## run every fuzz target for FUZZTIME (20s each)
 	@for pkg in $$($(GO) list ./...); do \
