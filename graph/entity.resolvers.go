@@ -15,6 +15,22 @@ func (r *entityResolver) FindAuthorizationCodeByID(ctx context.Context, id strin
 	return r.code(ctx, id)
 }
 
+func (r *entityResolver) FindGroupByID(ctx context.Context, id string) (*model.Group, error) {
+	return nil, errNotResolved
+}
+
+func (r *entityResolver) FindOAuth2ProviderByID(ctx context.Context, id string) (*model.OAuth2Provider, error) {
+	return nil, errNotResolved
+}
+
+func (r *entityResolver) FindRoleByID(ctx context.Context, id string) (*model.Role, error) {
+	return nil, errNotResolved
+}
+
+func (r *entityResolver) FindUserByID(ctx context.Context, id string) (*model.User, error) {
+	return nil, errNotResolved
+}
+
 func (r *Resolver) Entity() generated.EntityResolver { return &entityResolver{r} }
 
 type entityResolver struct{ *Resolver }

@@ -19,13 +19,18 @@ const entitiesAtOnce = 32
 
 // federation answers Query._service, Query._entities and the refusal of introspection in place of
 // the generated code, which refuses _service when introspection is off, loses the index of a
-// failed entity, and fails a whole group of entities for one it cannot read.
+// failed entity, fails a whole group of entities for one it cannot read, and would resolve types
+// whose key says resolvable: false.
 type federation struct {
 	resolver *Resolver
 	sdl      string
 	// representations is how many entities one _entities field may ask for.
 	representations int
 }
+
+// errNotResolved answers for an entity that other subgraphs may only refer to. The generated
+// resolvers of those types return it too, although the middleware answers before them.
+var errNotResolved = &Error{Code: CodeBadUserInput, Message: "This subgraph resolves entities of type AuthorizationCode only."}
 
 var _ interface {
 	graphql.HandlerExtension
@@ -92,7 +97,7 @@ func (f federation) entity(ctx context.Context, representation map[string]any) (
 		}
 	}()
 	if representation["__typename"] != "AuthorizationCode" {
-		return nil, &Error{Code: CodeBadUserInput, Message: "This subgraph resolves entities of type AuthorizationCode only."}
+		return nil, errNotResolved
 	}
 	id, err := representationID(representation["id"])
 	if err != nil {

@@ -53,6 +53,10 @@ type ComplexityRoot struct {
 
 	Entity struct {
 		FindAuthorizationCodeByID func(childComplexity int, id string) int
+		FindGroupByID             func(childComplexity int, id string) int
+		FindOAuth2ProviderByID    func(childComplexity int, id string) int
+		FindRoleByID              func(childComplexity int, id string) int
+		FindUserByID              func(childComplexity int, id string) int
 	}
 
 	Group struct {
@@ -155,6 +159,10 @@ type ComplexityRoot struct {
 
 type EntityResolver interface {
 	FindAuthorizationCodeByID(ctx context.Context, id string) (*model.AuthorizationCode, error)
+	FindGroupByID(ctx context.Context, id string) (*model.Group, error)
+	FindOAuth2ProviderByID(ctx context.Context, id string) (*model.OAuth2Provider, error)
+	FindRoleByID(ctx context.Context, id string) (*model.Role, error)
+	FindUserByID(ctx context.Context, id string) (*model.User, error)
 }
 type QueryResolver interface {
 	AuthorizationCode(ctx context.Context, id string) (*model.AuthorizationCode, error)
@@ -238,6 +246,50 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Entity.FindAuthorizationCodeByID(childComplexity, args["id"].(string)), true
+	case "Entity.findGroupByID":
+		if e.ComplexityRoot.Entity.FindGroupByID == nil {
+			break
+		}
+
+		args, err := ec.field_Entity_findGroupByID_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Entity.FindGroupByID(childComplexity, args["id"].(string)), true
+	case "Entity.findOAuth2ProviderByID":
+		if e.ComplexityRoot.Entity.FindOAuth2ProviderByID == nil {
+			break
+		}
+
+		args, err := ec.field_Entity_findOAuth2ProviderByID_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Entity.FindOAuth2ProviderByID(childComplexity, args["id"].(string)), true
+	case "Entity.findRoleByID":
+		if e.ComplexityRoot.Entity.FindRoleByID == nil {
+			break
+		}
+
+		args, err := ec.field_Entity_findRoleByID_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Entity.FindRoleByID(childComplexity, args["id"].(string)), true
+	case "Entity.findUserByID":
+		if e.ComplexityRoot.Entity.FindUserByID == nil {
+			break
+		}
+
+		args, err := ec.field_Entity_findUserByID_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Entity.FindUserByID(childComplexity, args["id"].(string)), true
 
 	case "Group.attributes":
 		if e.ComplexityRoot.Group.Attributes == nil {
@@ -838,8 +890,8 @@ type AuthorizationCode @key(fields: "id") {
 """
 An OAuth2 or OpenID Connect provider: authentik's settings for one client application.
 """
-type OAuth2Provider {
-  "The same value as ` + "`" + `pk` + "`" + `, for clients that identify objects by ` + "`" + `id` + "`" + `."
+type OAuth2Provider @key(fields: "id", resolvable: false) {
+  "The same value as ` + "`" + `pk` + "`" + `, for clients and gateways that identify objects by ` + "`" + `id` + "`" + `."
   id: ID!
   "authentik's primary key of the provider."
   pk: Int!
@@ -936,8 +988,8 @@ type RedirectURI {
 """
 A person or service account of authentik. Personal data.
 """
-type User {
-  "The same value as ` + "`" + `pk` + "`" + `, for clients that identify objects by ` + "`" + `id` + "`" + `."
+type User @key(fields: "id", resolvable: false) {
+  "The same value as ` + "`" + `pk` + "`" + `, for clients and gateways that identify objects by ` + "`" + `id` + "`" + `."
   id: ID!
   "authentik's primary key of the user."
   pk: Int!
@@ -987,8 +1039,8 @@ type User {
 """
 A group of users.
 """
-type Group {
-  "The same value as ` + "`" + `pk` + "`" + `, for clients that identify objects by ` + "`" + `id` + "`" + `."
+type Group @key(fields: "id", resolvable: false) {
+  "The same value as ` + "`" + `pk` + "`" + `, for clients and gateways that identify objects by ` + "`" + `id` + "`" + `."
   id: ID!
   "authentik's primary key of the group."
   pk: UUID!
@@ -1009,8 +1061,8 @@ type Group {
 """
 A role: a named set of permissions. Since 2025.12.
 """
-type Role {
-  "The same value as ` + "`" + `pk` + "`" + `, for clients that identify objects by ` + "`" + `id` + "`" + `."
+type Role @key(fields: "id", resolvable: false) {
+  "The same value as ` + "`" + `pk` + "`" + `, for clients and gateways that identify objects by ` + "`" + `id` + "`" + `."
   id: ID!
   "authentik's primary key of the role."
   pk: UUID!
@@ -1156,11 +1208,15 @@ enum UserType {
 `, BuiltIn: true},
 	{Name: "../../federation/entity.graphql", Input: `
 # a union of all types that use the @key directive
-union _Entity = AuthorizationCode
+union _Entity = AuthorizationCode | Group | OAuth2Provider | Role | User
 
 # fake type to build resolver interfaces for users to implement
 type Entity {
 	findAuthorizationCodeByID(id: ID!,): AuthorizationCode!
+	findGroupByID(id: ID!,): Group!
+	findOAuth2ProviderByID(id: ID!,): OAuth2Provider!
+	findRoleByID(id: ID!,): Role!
+	findUserByID(id: ID!,): User!
 }
 
 type _Service {
@@ -1492,6 +1548,62 @@ func (ec *executionContext) childFields___Type(ctx context.Context, field graphq
 // region    ***************************** args.gotpl *****************************
 
 func (ec *executionContext) field_Entity_findAuthorizationCodeByID_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Entity_findGroupByID_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Entity_findOAuth2ProviderByID_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Entity_findRoleByID_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Entity_findUserByID_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
@@ -1861,6 +1973,182 @@ func (ec *executionContext) fieldContext_Entity_findAuthorizationCodeByID(ctx co
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Entity_findAuthorizationCodeByID_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Entity_findGroupByID(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Entity_findGroupByID(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Entity().FindGroupByID(ctx, fc.Args["id"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Group) graphql.Marshaler {
+			return ec.marshalNGroup2ᚖauthentikᚑgraphqlᚋgraphᚋmodelᚐGroup(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Entity_findGroupByID(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Entity",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Group(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Entity_findGroupByID_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Entity_findOAuth2ProviderByID(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Entity_findOAuth2ProviderByID(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Entity().FindOAuth2ProviderByID(ctx, fc.Args["id"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.OAuth2Provider) graphql.Marshaler {
+			return ec.marshalNOAuth2Provider2ᚖauthentikᚑgraphqlᚋgraphᚋmodelᚐOAuth2Provider(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Entity_findOAuth2ProviderByID(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Entity",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_OAuth2Provider(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Entity_findOAuth2ProviderByID_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Entity_findRoleByID(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Entity_findRoleByID(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Entity().FindRoleByID(ctx, fc.Args["id"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Role) graphql.Marshaler {
+			return ec.marshalNRole2ᚖauthentikᚑgraphqlᚋgraphᚋmodelᚐRole(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Entity_findRoleByID(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Entity",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Role(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Entity_findRoleByID_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Entity_findUserByID(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Entity_findUserByID(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Entity().FindUserByID(ctx, fc.Args["id"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.User) graphql.Marshaler {
+			return ec.marshalNUser2ᚖauthentikᚑgraphqlᚋgraphᚋmodelᚐUser(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Entity_findUserByID(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Entity",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_User(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Entity_findUserByID_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -4758,6 +5046,34 @@ func (ec *executionContext) __Entity(ctx context.Context, sel ast.SelectionSet, 
 	switch obj := (obj).(type) {
 	case nil:
 		return graphql.Null
+	case model.User:
+		return ec._User(ctx, sel, &obj)
+	case *model.User:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._User(ctx, sel, obj)
+	case model.Role:
+		return ec._Role(ctx, sel, &obj)
+	case *model.Role:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Role(ctx, sel, obj)
+	case model.OAuth2Provider:
+		return ec._OAuth2Provider(ctx, sel, &obj)
+	case *model.OAuth2Provider:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._OAuth2Provider(ctx, sel, obj)
+	case model.Group:
+		return ec._Group(ctx, sel, &obj)
+	case *model.Group:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Group(ctx, sel, obj)
 	case model.AuthorizationCode:
 		return ec._AuthorizationCode(ctx, sel, &obj)
 	case *model.AuthorizationCode:
@@ -4871,6 +5187,30 @@ func (ec *executionContext) _Entity(ctx context.Context, sel ast.SelectionSet) g
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Entity_findAuthorizationCodeByID(ctx, field)
 				})
+		case "findGroupByID":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Entity_findGroupByID(ctx, field)
+				})
+		case "findOAuth2ProviderByID":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Entity_findOAuth2ProviderByID(ctx, field)
+				})
+		case "findRoleByID":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Entity_findRoleByID(ctx, field)
+				})
+		case "findUserByID":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Entity_findUserByID(ctx, field)
+				})
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -4888,7 +5228,7 @@ func (ec *executionContext) _Entity(ctx context.Context, sel ast.SelectionSet) g
 	return out
 }
 
-var groupImplementors = []string{"Group"}
+var groupImplementors = []string{"Group", "_Entity"}
 
 func (ec *executionContext) _Group(ctx context.Context, sel ast.SelectionSet, obj *model.Group) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, groupImplementors)
@@ -4956,7 +5296,7 @@ func (ec *executionContext) _Group(ctx context.Context, sel ast.SelectionSet, ob
 	return out
 }
 
-var oAuth2ProviderImplementors = []string{"OAuth2Provider"}
+var oAuth2ProviderImplementors = []string{"OAuth2Provider", "_Entity"}
 
 func (ec *executionContext) _OAuth2Provider(ctx context.Context, sel ast.SelectionSet, obj *model.OAuth2Provider) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, oAuth2ProviderImplementors)
@@ -5260,7 +5600,7 @@ func (ec *executionContext) _RedirectURI(ctx context.Context, sel ast.SelectionS
 	return out
 }
 
-var roleImplementors = []string{"Role"}
+var roleImplementors = []string{"Role", "_Entity"}
 
 func (ec *executionContext) _Role(ctx context.Context, sel ast.SelectionSet, obj *model.Role) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, roleImplementors)
@@ -5303,7 +5643,7 @@ func (ec *executionContext) _Role(ctx context.Context, sel ast.SelectionSet, obj
 	return out
 }
 
-var userImplementors = []string{"User"}
+var userImplementors = []string{"User", "_Entity"}
 
 func (ec *executionContext) _User(ctx context.Context, sel ast.SelectionSet, obj *model.User) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, userImplementors)
@@ -5885,6 +6225,14 @@ func (ec *executionContext) marshalNGroup2authentikᚑgraphqlᚋgraphᚋmodelᚐ
 	return ec._Group(ctx, sel, &v)
 }
 
+func (ec *executionContext) marshalNGroup2ᚖauthentikᚑgraphqlᚋgraphᚋmodelᚐGroup(ctx context.Context, sel ast.SelectionSet, v *model.Group) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "Group!")
+		return graphql.Null
+	}
+	return ec._Group(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNID2string(ctx context.Context, v any) (string, error) {
 	res, err := graphql.UnmarshalID(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -5913,12 +6261,28 @@ func (ec *executionContext) marshalNInt2int32(ctx context.Context, sel ast.Selec
 	return res
 }
 
+func (ec *executionContext) marshalNOAuth2Provider2ᚖauthentikᚑgraphqlᚋgraphᚋmodelᚐOAuth2Provider(ctx context.Context, sel ast.SelectionSet, v *model.OAuth2Provider) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "OAuth2Provider!")
+		return graphql.Null
+	}
+	return ec._OAuth2Provider(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNRedirectURI2authentikᚑgraphqlᚋgraphᚋmodelᚐRedirectURI(ctx context.Context, sel ast.SelectionSet, v model.RedirectURI) graphql.Marshaler {
 	return ec._RedirectURI(ctx, sel, &v)
 }
 
 func (ec *executionContext) marshalNRole2authentikᚑgraphqlᚋgraphᚋmodelᚐRole(ctx context.Context, sel ast.SelectionSet, v model.Role) graphql.Marshaler {
 	return ec._Role(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNRole2ᚖauthentikᚑgraphqlᚋgraphᚋmodelᚐRole(ctx context.Context, sel ast.SelectionSet, v *model.Role) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "Role!")
+		return graphql.Null
+	}
+	return ec._Role(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNString2string(ctx context.Context, v any) (string, error) {
@@ -5976,6 +6340,14 @@ func (ec *executionContext) marshalNUUID2string(ctx context.Context, sel ast.Sel
 		graphql.AddInvalidNullFromMarshaler(ctx, "UUID!")
 	}
 	return res
+}
+
+func (ec *executionContext) marshalNUser2ᚖauthentikᚑgraphqlᚋgraphᚋmodelᚐUser(ctx context.Context, sel ast.SelectionSet, v *model.User) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "User!")
+		return graphql.Null
+	}
+	return ec._User(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalN_Any2map(ctx context.Context, v any) (map[string]any, error) {

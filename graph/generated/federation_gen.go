@@ -172,6 +172,82 @@ func (ec *executionContext) resolveEntity(
 
 			return entity, nil
 		}
+	case "Group":
+		resolverName, err := entityResolverNameForGroup(ctx, rep)
+		if err != nil {
+			return nil, fmt.Errorf(`finding resolver for Entity "Group": %w`, err)
+		}
+		switch resolverName {
+
+		case "findGroupByID":
+			id0, err := ec.unmarshalNID2string(ctx, rep["id"])
+			if err != nil {
+				return nil, fmt.Errorf(`unmarshalling param 0 for findGroupByID(): %w`, err)
+			}
+			entity, err := ec.Resolvers.Entity().FindGroupByID(ctx, id0)
+			if err != nil {
+				return nil, fmt.Errorf(`resolving Entity "Group": %w`, err)
+			}
+
+			return entity, nil
+		}
+	case "OAuth2Provider":
+		resolverName, err := entityResolverNameForOAuth2Provider(ctx, rep)
+		if err != nil {
+			return nil, fmt.Errorf(`finding resolver for Entity "OAuth2Provider": %w`, err)
+		}
+		switch resolverName {
+
+		case "findOAuth2ProviderByID":
+			id0, err := ec.unmarshalNID2string(ctx, rep["id"])
+			if err != nil {
+				return nil, fmt.Errorf(`unmarshalling param 0 for findOAuth2ProviderByID(): %w`, err)
+			}
+			entity, err := ec.Resolvers.Entity().FindOAuth2ProviderByID(ctx, id0)
+			if err != nil {
+				return nil, fmt.Errorf(`resolving Entity "OAuth2Provider": %w`, err)
+			}
+
+			return entity, nil
+		}
+	case "Role":
+		resolverName, err := entityResolverNameForRole(ctx, rep)
+		if err != nil {
+			return nil, fmt.Errorf(`finding resolver for Entity "Role": %w`, err)
+		}
+		switch resolverName {
+
+		case "findRoleByID":
+			id0, err := ec.unmarshalNID2string(ctx, rep["id"])
+			if err != nil {
+				return nil, fmt.Errorf(`unmarshalling param 0 for findRoleByID(): %w`, err)
+			}
+			entity, err := ec.Resolvers.Entity().FindRoleByID(ctx, id0)
+			if err != nil {
+				return nil, fmt.Errorf(`resolving Entity "Role": %w`, err)
+			}
+
+			return entity, nil
+		}
+	case "User":
+		resolverName, err := entityResolverNameForUser(ctx, rep)
+		if err != nil {
+			return nil, fmt.Errorf(`finding resolver for Entity "User": %w`, err)
+		}
+		switch resolverName {
+
+		case "findUserByID":
+			id0, err := ec.unmarshalNID2string(ctx, rep["id"])
+			if err != nil {
+				return nil, fmt.Errorf(`unmarshalling param 0 for findUserByID(): %w`, err)
+			}
+			entity, err := ec.Resolvers.Entity().FindUserByID(ctx, id0)
+			if err != nil {
+				return nil, fmt.Errorf(`resolving Entity "User": %w`, err)
+			}
+
+			return entity, nil
+		}
 
 	}
 	return nil, fmt.Errorf("%w: %s", ErrUnknownType, typeName)
@@ -230,5 +306,145 @@ func entityResolverNameForAuthorizationCode(ctx context.Context, rep EntityRepre
 		return "findAuthorizationCodeByID", nil
 	}
 	return "", fmt.Errorf("%w for AuthorizationCode due to %v", ErrTypeNotFound,
+		errors.Join(entityResolverErrs...).Error())
+}
+
+func entityResolverNameForGroup(ctx context.Context, rep EntityRepresentation) (string, error) {
+	// we collect errors because a later entity resolver may work fine
+	// when an entity has multiple keys
+	entityResolverErrs := []error{}
+	for {
+		var (
+			m   EntityRepresentation
+			val any
+			ok  bool
+		)
+		_ = val
+		// if all of the KeyFields values for this resolver are null,
+		// we shouldn't use use it
+		allNull := true
+		m = rep
+		val, ok = m["id"]
+		if !ok {
+			entityResolverErrs = append(entityResolverErrs,
+				fmt.Errorf("%w due to missing Key Field \"id\" for Group", ErrTypeNotFound))
+			break
+		}
+		if allNull {
+			allNull = val == nil
+		}
+		if allNull {
+			entityResolverErrs = append(entityResolverErrs,
+				fmt.Errorf("%w due to all null value KeyFields for Group", ErrTypeNotFound))
+			break
+		}
+		return "findGroupByID", nil
+	}
+	return "", fmt.Errorf("%w for Group due to %v", ErrTypeNotFound,
+		errors.Join(entityResolverErrs...).Error())
+}
+
+func entityResolverNameForOAuth2Provider(ctx context.Context, rep EntityRepresentation) (string, error) {
+	// we collect errors because a later entity resolver may work fine
+	// when an entity has multiple keys
+	entityResolverErrs := []error{}
+	for {
+		var (
+			m   EntityRepresentation
+			val any
+			ok  bool
+		)
+		_ = val
+		// if all of the KeyFields values for this resolver are null,
+		// we shouldn't use use it
+		allNull := true
+		m = rep
+		val, ok = m["id"]
+		if !ok {
+			entityResolverErrs = append(entityResolverErrs,
+				fmt.Errorf("%w due to missing Key Field \"id\" for OAuth2Provider", ErrTypeNotFound))
+			break
+		}
+		if allNull {
+			allNull = val == nil
+		}
+		if allNull {
+			entityResolverErrs = append(entityResolverErrs,
+				fmt.Errorf("%w due to all null value KeyFields for OAuth2Provider", ErrTypeNotFound))
+			break
+		}
+		return "findOAuth2ProviderByID", nil
+	}
+	return "", fmt.Errorf("%w for OAuth2Provider due to %v", ErrTypeNotFound,
+		errors.Join(entityResolverErrs...).Error())
+}
+
+func entityResolverNameForRole(ctx context.Context, rep EntityRepresentation) (string, error) {
+	// we collect errors because a later entity resolver may work fine
+	// when an entity has multiple keys
+	entityResolverErrs := []error{}
+	for {
+		var (
+			m   EntityRepresentation
+			val any
+			ok  bool
+		)
+		_ = val
+		// if all of the KeyFields values for this resolver are null,
+		// we shouldn't use use it
+		allNull := true
+		m = rep
+		val, ok = m["id"]
+		if !ok {
+			entityResolverErrs = append(entityResolverErrs,
+				fmt.Errorf("%w due to missing Key Field \"id\" for Role", ErrTypeNotFound))
+			break
+		}
+		if allNull {
+			allNull = val == nil
+		}
+		if allNull {
+			entityResolverErrs = append(entityResolverErrs,
+				fmt.Errorf("%w due to all null value KeyFields for Role", ErrTypeNotFound))
+			break
+		}
+		return "findRoleByID", nil
+	}
+	return "", fmt.Errorf("%w for Role due to %v", ErrTypeNotFound,
+		errors.Join(entityResolverErrs...).Error())
+}
+
+func entityResolverNameForUser(ctx context.Context, rep EntityRepresentation) (string, error) {
+	// we collect errors because a later entity resolver may work fine
+	// when an entity has multiple keys
+	entityResolverErrs := []error{}
+	for {
+		var (
+			m   EntityRepresentation
+			val any
+			ok  bool
+		)
+		_ = val
+		// if all of the KeyFields values for this resolver are null,
+		// we shouldn't use use it
+		allNull := true
+		m = rep
+		val, ok = m["id"]
+		if !ok {
+			entityResolverErrs = append(entityResolverErrs,
+				fmt.Errorf("%w due to missing Key Field \"id\" for User", ErrTypeNotFound))
+			break
+		}
+		if allNull {
+			allNull = val == nil
+		}
+		if allNull {
+			entityResolverErrs = append(entityResolverErrs,
+				fmt.Errorf("%w due to all null value KeyFields for User", ErrTypeNotFound))
+			break
+		}
+		return "findUserByID", nil
+	}
+	return "", fmt.Errorf("%w for User due to %v", ErrTypeNotFound,
 		errors.Join(entityResolverErrs...).Error())
 }

@@ -41,7 +41,7 @@ func (AuthorizationCode) IsEntity() {}
 
 // A group of users.
 type Group struct {
-	// The same value as `pk`, for clients that identify objects by `id`.
+	// The same value as `pk`, for clients and gateways that identify objects by `id`.
 	ID string `json:"id"`
 	// authentik's primary key of the group.
 	Pk string `json:"pk"`
@@ -59,9 +59,11 @@ type Group struct {
 	Attributes json.RawMessage `json:"attributes,omitempty"`
 }
 
+func (Group) IsEntity() {}
+
 // An OAuth2 or OpenID Connect provider: authentik's settings for one client application.
 type OAuth2Provider struct {
-	// The same value as `pk`, for clients that identify objects by `id`.
+	// The same value as `pk`, for clients and gateways that identify objects by `id`.
 	ID string `json:"id"`
 	// authentik's primary key of the provider.
 	Pk int32 `json:"pk"`
@@ -134,6 +136,8 @@ type OAuth2Provider struct {
 	JwtFederationProviders []int32 `json:"jwtFederationProviders,omitempty"`
 }
 
+func (OAuth2Provider) IsEntity() {}
+
 type Query struct {
 }
 
@@ -148,7 +152,7 @@ type RedirectURI struct {
 
 // A role: a named set of permissions. Since 2025.12.
 type Role struct {
-	// The same value as `pk`, for clients that identify objects by `id`.
+	// The same value as `pk`, for clients and gateways that identify objects by `id`.
 	ID string `json:"id"`
 	// authentik's primary key of the role.
 	Pk string `json:"pk"`
@@ -156,9 +160,11 @@ type Role struct {
 	Name *string `json:"name,omitempty"`
 }
 
+func (Role) IsEntity() {}
+
 // A person or service account of authentik. Personal data.
 type User struct {
-	// The same value as `pk`, for clients that identify objects by `id`.
+	// The same value as `pk`, for clients and gateways that identify objects by `id`.
 	ID string `json:"id"`
 	// authentik's primary key of the user.
 	Pk int32 `json:"pk"`
@@ -202,6 +208,8 @@ type User struct {
 	// Time the account was last changed. Since 2025.8.
 	LastUpdated *time.Time `json:"lastUpdated,omitempty"`
 }
+
+func (User) IsEntity() {}
 
 // Whether an OAuth2 client can keep a secret (RFC 6749, section 2.1).
 type ClientType string

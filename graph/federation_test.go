@@ -1,0 +1,77 @@
+package graph_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"authentik-graphql/graph"
+)
+
+// TestEntitiesOfOthers: types that other subgraphs may only refer to are errors of their own, in
+// their place, and cost nobody else an entity.
+func TestEntitiesOfOthers(t *testing.T) {
+	base := serve(t, source(anyCode), graph.Options{})
+	for _, name := range referable(t) {
+		t.Run(name, func(t *testing.T) {
+			got := send(t, "POST", base, `{"query":"query($r:[_Any!]!){_entities(representations:$r){__typename ... on AuthorizationCode{id}}}","variables":{"r":[`+
+				`{"__typename":"AuthorizationCode","id":"3"},{"__typename":"`+name+`","id":"1"},{"__typename":"AuthorizationCode","id":2}]}}`, jsonHeader)
+			want := `{"errors":[{"message":"This subgraph resolves entities of type AuthorizationCode only.",` +
+				`"path":["_entities",1],"extensions":{"code":"BAD_USER_INPUT","requestId":"test"}}],` +
+				`"data":{"_entities":[{"__typename":"AuthorizationCode","id":"3"},null,{"__typename":"AuthorizationCode","id":"2"}]}}`
+			if strings.TrimSpace(got.body) != want {
+				t.Errorf("got  %s\nwant %s", got.body, want)
+			}
+		})
+	}
+}
+
+// TestGeneratedEntityResolvers: nothing reaches them, but a stub of the generator would panic.
+func TestGeneratedEntityResolvers(t *testing.T) {
+	entity := (&graph.Resolver{}).Entity()
+	find := map[string]func() error{
+		"OAuth2Provider": func() error { _, err := entity.FindOAuth2ProviderByID(t.Context(), "1"); return err },
+		"User":           func() error { _, err := entity.FindUserByID(t.Context(), "1"); return err },
+		"Group":          func() error { _, err := entity.FindGroupByID(t.Context(), "1"); return err },
+		"Role":           func() error { _, err := entity.FindRoleByID(t.Context(), "1"); return err },
+	}
+	for _, name := range referable(t) {
+		if find[name] == nil {
+			t.Fatalf("%s is not tried", name)
+		}
+		if e, ok := errors.AsType[*graph.Error](find[name]()); !ok || e.Code != graph.CodeBadUserInput {
+			t.Errorf("%s: %v", name, e)
+		}
+	}
+}
+
+// referable lists the types whose key says resolvable: false.
+func referable(t *testing.T) (names []string) {
+	t.Helper()
+	for _, def := range schema().Types {
+		key := def.Directives.ForName("key")
+		if key == nil {
+			continue
+		}
+		if resolvable := key.Arguments.ForName("resolvable"); resolvable != nil && resolvable.Value.Raw == "false" {
+			names = append(names, def.Name)
+		} else if def.Name != "AuthorizationCode" {
+			t.Errorf("%s has a key, but no resolver", def.Name)
+		}
+	}
+	if len(names) != 4 {
+		t.Fatalf("got %v", names)
+	}
+	return names
+}
+
+// TestObjectsWithAnIDAreEntities: other subgraphs can add fields to all that can be named.
+func TestObjectsWithAnIDAreEntities(t *testing.T) {
+	for _, def := range schema().Types {
+		if own(def) && def.Kind == ast.Object && def.Fields.ForName("id") != nil && def.Directives.ForName("key") == nil {
+			t.Errorf("%s has an id and no @key", def.Name)
+		}
+	}
+}
