@@ -46,6 +46,7 @@ type Config struct {
 	Redact               list            `env:"REDACT" example:"User.email,User.attributes" help:"Fields that answer null to everybody, as Type.field, added to OAuth2Provider.clientSecret. -Type.field takes one away, none all."`
 	Playground           bool            `env:"PLAYGROUND" envDefault:"true" example:"false" help:"Serve the Playground at /."`
 	Introspection        bool            `env:"INTROSPECTION" envDefault:"true" example:"false" help:"Answer introspection queries and suggest names in errors."`
+	Federation           bool            `env:"FEDERATION" envDefault:"true" example:"false" help:"Answer a gateway's _service, whatever INTROSPECTION says, and its _entities."`
 	AllowedOrigins       origins         `env:"ALLOWED_ORIGINS" example:"https://dash.example.com" help:"Origins of web pages on other hosts that may call the service, separated by commas."`
 	TrustedDocuments     string          `env:"TRUSTED_DOCUMENTS" example:"/etc/authentik-graphql/documents.json" help:"JSON file of documents that may be asked for by id: Apollo's persisted query manifest, or an object of texts by id."`
 	TrustedOnly          bool            `env:"TRUSTED_DOCUMENTS_ONLY" envDefault:"false" example:"true" help:"Run nothing but trusted documents. Turns the Playground off; gateways that plan their own queries cannot be used."`

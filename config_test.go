@@ -99,7 +99,7 @@ func TestConfigDefaultsAndValues(t *testing.T) {
 		t.Fatal(err)
 	}
 	if cfg.CacheTTL != 5*time.Second || cfg.LogLevel != slog.LevelWarn || cfg.CacheMemory != 1<<30 || cfg.ListenAddr != ":8080" ||
-		cfg.Concurrency != 10000 || !cfg.Playground || !cfg.Introspection || cfg.LogFormat != "json" || len(cfg.AllowedOrigins) != 2 || cfg.redaction.String() != "OAuth2Provider.clientSecret" {
+		cfg.Concurrency != 10000 || !cfg.Playground || !cfg.Introspection || !cfg.Federation || cfg.LogFormat != "json" || len(cfg.AllowedOrigins) != 2 || cfg.redaction.String() != "OAuth2Provider.clientSecret" {
 		t.Errorf("got %v", cfg)
 	}
 	if cfg.RedisMode != cache.Standalone || cfg.RedisCAFile != "" || cfg.RedisPrefix != "authentik-graphql:" {

@@ -180,6 +180,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	}, graph.Options{
 		SDL:            schemaSDL,
 		Introspection:  cfg.Introspection,
+		Federation:     cfg.Federation,
 		Limits:         cfg.limits(),
 		Trusted:        cfg.trusted,
 		TrustedOnly:    cfg.TrustedOnly,

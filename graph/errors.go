@@ -33,6 +33,7 @@ const (
 	// Of persisted queries (Apollo's protocol) and trusted documents.
 	CodePersistedQueryNotFound = "PERSISTED_QUERY_NOT_FOUND"
 	CodeDocumentNotTrusted     = "DOCUMENT_NOT_TRUSTED"
+	CodeFederationDisabled     = "FEDERATION_DISABLED"
 	// Of a request that is not well-formed GraphQL over HTTP.
 	CodeBadRequest           = "BAD_REQUEST"
 	CodeBatchingNotSupported = "BATCHING_NOT_SUPPORTED"

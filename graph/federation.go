@@ -26,6 +26,7 @@ type federation struct {
 	sdl      string
 	// representations is how many entities one _entities field may ask for.
 	representations int
+	enabled         bool
 }
 
 // errNotResolved answers for an entity that other subgraphs may only refer to. The generated
@@ -49,7 +50,11 @@ func (f federation) InterceptField(ctx context.Context, next graphql.Resolver) (
 	if fc.Object != "Query" {
 		return next(ctx)
 	}
-	switch fc.Field.Name {
+	name := fc.Field.Name
+	if !f.enabled && (name == "_service" || name == "_entities") {
+		return nil, &Error{Code: CodeFederationDisabled, Message: "Federation is turned off here."}
+	}
+	switch name {
 	case "_service":
 		return fedruntime.Service{SDL: f.sdl}, nil
 	case "_entities":

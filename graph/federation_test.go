@@ -2,6 +2,7 @@ package graph_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -13,7 +14,7 @@ import (
 // TestEntitiesOfOthers: types that other subgraphs may only refer to are errors of their own, in
 // their place, and cost nobody else an entity.
 func TestEntitiesOfOthers(t *testing.T) {
-	base := serve(t, source(anyCode), graph.Options{})
+	base := serve(t, source(anyCode), graph.Options{Federation: true})
 	for _, name := range referable(t) {
 		t.Run(name, func(t *testing.T) {
 			got := send(t, "POST", base, `{"query":"query($r:[_Any!]!){_entities(representations:$r){__typename ... on AuthorizationCode{id}}}","variables":{"r":[`+
@@ -72,6 +73,27 @@ func TestObjectsWithAnIDAreEntities(t *testing.T) {
 	for _, def := range schema().Types {
 		if own(def) && def.Kind == ast.Object && def.Fields.ForName("id") != nil && def.Directives.ForName("key") == nil {
 			t.Errorf("%s has an id and no @key", def.Name)
+		}
+	}
+}
+
+func TestFederationOff(t *testing.T) {
+	for _, introspection := range []bool{false, true} {
+		base := serve(t, source(anyCode), graph.Options{SDL: "the SDL", Introspection: introspection})
+		for name, query := range map[string]string{
+			"_service":  `{ a: _service { sdl } }`,
+			"_entities": `query E($r:[_Any!]!){ a: _entities(representations: $r) { __typename } }`,
+		} {
+			t.Run(fmt.Sprint(name, " with introspection ", introspection), func(t *testing.T) {
+				got := send(t, "POST", base, `{"query":"`+query+`","variables":{"r":[{"__typename":"AuthorizationCode","id":"1"}]}}`, jsonHeader)
+				if !strings.Contains(got.body, `"message":"Federation is turned off here."`) || !strings.Contains(got.body, `"code":"FEDERATION_DISABLED"`) ||
+					strings.Contains(got.body, "the SDL") || strings.Contains(got.body, "AuthorizationCode") {
+					t.Errorf("got %s", got.body)
+				}
+			})
+		}
+		if got := send(t, "POST", base, oneCode, jsonHeader); !strings.Contains(got.body, `{"authorizationCode":{"id":"17"}}`) {
+			t.Errorf("other fields: %s", got.body)
 		}
 	}
 }

@@ -23,7 +23,7 @@ func FuzzPost(f *testing.F) {
 		`{"query":"{ authorizationCode(id: 17) { scope } }","extensions":{"persistedQuery":{"version":1}}}`} {
 		f.Add(seed)
 	}
-	h := fuzzed(f, Options{Introspection: true})
+	h := fuzzed(f, Options{Introspection: true, Federation: true})
 	f.Fuzz(func(t *testing.T, body string) { fuzzPost(t, h, body) })
 }
 
@@ -42,7 +42,7 @@ func FuzzGet(f *testing.F) {
 	for _, seed := range []string{``, `query={__typename}`, `query={__typename}&variables={}`, `query={&variables=[`, `%zz`, `query=mutation{x}`} {
 		f.Add(seed)
 	}
-	h := fuzzed(f, Options{})
+	h := fuzzed(f, Options{Federation: true})
 	f.Fuzz(func(t *testing.T, raw string) {
 		ctx := NewContext(t.Context(), &Request{ID: "fuzz"})
 		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
@@ -93,7 +93,7 @@ func FuzzRepresentations(f *testing.F) {
 		`{"__typename":"AuthorizationCode","id":1e99}`, `[null]`, `[[{}]]`, `"x"`, `[{"__typename":["AuthorizationCode"],"id":{"id":1}}]`} {
 		f.Add(seed)
 	}
-	h := fuzzed(f, Options{})
+	h := fuzzed(f, Options{Federation: true})
 	f.Fuzz(func(t *testing.T, representations string) {
 		if !json.Valid([]byte(representations)) {
 			return
@@ -134,7 +134,7 @@ func FuzzPersistedQuery(f *testing.F) {
 		f.Add(1, seed)
 		f.Add(2, seed)
 	}
-	h := fuzzed(f, Options{})
+	h := fuzzed(f, Options{Federation: true})
 	f.Fuzz(func(t *testing.T, version int, given string) {
 		quoted, err := json.Marshal(given)
 		if err != nil {

@@ -15,6 +15,8 @@ type Options struct {
 	SDL string
 	// Introspection answers __schema and __type, and lets validation errors suggest names.
 	Introspection bool
+	// Federation answers _service and _entities, which only a gateway asks for.
+	Federation bool
 	// Limits bound every request.
 	Limits Limits
 	// Trusted are documents that can be asked for by their id.
@@ -46,7 +48,7 @@ func NewHandler(resolver *Resolver, o Options) (http.Handler, error) {
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(recovered)
 	srv.SetQueryCache(handed{})
-	srv.Use(federation{resolver: &r, sdl: o.SDL, representations: o.Limits.Representations})
+	srv.Use(federation{resolver: &r, sdl: o.SDL, enabled: o.Federation, representations: o.Limits.Representations})
 	srv.Use(answerLimit{bytes: int64(o.Limits.Answer)})
 	if o.Introspection {
 		srv.Use(extension.Introspection{})

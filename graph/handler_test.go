@@ -279,7 +279,7 @@ func TestFailuresOfTheSource(t *testing.T) {
 
 func TestPanicIsAnError(t *testing.T) {
 	panics := source(func(context.Context, upstream.Credential, upstream.PK) (graph.CodeRead, error) { panic("s3cr3t") })
-	base := serve(t, panics, graph.Options{})
+	base := serve(t, panics, graph.Options{Federation: true})
 	entity := `{"query":"{ _entities(representations: [{__typename: \"AuthorizationCode\", id: 1}]) { __typename } }"}`
 	for _, body := range []string{oneCode, entity} {
 		got := send(t, "POST", base, body, jsonHeader)
@@ -290,7 +290,7 @@ func TestPanicIsAnError(t *testing.T) {
 }
 
 func TestIntrospectionOff(t *testing.T) {
-	base := serve(t, source(anyCode), graph.Options{SDL: "the SDL"})
+	base := serve(t, source(anyCode), graph.Options{SDL: "the SDL", Federation: true})
 	tests := []struct{ name, query, want string }{
 		{"schema", `{ __schema { queryType { name } } }`, "INTROSPECTION_DISABLED"},
 		{"type", `{ __type(name: \"Query\") { name } }`, "INTROSPECTION_DISABLED"},
@@ -323,7 +323,7 @@ func TestEntitiesAtOnce(t *testing.T) {
 		case <-ctx.Done():
 		}
 		return anyCode(ctx, cred, pk)
-	}), graph.Options{})
+	}), graph.Options{Federation: true})
 	list := ""
 	for id := range 100 {
 		list += fmt.Sprintf(`{"__typename":"AuthorizationCode","id":%d},`, id+1)
@@ -341,7 +341,7 @@ func TestEntities(t *testing.T) {
 			return graph.CodeRead{}, &upstream.Error{Kind: upstream.NotFound, Status: 404}
 		}
 		return anyCode(ctx, cred, pk)
-	}), graph.Options{})
+	}), graph.Options{Federation: true})
 	const document = `query($r:[_Any!]!){_entities(representations:$r){... on AuthorizationCode{id}}}`
 	many := strings.TrimSuffix(strings.Repeat(`{"__typename":"AuthorizationCode","id":"1"},`, 101), ",")
 	tests := []struct{ name, representations, want string }{
