@@ -2,6 +2,7 @@ module authentik-graphql
 
 go 1.26.0
 
+// Some npm packages hold Go files.
 ignore node_modules
 
 require (
