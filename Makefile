@@ -1,7 +1,7 @@
 # Tasks of authentik-graphql. `make` lists them.
 GO ?= go
 
-.PHONY: help gen test race lint bench memory faults attacks verify fuzz playground build
+.PHONY: help gen test race lint bench memory faults attacks packages verify fuzz playground build
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,11 @@ fuzz: ## run every fuzz target for FUZZTIME (20s each)
 			echo "$$pkg $$target"; \
 			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $${FUZZTIME:-20s} $$pkg || exit 1; \
 		done; \
+	done
+
+packages: ## install the clients and gateways that the tests run from npm
+	@for dir in interop/*/ examples/federation/*/; do \
+		test ! -f $$dir/package.json || npm ci --prefix $$dir --ignore-scripts --no-audit --no-fund --loglevel=error || exit 1; \
 	done
 
 verify: ## fail if generated code is not what gen makes, or go.mod is not tidy

@@ -1,0 +1,18 @@
+// A subgraph that refers to authorization codes and adds fields to providers and users.
+import { readFile } from 'node:fs/promises'
+import { ApolloServer } from '@apollo/server'
+import { startStandaloneServer } from '@apollo/server/standalone'
+import { buildSubgraphSchema } from '@apollo/subgraph'
+import { parse } from 'graphql'
+
+const typeDefs = parse(await readFile(new URL('schema.graphql', import.meta.url), 'utf8'))
+const resolvers = {
+  Query: { seenCodes: (_, { ids }) => ids.map((id) => ({ id })) },
+  OAuth2Provider: { owner: ({ id }) => `team ${id}` },
+  User: { department: ({ id }) => `department ${id}` },
+}
+const server = new ApolloServer({ schema: buildSubgraphSchema({ typeDefs, resolvers }) })
+const { url } = await startStandaloneServer(server, {
+  listen: { host: '127.0.0.1', port: Number(process.env.PORT ?? 4001) },
+})
+console.log(`listening on ${url}`)
