@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,51 +16,24 @@ import (
 	"time"
 
 	"authentik-graphql/cache/cachetest"
+	"authentik-graphql/internal/servicetest"
 )
 
-// build compiles the service as make build does, with testdata/goroutines.go laid over it.
+// build compiles the service with testdata/goroutines.go laid over it.
 func build(t *testing.T) (binary string) {
 	t.Helper()
-	root, err := filepath.Abs("..")
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := servicetest.Root(t)
 	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {
 		filepath.Join(root, "goroutines_overlay.go"): filepath.Join(root, "faults", "testdata", "goroutines.go"),
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	noticeChanges(t, root)
-	dir := t.TempDir()
-	binary = filepath.Join(dir, "authentik-graphql")
-	replacements := filepath.Join(dir, "overlay.json")
+	replacements := filepath.Join(t.TempDir(), "overlay.json")
 	if err := os.WriteFile(replacements, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-overlay", replacements, "-o", binary, ".")
-	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build the service: %v\n%s", err, out)
-	}
-	return binary
-}
-
-// noticeChanges reads every folder of the module. go test keeps the result of a test until something
-// changes that the test imports or opens, and it does not see what go build opens: without this, a
-// service that was broken since would still pass.
-func noticeChanges(t *testing.T, root string) {
-	t.Helper()
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules") {
-			return filepath.SkipDir
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	return servicetest.Build(t, "-overlay", replacements)
 }
 
 // service is a running process of the binary. Its methods are for the test's goroutine.

@@ -135,6 +135,7 @@ func (d *documents) validate(p parsed) (*document, gqlerror.List) {
 func (d *documents) rules() *rules.Rules {
 	r := rules.NewDefaultRules()
 	r.RemoveRule(rules.MaxIntrospectionDepth.Name)
+	r.AddRule(representationsAreObjects.Name, representationsAreObjects.RuleFunc)
 	if d.suggest {
 		return r
 	}

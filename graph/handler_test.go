@@ -352,6 +352,8 @@ func TestEntities(t *testing.T) {
 		{"no id", `{"__typename":"AuthorizationCode"}`, `"code":"BAD_USER_INPUT"`},
 		{"alias of an id", `{"__typename":"AuthorizationCode","id":"01"}`, `"code":"BAD_USER_INPUT"`},
 		{"a fraction", `{"__typename":"AuthorizationCode","id":1.0}`, `"code":"BAD_USER_INPUT"`},
+		{"a list", `[{"__typename":"AuthorizationCode","id":"1"}]`, `"path":["_entities",0],"extensions":{"code":"BAD_USER_INPUT"`},
+		{"a text among others", `{"__typename":"AuthorizationCode","id":"1"},"x"`, `"path":["_entities",1],"extensions":{"code":"BAD_USER_INPUT"`},
 		{"an object", `{"__typename":"AuthorizationCode","id":{}}`, `"code":"BAD_USER_INPUT"`},
 		{"none", ``, `"data":{"_entities":[]}`},
 		{"too many", many, `"code":"LIMIT_EXCEEDED"`},

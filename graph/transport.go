@@ -88,6 +88,7 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, exec graphql.
 		p.Query = found.document.text
 		opCtx, errs = exec.CreateOperationContext(ctx, &p.RawParams)
 		if len(errs) == 0 {
+			onlyObjects(opCtx.Operation, opCtx.Variables)
 			errs = t.tooComplex(found.document, opCtx)
 		}
 	}

@@ -8,13 +8,14 @@ import (
 	"strings"
 	"testing"
 
+	"authentik-graphql/internal/servicetest"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
 // TestClients runs every *.test.mjs.
 func TestClients(t *testing.T) {
 	needNode(t)
-	binary := build(t)
+	binary := servicetest.Build(t)
 	files, err := filepath.Glob("*.test.mjs")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no *.test.mjs: %v", err)
@@ -26,8 +27,8 @@ func TestClients(t *testing.T) {
 			cmd.Env = append(environ(binary),
 				// A code is fetched again after a second, so that a poll sees a change. The demo's 503
 				// asks for a longer wait than the timeout allows, so it is answered at once.
-				"SERVICE_URL="+startService(t, binary, []string{"-demo"}, "CACHE_TTL=1s", "UPSTREAM_TIMEOUT=2s"),
-				"COLLIDING_URL="+startService(t, binary, nil, "AUTHENTIK_URL="+startColliding(t)),
+				"SERVICE_URL="+servicetest.Start(t, binary, []string{"-demo"}, "CACHE_TTL=1s", "UPSTREAM_TIMEOUT=2s").URL,
+				"COLLIDING_URL="+servicetest.Start(t, binary, nil, "AUTHENTIK_URL="+startColliding(t)).URL,
 			)
 			out, err := cmd.CombinedOutput()
 			if err != nil {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+
+	"authentik-graphql/internal/servicetest"
 )
 
 // TestFederation starts the service, without introspection, and a second subgraph, and puts the
@@ -14,9 +16,8 @@ import (
 func TestFederation(t *testing.T) {
 	inventory := examples + "inventory"
 	needsPackages(t, inventory)
-	binary := build(t)
-	service := "http://" + start(t, t.TempDir(), []string{"LISTEN_ADDR=127.0.0.1:0", "LOG_FORMAT=json", "INTROSPECTION=false"},
-		regexp.MustCompile(`"msg":"listening","address":"([^"]+)"`), binary, "-demo") + "/graphql"
+	binary := servicetest.Build(t)
+	service := servicetest.Start(t, binary, []string{"-demo"}, "INTROSPECTION=false").URL + "/graphql"
 	second := start(t, inventory, with("PORT=0"), listening, "node", "server.mjs")
 	sdl := serviceSDL(t, service)
 

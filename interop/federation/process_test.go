@@ -2,7 +2,6 @@ package federation
 
 import (
 	"bufio"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -14,10 +13,7 @@ import (
 	"time"
 )
 
-const (
-	root     = "../.."
-	examples = root + "/examples/federation/"
-)
+const examples = "../../examples/federation/"
 
 // needsPackages ends the test if node or the packages of a folder are missing.
 func needsPackages(t *testing.T, dirs ...string) {
@@ -37,34 +33,6 @@ func needsPackages(t *testing.T, dirs ...string) {
 		t.Fatal(strings.Join(missing, "\n"))
 	default:
 		t.Skip(strings.Join(missing, "\n"))
-	}
-}
-
-// build compiles the service.
-func build(t *testing.T) (binary string) {
-	t.Helper()
-	noticeChanges(t)
-	binary = filepath.Join(t.TempDir(), "authentik-graphql")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", binary, ".")
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build the service: %v\n%s", err, out)
-	}
-	return binary
-}
-
-// noticeChanges reads every folder of the module. go test keeps the result of a test until something
-// changes that the test imports or opens, and it sees neither what go build opens nor what node does.
-func noticeChanges(t *testing.T) {
-	t.Helper()
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules") {
-			return filepath.SkipDir
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 
