@@ -174,6 +174,9 @@ func (c *Config) validateLimits() (errs []error) {
 			errs = append(errs, settingError(size.name, "must be from 1 byte to 1GiB"))
 		}
 	}
+	if c.CacheMemory < 1<<20 {
+		errs = append(errs, settingError("CACHE_MEMORY", "must be at least 1MiB"))
+	}
 	switch {
 	case c.TrustedDocuments == "" && c.TrustedOnly:
 		errs = append(errs, settingError("TRUSTED_DOCUMENTS", "is required with TRUSTED_DOCUMENTS_ONLY"))

@@ -47,7 +47,9 @@ func (c *connectionLimit) connState(_ net.Conn, state http.ConnState) {
 // handler refuses requests on connections over the limit.
 func (c *connectionLimit) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Context().Value(overLimitKey{}) == nil {
+		// Who kills a process because it is asked for much only makes it worse.
+		probe := r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
+		if probe || r.Context().Value(overLimitKey{}) == nil {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -18,8 +18,9 @@ type LimitSettings struct {
 	MaxAnswer             byteSize      `env:"MAX_ANSWER" envDefault:"8MiB" example:"8MiB" help:"Largest answer."`
 	MaxComplexity         count         `env:"MAX_COMPLEXITY" envDefault:"30000" example:"30000" help:"Most fields that an answer may have, as far as the document tells."`
 	MaxTokens             count         `env:"MAX_TOKENS" envDefault:"3000" example:"3000" help:"Most tokens of a document."`
+	MaxName               count         `env:"MAX_NAME" envDefault:"128" example:"128" help:"Longest name in a document, in bytes: aliases, variables, fragments and all others."`
 	MaxDepth              count         `env:"MAX_DEPTH" envDefault:"16" example:"16" help:"Deepest nesting of fields in a document."`
-	MaxFields             count         `env:"MAX_FIELDS" envDefault:"3000" example:"3000" help:"Most fields of a document, with its fragments expanded."`
+	MaxFields             count         `env:"MAX_FIELDS" envDefault:"3000" example:"3000" help:"Most fields and values of a document, with its fragments expanded."`
 	MaxAliases            count         `env:"MAX_ALIASES" envDefault:"200" example:"200" help:"Most aliases of a document, with its fragments expanded."`
 	MaxRootFields         count         `env:"MAX_ROOT_FIELDS" envDefault:"100" example:"100" help:"Most fields at the top of an operation."`
 	MaxRepeats            count         `env:"MAX_REPEATS" envDefault:"100" example:"100" help:"How often a document may select the same field of the answer."`
@@ -38,6 +39,7 @@ func (s LimitSettings) limits() graph.Limits {
 		URL:                int(s.MaxURL),
 		Headers:            int(s.MaxHeaders),
 		Tokens:             int(s.MaxTokens),
+		Name:               int(s.MaxName),
 		Depth:              int(s.MaxDepth),
 		Fields:             int(s.MaxFields),
 		Aliases:            int(s.MaxAliases),

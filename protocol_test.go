@@ -149,7 +149,10 @@ func TestTrustedDocuments(t *testing.T) {
 				{"with another text", object{"documentId": "any id", "query": oneCode}, "BAD_REQUEST", "BAD_REQUEST"},
 				{"unknown documentId", object{"documentId": "other"}, "DOCUMENT_NOT_TRUSTED", "DOCUMENT_NOT_TRUSTED"},
 				{"unknown documentId with a text", object{"documentId": "other", "query": oneCode}, "DOCUMENT_NOT_TRUSTED", "DOCUMENT_NOT_TRUSTED"},
-				{"unknown hash", object{"extensions": persisted(hashOf("x"))}, "PERSISTED_QUERY_NOT_FOUND", "DOCUMENT_NOT_TRUSTED"},
+				{"unknown hash", object{"extensions": persisted(hashOf("x"))}, "PERSISTED_QUERY_NOT_FOUND", "PERSISTED_QUERY_NOT_FOUND"},
+				{"what a gateway asks, with its hash", object{"query": `{ _service { sdl } }`, "extensions": persisted(hashOf(`{ _service { sdl } }`))}, "", ""},
+				{"and with another hash", object{"query": `{ _service { sdl } }`, "extensions": persisted(hashOf("x"))}, "BAD_REQUEST", "BAD_REQUEST"},
+				{"and with a fragment that nobody uses", object{"query": `{ _service { sdl } } fragment F on Query { __typename }`}, "GRAPHQL_VALIDATION_FAILED", "DOCUMENT_NOT_TRUSTED"},
 				{"a text", object{"query": oneCode}, "", "DOCUMENT_NOT_TRUSTED"},
 				{"its own text alone", object{"query": trusted, "variables": variables}, "", "DOCUMENT_NOT_TRUSTED"},
 				{"registering", object{"query": oneCode, "extensions": persisted(hashOf(oneCode))}, "", "DOCUMENT_NOT_TRUSTED"},
@@ -227,6 +230,7 @@ func TestEveryLimitIsASetting(t *testing.T) {
 		{"MAX_HEADERS", "10", text(oneCode), 431, "HEADERS_TOO_LARGE"},
 		{"MAX_URL", "5", text(oneCode), 414, "URI_TOO_LONG"},
 		{"MAX_TOKENS", "5", text(`{ a: __typename b: __typename }`), 200, "LIMIT_EXCEEDED"},
+		{"MAX_NAME", "10", text(`{ a2345678901: __typename }`), 200, "LIMIT_EXCEEDED"},
 		{"MAX_DEPTH", "2", text(`{ authorizationCode(id: 17) { user { id } } }`), 200, "LIMIT_EXCEEDED"},
 		{"MAX_FIELDS", "2", text(`{ a: __typename b: __typename c: __typename }`), 200, "LIMIT_EXCEEDED"},
 		{"MAX_ALIASES", "2", text(`{ a: __typename b: __typename c: __typename }`), 200, "LIMIT_EXCEEDED"},
@@ -276,9 +280,9 @@ func TestEveryLimitIsASetting(t *testing.T) {
 func TestConnectionLimit(t *testing.T) {
 	base := startApp(t, []string{"-demo"}, "MAX_CONNECTIONS=3").URL
 	addr := strings.TrimPrefix(base, "http://")
-	answer := func(c net.Conn) string {
+	ask := func(c net.Conn, path string) string {
 		t.Helper()
-		if _, err := fmt.Fprintf(c, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path); err != nil {
 			t.Fatal(err)
 		}
 		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -289,6 +293,7 @@ func TestConnectionLimit(t *testing.T) {
 		}
 		return string(b[:n])
 	}
+	answer := func(c net.Conn) string { return ask(c, "/") }
 	dial := func() net.Conn {
 		t.Helper()
 		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
@@ -309,6 +314,11 @@ func TestConnectionLimit(t *testing.T) {
 	for _, want := range []string{"HTTP/1.1 503", "Connection: close", "TOO_MANY_CONNECTIONS", "MAX_CONNECTIONS", "Retry-After"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("over the limit, want %q in %s", want, got)
+		}
+	}
+	for _, probe := range []string{"/healthz", "/readyz"} {
+		if got := ask(dial(), probe); !strings.HasPrefix(got, "HTTP/1.1 200") {
+			t.Errorf("%s over the limit: %s", probe, got)
 		}
 	}
 	if got := answer(first); !strings.HasPrefix(got, "HTTP/1.1 200") {

@@ -172,7 +172,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		LoadTimeout: bounded(cfg.UpstreamTimeout) + time.Second,
 		Judge:       judge,
 	}, first, second)
-	codes := newCodeSource(s.cache, client, keys, cfg.redaction)
+	codes := newCodeSource(s.cache, client, newGate(int(cfg.Concurrency), time.Now), keys, cfg.redaction)
 	codes.ownToken = own != nil
 	s.graphql, err = graph.NewHandler(&graph.Resolver{
 		Codes: codes,

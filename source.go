@@ -18,6 +18,7 @@ const codesResource = "authorization_codes"
 type codeSource struct {
 	cache     *cache.Cache[*upstream.Code]
 	client    *upstream.Client
+	gate      *gate
 	callerKey []byte
 	redaction graph.Redaction
 	variant   string
@@ -27,18 +28,23 @@ type codeSource struct {
 
 var _ graph.CodeSource = (*codeSource)(nil)
 
-func newCodeSource(c *cache.Cache[*upstream.Code], client *upstream.Client, keys *cache.Keys, redaction graph.Redaction) *codeSource {
-	return &codeSource{cache: c, client: client, callerKey: keys.CallerKey(), redaction: redaction, variant: redaction.String()}
+func newCodeSource(c *cache.Cache[*upstream.Code], client *upstream.Client, gate *gate, keys *cache.Keys, redaction graph.Redaction) *codeSource {
+	return &codeSource{cache: c, client: client, gate: gate, callerKey: keys.CallerKey(), redaction: redaction, variant: redaction.String()}
 }
 
 // AuthorizationCode implements [graph.CodeSource].
 func (s *codeSource) AuthorizationCode(ctx context.Context, cred upstream.Credential, pk upstream.PK) (graph.CodeRead, error) {
-	key, err := cache.NewKey(cred.Digest(s.callerKey), codesResource, int32(pk), s.variant)
+	digest := cred.Digest(s.callerKey)
+	key, err := cache.NewKey(digest, codesResource, int32(pk), s.variant)
 	if err != nil {
 		return graph.CodeRead{}, err
 	}
 	read, err := s.cache.Get(ctx, key, func(ctx context.Context) (cache.Entry[*upstream.Code], error) {
-		answer, err := s.client.Retrieve(ctx, cred, pk)
+		var answer upstream.Answer[*upstream.Code]
+		err := s.gate.pass(ctx, digest, func() (err error) {
+			answer, err = s.client.Retrieve(ctx, cred, pk)
+			return err
+		})
 		if err != nil {
 			return cache.Entry[*upstream.Code]{}, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -24,22 +25,32 @@ type document struct {
 	ast   *ast.QueryDocument
 	nodes int
 	costs map[*ast.OperationDefinition][]rootCost
+	// conditions are the variables that stand in @skip and @include.
+	conditions []string
 }
 
 // What a document takes beside its text, in bytes: as much as was measured for a node of any kind,
 // and something for the rest.
 const (
 	nodeWeight     = 400
+	commentWeight  = 128 // the tree keeps them, for nobody
 	documentWeight = 2048
 )
 
-func (d *document) weight() uint32 { return uint32(documentWeight + len(d.text) + d.nodes*nodeWeight) }
+func (d *document) weight() uint32 {
+	return uint32(documentWeight + len(d.text) + d.nodes*nodeWeight + strings.Count(d.text, "#")*commentWeight)
+}
+
+// suggestUpTo is how many nodes a document may have for names to be suggested. Each unknown name is
+// compared with all names of its type, which takes longer than all else in a large document.
+const suggestUpTo = 500
 
 // parsed is a text that was parsed and is within the limits.
 type parsed struct {
-	text  string
-	tree  *ast.QueryDocument
-	nodes int
+	text       string
+	tree       *ast.QueryDocument
+	nodes      int
+	conditions []string
 }
 
 // documents parses and validates documents within the limits and keeps those that were used of
@@ -108,12 +119,12 @@ func (d *documents) parse(text string) (parsed, gqlerror.List) {
 	if e := g.inspect(tree); e != nil {
 		return parsed{}, gqlerror.List{e}
 	}
-	return parsed{text, tree, g.nodes}, nil
+	return parsed{text, tree, g.nodes, g.conditions}, nil
 }
 
 // validate makes a document of a parsed text.
 func (d *documents) validate(p parsed) (*document, gqlerror.List) {
-	if errs := validator.ValidateWithRules(d.schema, p.tree, d.rules()); len(errs) > 0 {
+	if errs := validator.ValidateWithRules(d.schema, p.tree, d.rules(p.nodes)); len(errs) > 0 {
 		for _, e := range errs {
 			errcode.Set(e, errcode.ValidationFailed)
 		}
@@ -123,7 +134,13 @@ func (d *documents) validate(p parsed) (*document, gqlerror.List) {
 		}
 		return nil, errs
 	}
-	doc := &document{p.text, p.tree, p.nodes, make(map[*ast.OperationDefinition][]rootCost, len(p.tree.Operations))}
+	doc := &document{
+		text:       p.text,
+		ast:        p.tree,
+		nodes:      p.nodes,
+		costs:      make(map[*ast.OperationDefinition][]rootCost, len(p.tree.Operations)),
+		conditions: p.conditions,
+	}
 	for _, op := range p.tree.Operations {
 		doc.costs[op] = d.weights.costs(op, d.limits.Complexity)
 	}
@@ -132,11 +149,11 @@ func (d *documents) validate(p parsed) (*document, gqlerror.List) {
 
 // rules are GraphQL's own. The depth of introspection is the guard's business, and names are
 // suggested only where introspection may be asked for them.
-func (d *documents) rules() *rules.Rules {
+func (d *documents) rules(nodes int) *rules.Rules {
 	r := rules.NewDefaultRules()
 	r.RemoveRule(rules.MaxIntrospectionDepth.Name)
 	r.AddRule(representationsAreObjects.Name, representationsAreObjects.RuleFunc)
-	if d.suggest {
+	if d.suggest && nodes <= suggestUpTo {
 		return r
 	}
 	r.ReplaceRule(rules.FieldsOnCorrectTypeRule.Name, rules.FieldsOnCorrectTypeRuleWithoutSuggestions.RuleFunc)

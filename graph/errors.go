@@ -41,6 +41,7 @@ const (
 	CodeURITooLong           = "URI_TOO_LONG"
 	CodeHeadersTooLarge      = "HEADERS_TOO_LARGE"
 	CodeTooManyConnections   = "TOO_MANY_CONNECTIONS"
+	CodeOverloaded           = "OVERLOADED"
 	CodeRequestTimeout       = "REQUEST_TIMEOUT"
 	CodeNotAcceptable        = "NOT_ACCEPTABLE"
 	CodeUnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE"
@@ -95,7 +96,7 @@ func present(ctx context.Context, err error) *gqlerror.Error {
 	out := graphql.DefaultErrorPresenter(ctx, err)
 	shown, extensions := publicForm(err)
 	if shown == nil { // GraphQL's own errors speak of the client's document
-		shown = &Error{Code: fmt.Sprint(out.Extensions["code"]), Message: cut(out.Message)}
+		shown = &Error{Code: fmt.Sprint(out.Extensions["code"]), Message: shorten(out.Message)}
 	}
 	extensions["code"] = shown.Code
 	if req.ID != "" {
@@ -113,8 +114,8 @@ func present(ctx context.Context, err error) *gqlerror.Error {
 // maxOwnMessage bounds the messages that GraphQL makes, which repeat the document's names.
 const maxOwnMessage = 500
 
-// cut ends a message that is too long, between two characters.
-func cut(message string) string {
+// shorten ends a message that is too long, between two characters.
+func shorten(message string) string {
 	if len(message) <= maxOwnMessage {
 		return message
 	}

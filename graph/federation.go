@@ -33,20 +33,8 @@ type federation struct {
 // resolvers of those types return it too, although the middleware answers before them.
 var errNotResolved = &Error{Code: CodeBadUserInput, Message: "This subgraph resolves entities of type AuthorizationCode only."}
 
-var _ interface {
-	graphql.HandlerExtension
-	graphql.FieldInterceptor
-} = federation{}
-
-// ExtensionName implements [graphql.HandlerExtension].
-func (federation) ExtensionName() string { return "Federation" }
-
-// Validate implements [graphql.HandlerExtension].
-func (federation) Validate(graphql.ExecutableSchema) error { return nil }
-
-// InterceptField implements [graphql.FieldInterceptor].
-func (f federation) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
-	fc := graphql.GetFieldContext(ctx)
+// resolve answers a field.
+func (f federation) resolve(ctx context.Context, fc *graphql.FieldContext, next graphql.Resolver) (any, error) {
 	if fc.Object != "Query" {
 		return next(ctx)
 	}

@@ -9,10 +9,12 @@ import (
 // guard measures a parsed document before it is validated, because validation itself can be made
 // to work for seconds: it compares fields of the same name in pairs.
 //
-// First each node of the document is looked at once, and each fragment's expanded size is summed
-// up from the sizes of the fragments in it. Only a document whose expanded size is within
-// Limits.Fields is then walked as if its fragments were written out. The steps are therefore at
-// most the document's nodes and twice Limits.Fields.
+// First each node of the document is looked at once, and the expanded size of each definition is
+// summed up from the sizes of the fragments in it: its selections, values and directives. gqlparser
+// goes through every definition that way, fragments as well as operations, so that all of them
+// together are within Limits.Fields before one is. The operations are then walked as if their
+// fragments were written out. The steps are therefore at most the document's nodes and twice
+// Limits.Fields.
 type guard struct {
 	limits    Limits
 	fragments map[string]*ast.FragmentDefinition
@@ -21,7 +23,8 @@ type guard struct {
 	spread     map[*ast.FragmentDefinition]bool
 	directives int
 	aliases    int
-	nodes      int // of the document, once it was looked at
+	conditions []string // variables in @skip and @include
+	nodes      int      // of the document, once it was looked at
 	steps      int
 }
 
@@ -82,62 +85,47 @@ func (g *guard) measure(doc *ast.QueryDocument) ([]root, *gqlerror.Error) {
 			}
 		}
 		n, err := g.sizeOf(op.SelectionSet, op.Directives)
+		if err == nil {
+			err = g.name(op.Name)
+		}
 		if err != nil {
 			return nil, err
 		}
-		total += n
+		total = min(total+n, g.limits.Fields+1)
 		roots = append(roots, root{op.SelectionSet, true})
 	}
 	for _, f := range doc.Fragments {
-		if _, err := g.fragment(f); err != nil {
+		n, err := g.fragment(f)
+		if err != nil {
 			return nil, err
 		}
-	}
-	for _, f := range doc.Fragments {
-		if !g.spread[f] {
-			total += g.sizes[f]
-			roots = append(roots, root{f.SelectionSet, false})
-		}
-		if total > g.limits.Fields {
-			break
-		}
+		total = min(total+n, g.limits.Fields+1)
 	}
 	if total > g.limits.Fields {
 		return nil, g.tooManyFields()
+	}
+	for _, f := range doc.Fragments {
+		if !g.spread[f] {
+			roots = append(roots, root{f.SelectionSet, false})
+		}
 	}
 	return roots, nil
 }
 
 func (g *guard) tooManyFields() *gqlerror.Error {
-	return g.over("MAX_FIELDS", g.limits.Fields, "The document selects more fields, with its fragments expanded,")
+	return g.over("MAX_FIELDS", g.limits.Fields, "The document has more fields and values, with its fragments expanded,")
 }
 
-// sizeOf counts a selection set's selections, with fragments expanded.
+// sizeOf counts what stands in a selection set and in the directives before it, with fragments
+// expanded.
 func (g *guard) sizeOf(set ast.SelectionSet, directives ast.DirectiveList) (int, *gqlerror.Error) {
-	if err := g.directive(directives); err != nil {
+	total, err := g.directive(directives)
+	if err != nil {
 		return 0, err
 	}
-	total := 0
 	for _, selection := range set {
 		g.steps++
-		n, err := 0, (*gqlerror.Error)(nil)
-		switch s := selection.(type) {
-		case *ast.Field:
-			if err := g.arguments(s.Arguments); err != nil {
-				return 0, err
-			}
-			n, err = g.sizeOf(s.SelectionSet, s.Directives)
-		case *ast.InlineFragment:
-			n, err = g.sizeOf(s.SelectionSet, s.Directives)
-		case *ast.FragmentSpread:
-			if err := g.directive(s.Directives); err != nil {
-				return 0, err
-			}
-			if f := g.fragments[s.Name]; f != nil {
-				g.spread[f] = true
-				n, err = g.fragment(f)
-			}
-		}
+		n, err := g.selection(selection)
 		if err != nil {
 			return 0, err
 		}
@@ -146,6 +134,51 @@ func (g *guard) sizeOf(set ast.SelectionSet, directives ast.DirectiveList) (int,
 		}
 	}
 	return total, nil
+}
+
+// selection counts what is in a selection.
+func (g *guard) selection(selection ast.Selection) (int, *gqlerror.Error) {
+	switch s := selection.(type) {
+	case *ast.Field:
+		if err := g.name(s.Alias, s.Name); err != nil {
+			return 0, err
+		}
+		values, err := g.arguments(s.Arguments)
+		if err != nil {
+			return 0, err
+		}
+		below, err := g.sizeOf(s.SelectionSet, s.Directives)
+		return values + below, err
+	case *ast.InlineFragment:
+		if err := g.name(s.TypeCondition); err != nil {
+			return 0, err
+		}
+		return g.sizeOf(s.SelectionSet, s.Directives)
+	case *ast.FragmentSpread:
+		if err := g.name(s.Name); err != nil {
+			return 0, err
+		}
+		own, err := g.directive(s.Directives)
+		f := g.fragments[s.Name]
+		if err != nil || f == nil {
+			return own, err
+		}
+		g.spread[f] = true
+		n, err := g.fragment(f)
+		return own + n, err
+	}
+	return 0, nil
+}
+
+// name refuses names that are longer than any that a person gives. A name is written once and may
+// be repeated in the answer for each element of a list, and compared with every name of the schema.
+func (g *guard) name(names ...string) *gqlerror.Error {
+	for _, name := range names {
+		if len(name) > g.limits.Name {
+			return g.over("MAX_NAME", g.limits.Name, "The document has a name with more bytes")
+		}
+	}
+	return nil
 }
 
 // fragment returns a fragment's expanded size. Fragments that spread one another in a circle have
@@ -159,12 +192,16 @@ func (g *guard) fragment(f *ast.FragmentDefinition) (int, *gqlerror.Error) {
 		return n, nil
 	}
 	g.sizes[f] = -1
+	err := g.name(f.Name, f.TypeCondition)
 	for _, v := range f.VariableDefinition {
-		if err := g.variable(v); err != nil {
-			return 0, err
+		if err == nil {
+			err = g.variable(v)
 		}
 	}
-	n, err := g.sizeOf(f.SelectionSet, f.Directives)
+	n := 0
+	if err == nil {
+		n, err = g.sizeOf(f.SelectionSet, f.Directives)
+	}
 	g.sizes[f] = n
 	return n, err
 }
@@ -176,53 +213,85 @@ func (g *guard) variable(v *ast.VariableDefinition) *gqlerror.Error {
 		if depth++; depth > g.limits.ValueDepth+1 { // the named type itself is no level
 			return g.tooDeepValue()
 		}
+		if err := g.name(v.Variable, t.NamedType); err != nil {
+			return err
+		}
 	}
 	if v.DefaultValue != nil {
-		if err := g.value(v.DefaultValue, 0); err != nil {
+		if _, err := g.value(v.DefaultValue, 0); err != nil {
 			return err
 		}
 	}
-	return g.directive(v.Directives)
+	_, err := g.directive(v.Directives)
+	return err
 }
 
-func (g *guard) directive(list ast.DirectiveList) *gqlerror.Error {
+// directive counts directives and their values.
+func (g *guard) directive(list ast.DirectiveList) (int, *gqlerror.Error) {
 	g.directives += len(list)
+	total := 0
 	for _, d := range list {
 		g.steps++
-		if err := g.arguments(d.Arguments); err != nil {
-			return err
+		if err := g.name(d.Name); err != nil {
+			return 0, err
 		}
+		n, err := g.arguments(d.Arguments)
+		if err != nil {
+			return 0, err
+		}
+		if condition := d.Arguments.ForName("if"); condition != nil && condition.Value.Kind == ast.Variable {
+			g.conditions = append(g.conditions, condition.Value.Raw)
+		}
+		total += 1 + n
 	}
-	return nil
+	return total, nil
 }
 
-func (g *guard) arguments(list ast.ArgumentList) *gqlerror.Error {
+// arguments counts the values of arguments.
+func (g *guard) arguments(list ast.ArgumentList) (int, *gqlerror.Error) {
+	total := 0
 	for _, a := range list {
-		if err := g.value(a.Value, 0); err != nil {
-			return err
+		n, err := g.value(a.Value, 0)
+		if err == nil {
+			err = g.name(a.Name)
 		}
+		if err != nil {
+			return 0, err
+		}
+		total += n
 	}
-	return nil
+	return total, nil
 }
 
-func (g *guard) value(v *ast.Value, depth int) *gqlerror.Error {
+// value counts a value and those in it.
+func (g *guard) value(v *ast.Value, depth int) (int, *gqlerror.Error) {
 	g.steps++
 	switch v.Kind {
 	case ast.ListValue, ast.ObjectValue:
 		if depth++; depth > g.limits.ValueDepth {
-			return g.tooDeepValue()
+			return 0, g.tooDeepValue()
 		}
 	case ast.IntValue, ast.FloatValue:
 		if _, err := v.Value(nil); err != nil { // gqlgen panics where it meets such a number
-			return listed(&Error{Code: CodeBadUserInput, Message: "A number in the document is out of range."})[0]
+			return 0, listed(&Error{Code: CodeBadUserInput, Message: "A number in the document is out of range."})[0]
+		}
+	case ast.EnumValue, ast.Variable:
+		if err := g.name(v.Raw); err != nil {
+			return 0, err
 		}
 	}
+	total := 1
 	for _, child := range v.Children {
-		if err := g.value(child.Value, depth); err != nil {
-			return err
+		n, err := g.value(child.Value, depth)
+		if err == nil {
+			err = g.name(child.Name)
 		}
+		if err != nil {
+			return 0, err
+		}
+		total += n
 	}
-	return nil
+	return total, nil
 }
 
 func (g *guard) tooDeepValue() *gqlerror.Error {

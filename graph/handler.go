@@ -43,13 +43,17 @@ func NewHandler(resolver *Resolver, o Options) (http.Handler, error) {
 	srv.AddTransport(transport{
 		now:     r.Now,
 		limits:  o.Limits,
+		bodies:  newRoom(),
 		library: library{documents: docs, trusted: o.Trusted, only: o.TrustedOnly, texts: o.Texts},
 	})
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(recovered)
 	srv.SetQueryCache(handed{})
-	srv.Use(federation{resolver: &r, sdl: o.SDL, enabled: o.Federation, representations: o.Limits.Representations})
-	srv.Use(answerLimit{bytes: int64(o.Limits.Answer)})
+	srv.Use(interceptor{
+		federation:  federation{resolver: &r, sdl: o.SDL, enabled: o.Federation, representations: o.Limits.Representations},
+		answers:     newRoom(),
+		answerBytes: int64(o.Limits.Answer),
+	})
 	if o.Introspection {
 		srv.Use(extension.Introspection{})
 	}

@@ -40,6 +40,8 @@ type found struct {
 // errNotKept is told with status 200, whatever the answer's media type: that is the protocol.
 var errNotKept = refused(http.StatusOK, CodePersistedQueryNotFound, "PersistedQueryNotFound")
 
+var errOtherText = badRequest("extensions.persistedQuery.sha256Hash is not the SHA-256 of the query.")
+
 func notTrusted(message string) found {
 	return found{errs: listed(&Error{Code: CodeDocumentNotTrusted, Message: message})}
 }
@@ -75,6 +77,12 @@ func (l library) prepare(text string, hash documentHash) (f found) {
 
 // schemaOnly lets no other document through than the one by which gateways ask for the schema.
 func (l library) schemaOnly(p *params) found {
+	if p.Query == "" && p.hash != "" {
+		return found{fault: errNotKept} // the gateway sends the text then
+	}
+	if hash, ok := readHash(p.hash); p.hash != "" && (!ok || hash != sha256.Sum256([]byte(p.Query))) {
+		return found{fault: errOtherText}
+	}
 	parsed, errs := l.documents.parse(p.Query)
 	if p.Query == "" || errs != nil || !asksForSDL(parsed.tree) {
 		return notTrusted("This service runs trusted documents only: ask for one by its id.")
@@ -88,7 +96,7 @@ func (l library) persisted(ctx context.Context, p *params) found {
 	hash, ok := readHash(p.hash)
 	if p.Query != "" {
 		if !ok || hash != sha256.Sum256([]byte(p.Query)) {
-			return found{fault: badRequest("extensions.persistedQuery.sha256Hash is not the SHA-256 of the query.")}
+			return found{fault: errOtherText}
 		}
 		f := l.prepare(p.Query, hash)
 		if f.document != nil && l.texts != nil {

@@ -15,7 +15,8 @@ type Limits struct {
 	Headers            int           // MAX_HEADERS: bytes of a request's header lines
 	Tokens             int           // MAX_TOKENS: lexical tokens of a document
 	Depth              int           // MAX_DEPTH: fields within fields
-	Fields             int           // MAX_FIELDS: selections of a document, with fragments expanded
+	Name               int           // MAX_NAME: bytes of a name in a document
+	Fields             int           // MAX_FIELDS: selections and values of a document, with fragments expanded
 	Aliases            int           // MAX_ALIASES: aliased fields, with fragments expanded
 	RootFields         int           // MAX_ROOT_FIELDS: fields at the top of an operation
 	Repeats            int           // MAX_REPEATS: selections of one response path
@@ -36,7 +37,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Body: 64 << 10, URL: 8 << 10, Headers: 16 << 10,
-		Tokens: 3000, Depth: 16, Fields: 3000, Aliases: 200, RootFields: 100, Repeats: 100,
+		Tokens: 3000, Name: 128, Depth: 16, Fields: 3000, Aliases: 200, RootFields: 100, Repeats: 100,
 		Directives: 100, Operations: 10, ValueDepth: 10, Variables: 32 << 10,
 		Representations: 100, Complexity: 30000, IntrospectionDepth: 2, Errors: 10, Answer: 8 << 20,
 		UpstreamCalls: 100, OperationTime: 15 * time.Second,

@@ -57,7 +57,8 @@ func badRequest(message string) *fault {
 }
 
 // readParams reads the parameters of a GET or POST. Nothing that was sent is repeated in a fault.
-func readParams(r *http.Request, limits Limits) (*params, *fault) {
+func (t transport) readParams(r *http.Request, hold *hold) (*params, *fault) {
+	limits := t.limits
 	start := graphql.Now()
 	if len(r.RequestURI) > limits.URL {
 		return nil, &fault{http.StatusRequestURITooLong, asCode(CodeURITooLong, over("MAX_URL", limits.URL, "The URL has more bytes"))}
@@ -69,7 +70,7 @@ func readParams(r *http.Request, limits Limits) (*params, *fault) {
 	var f *fault
 	switch r.Method {
 	case http.MethodPost:
-		w, f = readPost(r, limits)
+		w, f = t.readPost(r, hold)
 	case http.MethodGet:
 		w, f = readGet(r)
 	default:
@@ -116,19 +117,16 @@ func headerBytes(r *http.Request) int {
 
 // readPost reads a JSON body. Any other content type is refused: a browser sends the simple ones
 // to other sites without asking first.
-func readPost(r *http.Request, limits Limits) (*wire, *fault) {
+func (t transport) readPost(r *http.Request, hold *hold) (*wire, *fault) {
 	if !isJSONType(r.Header) {
 		return nil, refused(http.StatusUnsupportedMediaType, CodeUnsupportedMediaType, "Send the request as application/json.")
 	}
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
 		return nil, refused(http.StatusUnsupportedMediaType, CodeUnsupportedMediaType, "Send the body without a Content-Encoding.")
 	}
-	if r.ContentLength > int64(limits.Body) { // before anything of it is asked for or read
-		return nil, bodyFault(&http.MaxBytesError{}, limits)
-	}
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, bodyFault(err, limits)
+	body, f := t.readBody(r, hold)
+	if f != nil {
+		return nil, f
 	}
 	body = bytes.TrimLeft(body, " \t\r\n")
 	if len(body) > 0 && body[0] == '[' {
@@ -139,6 +137,32 @@ func readPost(r *http.Request, limits Limits) (*wire, *fault) {
 		return nil, badRequest("The body must be one JSON object in UTF-8, with query, operationName, variables, extensions and documentId each of its type and no name twice.")
 	}
 	return w, nil
+}
+
+// readBody reads a body for which there is room.
+func (t transport) readBody(r *http.Request, hold *hold) ([]byte, *fault) {
+	length := r.ContentLength
+	if length > int64(t.limits.Body) { // before anything of it is asked for or read
+		return nil, bodyFault(&http.MaxBytesError{}, t.limits)
+	}
+	if length < 0 {
+		length = int64(t.limits.Body)
+	}
+	if !hold.reach(r.Context(), t.bodies, length) {
+		return nil, noRoom()
+	}
+	var body []byte
+	var err error
+	if r.ContentLength >= 0 {
+		body = make([]byte, length)
+		_, err = io.ReadFull(r.Body, body)
+	} else {
+		body, err = io.ReadAll(r.Body)
+	}
+	if err != nil {
+		return nil, bodyFault(err, t.limits)
+	}
+	return body, nil
 }
 
 func bodyFault(err error, limits Limits) *fault {

@@ -21,8 +21,11 @@ type Request struct {
 	// ReadOnly refuses mutations, whatever the credential would allow.
 	ReadOnly bool
 
-	// answer counts the bytes of texts and JSON in the answer.
-	answer atomic.Int64
+	// answerBytes counts what is in the answer, answer is its part of what all answers may hold, and
+	// cut is why the rest is not made.
+	answerBytes atomic.Int64
+	answer      hold
+	cut         atomic.Int32
 
 	mu    sync.Mutex
 	reads map[upstream.PK]*read

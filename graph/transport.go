@@ -21,6 +21,7 @@ import (
 type transport struct {
 	now     func() time.Time
 	limits  Limits
+	bodies  *room
 	library library
 }
 
@@ -31,13 +32,16 @@ func (transport) Supports(*http.Request) bool { return true }
 
 // Do implements [graphql.Transport].
 func (t transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
+	defer t.recoverPanic(w, r)
 	contentType, acceptable := negotiate(r.Header["Accept"])
-	p, f := readParams(r, t.limits)
+	var body hold
+	defer body.release()
+	p, f := t.readParams(r, &body)
 	if f != nil {
 		switch f.status {
 		case http.StatusMethodNotAllowed:
 			w.Header().Set("Allow", "GET, POST")
-		case http.StatusRequestEntityTooLarge: // or net/http waits for the rest before it answers
+		case http.StatusRequestEntityTooLarge, http.StatusServiceUnavailable: // or net/http waits for the rest before it answers
 			w.Header().Set("Connection", "close")
 		}
 		t.refuse(w, r, f)
@@ -72,10 +76,23 @@ func (t transport) refuse(w http.ResponseWriter, r *http.Request, f *fault) {
 	writeError(w, r, f.status, f.err)
 }
 
+// recoverPanic answers like any other failure what would otherwise end in gqlgen's words.
+func (t transport) recoverPanic(w http.ResponseWriter, r *http.Request) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p == http.ErrAbortHandler { //nolint:errorlint // the sentinel itself, as net/http compares it
+		panic(p)
+	}
+	writeError(w, r, http.StatusInternalServerError, &Error{Code: CodeInternal, Message: internalMessage, Err: recovered(r.Context(), p)})
+}
+
 // execute runs one operation and writes its answer.
 func (t transport) execute(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor, p *params, found found, contentType string) {
 	ctx := r.Context()
 	req := FromContext(ctx)
+	defer req.answer.release() // once it is written
 	status := http.StatusOK
 	opCtx := &graphql.OperationContext{}
 	errs := found.errs
@@ -89,7 +106,7 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, exec graphql.
 		opCtx, errs = exec.CreateOperationContext(ctx, &p.RawParams)
 		if len(errs) == 0 {
 			onlyObjects(opCtx.Operation, opCtx.Variables)
-			errs = t.tooComplex(found.document, opCtx)
+			errs = t.judge(found.document, opCtx)
 		}
 	}
 	var resp *graphql.Response
@@ -102,26 +119,40 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, exec graphql.
 		handler, ctx := exec.DispatchOperation(ctx, opCtx)
 		resp = handler(ctx)
 	}
-	switch {
-	case resp == nil: // the context ended before there was an answer
+	why := cut(req.cut.Load())
+	if why == withoutRoom {
+		t.refuse(w, r, noRoom())
+		return
+	}
+	if resp == nil || why == tooLate { // the context ended before there was an answer
 		status = http.StatusGatewayTimeout
 		e := public[upstream.Timeout]
 		resp = &graphql.Response{Errors: gqlerror.List{present(ctx, &e)}}
-	case req.answer.Load() > int64(t.limits.Answer), len(resp.Data) > t.limits.Answer:
-		e := present(ctx, over("MAX_ANSWER", t.limits.Answer, "The answer has more bytes"))
-		resp = &graphql.Response{Data: json.RawMessage("null"), Errors: gqlerror.List{e}}
 	}
-	if stale := req.setFreshness(w.Header(), len(resp.Errors) > 0, t.now()); stale != nil {
+	stale := req.setFreshness(w.Header(), len(resp.Errors) > 0 || why != whole, t.now())
+	if stale != nil {
 		if resp.Extensions == nil {
 			resp.Extensions = map[string]any{}
 		}
 		resp.Extensions["cache"] = stale
 	}
-	write(w, status, contentType, encode(resp))
+	answer := encode(resp)
+	if why == tooLarge || len(answer) > t.limits.Answer {
+		w.Header()["Cache-Control"] = []string{"no-store"}
+		e := present(ctx, over("MAX_ANSWER", t.limits.Answer, "The answer has more bytes"))
+		answer = encode(&graphql.Response{Data: json.RawMessage("null"), Errors: gqlerror.List{e}})
+	}
+	write(w, status, contentType, answer)
 }
 
-// tooComplex refuses an operation that costs more than is allowed, now that its variables are known.
-func (t transport) tooComplex(doc *document, opCtx *graphql.OperationContext) gqlerror.List {
+// judge refuses an operation by its variables: one that costs more than is allowed, or one with a
+// condition that is null, at which gqlgen panics.
+func (t transport) judge(doc *document, opCtx *graphql.OperationContext) gqlerror.List {
+	for _, name := range doc.conditions {
+		if value, given := opCtx.Variables[name]; given && value == nil {
+			return listed(&Error{Code: CodeBadUserInput, Message: "A variable in @skip or @include must not be null."})
+		}
+	}
 	if complexity(doc.costs[opCtx.Operation], opCtx.Variables, t.limits.Complexity) > t.limits.Complexity {
 		return listed(over("MAX_COMPLEXITY", t.limits.Complexity, "The operation is more complex"))
 	}
@@ -188,7 +219,6 @@ func WriteError(w http.ResponseWriter, r *http.Request, status int, code, messag
 
 // WriteRateLimited answers a request of a caller who sends too many.
 func WriteRateLimited(w http.ResponseWriter, r *http.Request, wait time.Duration) {
-	w.Header()["Retry-After"] = []string{strconv.Itoa(wholeSeconds(wait))}
 	shown := public[upstream.RateLimited]
 	shown.RetryAfter = wait
 	writeError(w, r, http.StatusTooManyRequests, &shown)
@@ -200,6 +230,9 @@ func writeError(w http.ResponseWriter, r *http.Request, status int, err *Error) 
 		contentType = typeJSON
 	}
 	w.Header()["Cache-Control"] = []string{"no-store"}
+	if err.RetryAfter > 0 {
+		w.Header()["Retry-After"] = []string{strconv.Itoa(wholeSeconds(err.RetryAfter))}
+	}
 	write(w, status, contentType, encode(&graphql.Response{Errors: gqlerror.List{present(r.Context(), err)}}))
 }
 

@@ -100,6 +100,9 @@ func manifestTexts(content []byte) (map[string]string, error) {
 // asksForSDL tells whether a document does nothing but ask for the subgraph's schema, as gateways
 // do.
 func asksForSDL(tree *ast.QueryDocument) bool {
+	if len(tree.Fragments) > 0 {
+		return false
+	}
 	for _, op := range tree.Operations {
 		for _, selection := range op.SelectionSet {
 			if f, ok := selection.(*ast.Field); !ok || f.Name != "_service" && f.Name != "__typename" {
