@@ -102,6 +102,7 @@ type reply struct {
 			RequestID      string
 			UpstreamStatus int
 			RetryAfter     int
+			Limit          string
 		}
 	}
 }

@@ -68,7 +68,7 @@ func (l *rateLimiter) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodOptions {
 			if wait := l.take(l.keyOf(graph.FromContext(r.Context()), r.RemoteAddr)); wait > 0 {
-				graph.WriteRateLimited(w, r, wait)
+				graph.WriteRateLimited(w, r, float64(l.limit), wait)
 				return
 			}
 		}

@@ -109,6 +109,9 @@ func wantLimited(t *testing.T, got reply) {
 	if ext.RetryAfter < 900 || ext.RetryAfter > 1000 || got.Header.Get("Retry-After") != strconv.Itoa(ext.RetryAfter) {
 		t.Errorf("retryAfter %d, Retry-After %q", ext.RetryAfter, got.Header.Get("Retry-After"))
 	}
+	if got.Errors[0].Message != "You send more requests than RATE_LIMIT allows, which is 0.001 a second." || ext.Limit != "RATE_LIMIT" {
+		t.Errorf("the refusal does not say whose it is: %s", got.Body)
+	}
 	if ext.RequestID == "" || ext.RequestID != got.Header.Get("X-Request-Id") || ext.UpstreamStatus != 0 || got.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("got %s %v", got.Body, got.Header)
 	}

@@ -54,7 +54,7 @@ type Error struct {
 	Code string
 	// Message is shown to the client as it is.
 	Message string
-	// Limit names the setting that the request exceeds, if it is one of [Limits].
+	// Limit names the setting that the request exceeds, if it is one of [Limits] or the rate.
 	Limit string
 	// RetryAfter is how long the client should wait; 0 is unknown.
 	RetryAfter time.Duration
@@ -76,13 +76,13 @@ func (e *Error) Unwrap() error { return e.Err }
 const internalMessage = "Something went wrong. Quote the request id."
 
 // public is the form in which a client sees each kind of upstream error. The texts are constant:
-// nothing of authentik's answer is repeated.
+// nothing of authentik's answer is repeated, but for the names of fields (see upstreamForm).
 var public = map[upstream.Kind]Error{
 	upstream.Unauthenticated: {Code: CodeUnauthenticated, Message: "No valid token. Send one that this service accepts in the header `Authorization: Bearer ...`."},
 	upstream.Forbidden:       {Code: CodeForbidden, Message: "authentik does not allow this."},
 	upstream.NotFound:        {Code: CodeNotFound, Message: "No such authorization code for you: it may be redeemed, cleaned up, or another user's."},
-	upstream.BadInput:        {Code: CodeBadUserInput, Message: "authentik rejected the request."},
-	upstream.RateLimited:     {Code: CodeRateLimited, Message: "Too many requests. Try again later."},
+	upstream.BadInput:        {Code: CodeBadUserInput, Message: "authentik rejects the request."},
+	upstream.RateLimited:     {Code: CodeRateLimited, Message: "authentik limits the rate. Try again later."},
 	upstream.Failed:          {Code: CodeUpstreamError, Message: "authentik failed to answer."},
 	upstream.Unavailable:     {Code: CodeUpstreamUnavailable, Message: "authentik cannot be reached or is starting. Try again later."},
 	upstream.Timeout:         {Code: CodeGatewayTimeout, Message: "authentik did not answer in time."},
@@ -187,8 +187,12 @@ func upstreamForm(e *upstream.Error) *Error {
 	if !ok {
 		shown = public[upstream.Internal]
 	}
-	if len(e.Fields) > 0 {
-		shown.Message = "authentik rejected: " + strings.Join(e.Fields, ", ") + "."
+	switch len(e.Fields) {
+	case 0:
+	case 1:
+		shown.Message = "authentik rejects the field: " + e.Fields[0] + "."
+	default:
+		shown.Message = "authentik rejects the fields: " + strings.Join(e.Fields, ", ") + "."
 	}
 	return &shown
 }

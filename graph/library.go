@@ -60,6 +60,8 @@ func (l library) find(ctx context.Context, p *params) found {
 		return found{document: doc, tree: doc.ast}
 	}
 	switch {
+	case p.documentID != "" && l.trusted.Len() == 0:
+		return notTrusted("This service has no trusted documents.")
 	case p.documentID != "":
 		return notTrusted("No trusted document has this documentId.")
 	case l.only:

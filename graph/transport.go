@@ -3,8 +3,11 @@ package graph
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -99,11 +102,12 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, exec graphql.
 	switch {
 	case found.document == nil:
 	case found.operation(p.OperationName) == nil:
-		errs = unknownOperation()
+		errs = unknownOperation(p.OperationName)
 	default:
 		ctx = context.WithValue(ctx, documentKey{}, found.document)
 		p.Query = found.document.text
 		opCtx, errs = exec.CreateOperationContext(ctx, &p.RawParams)
+		nameVariables(errs)
 		if len(errs) == 0 {
 			onlyObjects(opCtx.Operation, opCtx.Variables)
 			errs = t.judge(found.document, opCtx)
@@ -217,11 +221,15 @@ func WriteError(w http.ResponseWriter, r *http.Request, status int, code, messag
 	writeError(w, r, status, &Error{Code: code, Message: message})
 }
 
-// WriteRateLimited answers a request of a caller who sends too many.
-func WriteRateLimited(w http.ResponseWriter, r *http.Request, wait time.Duration) {
-	shown := public[upstream.RateLimited]
-	shown.RetryAfter = wait
-	writeError(w, r, http.StatusTooManyRequests, &shown)
+// WriteRateLimited answers a request of a caller who sends more than perSecond, the value of
+// RATE_LIMIT, and must wait.
+func WriteRateLimited(w http.ResponseWriter, r *http.Request, perSecond float64, wait time.Duration) {
+	writeError(w, r, http.StatusTooManyRequests, &Error{
+		Code:       CodeRateLimited,
+		Message:    "You send more requests than RATE_LIMIT allows, which is " + strconv.FormatFloat(perSecond, 'f', -1, 64) + " a second.",
+		Limit:      "RATE_LIMIT",
+		RetryAfter: wait,
+	})
 }
 
 func writeError(w http.ResponseWriter, r *http.Request, status int, err *Error) {
@@ -236,10 +244,47 @@ func writeError(w http.ResponseWriter, r *http.Request, status int, err *Error) 
 	write(w, status, contentType, encode(&graphql.Response{Errors: gqlerror.List{present(r.Context(), err)}}))
 }
 
-// unknownOperation is the error for an operationName that the document does not have. gqlgen's
-// repeats it.
-func unknownOperation() gqlerror.List {
-	e := gqlerror.Errorf("The document has no operation of that name, or several and none is named.")
+// unknownOperation is the error for an operationName that the document does not have, or for none
+// where there is a choice. gqlgen's repeats the name.
+func unknownOperation(name string) gqlerror.List {
+	e := gqlerror.Errorf("The document has no operation of that name.")
+	if name == "" {
+		e.Message = "The document has several operations: name one of them in operationName."
+	}
 	errcode.Set(e, errcode.ValidationFailed)
 	return gqlerror.List{e}
 }
+
+// nameVariables makes errors of variables name the variable in their message. gqlparser tells it in
+// a path, variable.name.0.field, which is no path of the answer.
+func nameVariables(errs gqlerror.List) {
+	for _, e := range errs {
+		if len(e.Path) < 2 || e.Path[0] != ast.PathName("variable") {
+			continue
+		}
+		var at []string
+		for _, element := range e.Path[2:] {
+			at = append(at, fmt.Sprint(element))
+		}
+		variable := fmt.Sprintf(`Variable "$%s"`, e.Path[1])
+		if at != nil {
+			variable += " at " + strings.Join(at, ".")
+		}
+		what := e.Message
+		if m := wrongKind.FindStringSubmatch(what); m != nil {
+			kind, ok := kinds[m[1]]
+			if !ok {
+				kind = "this value"
+			}
+			what = "cannot be " + kind + ": its type is " + m[2]
+		}
+		e.Message, e.Path = variable+" "+what+".", nil
+	}
+}
+
+// wrongKind is gqlparser's message for a value that no variable of a type can have; kinds are Go's
+// words in it that tell something. A number is one of its strings.
+var (
+	wrongKind = regexp.MustCompile(`^cannot use (?:value )?(\S+) as (\w+)`)
+	kinds     = map[string]string{"slice": "a list", "map": "an object", "bool": "true or false"}
+)
