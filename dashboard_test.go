@@ -88,7 +88,7 @@ func TestDashboardInBrowser(t *testing.T) {
 			until(cardShows("18", "Mobile", "Bob Builder · bob")), until(cardShows("17", "There is no such code for you")))
 		p.do("be nobody",
 			until(`document.activeElement.select() === undefined`), chromedp.KeyEvent("nobody\r"),
-			until(cardShows("18", "authentik does not accept this token", "not asked again")),
+			until(cardShows("18", "This token is not accepted", "not asked again")),
 			until(`!document.querySelector('[data-id="18"]').innerText.includes('Bob')`))
 		p.storesNothing()
 		p.quiet()
@@ -100,7 +100,7 @@ func TestDashboardInBrowser(t *testing.T) {
 			"18":  {"NOT_FOUND", "There is no such code for you", "asked again in"},
 			"200": {"UPSTREAM_INVALID_RESPONSE", "could not be understood", "asked again in"},
 			"400": {"BAD_USER_INPUT", "does not accept this id", "not asked again"},
-			"401": {"UNAUTHENTICATED", "does not accept this token: enter another", "not asked again"},
+			"401": {"UNAUTHENTICATED", "This token is not accepted: enter another one above.", "not asked again"},
 			"403": {"FORBIDDEN", "You are not allowed to see this code", "asked again in"},
 			"404": {"NOT_FOUND", "There is no such code for you", "asked again in"},
 			"429": {"RATE_LIMITED", "There were too many requests", "retry in"},

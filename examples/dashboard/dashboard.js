@@ -24,7 +24,7 @@ const mostCodes = 100;
 // still shown: the caller may see it, only nothing newer is to be had.
 const faults = {
   __proto__: null, // the service names the key
-  UNAUTHENTICATED: { sentence: 'authentik does not accept this token: enter another one above.' },
+  UNAUTHENTICATED: { sentence: 'This token is not accepted: enter another one above.' },
   FORBIDDEN: { sentence: 'You are not allowed to see this code.', pause: 30 },
   NOT_FOUND: { sentence: 'There is no such code for you: it was redeemed, cleaned up, or is another user’s.', pause: 10 },
   BAD_USER_INPUT: { sentence: 'authentik does not accept this id: remove it and add another one.' },

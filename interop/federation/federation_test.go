@@ -2,10 +2,13 @@ package federation
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"authentik-graphql/internal/servicetest"
@@ -41,6 +44,18 @@ func TestFederation(t *testing.T) {
 		write(t, supergraph, run(t, examples+"hive", "", os.Environ(), "node", "compose.mjs", "authentik="+service, "inventory="+second))
 		testGateway(t, start(t, examples+"hive", with("PORT="+freePort(t), "SUPERGRAPH="+supergraph, "NO_COLOR=1"),
 			listening, "node", "node_modules/.bin/hive-gateway", "supergraph")+"/graphql")
+	})
+	t.Run("Hive's composition names a subgraph that cannot be reached", func(t *testing.T) {
+		needsPackages(t, examples+"hive")
+		gone := "http://127.0.0.1:" + freePort(t)
+		cmd := exec.CommandContext(t.Context(), "node", "compose.mjs", "authentik="+service, "inventory="+gone)
+		var stdout, stderr strings.Builder
+		cmd.Dir, cmd.Stdout, cmd.Stderr = examples+"hive", &stdout, &stderr
+		err := cmd.Run()
+		want := "inventory at " + gone + ": connect ECONNREFUSED " + strings.TrimPrefix(gone, "http://") + "\n"
+		if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 || stdout.Len() > 0 || stderr.String() != want {
+			t.Errorf("%v, %q, %q; want %q", err, stdout.String(), stderr.String(), want)
+		}
 	})
 	t.Run("Cosmo Router", func(t *testing.T) {
 		needsPackages(t, examples+"cosmo")
