@@ -26,11 +26,11 @@ import (
 // tags are the one source of names, defaults and meanings: -help and the README's table follow
 // them.
 type Config struct {
-	ListenAddr           listenAddr      `env:"LISTEN_ADDR" envDefault:":8080" example:"127.0.0.1:8080" help:"Address to listen on. With -demo the default is 127.0.0.1:8080."`
+	ListenAddr           listenAddr      `env:"LISTEN_ADDR" envDefault:":8080" example:"127.0.0.1:8080" help:"Address to listen on; :8080 is port 8080 on every interface. With -demo the default is 127.0.0.1:8080."`
 	AuthentikURL         baseURL         `env:"AUTHENTIK_URL" example:"https://auth.example.com" help:"authentik's address, with its path prefix if it has one. Required, but for -demo, which brings its own authentik."`
 	AuthentikCAFile      string          `env:"AUTHENTIK_CA_FILE" example:"/etc/ssl/authentik.pem" help:"PEM file of certificates to trust beside the system's, for authentik's self-signed one."`
 	TokenFile            string          `env:"AUTHENTIK_TOKEN_FILE" example:"/etc/authentik-graphql/token" help:"File with this service's own token of authentik, which is then used for the callers of CALLERS_FILE instead of theirs. Read again when it changes."`
-	CallersFile          string          `env:"CALLERS_FILE" example:"/etc/authentik-graphql/callers" help:"File of the tokens that are accepted in that case, a line each: name, SHA-256 in hexadecimal, and write if mutations are allowed. Read again when it changes."`
+	CallersFile          string          `env:"CALLERS_FILE" example:"/etc/authentik-graphql/callers" help:"File of the tokens that this service accepts when it asks authentik with its own, that of AUTHENTIK_TOKEN_FILE; a line each: name, SHA-256 in hexadecimal, and write if mutations are allowed. Read again when it changes."`
 	UpstreamTimeout      time.Duration   `env:"UPSTREAM_TIMEOUT" envDefault:"10s" example:"10s" help:"Longest wait for an answer of authentik, with retries; 0s leaves it no time at all."`
 	Concurrency          concurrency     `env:"UPSTREAM_CONCURRENCY" envDefault:"64" example:"64" help:"Most calls to authentik at once, from 1 to 10000; 1,024 more may wait for their turn."`
 	RedisURL             secretText      `env:"REDIS_URL" secret:"true" example:"redis://127.0.0.1:6379/0" help:"Redis shared by several processes: redis://, rediss:// or unix://. Without it the cache is in memory alone."`
@@ -38,18 +38,18 @@ type Config struct {
 	RedisCAFile          string          `env:"REDIS_CA_FILE" example:"/etc/ssl/redis.pem" help:"PEM file of certificates to trust beside the system's, for a rediss:// URL."`
 	RedisPrefix          string          `env:"REDIS_PREFIX" envDefault:"authentik-graphql:" example:"authentik-graphql:" help:"What every name in Redis begins with: 1 to 64 printable ASCII characters, no blank, {, } or *."`
 	CacheSecret          secretKey       `env:"CACHE_SECRET" secret:"true" example:"the output of: openssl rand -base64 32" help:"32 bytes in base64 that seal what goes to Redis. Required with REDIS_URL; without it a random one is made at start. Make one with: openssl rand -base64 32"`
-	CacheTTL             time.Duration   `env:"CACHE_TTL" envDefault:"5s" example:"5s" help:"How long an answer is fresh; 0s turns caching off, with all that the next three say."`
-	StaleWhileRevalidate time.Duration   `env:"CACHE_STALE_WHILE_REVALIDATE" envDefault:"0s" example:"2s" help:"How long after that an answer is still given at once, while it is fetched anew in the background; 0s turns this off."`
-	StaleIfError         time.Duration   `env:"CACHE_STALE_IF_ERROR" envDefault:"30s" example:"30s" help:"How long after that an answer is still given, marked as stale, when authentik does not work; 0s turns this off."`
+	CacheTTL             time.Duration   `env:"CACHE_TTL" envDefault:"5s" example:"5s" help:"How long an answer is fresh; 0s turns off caching, stale answers and CACHE_NEGATIVE_TTL."`
+	StaleWhileRevalidate time.Duration   `env:"CACHE_STALE_WHILE_REVALIDATE" envDefault:"0s" example:"2s" help:"How long past its freshness (CACHE_TTL) an answer is still given at once, while it is fetched anew in the background; 0s turns this off."`
+	StaleIfError         time.Duration   `env:"CACHE_STALE_IF_ERROR" envDefault:"30s" example:"30s" help:"How long past its freshness (CACHE_TTL) an answer is still given, marked as stale, when authentik does not work; 0s turns this off."`
 	NegativeTTL          time.Duration   `env:"CACHE_NEGATIVE_TTL" envDefault:"2s" example:"2s" help:"How long a NOT_FOUND or FORBIDDEN is repeated to its caller without asking again; 0s turns this off."`
 	CacheMemory          byteSize        `env:"CACHE_MEMORY" envDefault:"64MiB" example:"64MiB" help:"Memory for cached answers."`
-	Redact               list            `env:"REDACT" example:"User.email,User.attributes" help:"Fields that answer null to everybody, as Type.field, added to OAuth2Provider.clientSecret. -Type.field takes one away, none all."`
+	Redact               list            `env:"REDACT" example:"User.email,User.attributes" help:"Fields that answer null to everybody, as Type.field, added to OAuth2Provider.clientSecret. -Type.field takes one away; none redacts nothing, clientSecret included."`
 	Playground           bool            `env:"PLAYGROUND" envDefault:"true" example:"false" help:"Serve the Playground at /."`
 	Introspection        bool            `env:"INTROSPECTION" envDefault:"true" example:"false" help:"Answer introspection queries and suggest names in errors."`
 	Federation           bool            `env:"FEDERATION" envDefault:"true" example:"false" help:"Answer a gateway's _service, whatever INTROSPECTION says, and its _entities."`
 	AllowedOrigins       origins         `env:"ALLOWED_ORIGINS" example:"https://dash.example.com" help:"Origins of web pages on other hosts that may call the service, separated by commas."`
 	TrustedDocuments     string          `env:"TRUSTED_DOCUMENTS" example:"/etc/authentik-graphql/documents.json" help:"JSON file of documents that may be asked for by id: Apollo's persisted query manifest, or an object of texts by id."`
-	TrustedOnly          bool            `env:"TRUSTED_DOCUMENTS_ONLY" envDefault:"false" example:"true" help:"Run nothing but trusted documents. Turns the Playground off; gateways that plan their own queries cannot be used."`
+	TrustedOnly          bool            `env:"TRUSTED_DOCUMENTS_ONLY" envDefault:"false" example:"true" help:"Run nothing but trusted documents and a gateway's _service, which shows the schema unless FEDERATION=false. Turns the Playground off; gateways that plan their own queries cannot be used."`
 	RateLimit            perSecond       `env:"RATE_LIMIT" envDefault:"0" example:"5" help:"Most requests a second of each caller, such as 5 or 0.5, with bursts of twice that; for each process apart. 0 sets no limit."`
 	LogLevel             slog.Level      `env:"LOG_LEVEL" envDefault:"INFO" example:"info" help:"Least level that is logged: debug, info, warn or error."`
 	LogFormat            logFormat       `env:"LOG_FORMAT" envDefault:"json" example:"text" help:"Form of log lines, json or text. With -demo the default is text."`
@@ -85,7 +85,27 @@ func loadConfig(environ []string, demo bool) (Config, error) {
 	}
 	_, cfg.ownMemoryLimit = vars["GOMEMLIMIT"]
 	errs = append(errs, cfg.validate(demo)...)
-	return cfg, errors.Join(errs...)
+	return cfg, errors.Join(firstOfEach(errs)...)
+}
+
+// firstOfEach keeps the first mistake of each setting, with whose name, or NAME_FILE, it begins: a
+// value that cannot be read would also be missing or out of range.
+func firstOfEach(errs []error) []error {
+	names := map[string]string{}
+	for _, s := range settings() {
+		names[s.Name] = s.Name
+		if s.Secret {
+			names[s.Name+"_FILE"] = s.Name
+		}
+	}
+	told := map[string]bool{}
+	return slices.DeleteFunc(errs, func(err error) bool {
+		word, _, _ := strings.Cut(err.Error(), " ")
+		name := names[word]
+		again := name != "" && told[name]
+		told[name] = true
+		return again
+	})
 }
 
 // environment makes a map of the set variables: an empty one is an unset one. A secret may be

@@ -92,6 +92,24 @@ func TestConfigMistakes(t *testing.T) {
 	}
 }
 
+// TestFirstMistakeOfEach: a setting's value that cannot be read is no other mistake of it as well.
+func TestFirstMistakeOfEach(t *testing.T) {
+	for _, environ := range [][]string{
+		{"AUTHENTIK_URL=auth.example.com"},
+		{testURL, "MAX_BODY=-1"},
+		{testURL, "OPERATION_TIMEOUT=x"},
+		{testURL, "CACHE_SECRET=x", "CACHE_SECRET_FILE=x"},
+		{testURL, "REDIS_URL=redis://127.0.0.1", "CACHE_SECRET_FILE=testdata/none"},
+	} {
+		if _, err := loadConfig(environ, false); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v: want one mistake, got %v", environ, err)
+		}
+	}
+	if _, err := loadConfig([]string{"MAX_BODY=-1", "MAX_URL=-1"}, false); strings.Count(err.Error(), "\n") != 2 {
+		t.Errorf("want one mistake of each of three settings, got %v", err)
+	}
+}
+
 func TestConfigDefaultsAndValues(t *testing.T) {
 	cfg, err := loadConfig([]string{testURL, "CACHE_TTL=", "REDIS_URL=", "LOG_LEVEL=warn", "HOME=/", "CACHE_MEMORY=1GiB",
 		"UPSTREAM_TIMEOUT=2562047h", "UPSTREAM_CONCURRENCY=10000", "ALLOWED_ORIGINS=https://a.example.com, http://127.0.0.1:3000"}, false)

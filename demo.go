@@ -48,7 +48,7 @@ func runDemo(ctx context.Context, cfg Config, check bool, log *slog.Logger, stdo
 		Authorization: "Bearer " + upstreamtest.TokenAlice,
 		ErrorIDs:      demoErrors(),
 	}
-	return serve(ctx, cfg, log, playground, func(addr net.Addr) { announceDemo(stdout, cfg, addr) })
+	return serve(ctx, cfg, log, playground, func(addr net.Addr) { announceDemo(stdout, cfg, addr, demo.Newest()) })
 }
 
 // demoErrors lists the demo's ids that answer with an error, in order.
@@ -76,23 +76,34 @@ var demoCodes = map[int32]string{
 	504: graph.CodeGatewayTimeout,
 }
 
-func announceDemo(w io.Writer, cfg Config, addr net.Addr) {
+// announceDemo says what there is to try. newest is the id of the code that was made last.
+func announceDemo(w io.Writer, cfg Config, addr net.Addr, newest int32) {
 	base := "http://" + browsable(addr)
 	page := base + "/"
-	if !cfg.Playground {
+	switch {
+	case !cfg.Playground:
 		page = "turned off by PLAYGROUND=false"
+	case cfg.TrustedOnly:
+		page = "turned off by TRUSTED_DOCUMENTS_ONLY"
+	}
+	tokens := fmt.Sprintf("%s, %s (ordinary users), %s (an administrator)", upstreamtest.TokenAlice, upstreamtest.TokenBob, upstreamtest.TokenRoot)
+	if cfg.CallersFile != "" {
+		tokens = "those of CALLERS_FILE"
 	}
 	_, _ = fmt.Fprintf(w, `The demo is ready, with a fake authentik inside.
 
   Playground   %s
   Dashboard    %s/dashboard
   GraphQL      %s/graphql
-  Tokens       %s, %s (ordinary users), %s (an administrator)
-  Codes        %d is alice's, %d is bob's; %d and up come and go
-`, page, base, base, upstreamtest.TokenAlice, upstreamtest.TokenBob, upstreamtest.TokenRoot,
-		upstreamtest.DemoAlice, upstreamtest.DemoBob, upstreamtest.DemoFirst)
+  Tokens       %s
+  Codes        %d is alice's, %d is bob's; %d and up come and go: a new one every few seconds
+`, page, base, base, tokens, upstreamtest.DemoAlice, upstreamtest.DemoBob, newest)
 	for _, e := range demoErrors() {
 		_, _ = fmt.Fprintf(w, "               %s answers %s\n", e.ID, e.Label)
+	}
+	if cfg.CallersFile != "" || cfg.TrustedOnly { // the command would be refused
+		_, _ = fmt.Fprintln(w)
+		return
 	}
 	_, _ = fmt.Fprintf(w, "\nTry:\n\n  %s\n\n", demoCurl(base))
 }

@@ -13,10 +13,10 @@ type LimitSettings struct {
 	MaxURL                byteSize      `env:"MAX_URL" envDefault:"8KiB" example:"8KiB" help:"Longest URL of a GET."`
 	MaxHeaders            byteSize      `env:"MAX_HEADERS" envDefault:"16KiB" example:"16KiB" help:"Most bytes of a request's headers."`
 	MaxConnections        count         `env:"MAX_CONNECTIONS" envDefault:"10000" example:"10000" help:"Most open connections."`
-	OperationTimeout      time.Duration `env:"OPERATION_TIMEOUT" envDefault:"15s" example:"15s" help:"Longest time of one operation; longer than UPSTREAM_TIMEOUT, or authentik gets less than that."`
+	OperationTimeout      time.Duration `env:"OPERATION_TIMEOUT" envDefault:"15s" example:"15s" help:"Longest time of one operation. Keep it above UPSTREAM_TIMEOUT, which it otherwise cuts short."`
 	OperationCalls        count         `env:"OPERATION_UPSTREAM_CALLS" envDefault:"100" example:"100" help:"Most codes that one operation may ask for, cached or not; one id counts once."`
 	MaxAnswer             byteSize      `env:"MAX_ANSWER" envDefault:"8MiB" example:"8MiB" help:"Largest answer."`
-	MaxComplexity         count         `env:"MAX_COMPLEXITY" envDefault:"30000" example:"30000" help:"Most fields that an answer may have, as far as the document tells."`
+	MaxComplexity         count         `env:"MAX_COMPLEXITY" envDefault:"30000" example:"30000" help:"Most fields that an answer may have, estimated from the document."`
 	MaxTokens             count         `env:"MAX_TOKENS" envDefault:"3000" example:"3000" help:"Most tokens of a document."`
 	MaxName               count         `env:"MAX_NAME" envDefault:"128" example:"128" help:"Longest name in a document, in bytes: aliases, variables, fragments and all others."`
 	MaxDepth              count         `env:"MAX_DEPTH" envDefault:"16" example:"16" help:"Deepest nesting of fields in a document."`
@@ -29,7 +29,7 @@ type LimitSettings struct {
 	MaxVariables          byteSize      `env:"MAX_VARIABLES" envDefault:"32KiB" example:"32KiB" help:"Most bytes of the variables' JSON."`
 	MaxValueDepth         count         `env:"MAX_VALUE_DEPTH" envDefault:"10" example:"10" help:"Deepest nesting of lists and objects in variables and arguments."`
 	MaxRepresentations    count         `env:"MAX_REPRESENTATIONS" envDefault:"100" example:"100" help:"Most entities that one _entities field may ask for."`
-	MaxIntrospectionDepth count         `env:"MAX_INTROSPECTION_DEPTH" envDefault:"2" example:"2" help:"Deepest nesting of lists of types' fields in introspection."`
+	MaxIntrospectionDepth count         `env:"MAX_INTROSPECTION_DEPTH" envDefault:"2" example:"2" help:"How often fields, interfaces and the like may nest in an introspection query."`
 	MaxErrors             count         `env:"MAX_ERRORS" envDefault:"10" example:"10" help:"Most errors that are told of a document that is not valid."`
 }
 

@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
@@ -135,6 +138,46 @@ func TestReadmeCallers(t *testing.T) {
 	}
 }
 
+// TestReadmeServiceMode: the README's recipe makes two files that work, and shows the caller's token.
+func TestReadmeServiceMode(t *testing.T) {
+	up := startFake(t, upstreamtest.Options{})
+	recipe := regexp.MustCompile("(?s)```sh\n(TOKEN=.*?)\\./authentik-graphql -check\n```").FindStringSubmatch(must(t, "README.md"))[1]
+	recipe = strings.Replace(recipe, "openssl rand -hex 32", "echo "+hashOf("random"), 1)
+	cmd := exec.CommandContext(t.Context(), "sh", "-ec", recipe+`echo "$AUTHENTIK_TOKEN_FILE"; echo "$CALLERS_FILE"`)
+	cmd.Dir = t.TempDir()
+	writeFile(t, filepath.Join(cmd.Dir, "token"), upstreamtest.TokenRoot)
+	out, err := cmd.Output()
+	lines := strings.Split(string(out), "\n")
+	if err != nil || len(lines) != 4 {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	files := serviceFiles{Token: lines[1], Callers: lines[2]}
+	var stdout bytes.Buffer
+	err = run(t.Context(), []string{"-check"}, files.settings("AUTHENTIK_URL="+up.URL), &stdout, io.Discard)
+	if err != nil || !strings.Contains(stdout.String(), "token      ok\ncallers    ok, 1 caller, 1 token\n") {
+		t.Errorf("%v\n%s", err, stdout.String())
+	}
+	if list, err := parseCallers([]byte(must(t, files.Callers))); err != nil || hex.EncodeToString(list[0].hash[:]) != hashOf(lines[0]) {
+		t.Errorf("%q is not the token of %v, %v", lines[0], list, err)
+	}
+	if _, err := parseCallers([]byte("grafana " + lines[0])); err == nil {
+		t.Error("a token instead of its hash is no mistake")
+	}
+}
+
+// TestReadmeTrusted: the README's trusted documents are some, and its request asks for one.
+func TestReadmeTrusted(t *testing.T) {
+	section := strings.Split(must(t, "README.md"), "### Persisted queries and trusted documents\n")[1]
+	documents := writeFile(t, filepath.Join(t.TempDir(), "documents.json"), regexp.MustCompile("(?s)```json\n(.*?)```").FindStringSubmatch(section)[1])
+	demo := startApp(t, []string{"-demo"}, "TRUSTED_DOCUMENTS="+documents, "TRUSTED_DOCUMENTS_ONLY=true")
+	req := newQuery(t, demo.URL, "demo-alice", "")
+	body := regexp.MustCompile(`-d '(.*)'`).FindStringSubmatch(section)[1]
+	req.Body, req.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+	if got := send(t, req); len(got.Errors) > 0 || !strings.Contains(string(got.Data), `"username":"alice"`) {
+		t.Errorf("%s answers %s", body, got.Body)
+	}
+}
+
 // TestReadmeErrors: the README names every code that an answer can have.
 func TestReadmeErrors(t *testing.T) {
 	readme := must(t, "README.md")
@@ -145,6 +188,34 @@ func TestReadmeErrors(t *testing.T) {
 	for _, code := range codes {
 		if !strings.Contains(readme, "`"+code[1]+"`") {
 			t.Errorf("the README does not name %s", code[1])
+		}
+	}
+}
+
+// TestDemoBanner: what the demo announces is so.
+func TestDemoBanner(t *testing.T) {
+	plain := startApp(t, []string{"-demo"})
+	newest := regexp.MustCompile(`(\d+) and up come and go: a new one every few seconds\n`).FindStringSubmatch(plain.Stdout.String())
+	if newest == nil {
+		t.Fatalf("no newest id:\n%s", plain.Stdout)
+	}
+	if got := query(t, plain.URL, "demo-root", `{ authorizationCode(id: `+newest[1]+`) { id } }`); len(got.Errors) > 0 {
+		t.Errorf("%s: %s", newest[1], got.Body)
+	}
+
+	documents := writeFile(t, filepath.Join(t.TempDir(), "documents.json"), `{"code":"{ authorizationCode(id: 17) { id } }"}`)
+	for name, tt := range map[string]struct {
+		settings []string
+		want     string
+	}{
+		"no Playground": {[]string{"PLAYGROUND=false"}, "  Playground   turned off by PLAYGROUND=false\n"},
+		"trusted alone": {[]string{"TRUSTED_DOCUMENTS=" + documents, "TRUSTED_DOCUMENTS_ONLY=true"}, "  Playground   turned off by TRUSTED_DOCUMENTS_ONLY\n"},
+		"its own token": {newServiceFiles(t, upstreamtest.TokenRoot, callerOf("a", "t1")).settings(), "  Tokens       those of CALLERS_FILE\n"},
+	} {
+		demo := startApp(t, []string{"-demo"}, tt.settings...)
+		banner := demo.Stdout.String()
+		if !strings.Contains(banner, tt.want) || strings.Contains(banner, "Try:") != (name == "no Playground") {
+			t.Errorf("%s:\n%s", name, banner)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -55,7 +56,7 @@ func (e usageError) Unwrap() error { return e.err }
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func exitCode(err error, stderr io.Writer) int {
-	if err == nil || errors.Is(err, flag.ErrHelp) {
+	if err == nil {
 		return 0
 	}
 	_, _ = fmt.Fprintln(stderr, "authentik-graphql:", err)
@@ -68,25 +69,23 @@ func exitCode(err error, stderr io.Writer) int {
 // run is the whole program: it returns when ctx ends and everything is closed.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
 	flags := flag.NewFlagSet("authentik-graphql", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { usage(flags.Output(), flags) }
+	flags.SetOutput(io.Discard) // a mistake is told in one line, and help is printed below
 	demo := flags.Bool("demo", false, "run against a fake authentik inside, with the Playground and three tokens to try")
-	check := flags.Bool("check", false, "validate the settings, reach authentik and Redis, print what was found")
+	check := flags.Bool("check", false, "validate the settings, reach authentik and Redis, try the service's own token, print what was found")
 	schema := flags.Bool("schema", false, "print the schema")
 	version := flags.Bool("version", false, "print the version")
 	help := flags.Bool("help", false, "print this text")
-	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return usagef("see -help")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		*help = true // by -h
+	} else if err != nil {
+		return usagef("%s; see -help", strings.Replace(err.Error(), "flag provided but not defined:", "unknown flag", 1))
 	}
 	switch {
-	case flags.NArg() > 0:
-		return usagef("unknown argument %q; see -help", flags.Arg(0))
 	case *help:
 		usage(stdout, flags)
 		return nil
+	case flags.NArg() > 0:
+		return usagef("unknown argument %q; see -help", flags.Arg(0))
 	case *version:
 		_, err := fmt.Fprintln(stdout, "authentik-graphql", buildVersion())
 		return err
@@ -316,59 +315,6 @@ func (s *service) close(ctx context.Context) error {
 	err := errors.Join(s.serviceMode.close(ctx), s.cache.Close(ctx))
 	s.client.Close()
 	return err
-}
-
-// runCheck reaches what the settings name and prints a small table; its error says what failed.
-func runCheck(ctx context.Context, cfg Config, stdout io.Writer) error {
-	client, err := newClient(cfg, slog.New(slog.DiscardHandler))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	failed := false
-	row := func(what string, err error) {
-		state := "ok"
-		if err != nil {
-			state, failed = "FAILED  "+err.Error(), true
-		}
-		_, _ = fmt.Fprintf(stdout, "%-10s %s\n", what, state)
-	}
-	row("settings", nil)
-	row("authentik", client.Ready(ctx))
-	if cfg.RedisURL == "" {
-		_, _ = fmt.Fprintf(stdout, "%-10s %s\n", "redis", "not used: REDIS_URL is not set")
-	} else {
-		row("redis", askRedis(ctx, cfg))
-	}
-	own, err := openServiceMode(cfg)
-	switch {
-	case err != nil:
-		row("callers", err)
-	case own == nil:
-		_, _ = fmt.Fprintf(stdout, "%-10s %s\n", "callers", "their own tokens go to authentik: CALLERS_FILE is not set")
-	default:
-		row("token", nil)
-		callers := own.callers.current()
-		_, _ = fmt.Fprintf(stdout, "%-10s ok, %d with %d tokens\n", "callers", callers.names(), len(callers))
-	}
-	if failed {
-		return errors.New("the check failed")
-	}
-	return nil
-}
-
-// askRedis reads a name as the cache does. A PING would be answered by any node of a cluster that
-// is down, and by a server on which the user may read nothing.
-func askRedis(ctx context.Context, cfg Config) error {
-	rc, err := newRedisClient(cfg)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rc.Close() }()
-	if err := rc.Get(ctx, cfg.RedisPrefix+"check").Err(); !errors.Is(err, redis.Nil) {
-		return err
-	}
-	return nil
 }
 
 func usage(w io.Writer, flags *flag.FlagSet) {

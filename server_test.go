@@ -494,7 +494,9 @@ func TestFlags(t *testing.T) {
 		{"schema", []string{"-schema"}, nil, 0, []string{"type Query {", "authorizationCode("}, nil},
 		{"version", []string{"-version"}, nil, 0, []string{"authentik-graphql "}, nil},
 		{"help", []string{"-help"}, nil, 0, []string{"-demo", "CACHE_SECRET[_FILE] (default: unset)", "openssl rand -base64 32", "CACHE_TTL (default: 5s)"}, nil},
-		{"unknown flag", []string{"-nope"}, nil, 2, nil, []string{"-nope", "see -help"}},
+		{"help, short", []string{"-h"}, nil, 0, []string{"-demo", "CACHE_TTL (default: 5s)"}, nil},
+		{"unknown flag", []string{"-nope"}, nil, 2, nil, []string{"authentik-graphql: unknown flag -nope; see -help\n"}},
+		{"a flag's value", []string{"-demo=x"}, nil, 2, nil, []string{`invalid boolean value "x" for -demo`, "; see -help\n"}},
 		{"unknown argument", []string{"serve"}, nil, 2, nil, []string{`"serve"`}},
 		{"no settings", nil, nil, 2, nil, []string{"AUTHENTIK_URL is required"}},
 		{"check, good", []string{"-check"}, []string{"AUTHENTIK_URL=" + up.URL}, 0, []string{"settings   ok", "authentik  ok", "redis      not used"}, nil},
@@ -511,6 +513,9 @@ func TestFlags(t *testing.T) {
 			err := run(t.Context(), tt.args, tt.environ, &stdout, &stderr)
 			if got := exitCode(err, &stderr); got != tt.exit {
 				t.Errorf("exit code %d, want %d: %v", got, tt.exit, err)
+			}
+			if tt.stdout == nil && stdout.Len() > 0 || strings.Contains(stderr.String(), "Usage:") {
+				t.Errorf("more is printed than the mistake:\n%s%s", stdout.String(), stderr.String())
 			}
 			for _, want := range tt.stdout {
 				if !strings.Contains(stdout.String(), want) {

@@ -315,15 +315,28 @@ func TestServiceModeMistakes(t *testing.T) {
 
 func TestServiceModeCheck(t *testing.T) {
 	up := startFake(t, upstreamtest.Options{})
-	files := newServiceFiles(t, "t0k3n", callerOf("a", "t1")+callerOf("b", "t2")+callerOf("b", "t3", "write"))
-	for want, settings := range map[string][]string{
-		"token      ok\ncallers    ok, 2 with 3 tokens\n":                        files.settings(),
-		"callers    their own tokens go to authentik: CALLERS_FILE is not set\n": nil,
-	} {
-		var stdout bytes.Buffer
-		err := run(t.Context(), []string{"-check"}, append(settings, "AUTHENTIK_URL="+up.URL), &stdout, io.Discard)
-		if err != nil || !strings.HasSuffix(stdout.String(), want) {
-			t.Errorf("%v\n%s", err, stdout.String())
-		}
+	one := callerOf("a", "t1")
+	three := one + callerOf("b", "t2") + callerOf("b", "t3", "write")
+	const nobody = "http://127.0.0.1:1"
+	tests := []struct {
+		name, url string
+		settings  []string
+		good      bool
+		want      string
+	}{
+		{"one", up.URL, newServiceFiles(t, upstreamtest.TokenRoot, one).settings(), true, "token      ok\ncallers    ok, 1 caller, 1 token\n"},
+		{"three", up.URL, newServiceFiles(t, upstreamtest.TokenAlice, three).settings(), true, "token      ok\ncallers    ok, 2 callers, 3 tokens\n"},
+		{"rejected", up.URL, newServiceFiles(t, "t0k3n", one).settings(), false, "token      FAILED  authentik rejects it\ncallers    ok, 1 caller, 1 token\n"},
+		{"not asked", nobody, newServiceFiles(t, "t0k3n", one).settings(), false, "token      FAILED  upstream: "},
+		{"off", up.URL, nil, true, "callers    not used: each sends a token of authentik\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var stdout bytes.Buffer
+			err := run(t.Context(), []string{"-check"}, append(tt.settings, "AUTHENTIK_URL="+tt.url), &stdout, io.Discard)
+			if (err == nil) != tt.good || !strings.Contains(stdout.String(), "\n"+tt.want) || strings.Contains(stdout.String(), "t0k3n") {
+				t.Errorf("%v\n%s", err, stdout.String())
+			}
+		})
 	}
 }
