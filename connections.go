@@ -47,13 +47,15 @@ func (c *connectionLimit) connState(_ net.Conn, state http.ConnState) {
 // handler refuses requests on connections over the limit.
 func (c *connectionLimit) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Who kills a process because it is asked for much only makes it worse.
-		probe := r.URL.Path == "/healthz" || r.URL.Path == "/readyz"
-		if probe || r.Context().Value(overLimitKey{}) == nil {
+		if r.Context().Value(overLimitKey{}) == nil {
 			next.ServeHTTP(w, r)
 			return
 		}
 		w.Header()["Connection"] = []string{"close"}
+		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+			next.ServeHTTP(w, r) // who kills a process because it is asked for much only makes it worse
+			return
+		}
 		w.Header()["Retry-After"] = []string{"1"}
 		graph.WriteError(w, r, http.StatusServiceUnavailable, graph.CodeTooManyConnections, "Too many connections are open: MAX_CONNECTIONS is reached. Try again later.")
 	})

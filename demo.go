@@ -38,6 +38,8 @@ func runDemo(ctx context.Context, cfg Config, check bool, log *slog.Logger, stdo
 		<-done
 	}()
 
+	// Some of the demo's codes answer as if the token were bad.
+	cfg.accepted = []string{upstreamtest.TokenAlice, upstreamtest.TokenBob, upstreamtest.TokenRoot}
 	cfg.AuthentikURL = baseURL{&url.URL{Scheme: "http", Host: ln.Addr().String()}}
 	if check {
 		return runCheck(ctx, cfg, stdout)

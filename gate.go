@@ -117,8 +117,9 @@ func (g *gate) note(token tokenDigest, err error) {
 	case err == nil, failed && (e.Kind == upstream.NotFound || e.Kind == upstream.Forbidden):
 		g.accepted.Add(token, struct{}{})
 	case failed && e.Kind == upstream.Unauthenticated:
-		g.accepted.Remove(token)
-		g.rejected.Add(token, rejection{g.now().Add(rejectedFor), err})
+		if !g.accepted.Remove(token) { // else it is tried once more, alone
+			g.rejected.Add(token, rejection{g.now().Add(rejectedFor), err})
+		}
 	}
 }
 

@@ -82,7 +82,8 @@ func TestGateForgetsARejection(t *testing.T) {
 		want(2)
 		answer = kind(upstream.Unauthenticated)
 		want(3)
-		want(3)
+		want(4) // it had been accepted, so it is tried again
+		want(4)
 	})
 }
 

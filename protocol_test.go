@@ -293,7 +293,7 @@ func TestConnectionLimit(t *testing.T) {
 		}
 		return string(b[:n])
 	}
-	answer := func(c net.Conn) string { return ask(c, "/") }
+	answer := func(c net.Conn) string { return ask(c, "/nothing") }
 	dial := func() net.Conn {
 		t.Helper()
 		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
@@ -306,7 +306,7 @@ func TestConnectionLimit(t *testing.T) {
 	var first net.Conn
 	for range 3 {
 		first = dial()
-		if got := answer(first); !strings.HasPrefix(got, "HTTP/1.1 200") {
+		if got := answer(first); !strings.HasPrefix(got, "HTTP/1.1 404") {
 			t.Fatal(got)
 		}
 	}
@@ -321,11 +321,11 @@ func TestConnectionLimit(t *testing.T) {
 			t.Errorf("%s over the limit: %s", probe, got)
 		}
 	}
-	if got := answer(first); !strings.HasPrefix(got, "HTTP/1.1 200") {
+	if got := answer(first); !strings.HasPrefix(got, "HTTP/1.1 404") {
 		t.Errorf("on a connection within the limit: %s", got)
 	}
 	_ = first.Close()
-	cachetest.Eventually(t, "a closed connection makes room", func() bool { return strings.HasPrefix(answer(dial()), "HTTP/1.1 200") })
+	cachetest.Eventually(t, "a closed connection makes room", func() bool { return strings.HasPrefix(answer(dial()), "HTTP/1.1 404") })
 }
 
 func TestCompression(t *testing.T) {

@@ -171,7 +171,11 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		LoadTimeout: bounded(cfg.UpstreamTimeout) + time.Second,
 		Judge:       judge,
 	}, first, second)
-	codes := newCodeSource(s.cache, client, newGate(int(cfg.Concurrency), time.Now), keys, cfg.redaction)
+	gate := newGate(int(cfg.Concurrency), time.Now)
+	for _, token := range cfg.accepted {
+		gate.accepted.Add(upstream.NewCredential(token).Digest(keys.CallerKey()), struct{}{})
+	}
+	codes := newCodeSource(s.cache, client, gate, keys, cfg.redaction)
 	codes.ownToken = own != nil
 	s.graphql, err = graph.NewHandler(&graph.Resolver{
 		Codes: codes,

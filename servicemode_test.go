@@ -223,8 +223,9 @@ func TestServiceTokenRejected(t *testing.T) {
 		t.Errorf("a caller who is not on the list: %s", got.Body)
 	}
 	// Refusals and failures are what they are for everybody.
+	up, fourth := newWorld(t, upstreamtest.Options{}, files.settings()...)
 	up.SetFault(18, upstreamtest.Forbidden403)
-	if got := query(t, first.URL, "t1", bobsCode); got.Codes() != "FORBIDDEN" {
+	if got := query(t, fourth.URL, "t1", bobsCode); got.Codes() != "FORBIDDEN" {
 		t.Errorf("%s", got.Body)
 	}
 }
