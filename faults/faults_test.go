@@ -47,6 +47,12 @@ func TestFaults(t *testing.T) {
 	for _, f := range faults() {
 		t.Run(f.name, func(t *testing.T) {
 			r := play(t, binary, f, thePlan())
+			// Where the machine stood still its answers are late whatever the service does. A service
+			// that makes it stand still does so every time.
+			for again := 0; again < 3 && r.behind > tolerated && len(r.problems()) > 0; again++ {
+				t.Log("the row is played again")
+				r = play(t, binary, f, thePlan())
+			}
 			emit(r.row())
 			for _, problem := range r.problems() {
 				t.Error(problem)
@@ -57,6 +63,9 @@ func TestFaults(t *testing.T) {
 		writeReadme(t, table.String())
 	}
 }
+
+// tolerated is how far the test's own clock may be behind for its figures to be the service's.
+const tolerated = 200 * time.Millisecond
 
 // play runs one row.
 func play(t *testing.T, binary string, f fault, p plan) run {
@@ -84,7 +93,7 @@ func play(t *testing.T, binary string, f fault, p plan) run {
 	}
 	r.stopped = time.Now()
 	r.outcomes = s.traffic.stop()
-	if r.behind = s.traffic.behind; r.behind > 200*time.Millisecond {
+	if r.behind = s.traffic.behind; r.behind > tolerated {
 		t.Logf("the test's own clock was behind by %s: the latencies are not the service's alone", r.behind)
 	}
 
