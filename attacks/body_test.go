@@ -25,7 +25,7 @@ func bodyRows() []row {
 		{name: "an invented token asks for 100 codes", send: raw(request(post_, query("{ "+numbered(100, "a%d: authorizationCode(id: 6%[1]d) { id }", " ")+" }"), isJSON, "Authorization: Bearer invented")),
 			want: "200 UNAUTHENTICATED", calls: 1, size: 64 << 10},
 		{name: "9,900 bad representations", send: post(query(`query($r: [_Any!]!) { `+numbered(99, `a`+repeat("b", 100)+`%d: _entities(representations: $r) { __typename }`, " ")+` }`, `{"r":[`+numbered(100, `{}`, ",")+`]}`)),
-			want: "200 BAD_USER_INPUT|200 LIMIT_EXCEEDED", size: 8 << 20},
+			want: "200 LIMIT_EXCEEDED|503 OVERLOADED"},
 		{name: "a name twice", send: post(`{"query":"{__typename}","query":"{x}"}`), want: "400 BAD_REQUEST"},
 		{name: "a name twice in variables", send: post(query(`query($a: ID!) { authorizationCode(id: $a) { id } }`, `{"a":"17","a":"18"}`)), want: "400 BAD_REQUEST"},
 		{name: "a name in another case", send: post(`{"QUERY":"{__typename}"}`), want: "400 BAD_REQUEST"},

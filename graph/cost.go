@@ -92,15 +92,18 @@ func (w weights) below(f *ast.Field, limit int) int {
 	return total
 }
 
+// elementCost is what an element of a list costs beside what is selected of it: it is asked for.
+const elementCost = 10
+
 // complexity is an operation's cost with its variables.
 func complexity(roots []rootCost, variables map[string]any, limit int) int {
 	total := 0
 	for _, root := range roots {
-		elements := 1
+		elements, each := 1, root.below
 		if name, sized := sizedBy[root.field.Name]; sized {
-			elements = lengthOf(root.field.Arguments.ForName(name), variables)
+			elements, each = lengthOf(root.field.Arguments.ForName(name), variables), each+elementCost
 		}
-		total = min(total+1+elements*root.below, limit+1)
+		total = min(total+1+elements*each, limit+1)
 	}
 	return total
 }

@@ -27,6 +27,7 @@ type federation struct {
 	// representations is how many entities one _entities field may ask for.
 	representations int
 	enabled         bool
+	budget          budget
 }
 
 // errNotResolved answers for an entity that other subgraphs may only refer to. The generated
@@ -66,12 +67,19 @@ func (f federation) entities(ctx context.Context, representations []map[string]a
 	path := graphql.GetPath(ctx)
 	var group sync.WaitGroup
 	slots := make(chan struct{}, entitiesAtOnce)
+	req := FromContext(ctx)
 	for i, representation := range representations {
+		if req.cut.Load() != int32(whole) {
+			break
+		}
 		slots <- struct{}{}
 		group.Go(func() {
 			defer func() { <-slots }()
 			entity, err := f.entity(ctx, representation)
 			if err != nil {
+				if !f.budget.spend(ctx, req, errorBytes) {
+					return
+				}
 				at := append(append(ast.Path{}, path...), ast.PathIndex(i))
 				graphql.AddError(ctx, &gqlerror.Error{Err: err, Path: at, Message: err.Error()})
 				return

@@ -49,10 +49,10 @@ func NewHandler(resolver *Resolver, o Options) (http.Handler, error) {
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(recovered)
 	srv.SetQueryCache(handed{})
+	answers := budget{answers: newRoom(), answerBytes: int64(o.Limits.Answer)}
 	srv.Use(interceptor{
-		federation:  federation{resolver: &r, sdl: o.SDL, enabled: o.Federation, representations: o.Limits.Representations},
-		answers:     newRoom(),
-		answerBytes: int64(o.Limits.Answer),
+		federation: federation{resolver: &r, sdl: o.SDL, enabled: o.Federation, representations: o.Limits.Representations, budget: answers},
+		budget:     answers,
 	})
 	if o.Introspection {
 		srv.Use(extension.Introspection{})

@@ -12,9 +12,7 @@ import (
 // whole before it can be looked at, and does not look at the context meanwhile.
 type interceptor struct {
 	federation federation
-	answers    *room
-	// answerBytes is Limits.Answer.
-	answerBytes int64
+	budget     budget
 }
 
 var _ interface {
@@ -51,19 +49,36 @@ func (i interceptor) InterceptField(ctx context.Context, next graphql.Resolver) 
 	}
 	field := graphql.GetFieldContext(ctx)
 	value, err := i.federation.resolve(ctx, field, next)
+	n := sizeOf(field.Field.Alias, value)
 	if err != nil {
-		return nil, err
+		n += errorBytes
 	}
-	switch total := req.answerBytes.Add(sizeOf(field.Field.Alias, value)); {
-	case total > i.answerBytes:
-		req.cut.CompareAndSwap(int32(whole), int32(tooLarge))
-		return nil, nil
-	case !req.answer.reach(ctx, i.answers, total):
-		req.cut.CompareAndSwap(int32(whole), int32(withoutRoom))
+	if !i.budget.spend(ctx, req, n) {
 		return nil, nil
 	}
-	return value, nil
+	return value, err
 }
+
+// budget is what one answer, and what all of them together, may take.
+type budget struct {
+	answers *room
+	// answerBytes is Limits.Answer.
+	answerBytes int64
+}
+
+// spend counts a part of a request's answer. It returns false if the answer is cut.
+func (b budget) spend(ctx context.Context, req *Request, n int64) bool {
+	switch total := req.answerBytes.Add(n); {
+	case total > b.answerBytes:
+		req.cut.CompareAndSwap(int32(whole), int32(tooLarge))
+	case !req.answer.reach(ctx, b.answers, total):
+		req.cut.CompareAndSwap(int32(whole), int32(withoutRoom))
+	}
+	return req.cut.Load() == int32(whole)
+}
+
+// errorBytes is about what an error takes until it is written, with what led to it.
+const errorBytes = 4 << 10
 
 // sizeOf is about what a field takes in the answer, with its name. What is in objects and lists of
 // objects is counted with their own fields.

@@ -32,6 +32,7 @@ type hold struct {
 	granted atomic.Int64 // beyond freeBytes
 	mu      sync.Mutex
 	room    *room
+	refused bool // there was no room: nobody waits for it once more
 }
 
 // reach makes the hold cover so many bytes. It returns false if there is no room for them, after
@@ -43,14 +44,14 @@ func (h *hold) reach(ctx context.Context, r *room, bytes int64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	missing := bytes - freeBytes - h.granted.Load()
-	if missing <= 0 {
-		return true
+	if missing <= 0 || h.refused {
+		return !h.refused
 	}
 	missing = min((missing+blockBytes-1)/blockBytes*blockBytes, roomBytes)
 	if !r.left.TryAcquire(missing) {
 		ctx, cancel := context.WithTimeout(ctx, roomWait)
 		defer cancel()
-		if r.left.Acquire(ctx, missing) != nil {
+		if h.refused = r.left.Acquire(ctx, missing) != nil; h.refused {
 			return false
 		}
 	}
