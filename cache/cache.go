@@ -34,6 +34,8 @@ type Cache[V any] struct {
 	second  Shared[V] // nil without Redis
 	flights *flights[Result[V]]
 	graves  *graves
+	// generations are what this process knows of each resource's lists.
+	generations generations
 	// renewers are those that may still wait for Redis after their load has ended.
 	renewers sync.WaitGroup
 	stats    counters
@@ -109,6 +111,7 @@ func New[V any](o Options, first Store[V], second Shared[V]) *Cache[V] {
 	second.Listen(func(t Tag) {
 		c.stats.burialsHeard.Add(1)
 		c.graves.add(t, c.burialTTL())
+		c.generations.end()
 	})
 	return c
 }
@@ -377,5 +380,20 @@ func sleep(ctx context.Context, d time.Duration) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// With makes a result of another type of a value, such as of a part of it.
+func With[A, B any](r Result[A], value B) Result[B] {
+	return Result[B]{
+		Entry: Entry[B]{
+			Value:     value,
+			FetchedAt: r.FetchedAt,
+			EndsAt:    r.EndsAt,
+			FreshOnly: r.FreshOnly,
+			Err:       r.Err,
+			Verdict:   r.Verdict,
+		},
+		Source: r.Source, FreshUntil: r.FreshUntil, Stale: r.Stale, Cause: r.Cause, Replaced: r.Replaced,
 	}
 }

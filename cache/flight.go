@@ -76,6 +76,15 @@ func (f *flights[V]) run(ctx context.Context, key Key, c *call[V], load func(con
 	})
 }
 
+// unless does something while no load runs for the key; if one does, or begins, it does nothing.
+func (f *flights[V]) unless(key Key, do func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, flying := f.calls[key]; !flying {
+		do()
+	}
+}
+
 // wait returns when no load runs any more, or when ctx ends. A load may start while it waits, which
 // a sync.WaitGroup does not allow.
 func (f *flights[V]) wait(ctx context.Context) error {

@@ -125,6 +125,7 @@ func (empty) Get(context.Context, cache.Key) (e cache.Entry[string], found bool,
 	return e, false, nil
 }
 func (empty) Set(context.Context, cache.Key, cache.Entry[string], time.Duration) error { return nil }
+func (empty) Delete(context.Context, cache.Key) error                                  { return nil }
 func (empty) Close() error                                                             { return nil }
 
 // newCache makes a cache with the test's ttl.

@@ -32,6 +32,12 @@ func NewRow(resource string, id int32) (Row, error) {
 	return Row{resource: resource, id: id}, nil
 }
 
+// ListsOf stands for all lists of a resource's rows.
+func ListsOf(resource string) Row { return Row{resource: resource} }
+
+// Resource is what the row is one of.
+func (r Row) Resource() string { return r.resource }
+
 // Format prints the resource and id.
 func (r Row) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "%s/%d", r.resource, r.id) }
 
@@ -117,6 +123,8 @@ func (k Keys) MarshalJSON() ([]byte, error) { return json.Marshal("[redacted]") 
 // the format; a tombstone has none, for it is the row's.
 type names struct {
 	entry, failure, tombstone, lease string
+	// generation is that of a resource's lists, whose row it is.
+	generation string
 	// proof is what a tombstone of the row holds.
 	proof string
 }
@@ -130,7 +138,9 @@ func (k *Keys) namesOf(prefix string, key Key) names {
 		failure:   slot + "e" + d,
 		lease:     slot + "l" + d,
 		tombstone: slot + "x",
-		proof:     k.proofOf(tag),
+
+		generation: slot + "g",
+		proof:      k.proofOf(tag),
 	}
 }
 

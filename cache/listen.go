@@ -2,6 +2,8 @@ package cache
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"maps"
 	"strconv"
 	"sync"
@@ -168,8 +170,54 @@ func (r *Redis[V]) bury(ctx context.Context, row Row, ttl time.Duration) error {
 		if err := r.client.Set(ctx, n.tombstone, n.proof, ttl).Err(); err != nil {
 			return err
 		}
+		if err := r.client.Set(ctx, r.generationName(row.resource), rand.Text(), generationTTL).Err(); err != nil {
+			return err
+		}
 		return publish.Run(ctx, r.client, []string{r.channel()}, r.keys.message(r.keys.Tag(row))).Err()
 	})
+}
+
+// generationTTL is how long a generation is kept. One that is gone is followed by another, under
+// which no list is known yet.
+const generationTTL = time.Hour
+
+// currentGeneration returns the generation, or begins the one that is offered.
+//
+// KEYS generation; ARGV a new one, its time to live in ms.
+var currentGeneration = redis.NewScript(luaGet + `
+local current = get(KEYS[1])
+if current and current ~= '' then
+	return current
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return ARGV[1]
+`)
+
+func (r *Redis[V]) generationName(resource string) string {
+	return r.keys.namesOf(r.prefix, Key{row: ListsOf(resource)}).generation
+}
+
+// errUnburied says that a revocation could not be told yet, so that lists of before it may be there.
+var errUnburied = errors.New("cache: a revocation has not reached Redis yet")
+
+// Generation implements [Shared].
+func (r *Redis[V]) Generation(ctx context.Context, resource string) (generation string, err error) {
+	r.mu.Lock()
+	for row := range r.unburied {
+		if row.resource == resource {
+			err = errUnburied
+		}
+	}
+	r.mu.Unlock()
+	if err != nil {
+		return "", err
+	}
+	err = r.ask(ctx, "read a generation from Redis", func(ctx context.Context) (err error) {
+		generation, err = currentGeneration.Run(ctx, r.client, []string{r.generationName(resource)},
+			rand.Text(), generationTTL.Milliseconds()).Text()
+		return err
+	})
+	return generation, err
 }
 
 // buryLate writes the tombstones that could not be written before, until one cannot be again.

@@ -66,6 +66,12 @@ func (m *Memory[V]) Set(_ context.Context, key Key, e Entry[V], ttl time.Duratio
 	return nil
 }
 
+// Delete implements [Store]; it never fails.
+func (m *Memory[V]) Delete(_ context.Context, key Key) error {
+	m.cache.Invalidate(key)
+	return nil
+}
+
 // Close ends the store's goroutines.
 func (m *Memory[V]) Close() error {
 	m.cache.StopAllGoroutines()

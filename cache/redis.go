@@ -195,6 +195,14 @@ func (r *Redis[V]) Set(ctx context.Context, key Key, e Entry[V], ttl time.Durati
 	return err
 }
 
+// Delete implements [Store].
+func (r *Redis[V]) Delete(ctx context.Context, key Key) error {
+	n := r.keys.namesOf(r.prefix, key)
+	return r.ask(ctx, "delete from Redis", func(ctx context.Context) error {
+		return r.client.Del(ctx, n.entry).Err()
+	})
+}
+
 // Close ends listening and closes the client's connections.
 func (r *Redis[V]) Close() error {
 	r.ears.close()

@@ -12,6 +12,8 @@ import (
 type Store[V any] interface {
 	Get(ctx context.Context, key Key) (e Entry[V], found bool, err error)
 	Set(ctx context.Context, key Key, e Entry[V], ttl time.Duration) error
+	// Delete takes a key's entry away.
+	Delete(ctx context.Context, key Key) error
 	Close() error
 }
 
@@ -34,7 +36,11 @@ type Shared[V any] interface {
 	// which it tells. A ttl that is not positive keeps nothing.
 	Settle(ctx context.Context, key Key, token string, e Entry[V], ttl time.Duration) (buried bool, err error)
 
-	// Bury makes every entry of the row unusable for ttl, here and in all processes, and tells them.
+	// Generation names the present state of the lists of a resource's rows: the same in all
+	// processes, and another one once a row is buried.
+	Generation(ctx context.Context, resource string) (string, error)
+	// Bury makes every entry of the row unusable for ttl, here and in all processes, begins another
+	// generation of its resource, and tells them.
 	Bury(ctx context.Context, row Row, ttl time.Duration) error
 	// Tag makes the tag of a row, the same in all processes.
 	Tag(row Row) Tag

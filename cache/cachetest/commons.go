@@ -3,6 +3,7 @@ package cachetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -21,12 +22,15 @@ type Commons struct {
 	keys *cache.Keys
 	now  func() time.Time
 
-	mu        sync.Mutex
-	entries   map[cache.Key]kept
-	failures  map[cache.Key]kept
-	leases    map[cache.Key]lease
-	buried    map[cache.Row]time.Time
-	processes []*Process
+	mu       sync.Mutex
+	entries  map[cache.Key]kept
+	failures map[cache.Key]kept
+	leases   map[cache.Key]lease
+	buried   map[cache.Row]time.Time
+	// generations counts what was buried of each resource, and how often everything was lost.
+	generations map[string]int
+	lost        int
+	processes   []*Process
 }
 
 type kept struct {
@@ -52,6 +56,8 @@ func (c *Commons) Empty() {
 	defer c.mu.Unlock()
 	c.entries, c.failures = map[cache.Key]kept{}, map[cache.Key]kept{}
 	c.leases, c.buried = map[cache.Key]lease{}, map[cache.Row]time.Time{}
+	c.generations = map[string]int{}
+	c.lost++
 }
 
 // Process gives a process its access.
@@ -144,11 +150,18 @@ func (p *Process) Settle(_ context.Context, key cache.Key, token string, e cache
 	return buried, err
 }
 
+// Generation implements [cache.Shared].
+func (p *Process) Generation(_ context.Context, resource string) (name string, err error) {
+	err = p.locked(func(c *Commons) { name = fmt.Sprint(c.lost, ".", c.generations[resource]) })
+	return name, err
+}
+
 // Bury implements [cache.Shared].
 func (p *Process) Bury(_ context.Context, row cache.Row, ttl time.Duration) error {
 	var hearing []func(cache.Tag)
 	err := p.locked(func(c *Commons) {
 		c.buried[row] = c.now().Add(ttl)
+		c.generations[row.Resource()]++
 		for _, other := range c.processes {
 			if other.told != nil && !other.cut && !other.deaf {
 				hearing = append(hearing, other.told)
@@ -194,6 +207,11 @@ func (p *Process) Set(ctx context.Context, key cache.Key, e cache.Entry[string],
 	}
 	_, err := p.Settle(ctx, key, "", e, ttl)
 	return err
+}
+
+// Delete implements [cache.Store].
+func (p *Process) Delete(_ context.Context, key cache.Key) error {
+	return p.locked(func(c *Commons) { delete(c.entries, key) })
 }
 
 // Close implements [cache.Store].

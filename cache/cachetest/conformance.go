@@ -77,6 +77,7 @@ func Conformance(t *testing.T, open func(t *testing.T) Harness) {
 		{"keys that differ in one part share nothing", testIsolation},
 		{"an entry goes with its ttl", testTTL},
 		{"a ttl that is not positive stores nothing", testNoTTL},
+		{"a deleted entry is gone, and no other", testDelete},
 		{"concurrent use", testConcurrent},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, open(t)) })
@@ -219,6 +220,19 @@ func patiently(try func() error) (err error) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	return err
+}
+
+func testDelete(t *testing.T, h Harness) {
+	gone, stays := Key(t, "alice", 1), Key(t, "bob", 1)
+	set(t, h, gone, entry("gone"), time.Minute)
+	set(t, h, stays, entry("stays"), time.Minute)
+	for range 2 { // the second time there is nothing to delete
+		if err := patiently(func() error { return h.Store.Delete(t.Context(), gone) }); err != nil {
+			t.Fatalf("delete: %v", err)
+		}
+	}
+	wantNone(t, h, gone)
+	wantEntry(t, h, stays, entry("stays"))
 }
 
 func set(t *testing.T, h Harness, key cache.Key, e cache.Entry[string], ttl time.Duration) {

@@ -41,6 +41,7 @@ func SharedConformance(t *testing.T, open func(t *testing.T) SharedHarness) {
 		{"a buried row takes no outcome", testSettleBuried},
 		{"a burial ends with its ttl", testBurialEnds},
 		{"others are told of a burial", testTold},
+		{"a burial begins another generation", testGeneration},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, open(t)) })
 	}
@@ -265,6 +266,33 @@ func testBurialEnds(t *testing.T, h SharedHarness) {
 	h.Pass(t, 30*time.Second)
 	if read(t, h.Two, key).Buried {
 		t.Error("the burial has no end")
+	}
+}
+
+func testGeneration(t *testing.T, h SharedHarness) {
+	of := func(s cache.Shared[string], resource string) (name string) {
+		t.Helper()
+		err := patiently(func() (err error) {
+			name, err = s.Generation(t.Context(), resource)
+			return err
+		})
+		if err != nil || name == "" {
+			t.Fatalf("generation %q, error %v", name, err)
+		}
+		return name
+	}
+	row := Key(t, "alice", 1).Row()
+	first, other := of(h.One, row.Resource()), of(h.One, "others")
+	if again := of(h.Two, row.Resource()); again != first {
+		t.Errorf("the processes see %q and %q", first, again)
+	}
+	bury(t, h.One, row, time.Minute)
+	second := of(h.Two, row.Resource())
+	if second == first || of(h.One, row.Resource()) != second {
+		t.Errorf("after a burial the generations are %q and %q, before it was %q", second, of(h.One, row.Resource()), first)
+	}
+	if of(h.Two, "others") != other {
+		t.Error("the burial changed another resource's lists")
 	}
 }
 

@@ -1,0 +1,71 @@
+package cache
+
+import (
+	"context"
+	"errors"
+)
+
+// errNoList says that a list lacks what would keep it apart.
+var errNoList = errors.New("cache: a list needs a caller and a resource")
+
+// NewListKey makes the key of a list of a resource's rows. variant names what is asked for, what
+// shapes the rows, and the [Cache.Generation].
+func NewListKey(caller Caller, resource, variant string) (Key, error) {
+	if resource == "" || caller == (Caller{}) {
+		return Key{}, errNoList
+	}
+	return Key{caller: caller, row: ListsOf(resource), variant: variant}, nil
+}
+
+// Feed keeps an entry that the origin gave beside what was asked for, such as a row of a list, in
+// this process. asked is [Cache.Epoch] from before the origin was asked. It never takes the place
+// of something that the origin said later, nor of a load that runs.
+func (c *Cache[V]) Feed(ctx context.Context, key Key, e Entry[V], asked int64) {
+	if key == (Key{}) || c.policy.TTL <= 0 || !fresh(c.policy, e, c.now()) {
+		return
+	}
+	c.flights.unless(key, func() {
+		if k := c.readFirst(ctx, key); c.buried(key) || k.found && !k.entry.FetchedAt.Before(e.FetchedAt) {
+			return
+		}
+		e.epoch = asked
+		c.storeFirst(ctx, key, e)
+	})
+}
+
+// Epoch is for [Cache.Feed].
+func (c *Cache[V]) Epoch() int64 {
+	if c.second == nil {
+		return 0
+	}
+	return c.second.Epoch()
+}
+
+// Peek returns what is cached for a key and may be given out, without asking the origin.
+func (c *Cache[V]) Peek(ctx context.Context, key Key) (r Result[V], ok bool) {
+	if key == (Key{}) || c.policy.TTL <= 0 || c.buried(key) {
+		return r, false
+	}
+	k := c.readFirst(ctx, key)
+	if c.second != nil && !(k.current && k.found && fresh(c.policy, k.entry, c.now())) {
+		epoch := c.second.Epoch()
+		view, err := c.second.Read(ctx, key)
+		if err != nil || view.Buried {
+			return r, false
+		}
+		c.merge(ctx, key, &k, view, epoch)
+	}
+	if !k.found || k.entry.Verdict != Given || !fresh(c.policy, k.entry, c.now()) {
+		return r, false
+	}
+	return c.result(k.entry, k.level), true
+}
+
+// Drop forgets the caller's own entry: it may be wrong, and only the origin can tell.
+func (c *Cache[V]) Drop(ctx context.Context, key Key) error {
+	err := c.first.Delete(ctx, key)
+	if c.second != nil {
+		err = errors.Join(err, c.second.Delete(ctx, key))
+	}
+	return err
+}

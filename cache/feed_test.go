@@ -1,0 +1,204 @@
+package cache_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"authentik-graphql/cache"
+	"authentik-graphql/cache/cachetest"
+)
+
+// world is two processes on one Redis.
+type world struct {
+	clock   *cachetest.Clock
+	commons *cachetest.Commons
+	process [2]*cachetest.Process
+	cache   [2]*cache.Cache[string]
+	origin  origin
+	key     cache.Key
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{clock: cachetest.NewClock(), key: cachetest.Key(t, "alice", 1)}
+	w.commons = cachetest.NewCommons(keysOf(t, 1), w.clock.Now)
+	w.origin.now = w.clock.Now
+	for i := range w.cache {
+		w.process[i] = w.commons.Process()
+		w.cache[i] = newCache(w.clock.Now, newMemory(t, w.clock.Now), w.process[i])
+	}
+	return w
+}
+
+func (w *world) row1() cache.Row { return w.key.Row() }
+
+// fed is an entry as a list brings it.
+func (w *world) fed(value string, age time.Duration) cache.Entry[string] {
+	return cache.Entry[string]{Value: value, FetchedAt: w.clock.Now().Add(-age)}
+}
+
+func TestFeed(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		run  func(t *testing.T, w *world, c *cache.Cache[string])
+	}{
+		{"what is fed is read without the origin", func(t *testing.T, w *world, c *cache.Cache[string]) {
+			c.Feed(t.Context(), w.key, w.fed("fed", 0), c.Epoch())
+			mustGet(t, c, w.key, never(t), "fed", cache.FirstLevel)
+		}},
+		{"it keeps the age it has", func(t *testing.T, w *world, c *cache.Cache[string]) {
+			c.Feed(t.Context(), w.key, w.fed("fed", 3*time.Second), c.Epoch())
+			w.clock.Advance(2 * time.Second)
+			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.Loaded)
+		}},
+		{"it takes the place of what is older", func(t *testing.T, w *world, c *cache.Cache[string]) {
+			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.Loaded)
+			w.clock.Advance(time.Second)
+			c.Feed(t.Context(), w.key, w.fed("fed", 0), c.Epoch())
+			mustGet(t, c, w.key, never(t), "fed", cache.FirstLevel)
+		}},
+		{"but not of what is newer", func(t *testing.T, w *world, c *cache.Cache[string]) {
+			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.Loaded)
+			c.Feed(t.Context(), w.key, w.fed("fed", time.Second), c.Epoch())
+			mustGet(t, c, w.key, never(t), "loaded", cache.FirstLevel)
+		}},
+		{"nor of a denial that is", func(t *testing.T, w *world, c *cache.Cache[string]) {
+			if _, err := c.Get(t.Context(), w.key, w.origin.fails(errDenied)); err == nil {
+				t.Fatal("no denial")
+			}
+			c.Feed(t.Context(), w.key, w.fed("fed", time.Second), c.Epoch())
+			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.Loaded)
+		}},
+		{"a row that was revoked stays so", func(t *testing.T, w *world, c *cache.Cache[string]) {
+			asked := c.Epoch()
+			if err := c.Bury(t.Context(), w.row1()); err != nil {
+				t.Fatal(err)
+			}
+			c.Feed(t.Context(), w.key, w.fed("fed", 0), asked)
+			if _, err := c.Get(t.Context(), w.key, never(t)); err != cache.ErrBuried { //nolint:errorlint // it is returned as it is
+				t.Errorf("got %v", err)
+			}
+		}},
+		{"a row whose revocation may have gone unheard is asked for", func(t *testing.T, w *world, c *cache.Cache[string]) {
+			asked := c.Epoch()
+			w.process[0].Deafen(true)
+			if err := w.cache[1].Bury(t.Context(), w.row1()); err != nil {
+				t.Fatal(err)
+			}
+			w.process[0].Deafen(false)
+			c.Feed(t.Context(), w.key, w.fed("fed", 0), asked)
+			if _, err := c.Get(t.Context(), w.key, never(t)); err != cache.ErrBuried { //nolint:errorlint // it is returned as it is
+				t.Errorf("got %v", err)
+			}
+		}},
+		{"what is not fresh is not kept", func(t *testing.T, w *world, c *cache.Cache[string]) {
+			c.Feed(t.Context(), w.key, w.fed("fed", ttl), c.Epoch())
+			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.Loaded)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			tt.run(t, w, w.cache[0])
+		})
+	}
+}
+
+// TestFeedLeavesLoadsAlone: a load that runs stores its own outcome, which is of later.
+func TestFeedLeavesLoadsAlone(t *testing.T) {
+	w := newWorld(t)
+	c := w.cache[0]
+	load := w.origin.gives("loaded")
+	mustGet(t, c, w.key, func(ctx context.Context) (cache.Entry[string], error) {
+		c.Feed(ctx, w.key, w.fed("fed", 0), c.Epoch())
+		return load(ctx)
+	}, "loaded", cache.Loaded)
+	mustGet(t, c, w.key, never(t), "loaded", cache.FirstLevel)
+}
+
+func TestPeekAndDrop(t *testing.T) {
+	w := newWorld(t)
+	peek := func(c *cache.Cache[string], want string) {
+		t.Helper()
+		if r, ok := c.Peek(t.Context(), w.key); r.Value != want || ok != (want != "") {
+			t.Errorf("peeked %q, %t; want %q", r.Value, ok, want)
+		}
+	}
+	peek(w.cache[0], "")
+	mustGet(t, w.cache[0], w.key, w.origin.gives("loaded"), "loaded", cache.Loaded)
+	peek(w.cache[0], "loaded")
+	peek(w.cache[1], "loaded") // through Redis
+	if err := w.cache[0].Drop(t.Context(), w.key); err != nil {
+		t.Fatal(err)
+	}
+	peek(w.cache[0], "")
+	mustGet(t, w.cache[0], w.key, w.origin.gives("again"), "again", cache.Loaded)
+	w.clock.Advance(ttl)
+	peek(w.cache[0], "")
+	mustGet(t, w.cache[0], w.key, w.origin.gives("last"), "last", cache.Loaded)
+	if err := w.cache[1].Bury(t.Context(), w.row1()); err != nil {
+		t.Fatal(err)
+	}
+	peek(w.cache[0], "")
+	peek(w.cache[1], "")
+}
+
+func TestGeneration(t *testing.T) {
+	w := newWorld(t)
+	of := func(i int) string { return w.cache[i].Generation(t.Context(), w.row1().Resource()) }
+	same := func(what string, want bool, a, b string) {
+		t.Helper()
+		if (a == b) != want {
+			t.Errorf("%s: %q and %q", what, a, b)
+		}
+	}
+	bury := func(i int) {
+		t.Helper()
+		if err := w.cache[i].Bury(t.Context(), w.row1()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := of(0)
+	same("two processes", true, first, of(1))
+	bury(1)
+	second := of(0)
+	same("another process's revocation, heard", false, first, second)
+	same("two processes after it", true, second, of(1))
+
+	w.process[0].Deafen(true)
+	bury(1)
+	third := of(0)
+	same("another process's revocation, unheard: Redis is asked", false, second, third)
+	w.process[0].Deafen(false)
+	same("heard again", true, third, of(0))
+
+	w.process[0].Cut(true)
+	same("while Redis cannot be asked", true, third, of(0))
+	if err := w.cache[0].Bury(t.Context(), w.row1()); err == nil {
+		t.Fatal("Redis was asked")
+	}
+	own := of(0)
+	same("one's own revocation while Redis cannot be asked", false, third, own)
+	same("and asked again", true, own, of(0))
+
+	w.commons.Empty()
+	w.process[0].Cut(false)
+	same("an empty Redis", false, third, of(0))
+}
+
+// TestGenerationWithoutRedis: it ends with each revocation as well.
+func TestGenerationWithoutRedis(t *testing.T) {
+	clock := cachetest.NewClock()
+	c := newCache(clock.Now, newMemory(t, clock.Now), nil)
+	row := cachetest.Key(t, "alice", 1).Row()
+	first := c.Generation(t.Context(), row.Resource())
+	if again := c.Generation(t.Context(), row.Resource()); again != first {
+		t.Errorf("%q and %q", first, again)
+	}
+	if err := c.Bury(t.Context(), row); err != nil {
+		t.Fatal(err)
+	}
+	if after := c.Generation(t.Context(), row.Resource()); after == first {
+		t.Error("a revocation changed nothing")
+	}
+}
