@@ -34,11 +34,11 @@ func (a *Authentik) authenticate(header string) (caller *user, refusal string) {
 
 // refuse is the check of model permissions: what it says against the request,
 // or nothing.
-func refuse(method string, caller *user) string {
+func refuse(method string, resource Resource, caller *user) string {
 	switch {
 	case caller == nil:
 		return textNoCredentials
-	case safe(method) || caller.may(method):
+	case safe(method) || caller.may(method, resource):
 		return ""
 	default:
 		return textForbidden
@@ -54,10 +54,10 @@ func safe(method string) bool {
 	}
 }
 
-// visible is authentik's whole rule: superusers see all codes, others their own,
+// visible is authentik's whole rule: superusers see all rows, others their own,
 // whatever permissions they hold.
-func visible(c Code, caller *user) bool {
-	return caller != nil && (caller.superuser || caller.username == c.Owner)
+func visible(r row, caller *user) bool {
+	return caller != nil && (caller.superuser || caller.username == r.Owner)
 }
 
 // acceptsJSON is the content negotiation of the API. No Accept header accepts

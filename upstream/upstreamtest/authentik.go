@@ -18,32 +18,18 @@ type Options struct {
 	// as in "/auth". Paths outside it are the router's text/plain 404.
 	PathPrefix string
 	// OnRequest, if set, sees every request before it is answered. It may be
-	// called by several goroutines at once and must not keep the request.
+	// called by several goroutines at once and must not keep the request. It may
+	// call the methods of the fake, to add and remove rows between two pages for
+	// one.
 	OnRequest func(*http.Request)
-}
-
-// Code is a row of authentik's table of authorization codes.
-type Code struct {
-	// PK is the id of the row; 0 asks AddCode for the next free one.
-	PK int32
-	// Owner is the username of one of the world's users.
-	Owner string
-	// Provider is one of the Provider constants, ProviderGrafana if 0.
-	Provider int32
-	// Expires is the end of validity; the zero time is sent as null. Note that
-	// releases up to 2024.12 answer 500 for such a row unless NeverExpires is
-	// set too.
-	Expires time.Time
-	// NeverExpires is the opposite of authentik's hidden column "expiring": if
-	// set, is_expired stays false whatever Expires says.
-	NeverExpires bool
-	// Scope lists what was granted.
-	Scope []string
-}
-
-// expired is what is_expired says at now.
-func (c Code) expired(now time.Time) bool {
-	return !c.NeverExpires && !c.Expires.IsZero() && now.After(c.Expires)
+	// Permissions gives users of the world global permissions besides those they
+	// have, by username, such as "delete_accesstoken"; see
+	// [Resource.DeletePermission].
+	Permissions map[string][]string
+	// PageSize and MaxPageSize are the tenant's settings for the default and the
+	// largest size of a page, 20 and 100 if 0. Releases up to 2025.8 have no such
+	// settings and pay them no heed.
+	PageSize, MaxPageSize int
 }
 
 // Authentik is the fake. Its methods may be called while it serves.
@@ -52,9 +38,8 @@ type Authentik struct {
 	world   *world
 
 	mu       sync.Mutex
-	codes    map[int32]Code
-	nextPK   int32
-	faults   map[int32]Fault
+	tables   map[Resource]*table
+	faults   map[rowKey]Fault
 	latency  time.Duration
 	tally    tally
 	conns    connCounter
@@ -65,8 +50,8 @@ type Authentik struct {
 
 var _ http.Handler = (*Authentik)(nil)
 
-// New returns an authentik without codes. It starts no goroutine. An unknown
-// release is a programming error and panics.
+// New returns an authentik without codes or tokens. It starts no goroutine. An
+// unknown release or user is a programming error and panics.
 func New(o Options) *Authentik {
 	if o.Release == "" {
 		o.Release = R2026_2
@@ -79,84 +64,13 @@ func New(o Options) *Authentik {
 	}
 	return &Authentik{
 		options:  o,
-		world:    newWorld(),
-		codes:    map[int32]Code{},
-		nextPK:   1,
-		faults:   map[int32]Fault{},
+		world:    newWorld(o.Permissions),
+		tables:   newTables(),
+		faults:   map[rowKey]Fault{},
 		tally:    newTally(),
 		conns:    connCounter{},
 		inFlight: map[int]context.CancelFunc{},
 	}
-}
-
-// AddCode adds a row, replacing one with the same PK, and returns its PK. An
-// owner or provider the world does not know is a programming error and panics.
-func (a *Authentik) AddCode(c Code) int32 {
-	if c.Provider == 0 {
-		c.Provider = ProviderGrafana
-	}
-	if a.world.named(c.Owner) == nil || a.world.provider(int64(c.Provider)) == nil {
-		panic(fmt.Sprintf("upstreamtest: code of unknown owner %q or provider %d", c.Owner, c.Provider))
-	}
-	c.Expires = c.Expires.Truncate(time.Microsecond)
-	c.Scope = list(c.Scope)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if c.PK == 0 {
-		c.PK = a.nextPK
-	}
-	// As in a database sequence, the id of a removed row is not given again.
-	a.nextPK = max(a.nextPK, c.PK+1)
-	a.codes[c.PK] = c
-	return c.PK
-}
-
-// RemoveCode removes a row, as its redemption or the cleanup would.
-func (a *Authentik) RemoveCode(pk int32) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	delete(a.codes, pk)
-}
-
-// Code returns the row with that id. Its Scope must not be modified.
-func (a *Authentik) Code(pk int32) (Code, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	c, ok := a.codes[pk]
-	return c, ok
-}
-
-// What a fault can be set for, besides the id of a code.
-const (
-	AllRequests    int32 = 0  // every request of the API, list included
-	HealthRequests int32 = -1 // the two health pages
-)
-
-// SetFault makes requests for that id fail, whoever sends them and whether or
-// not the row exists. A fault of an id goes before that of AllRequests. The zero
-// Fault ends it.
-func (a *Authentik) SetFault(pk int32, f Fault) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if f.Serve == nil {
-		delete(a.faults, pk)
-		return
-	}
-	a.faults[pk] = f
-}
-
-// ClearFaults ends all faults.
-func (a *Authentik) ClearFaults() {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	clear(a.faults)
-}
-
-// SetLatency makes every answer of the API wait that long before it begins.
-func (a *Authentik) SetLatency(d time.Duration) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.latency = d
 }
 
 // Close ends requests that hang or wait, so that a server can shut down.
@@ -211,16 +125,12 @@ func (a *Authentik) begin(r *http.Request, t target) (ctx context.Context, f Fau
 		defer a.mu.Unlock()
 		delete(a.inFlight, id)
 	}
-	switch t.place {
-	case atHealth:
-		f = a.faults[HealthRequests]
-	case atList, atObject:
+	if t.place == atList || t.place == atObject {
 		a.tally.count(r.Method, t)
 		latency = a.latency
-		f = a.faults[AllRequests]
-		if own, ok := a.faults[t.pk]; ok && t.pk > 0 {
-			f = own
-		}
+	}
+	if t.place != elsewhere && t.place != outside {
+		f = a.fault(t)
 	}
 	return ctx, f, latency, done
 }

@@ -17,57 +17,82 @@ const (
 // pages and paths that are not routed are left out.
 type Counts struct {
 	Total    int
-	Retrieve int            // GET or HEAD of one code
-	List     int            // GET or HEAD of the list
-	Destroy  int            // DELETE of one code
+	Retrieve int            // GET or HEAD of one row, of any resource
+	List     int            // GET or HEAD of a list, of any resource
+	Destroy  int            // DELETE of one row, of any resource
 	ByMethod map[string]int // unknown methods together as "other"
+	// ByResource has the counts of each resource that was asked for.
+	ByResource map[Resource]ResourceCounts
+}
+
+// ResourceCounts are the counts of one resource.
+type ResourceCounts struct{ Total, Retrieve, List, Destroy int }
+
+// rowKey names a row of any resource.
+type rowKey struct {
+	resource Resource
+	pk       int32
 }
 
 type tally struct {
-	counts    Counts
-	retrieves map[int32]int
+	total      int
+	byMethod   map[string]int
+	byResource map[Resource]ResourceCounts
+	retrieves  map[rowKey]int
 }
 
 func newTally() tally {
-	return tally{counts: Counts{ByMethod: map[string]int{}}, retrieves: map[int32]int{}}
+	return tally{byMethod: map[string]int{}, byResource: map[Resource]ResourceCounts{}, retrieves: map[rowKey]int{}}
 }
 
 // count enters one request.
 func (t *tally) count(method string, at target) {
-	t.counts.Total++
+	t.total++
 	if !knownMethod(method) {
 		method = "other"
 	}
-	t.counts.ByMethod[method]++
+	t.byMethod[method]++
+	c := t.byResource[at.resource]
+	c.Total++
 	get := method == http.MethodGet || method == http.MethodHead
 	switch {
 	case get && at.place == atList:
-		t.counts.List++
+		c.List++
 	case get:
-		t.counts.Retrieve++
-		if _, known := t.retrieves[at.pk]; known || len(t.retrieves) < maxCountedIDs {
-			t.retrieves[at.pk]++
+		c.Retrieve++
+		key := rowKey{at.resource, at.pk}
+		if _, known := t.retrieves[key]; known || len(t.retrieves) < maxCountedIDs {
+			t.retrieves[key]++
 		}
 	case method == http.MethodDelete && at.place == atObject:
-		t.counts.Destroy++
+		c.Destroy++
 	}
+	t.byResource[at.resource] = c
 }
 
 // Calls returns a copy of the counts.
 func (a *Authentik) Calls() Counts {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	c := a.tally.counts
-	c.ByMethod = maps.Clone(c.ByMethod)
+	t := &a.tally
+	c := Counts{Total: t.total, ByMethod: maps.Clone(t.byMethod), ByResource: maps.Clone(t.byResource)}
+	for _, r := range c.ByResource {
+		c.Retrieve += r.Retrieve
+		c.List += r.List
+		c.Destroy += r.Destroy
+	}
 	return c
 }
 
 // Retrieves returns how often the code with that id was asked for, under any
 // spelling of the id. Only the first 65,536 different ids are counted.
-func (a *Authentik) Retrieves(pk int32) int {
+func (a *Authentik) Retrieves(pk int32) int { return a.ResourceRetrieves(AuthorizationCodes, pk) }
+
+// ResourceRetrieves is Retrieves for a row of any resource.
+func (a *Authentik) ResourceRetrieves(resource Resource, pk int32) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.tally.retrieves[pk]
+	return a.tally.retrieves[rowKey{resource, pk}]
 }
 
 // ResetCalls sets all counts to zero.

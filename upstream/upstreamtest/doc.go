@@ -1,9 +1,10 @@
 // Package upstreamtest is a fake authentik that speaks real HTTP.
 //
-// It serves one endpoint, /api/v3/oauth2/authorization_codes/, and the two
-// health pages, and answers them as the chosen release of authentik was
-// recorded to: same status, same headers, same keys in the same order. The
-// recordings lie in testdata and are replayed against the fake by its tests.
+// It serves authorization_codes, access_tokens and refresh_tokens below
+// /api/v3/oauth2/, single rows and lists, and the two health pages. It answers as
+// the chosen release of authentik was recorded to: same status, same headers,
+// same keys in the same order. The recordings lie in testdata and are replayed
+// against the fake by its tests.
 //
 // The package backs both the demo mode of the shipped program and the tests of
 // the project, so it imports neither package testing nor anything of the
@@ -12,8 +13,9 @@
 // # World
 //
 // The people, groups and providers are fixed, see the User and Token
-// constants; codes are added by the caller with [Authentik.AddCode]. [Demo]
-// adds codes by itself and lets them live and die as they do in authentik.
+// constants; rows are added by the caller with [Authentik.AddCode] and
+// [Authentik.AddToken]. [Demo] adds codes and tokens by itself and lets them live
+// and die as they do in authentik.
 //
 // # What is left out
 //

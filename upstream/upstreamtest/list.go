@@ -2,7 +2,6 @@ package upstreamtest
 
 import (
 	"cmp"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -10,14 +9,14 @@ import (
 	"time"
 )
 
-// collection answers for the list.
-func (a *Authentik) collection(r *http.Request, caller *user) reply {
-	if refusal := refuse(r.Method, caller); refusal != "" {
+// collection answers for the list of a resource.
+func (a *Authentik) collection(r *http.Request, resource Resource, caller *user) reply {
+	if refusal := refuse(r.Method, resource, caller); refusal != "" {
 		return a.detail(http.StatusForbidden, allowList, refusal)
 	}
 	switch r.Method {
 	case http.MethodOptions:
-		return a.metadata(allowList, "Authorization Code List")
+		return a.metadata(allowList, resource, "List")
 	case http.MethodGet, http.MethodHead:
 	default:
 		return a.notAllowed(r.Method, allowList)
@@ -27,9 +26,9 @@ func (a *Authentik) collection(r *http.Request, caller *user) reply {
 	if len(wrong) > 0 {
 		return a.json(http.StatusBadRequest, allowList, wrong)
 	}
-	rows := a.rows(func(c Code) bool { return visible(c, caller) && keep(c) })
+	rows := a.rows(resource, func(r row) bool { return visible(r, caller) && keep(r) })
 	a.world.sort(rows, last(q, "ordering"))
-	p, ok := paginate(a.options.Release, q, len(rows))
+	p, ok := paginate(a.options, q, len(rows))
 	if !ok {
 		return a.detail(http.StatusNotFound, allowList, textInvalidPage)
 	}
@@ -38,35 +37,25 @@ func (a *Authentik) collection(r *http.Request, caller *user) reply {
 		return page(r.Method, http.StatusInternalServerError)
 	}
 	results, format := make([]object, len(rows)), a.format(r)
-	for i, c := range rows {
-		results[i] = format.code(c)
+	for i, r := range rows {
+		results[i] = format.row(resource, r)
 	}
 	body := object{{"pagination", p.object()}, {"results", results}}
 	body.addIf(a.options.Release.from(R2025_8), "autocomplete", object{})
 	return a.json(http.StatusOK, allowList, body)
 }
 
-// rows returns the rows to keep, by id.
-func (a *Authentik) rows(keep func(Code) bool) []Code {
-	a.mu.Lock()
-	all := slices.Collect(maps.Values(a.codes))
-	a.mu.Unlock()
-	all = slices.DeleteFunc(all, func(c Code) bool { return !keep(c) })
-	slices.SortFunc(all, func(x, y Code) int { return cmp.Compare(x.PK, y.PK) })
-	return all
-}
-
 // filters reads the two filters. A value that names nothing that exists is an
 // error, not an empty list; all errors are told at once.
-func (w *world) filters(q url.Values) (keep func(Code) bool, wrong object) {
-	keep = func(Code) bool { return true }
+func (w *world) filters(q url.Values) (keep func(row) bool, wrong object) {
+	keep = func(row) bool { return true }
 	if value := last(q, "user"); value != "" {
 		n, _ := parseInt(value) // 0, if it does not parse, is no user
 		u := w.user(func(u *user) bool { return int64(u.pk) == n })
 		if u == nil {
 			wrong.add("user", []string{textInvalidChoice})
 		} else {
-			keep = func(c Code) bool { return c.Owner == u.username }
+			keep = func(r row) bool { return r.Owner == u.username }
 		}
 	}
 	if value := last(q, "provider"); value != "" {
@@ -76,7 +65,7 @@ func (w *world) filters(q url.Values) (keep func(Code) bool, wrong object) {
 			wrong.add("provider", []string{textInvalidChoice})
 		} else {
 			byUser := keep
-			keep = func(c Code) bool { return byUser(c) && c.Provider == p.pk }
+			keep = func(r row) bool { return byUser(r) && r.Provider == p.pk }
 		}
 	}
 	return keep, wrong
@@ -84,12 +73,12 @@ func (w *world) filters(q url.Values) (keep func(Code) bool, wrong object) {
 
 // sort orders rows that are sorted by id. Terms it does not know are
 // ignored one by one; with none left the default order is taken.
-func (w *world) sort(rows []Code, ordering string) {
+func (w *world) sort(rows []row, ordering string) {
 	terms := w.comparisons(ordering)
 	if len(terms) == 0 {
 		terms = w.comparisons("provider,expires")
 	}
-	slices.SortStableFunc(rows, func(x, y Code) int {
+	slices.SortStableFunc(rows, func(x, y row) int {
 		for _, term := range terms {
 			if c := term(x, y); c != 0 {
 				return c
@@ -99,14 +88,14 @@ func (w *world) sort(rows []Code, ordering string) {
 	})
 }
 
-func (w *world) comparisons(ordering string) []func(x, y Code) int {
-	known := map[string]func(x, y Code) int{
-		"pk":       func(x, y Code) int { return cmp.Compare(x.PK, y.PK) },
-		"provider": func(x, y Code) int { return cmp.Compare(x.Provider, y.Provider) },
-		"user":     func(x, y Code) int { return cmp.Compare(w.named(x.Owner).pk, w.named(y.Owner).pk) },
-		"expires":  func(x, y Code) int { return compareExpires(x.Expires, y.Expires) },
+func (w *world) comparisons(ordering string) []func(x, y row) int {
+	known := map[string]func(x, y row) int{
+		"pk":       func(x, y row) int { return cmp.Compare(x.PK, y.PK) },
+		"provider": func(x, y row) int { return cmp.Compare(x.Provider, y.Provider) },
+		"user":     func(x, y row) int { return cmp.Compare(w.named(x.Owner).pk, w.named(y.Owner).pk) },
+		"expires":  func(x, y row) int { return compareExpires(x.Expires, y.Expires) },
 	}
-	var terms []func(x, y Code) int
+	var terms []func(x, y row) int
 	for _, term := range strings.Split(ordering, ",") {
 		name, descending := strings.CutPrefix(strings.TrimSpace(term), "-")
 		compare, ok := known[name]
@@ -114,7 +103,7 @@ func (w *world) comparisons(ordering string) []func(x, y Code) int {
 			continue
 		}
 		if descending {
-			terms = append(terms, func(x, y Code) int { return compare(y, x) })
+			terms = append(terms, func(x, y row) int { return compare(y, x) })
 			continue
 		}
 		terms = append(terms, compare)
@@ -142,16 +131,16 @@ type pageOf struct{ count, number, pages, first, end int }
 
 // paginate finds the page asked for, if there is one. An empty list has one
 // page.
-func paginate(release Release, q url.Values, count int) (pageOf, bool) {
+func paginate(o Options, q url.Values, count int) (pageOf, bool) {
 	asked, ok := parseInt(last(q, "page_size"))
 	if !ok || asked < 0 {
 		asked = 0
 	}
 	// No list is longer than count, so a larger size asks for the same page.
-	size := release.pageSize(int(min(asked, int64(max(count, 100)))))
+	size := o.pageSize(int(min(asked, int64(max(count, 100)))))
 	p := pageOf{count: count, pages: max(1, (count+size-1)/size)}
 	switch number := last(q, "page"); {
-	case !q.Has("page"), number == "" && release.from(R2025_8):
+	case !q.Has("page"), number == "" && o.Release.from(R2025_8):
 		p.number = 1
 	case number == "last":
 		p.number = p.pages

@@ -1,6 +1,9 @@
 package upstreamtest
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Release names a line of authentik releases whose wire format differs from
 // the others.
@@ -44,25 +47,25 @@ func (r Release) jsonType() string {
 }
 
 // notFound is the detail of a 404 for a row that is unknown or not the caller's.
-func (r Release) notFound() string {
+func (r Release) notFound(resource Resource) string {
 	if r.from(R2025_8) {
-		return "No AuthorizationCode matches the given query."
+		return "No " + resource.model() + " matches the given query."
 	}
 	return textNotFound
 }
 
 // pageSize clips the requested size; 0 or less asks for the default.
-func (r Release) pageSize(asked int) int {
-	if !r.from(R2025_12) {
+func (o Options) pageSize(asked int) int {
+	if !o.Release.from(R2025_12) {
 		if asked <= 0 {
 			return 100
 		}
 		return asked
 	}
 	if asked <= 0 {
-		return 20
+		return cmp.Or(o.PageSize, 20)
 	}
-	return min(asked, 100)
+	return min(asked, cmp.Or(o.MaxPageSize, 100))
 }
 
 // nullExpiresFails reports whether a row with a null expiry whose hidden

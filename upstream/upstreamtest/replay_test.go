@@ -32,7 +32,7 @@ type recording struct {
 }
 
 // TestReplay sends every recorded request to the fake and compares: status and
-// headers exactly, errors byte for byte, codes and lists by the names, order and
+// headers exactly, errors byte for byte, rows and lists by the names, order and
 // kinds of their keys, since fake and recording tell of different worlds.
 func TestReplay(t *testing.T) {
 	for _, release := range upstreamtest.Releases() {
@@ -149,6 +149,11 @@ func recordedWorld(release upstreamtest.Release, name string) *upstreamtest.Auth
 	for _, row := range rows {
 		row.Scope = scope
 		fake.AddCode(row)
+	}
+	for _, resource := range []upstreamtest.Resource{upstreamtest.AccessTokens, upstreamtest.RefreshTokens} {
+		fake.AddToken(resource, upstreamtest.Token{PK: 1, Owner: alice, Expires: live, Scope: scope})
+		fake.AddToken(resource, upstreamtest.Token{PK: 2, Owner: bob, Expires: live, Scope: scope})
+		fake.AddToken(resource, upstreamtest.Token{PK: 3, Owner: alice, Expires: live, Scope: scope})
 	}
 	for pk := range int32(110) { // for a second page, whatever the default size
 		fake.AddCode(upstreamtest.Code{PK: 1000 + pk, Owner: bob, Expires: live, Scope: scope})

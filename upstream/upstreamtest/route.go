@@ -8,9 +8,6 @@ import (
 	"strings"
 )
 
-// Path is where the endpoint lies below the base URL; the id and a slash follow.
-const Path = "/api/v3/oauth2/authorization_codes/"
-
 // place is what a path leads to.
 type place int
 
@@ -24,11 +21,12 @@ const (
 
 // target is a path taken apart.
 type target struct {
-	place   place
-	segment string // the id as it was sent, unescaped
-	id      int64  // segment as a number, if numeric
-	numeric bool
-	pk      int32 // id, if a row can have it, else 0
+	place    place
+	resource Resource
+	segment  string // the id as it was sent, unescaped
+	id       int64  // segment as a number, if numeric
+	numeric  bool
+	pk       int32 // id, if a row can have it, else 0
 }
 
 // locate takes a path apart. The slash at the end is part of every route.
@@ -40,18 +38,20 @@ func (a *Authentik) locate(p string) target {
 	if p == "/-/health/ready/" || p == "/-/health/live/" {
 		return target{place: atHealth}
 	}
-	rest, ok := strings.CutPrefix(p, Path)
-	if !ok {
+	rest, below := strings.CutPrefix(p, oauth2Path)
+	name, rest, slash := strings.Cut(rest, "/")
+	resource := Resource(name)
+	if !below || !slash || !slices.Contains(Resources(), resource) {
 		return target{place: elsewhere}
 	}
 	if rest == "" {
-		return target{place: atList}
+		return target{place: atList, resource: resource}
 	}
 	segment, slash := strings.CutSuffix(rest, "/")
 	if !slash || segment == "" || strings.ContainsAny(segment, "/.") {
 		return target{place: elsewhere}
 	}
-	t := target{place: atObject, segment: segment}
+	t := target{place: atObject, resource: resource, segment: segment}
 	t.id, t.numeric = parseInt(segment)
 	if t.numeric && t.id > 0 && t.id <= 1<<31-1 {
 		t.pk = int32(t.id)
@@ -83,7 +83,7 @@ func (a *Authentik) answer(r *http.Request) reply {
 	case atHealth:
 		return a.health(r)
 	case atList:
-		return a.guard(r, allowList, func(caller *user) reply { return a.collection(r, caller) })
+		return a.guard(r, allowList, func(caller *user) reply { return a.collection(r, t.resource, caller) })
 	case atObject:
 		return a.guard(r, allowObject, func(caller *user) reply { return a.object(r, t, caller) })
 	default:
@@ -134,18 +134,18 @@ func (a *Authentik) guard(r *http.Request, allow string, view func(caller *user)
 	return view(caller)
 }
 
-// object answers for one code.
+// object answers for one row.
 func (a *Authentik) object(r *http.Request, t target, caller *user) reply {
 	release := a.options.Release
 	if !release.from(R2024_8) {
 		// Before 2024.4 permission is checked ahead of existence.
-		if refusal := refuse(r.Method, caller); refusal != "" {
+		if refusal := refuse(r.Method, t.resource, caller); refusal != "" {
 			return a.detail(http.StatusForbidden, allowObject, refusal)
 		}
 	}
 	switch r.Method {
 	case http.MethodOptions:
-		return a.metadata(allowObject, "Authorization Code Instance")
+		return a.metadata(allowObject, t.resource, "Instance")
 	case http.MethodGet, http.MethodHead, http.MethodDelete:
 	default:
 		return a.notAllowed(r.Method, allowObject)
@@ -153,21 +153,21 @@ func (a *Authentik) object(r *http.Request, t target, caller *user) reply {
 	if !t.numeric {
 		return a.detail(http.StatusNotFound, allowObject, textNotFound)
 	}
-	c, ok := a.Code(t.pk)
-	if !ok || !visible(c, caller) {
-		return a.detail(http.StatusNotFound, allowObject, release.notFound())
+	found, ok := a.row(t.resource, t.pk)
+	if !ok || !visible(found, caller) {
+		return a.detail(http.StatusNotFound, allowObject, release.notFound(t.resource))
 	}
 	if r.Method == http.MethodDelete {
-		if !caller.may(r.Method) {
+		if !caller.may(r.Method, t.resource) {
 			return a.detail(http.StatusForbidden, allowObject, textForbidden)
 		}
-		a.RemoveCode(t.pk)
+		a.Remove(t.resource, t.pk)
 		return reply{status: http.StatusNoContent, allow: allowObject}
 	}
-	if a.unprintable(c) {
+	if a.unprintable(found) {
 		return page(r.Method, http.StatusInternalServerError)
 	}
-	return a.json(http.StatusOK, allowObject, a.format(r).code(c))
+	return a.json(http.StatusOK, allowObject, a.format(r).row(t.resource, found))
 }
 
 // format reads from the query how rows are to be written.
@@ -187,8 +187,8 @@ func (a *Authentik) format(r *http.Request) wire {
 }
 
 // unprintable reports whether the release fails on this row.
-func (a *Authentik) unprintable(c Code) bool {
-	return c.Expires.IsZero() && !c.NeverExpires && a.options.Release.nullExpiresFails()
+func (a *Authentik) unprintable(r row) bool {
+	return r.Expires.IsZero() && !r.NeverExpires && a.options.Release.nullExpiresFails()
 }
 
 func (a *Authentik) notAllowed(method, allow string) reply {
@@ -196,10 +196,10 @@ func (a *Authentik) notAllowed(method, allow string) reply {
 }
 
 // metadata answers OPTIONS, which needs no visible row.
-func (a *Authentik) metadata(allow, name string) reply {
+func (a *Authentik) metadata(allow string, resource Resource, view string) reply {
 	json := []string{"application/json"}
 	return a.json(http.StatusOK, allow, object{
-		{"name", name}, {"description", "AuthorizationCode Viewset"}, {"renders", json}, {"parses", json},
+		{"name", resource.label() + " " + view}, {"description", resource.model() + " Viewset"}, {"renders", json}, {"parses", json},
 	})
 }
 

@@ -15,16 +15,19 @@ type wire struct {
 	now           time.Time
 }
 
-// code writes one row.
-func (f wire) code(c Code) object {
-	return object{
-		{"pk", c.PK},
-		{"provider", f.provider(f.world.provider(int64(c.Provider)))},
-		{"user", f.user(f.world.named(c.Owner))},
-		{"is_expired", c.expired(f.now)},
-		{"expires", timestamp(c.Expires)},
-		{"scope", list(c.Scope)},
+// row writes one row.
+func (f wire) row(resource Resource, r row) object {
+	o := object{
+		{"pk", r.PK},
+		{"provider", f.provider(f.world.provider(int64(r.Provider)))},
+		{"user", f.user(f.world.named(r.Owner))},
+		{"is_expired", r.expired(f.now)},
+		{"expires", timestamp(r.Expires)},
+		{"scope", list(r.Scope)},
 	}
+	o.addIf(resource.hasTokenFields(), "id_token", r.idToken)
+	o.addIf(resource.hasTokenFields(), "revoked", r.revoked)
+	return o
 }
 
 func (f wire) provider(p *provider) object {

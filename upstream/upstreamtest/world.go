@@ -4,17 +4,19 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"slices"
 )
 
 // The bearer tokens the world knows.
 const (
 	TokenAlice = "demo-alice" // an ordinary user
 	TokenBob   = "demo-bob"   // an ordinary user
-	TokenDave  = "demo-dave"  // an ordinary user who may delete the codes he sees
-	TokenRoot  = "demo-root"  // a superuser, sees every code
+	TokenDave  = "demo-dave"  // an ordinary user who may delete the codes and tokens he sees
+	TokenRoot  = "demo-root"  // a superuser, sees every row
 )
 
-// The usernames of the world, for [Code.Owner].
+// The usernames of the world, for the owners of rows.
 const (
 	UserAlice = "alice"
 	UserBob   = "bob"
@@ -22,7 +24,7 @@ const (
 	UserRoot  = "root"
 )
 
-// The primary keys of the providers, for [Code.Provider].
+// The primary keys of the providers, for the providers of rows.
 const (
 	ProviderGrafana int32 = 1 // confidential, application and three redirect URIs
 	ProviderMobile  int32 = 2 // public client
@@ -30,27 +32,27 @@ const (
 )
 
 type user struct {
-	pk         int32
-	username   string
-	name       string
-	email      string
-	token      string
-	superuser  bool
-	mayDelete  bool // holds the global permission delete_authorizationcode
-	lastLogin  any  // string or nil
-	groups     []group
-	roles      []role
-	initials   string
-	avatar     string // drawn from initials
-	attributes json.RawMessage
-	uid        string
-	path       string
-	uuid       string
+	pk          int32
+	username    string
+	name        string
+	email       string
+	token       string
+	superuser   bool
+	permissions []string // global ones
+	lastLogin   any      // string or nil
+	groups      []group
+	roles       []role
+	initials    string
+	avatar      string // drawn from initials
+	attributes  json.RawMessage
+	uid         string
+	path        string
+	uuid        string
 }
 
 // may reports whether u holds the model permission that method asks for.
-func (u *user) may(method string) bool {
-	return u.superuser || (u.mayDelete && method == "DELETE")
+func (u *user) may(method string, resource Resource) bool {
+	return u.superuser || (method == http.MethodDelete && slices.Contains(u.permissions, resource.DeletePermission()))
 }
 
 type group struct {
@@ -84,18 +86,31 @@ type provider struct {
 
 type redirect struct{ mode, url string }
 
-// world is who and what there is besides codes. It never changes.
+// world is who and what there is besides codes and tokens. It never changes.
 type world struct {
 	users     []user
 	providers []provider
 }
 
-func newWorld() *world {
+// newWorld makes the world, with further permissions by username.
+func newWorld(permissions map[string][]string) *world {
 	w := &world{users: users(), providers: providers()}
 	for i := range w.users {
 		w.users[i].avatar = avatar(w.users[i].initials)
 	}
+	for username, more := range permissions {
+		u := w.named(username)
+		if u == nil {
+			panic(fmt.Sprintf("upstreamtest: permissions of unknown user %q", username))
+		}
+		u.permissions = append(u.permissions, more...)
+	}
 	return w
+}
+
+// deletePermissions are those to delete rows of every resource.
+func deletePermissions() []string {
+	return pks(Resources(), Resource.DeletePermission)
 }
 
 // user returns the user that match accepts, nil if there is none.
@@ -146,7 +161,7 @@ func users() []user {
 		},
 		{
 			pk: 103, username: UserDave, name: "", email: "dave@example.com", token: TokenDave,
-			mayDelete: true, lastLogin: "2026-02-03T04:05:06Z", initials: "D",
+			permissions: deletePermissions(), lastLogin: "2026-02-03T04:05:06Z", initials: "D",
 			attributes: json.RawMessage(`{"settings":{"locale":""}}`),
 			uid:        "4b227777d4dd1fc61c6f884f48641d02b4d121d3fd328cb08b5531fcacdabf8a",
 			path:       "users/contractors", uuid: "aaaaaaaa-0000-4000-8000-000000000103",
