@@ -50,6 +50,22 @@ func serveWrongPK(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	_, _ = w.Write(body)
 }
 
+func serveListNoEnd(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	q := r.URL.Query()
+	number, _ := parseInt(last(q, "page"))
+	q.Del("page")
+	first := r.Clone(r.Context())
+	first.URL.RawQuery = q.Encode()
+	c := captured(first, next)
+	body := c.body.Bytes()
+	if rest, ok := bytes.CutPrefix(body, []byte(`{"pagination":{"next":`)); ok {
+		_, tail, _ := bytes.Cut(rest, []byte(","))
+		body = fmt.Appendf(nil, `{"pagination":{"next":%d,%s`, max(number, 1)+1, tail)
+	}
+	c.start(w, len(body))
+	_, _ = w.Write(body)
+}
+
 func serveCut(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	c := captured(r, next)
 	c.start(w, c.body.Len())

@@ -74,10 +74,22 @@ var (
 	WrongJSON   = canned("wrong-json", http.StatusOK, jsonType, `{"pk": 1, "provider": <nothing here is JSON>`)
 	WrongArray  = canned("wrong-array", http.StatusOK, jsonType, `[{"pk":1}]`)
 	WrongObject = canned("wrong-object", http.StatusOK, jsonType, `{"pagination":{"count":0},"results":[]}`)
-	// WrongPK changes the id of a proper code; other answers pass.
+	// WrongPK changes the id of a proper row; other answers pass.
 	WrongPK = Fault{Name: "wrong-pk", Serve: serveWrongPK}
 	// CutJSON promises more bytes than it sends before it closes the connection.
 	CutJSON = Fault{Name: "cut-json", Serve: serveCut}
+)
+
+// Lists a client must not take for the end, or for a list at all.
+var (
+	// ListPageGone is what a page answers that was there a moment ago.
+	ListPageGone     = canned("list-page-gone", http.StatusNotFound, jsonType, detailBody(textInvalidPage), "Allow", allowList)
+	ListNoPagination = canned("list-no-pagination", http.StatusOK, jsonType, `{"results":[]}`, "Allow", allowList)
+	ListNoResults    = canned("list-no-results", http.StatusOK, jsonType, listBody(`{}`), "Allow", allowList)
+	ListRowNoPK      = canned("list-row-no-pk", http.StatusOK, jsonType, listBody(`[{"scope":[]}]`), "Allow", allowList)
+	// ListNoEnd gives the first page for every page and says that there is a next
+	// one; answers that are no list pass.
+	ListNoEnd = Fault{Name: "list-no-end", Serve: serveListNoEnd}
 )
 
 // Connections that fail.
@@ -118,8 +130,14 @@ func SlowBody(d time.Duration) Fault {
 	}}
 }
 
-// Faults returns all faults, those with a parameter in a usual form, for tests
-// that go through them by name.
+// ListFaults returns the faults that only make sense for lists, for tests that go
+// through them by name. Those of Faults can be set for lists too.
+func ListFaults() []Fault {
+	return []Fault{ListPageGone, ListNoPagination, ListNoResults, ListRowNoPK, ListNoEnd}
+}
+
+// Faults returns all other faults, those with a parameter in a usual form, for
+// tests that go through them by name.
 func Faults() []Fault {
 	return []Fault{
 		Status401, Forbidden403, TokenInvalid403, BadRequest400, NotAcceptable406, Throttled429,
@@ -163,5 +181,10 @@ func pageFault(name string, status int) Fault {
 }
 
 func detailBody(text string) string { return `{"detail":"` + text + `"}` }
+
+// listBody is a list of one row, whatever results holds.
+func listBody(results string) string {
+	return `{"pagination":` + string(encode(pageOf{count: 1, number: 1, pages: 1, end: 1}.object())) + `,"results":` + results + `}`
+}
 
 func errorBody(text string) string { return `{"error":"` + text + `"}` }
