@@ -56,7 +56,7 @@ func runCheck(ctx context.Context, cfg Config, stdout io.Writer) error {
 // tryToken asks authentik with a token, for the last id that there can be: authentik looks for the
 // code only once it accepts the token.
 func tryToken(ctx context.Context, client *upstream.Client, token upstream.Credential) error {
-	_, err := client.Retrieve(ctx, token, math.MaxInt32)
+	_, err := client.Retrieve(ctx, token, upstream.AuthorizationCodes, math.MaxInt32)
 	if e, ok := errors.AsType[*upstream.Error](err); ok {
 		switch e.Kind {
 		case upstream.NotFound:

@@ -54,17 +54,17 @@ func TestMemoryHoldsWhatItSays(t *testing.T) {
 	const bound = 64 << 20
 	body := recordedCode(t, "2026.2.2")
 	before := liveHeap()
-	m, err := cache.NewMemory(bound, (*upstream.Code).Size, time.Now)
+	m, err := cache.NewMemory(bound, (*upstream.Grant).Size, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = m.Close() }()
 	for id := range int32(bound / 3000) { // a third more than fit
-		code, _, err := upstream.DecodeCode(body, time.Time{})
+		code, _, err := upstream.DecodeGrant(body, time.Time{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		_ = m.Set(t.Context(), cachetest.Key(t, "alice", id+1), cache.Entry[*upstream.Code]{Value: code}, time.Hour)
+		_ = m.Set(t.Context(), cachetest.Key(t, "alice", id+1), cache.Entry[*upstream.Grant]{Value: code}, time.Hour)
 	}
 	held := 0
 	cachetest.Eventually(t, "the store shrinks to its bound", func() bool {

@@ -120,7 +120,7 @@ type service struct {
 	cfg         Config
 	log         *slog.Logger
 	client      *upstream.Client
-	cache       *cache.Cache[*upstream.Code]
+	cache       *cache.Cache[cached]
 	serviceMode *serviceMode // nil when everyone's own token goes to authentik
 	limiter     *rateLimiter // nil when nobody is limited
 	graphql     http.Handler
@@ -146,18 +146,18 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		return nil, err
 	}
 	documents := uint64(cfg.CacheMemory) / documentShare
-	first, err := cache.NewMemory(uint64(cfg.CacheMemory)-documents, (*upstream.Code).Size, time.Now)
+	first, err := cache.NewMemory(uint64(cfg.CacheMemory)-documents, cached.size, time.Now)
 	if err != nil {
 		return nil, fmt.Errorf("make the cache: %w", err)
 	}
-	var second cache.Shared[*upstream.Code]
+	var second cache.Shared[cached]
 	var texts graph.TextStore
 	if cfg.RedisURL != "" {
 		rc, err := newRedisClient(cfg)
 		if err != nil {
 			return nil, err
 		}
-		store := cache.NewRedis(rc, keys, codeCodec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log})
+		store := cache.NewRedis(rc, keys, codec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log})
 		second, texts = store, cache.NewTexts(store)
 	}
 	s := &service{cfg: cfg, log: log, client: client, serviceMode: own, limiter: newRateLimiter(cfg.RateLimit, time.Now)}
@@ -175,11 +175,11 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	for _, token := range cfg.accepted {
 		gate.accepted.Add(upstream.NewCredential(token).Digest(keys.CallerKey()), struct{}{})
 	}
-	codes := newCodeSource(s.cache, client, gate, keys, cfg.redaction)
-	codes.ownToken = own != nil
+	grants := newGrantSource(s.cache, client, gate, keys, cfg.redaction, log)
+	grants.ownToken = own != nil
 	s.graphql, err = graph.NewHandler(&graph.Resolver{
-		Codes: codes,
-		Now:   time.Now,
+		Grants: grants,
+		Now:    time.Now,
 	}, graph.Options{
 		SDL:            schemaSDL,
 		Introspection:  cfg.Introspection,

@@ -193,11 +193,11 @@ func TestUpstreamConcurrency(t *testing.T) {
 	defer client.Close()
 	alice := upstream.NewCredential(upstreamtest.TokenAlice)
 	first := make(chan error)
-	go func() { _, err := client.Retrieve(t.Context(), alice, 17); first <- err }()
+	go func() { _, err := client.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, 17); first <- err }()
 	<-arrived
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err = client.Retrieve(ctx, alice, 18)
+	_, err = client.Retrieve(ctx, alice, upstream.AuthorizationCodes, 18)
 	if e, ok := errors.AsType[*upstream.Error](err); !ok || e.Kind != upstream.Unavailable || up.Retrieves(18) != 0 {
 		t.Errorf("the second call: %v, sent %d times", err, up.Retrieves(18))
 	}

@@ -1,24 +1,39 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"time"
 
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
 	"authentik-graphql/upstream"
 )
 
-// codesResource names authorization codes in cache keys.
-const codesResource = "authorization_codes"
+// cached is what the cache keeps: a grant or a part of a list.
+type cached struct {
+	grant *upstream.Grant
+	rows  *upstream.Rows
+}
 
-// codeSource reads codes through the cache from authentik: the one place where the two meet. What
+func (c cached) size() int {
+	if c.rows != nil {
+		return c.rows.Size()
+	}
+	return c.grant.Size()
+}
+
+// grantSource reads grants through the cache from authentik: the one place where the two meet. What
 // is redacted is dropped in the load, so that no cache ever holds it, and the set of redacted
 // fields is part of every key.
-type codeSource struct {
-	cache     *cache.Cache[*upstream.Code]
+type grantSource struct {
+	cache     *cache.Cache[cached]
 	client    *upstream.Client
 	gate      *gate
+	log       *slog.Logger
 	callerKey []byte
 	redaction graph.Redaction
 	variant   string
@@ -26,48 +41,138 @@ type codeSource struct {
 	ownToken bool
 }
 
-var _ graph.CodeSource = (*codeSource)(nil)
+var _ graph.GrantSource = (*grantSource)(nil)
 
-func newCodeSource(c *cache.Cache[*upstream.Code], client *upstream.Client, gate *gate, keys *cache.Keys, redaction graph.Redaction) *codeSource {
-	return &codeSource{cache: c, client: client, gate: gate, callerKey: keys.CallerKey(), redaction: redaction, variant: redaction.String()}
+func newGrantSource(c *cache.Cache[cached], client *upstream.Client, gate *gate, keys *cache.Keys, redaction graph.Redaction, log *slog.Logger) *grantSource {
+	return &grantSource{
+		cache: c, client: client, gate: gate, log: log,
+		callerKey: keys.CallerKey(), redaction: redaction, variant: redaction.String(),
+	}
 }
 
-// AuthorizationCode implements [graph.CodeSource].
-func (s *codeSource) AuthorizationCode(ctx context.Context, cred upstream.Credential, pk upstream.PK) (graph.CodeRead, error) {
-	digest := cred.Digest(s.callerKey)
-	key, err := cache.NewKey(digest, codesResource, int32(pk), s.variant)
+// Grant implements [graph.GrantSource].
+func (s *grantSource) Grant(ctx context.Context, cred upstream.Credential, resource upstream.Resource, pk upstream.PK) (graph.GrantRead, error) {
+	caller := cred.Digest(s.callerKey)
+	key, err := cache.NewKey(caller, string(resource), int32(pk), s.variant)
 	if err != nil {
-		return graph.CodeRead{}, err
+		return graph.GrantRead{}, err
 	}
-	read, err := s.cache.Get(ctx, key, func(ctx context.Context) (cache.Entry[*upstream.Code], error) {
-		var answer upstream.Answer[*upstream.Code]
-		err := s.gate.pass(ctx, digest, func() (err error) {
-			answer, err = s.client.Retrieve(ctx, cred, pk)
+	read, err := s.cache.Get(ctx, key, func(ctx context.Context) (cache.Entry[cached], error) {
+		var answer upstream.Answer[*upstream.Grant]
+		err := s.gate.pass(ctx, caller, func() (err error) {
+			answer, err = s.client.Retrieve(ctx, cred, resource, pk)
 			return err
 		})
 		if err != nil {
-			return cache.Entry[*upstream.Code]{}, err
+			return cache.Entry[cached]{}, err
 		}
 		graph.FromContext(ctx).NoteUpstream(200, answer.AuthentikID)
-		code := answer.Value
-		entry := cache.Entry[*upstream.Code]{
-			Value:     code,
-			FetchedAt: answer.FetchedAt,
-			EndsAt:    code.EndsAt,
-			// authentik says that the code lives, and its time says that it does not: only asking
-			// authentik tells.
-			FreshOnly: code.Expires != nil && code.EndsAt.IsZero() && !code.Expired,
-		}
-		s.redaction.Apply(code)
-		return entry, nil
+		return s.entry(resource, answer.Value, answer.FetchedAt), nil
 	})
+	return cache.With(read, read.Value.grant), s.public(err)
+}
+
+// entry makes the cache's entry of a grant that nobody else holds yet.
+func (s *grantSource) entry(resource upstream.Resource, g *upstream.Grant, fetchedAt time.Time) cache.Entry[cached] {
+	e := cache.Entry[cached]{
+		Value:     cached{grant: g},
+		FetchedAt: fetchedAt,
+		EndsAt:    g.EndsAt,
+		// authentik says that the grant lives, and its time says that it does not: only asking
+		// authentik tells.
+		FreshOnly: g.Expires != nil && g.EndsAt.IsZero() && !g.Expired,
+	}
+	s.redaction.Apply(resource, g)
+	return e
+}
+
+// public makes an error one that a caller is told.
+func (s *grantSource) public(err error) error {
 	if errors.Is(err, cache.ErrBuried) {
 		err = &upstream.Error{Kind: upstream.NotFound, Err: err}
 	}
 	if s.ownToken {
 		err = ownTokenError(err)
 	}
-	return read, err
+	return err
+}
+
+// List implements [graph.GrantSource]. Its rows are kept as grants as well, for reads of one.
+func (s *grantSource) List(ctx context.Context, cred upstream.Credential, resource upstream.Resource, q upstream.Query) (graph.ListRead, error) {
+	caller := cred.Digest(s.callerKey)
+	key, err := cache.NewListKey(caller, string(resource), fmt.Sprintf("%s|%s|%s", s.variant, q.Name(), s.cache.Generation(ctx, string(resource))))
+	if err != nil {
+		return graph.ListRead{}, err
+	}
+	read, err := s.cache.Get(ctx, key, func(ctx context.Context) (cache.Entry[cached], error) {
+		asked := s.cache.Epoch()
+		var answer upstream.Answer[*upstream.Rows]
+		err := s.gate.pass(ctx, caller, func() (err error) {
+			answer, err = s.client.List(ctx, cred, resource, q)
+			return err
+		})
+		if err != nil {
+			return cache.Entry[cached]{}, err
+		}
+		graph.FromContext(ctx).NoteUpstream(200, answer.AuthentikID)
+		list := cache.Entry[cached]{Value: cached{rows: answer.Value}, FetchedAt: answer.FetchedAt}
+		for _, g := range answer.Value.Rows {
+			e := s.entry(resource, g, answer.FetchedAt)
+			list.FreshOnly = list.FreshOnly || e.FreshOnly
+			if row, err := cache.NewKey(caller, string(resource), int32(g.PK), s.variant); err == nil {
+				s.cache.Feed(ctx, row, e, asked)
+			}
+		}
+		return list, nil
+	})
+	return cache.With(read, read.Value.rows), s.public(err)
+}
+
+// Revoke implements [graph.GrantSource]. It goes on when the caller leaves: half of it would leave
+// the cache saying what is no longer so.
+func (s *grantSource) Revoke(ctx context.Context, cred upstream.Credential, resource upstream.Resource, pk upstream.PK) (graph.Revocation, error) {
+	ctx = context.WithoutCancel(ctx)
+	caller := cred.Digest(s.callerKey)
+	key, err := cache.NewKey(caller, string(resource), int32(pk), s.variant)
+	if err != nil {
+		return graph.Revocation{}, err
+	}
+	var done graph.Revocation
+	if was, ok := s.cache.Peek(ctx, key); ok && was.Value.grant != nil {
+		read := cache.With(was, was.Value.grant)
+		done.Grant = &read
+	}
+	err = s.gate.pass(ctx, caller, func() (err error) {
+		done.Uncertain, err = s.client.Destroy(ctx, cred, resource, pk)
+		return err
+	})
+	switch {
+	case err == nil && !done.Uncertain:
+		if err := s.cache.Bury(ctx, key.Row()); err != nil {
+			s.log.WarnContext(ctx, "other processes may show a revoked grant until it is not fresh any more", "error", err)
+		}
+	case err == nil || mayHaveDeleted(err):
+		if err := s.cache.Drop(ctx, key); err != nil {
+			s.log.WarnContext(ctx, "Redis may show a grant that may be revoked until it is not fresh any more", "error", err)
+		}
+	}
+	if err != nil {
+		return graph.Revocation{}, s.public(err)
+	}
+	return done, nil
+}
+
+// mayHaveDeleted tells the failures after which what this caller's cache says may be wrong.
+func mayHaveDeleted(err error) bool {
+	e, ok := errors.AsType[*upstream.Error](err)
+	if !ok {
+		return true
+	}
+	switch e.Kind {
+	case upstream.Unauthenticated, upstream.Forbidden, upstream.Unlicensed, upstream.RateLimited, upstream.BadInput:
+		return false
+	}
+	return !e.NotSent()
 }
 
 // judge tells the cache what authentik's errors mean.
@@ -87,11 +192,26 @@ func judge(err error) cache.Verdict {
 	return cache.Failed
 }
 
-// codeCodec keeps codes, and authentik's errors for them, in Redis. An error that authentik did not
-// make stays in the process: another may well get through.
-var codeCodec = cache.Codec[*upstream.Code]{
-	Encode: upstream.EncodeCode,
-	Decode: upstream.RestoreCode,
+// listPrefix begins a stored list, and no stored grant.
+var listPrefix = []byte(`{"offset":`)
+
+// codec keeps grants and lists, and authentik's errors for them, in Redis. An error that authentik
+// did not make stays in the process: another may well get through.
+var codec = cache.Codec[cached]{
+	Encode: func(c cached) []byte {
+		if c.rows != nil {
+			return upstream.EncodeRows(c.rows)
+		}
+		return upstream.EncodeGrant(c.grant)
+	},
+	Decode: func(b []byte) (c cached, err error) {
+		if bytes.HasPrefix(b, listPrefix) {
+			c.rows, err = upstream.RestoreRows(b)
+		} else {
+			c.grant, err = upstream.RestoreGrant(b)
+		}
+		return c, err
+	},
 	EncodeError: func(err error) []byte {
 		e, ok := errors.AsType[*upstream.Error](err)
 		if !ok || e.NotSent() {

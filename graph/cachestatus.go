@@ -30,22 +30,22 @@ func (r *Request) setFreshness(h http.Header, failed bool, now time.Time) *stale
 	if least == nil {
 		return nil
 	}
-	r.facts.CacheStatus = cacheStatus(least.CodeRead, now)
+	r.facts.CacheStatus = cacheStatus(least.freshness, now)
 	h["Cache-Status"] = []string{cacheName + "; " + r.facts.CacheStatus}
-	age := max(int(now.Sub(least.FetchedAt)/time.Second), 0)
+	age := max(int(now.Sub(least.freshness.FetchedAt)/time.Second), 0)
 	h["Age"] = []string{strconv.Itoa(age)}
 	switch {
-	case least.Stale != cache.NotStale:
-		return &staleness{Status: "STALE", Age: age, Reason: least.Stale}
+	case least.freshness.Stale != cache.NotStale:
+		return &staleness{Status: "STALE", Age: age, Reason: least.freshness.Stale}
 	case !failed:
-		h["Cache-Control"] = []string{"private, max-age=" + strconv.Itoa(max(remaining(least.CodeRead, now), 0))}
+		h["Cache-Control"] = []string{"private, max-age=" + strconv.Itoa(max(remaining(least.freshness, now), 0))}
 	}
 	return nil
 }
 
 // cacheStatus is the member of Cache-Status after the cache's name. What is stale because authentik
 // does not work was forwarded in vain; what is stale while it is fetched anew is a hit, past its time.
-func cacheStatus(read CodeRead, now time.Time) string {
+func cacheStatus(read cache.Result[struct{}], now time.Time) string {
 	switch {
 	case read.Stale == cache.StaleIfError:
 		return "fwd=stale; detail=" + string(read.Stale)
@@ -60,15 +60,17 @@ func cacheStatus(read CodeRead, now time.Time) string {
 }
 
 // remaining is how long a code is still fresh, in whole seconds.
-func remaining(read CodeRead, now time.Time) int { return int(read.FreshUntil.Sub(now) / time.Second) }
+func remaining(read cache.Result[struct{}], now time.Time) int {
+	return int(read.FreshUntil.Sub(now) / time.Second)
+}
 
 // leastFresh returns the read that stopped or stops being fresh first, nil if none succeeded.
 func leastFresh[K comparable](reads map[K]*read) *read {
 	var least *read
 	for _, read := range reads {
 		switch {
-		case read.Value == nil || read.err != nil:
-		case least == nil, lessFresh(read.CodeRead, least.CodeRead):
+		case !read.shown:
+		case least == nil, lessFresh(read.freshness, least.freshness):
 			least = read
 		}
 	}
@@ -76,7 +78,7 @@ func leastFresh[K comparable](reads map[K]*read) *read {
 }
 
 // lessFresh puts what was stale when it was read before what was not.
-func lessFresh(a, b CodeRead) bool {
+func lessFresh(a, b cache.Result[struct{}]) bool {
 	if stale := a.Stale != cache.NotStale; stale != (b.Stale != cache.NotStale) {
 		return stale
 	}

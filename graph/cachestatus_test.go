@@ -12,9 +12,9 @@ import (
 // TestSetFreshness gives what an answer states for the reads it is made of.
 func TestSetFreshness(t *testing.T) {
 	now := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
-	code := func(s cache.Source, fetched, freshUntil time.Duration, stale cache.Staleness) CodeRead {
-		return CodeRead{
-			Entry:  cache.Entry[*upstream.Code]{Value: &upstream.Code{}, FetchedAt: now.Add(fetched)},
+	code := func(s cache.Source, fetched, freshUntil time.Duration, stale cache.Staleness) GrantRead {
+		return GrantRead{
+			Entry:  cache.Entry[*upstream.Grant]{Value: &upstream.Grant{}, FetchedAt: now.Add(fetched)},
 			Source: s, FreshUntil: now.Add(freshUntil), Stale: stale,
 		}
 	}
@@ -28,27 +28,27 @@ func TestSetFreshness(t *testing.T) {
 	slow := code(cache.FirstLevel, -5*time.Second, 0, cache.StaleIfError)
 	for _, tt := range []struct {
 		name                 string
-		reads                []CodeRead
+		reads                []GrantRead
 		failed               bool
 		status, control, age string
 		extension            *staleness
 	}{
 		{"no code", nil, false, "", "no-store", "", nil},
-		{"a miss", []CodeRead{miss}, false, "fwd=miss", "private, max-age=5", "0", nil},
-		{"a hit", []CodeRead{hit}, false, "hit; ttl=3", "private, max-age=3", "2", nil},
-		{"a hit in Redis", []CodeRead{other}, false, "hit; ttl=1", "private, max-age=1", "4", nil},
-		{"a miss where a stale one was", []CodeRead{replaced}, false, "fwd=stale", "private, max-age=5", "0", nil},
-		{"the least fresh decides", []CodeRead{miss, other, hit}, false, "hit; ttl=1", "private, max-age=1", "4", nil},
-		{"with an error", []CodeRead{hit}, true, "hit; ttl=3", "no-store", "2", nil},
-		{"stale on an error", []CodeRead{onError}, false, "fwd=stale; detail=stale-if-error", "no-store", "20", &staleness{"STALE", 20, cache.StaleIfError}},
-		{"stale while it is fetched anew", []CodeRead{revalidating}, false, "hit; ttl=-1; detail=stale-while-revalidate", "no-store", "6", &staleness{"STALE", 6, cache.StaleWhileRevalidate}},
-		{"stale among fresh", []CodeRead{other, slow, miss}, false, "fwd=stale; detail=stale-if-error", "no-store", "5", &staleness{"STALE", 5, cache.StaleIfError}},
-		{"the more stale of two", []CodeRead{revalidating, onError}, false, "fwd=stale; detail=stale-if-error", "no-store", "20", &staleness{"STALE", 20, cache.StaleIfError}},
+		{"a miss", []GrantRead{miss}, false, "fwd=miss", "private, max-age=5", "0", nil},
+		{"a hit", []GrantRead{hit}, false, "hit; ttl=3", "private, max-age=3", "2", nil},
+		{"a hit in Redis", []GrantRead{other}, false, "hit; ttl=1", "private, max-age=1", "4", nil},
+		{"a miss where a stale one was", []GrantRead{replaced}, false, "fwd=stale", "private, max-age=5", "0", nil},
+		{"the least fresh decides", []GrantRead{miss, other, hit}, false, "hit; ttl=1", "private, max-age=1", "4", nil},
+		{"with an error", []GrantRead{hit}, true, "hit; ttl=3", "no-store", "2", nil},
+		{"stale on an error", []GrantRead{onError}, false, "fwd=stale; detail=stale-if-error", "no-store", "20", &staleness{"STALE", 20, cache.StaleIfError}},
+		{"stale while it is fetched anew", []GrantRead{revalidating}, false, "hit; ttl=-1; detail=stale-while-revalidate", "no-store", "6", &staleness{"STALE", 6, cache.StaleWhileRevalidate}},
+		{"stale among fresh", []GrantRead{other, slow, miss}, false, "fwd=stale; detail=stale-if-error", "no-store", "5", &staleness{"STALE", 5, cache.StaleIfError}},
+		{"the more stale of two", []GrantRead{revalidating, onError}, false, "fwd=stale; detail=stale-if-error", "no-store", "20", &staleness{"STALE", 20, cache.StaleIfError}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r := &Request{reads: map[upstream.PK]*read{}}
+			r := &Request{reads: map[readKey]*read{}}
 			for i, c := range tt.reads {
-				r.reads[upstream.PK(i+1)] = &read{CodeRead: c}
+				r.reads[readKey{pk: upstream.PK(i + 1)}] = &read{grant: c, shown: true, freshness: cache.With(c, struct{}{})}
 			}
 			h := http.Header{}
 			extension := r.setFreshness(h, tt.failed, now)

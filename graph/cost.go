@@ -2,6 +2,7 @@ package graph
 
 import (
 	"reflect"
+	"strconv"
 
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -11,8 +12,11 @@ import (
 // one element: how long it is only authentik knows, and Limits.Answer bounds it.
 type weights map[string]int
 
-// sizedBy names the argument whose length is the length of a list at the top of an operation.
-var sizedBy = map[string]string{"_entities": "representations"}
+// sizedBy names the argument that tells the length of a list at the top of an operation: a list of
+// the same length, or a number.
+var sizedBy = map[string]string{
+	"_entities": "representations", "authorizationCodes": "first", "accessTokens": "first", "refreshTokens": "first",
+}
 
 func newWeights(schema *ast.Schema) weights {
 	fields, inputs, args, values := 0, 0, 0, 0
@@ -108,16 +112,25 @@ func complexity(roots []rootCost, variables map[string]any, limit int) int {
 	return total
 }
 
-// lengthOf is the length of a list argument. A value that is no list stands for a list of itself.
+// lengthOf is what an argument says of a list's length. A value that is neither a list nor a number
+// stands for a list of itself.
 func lengthOf(arg *ast.Argument, variables map[string]any) int {
 	switch {
 	case arg == nil:
-		return 0
+		return defaultFirst
+	case arg.Value.Kind == ast.IntValue:
+		n, _ := strconv.Atoi(arg.Value.Raw)
+		return max(n, 0)
 	case arg.Value.Kind == ast.ListValue:
 		return len(arg.Value.Children)
 	case arg.Value.Kind == ast.Variable:
-		if v := reflect.ValueOf(variables[arg.Value.Raw]); v.Kind() == reflect.Slice {
+		switch v := reflect.ValueOf(variables[arg.Value.Raw]); v.Kind() {
+		case reflect.Slice:
 			return v.Len()
+		case reflect.Invalid: // null, or not given
+			return defaultFirst
+		case reflect.Int64, reflect.Int32, reflect.Int:
+			return int(max(v.Int(), 0))
 		}
 	}
 	return 1

@@ -11,8 +11,12 @@ import (
 	"context"
 )
 
+func (r *entityResolver) FindAccessTokenByID(ctx context.Context, id string) (*model.AccessToken, error) {
+	return one(ctx, r.Resolver, accessTokens, id)
+}
+
 func (r *entityResolver) FindAuthorizationCodeByID(ctx context.Context, id string) (*model.AuthorizationCode, error) {
-	return r.code(ctx, id)
+	return one(ctx, r.Resolver, codes, id)
 }
 
 func (r *entityResolver) FindGroupByID(ctx context.Context, id string) (*model.Group, error) {
@@ -21,6 +25,10 @@ func (r *entityResolver) FindGroupByID(ctx context.Context, id string) (*model.G
 
 func (r *entityResolver) FindOAuth2ProviderByID(ctx context.Context, id string) (*model.OAuth2Provider, error) {
 	return nil, errNotResolved
+}
+
+func (r *entityResolver) FindRefreshTokenByID(ctx context.Context, id string) (*model.RefreshToken, error) {
+	return one(ctx, r.Resolver, refreshTokens, id)
 }
 
 func (r *entityResolver) FindRoleByID(ctx context.Context, id string) (*model.Role, error) {

@@ -80,13 +80,14 @@ const internalMessage = "Something went wrong. Quote the request id."
 var public = map[upstream.Kind]Error{
 	upstream.Unauthenticated: {Code: CodeUnauthenticated, Message: "No valid token. Send one that this service accepts in the header `Authorization: Bearer ...`."},
 	upstream.Forbidden:       {Code: CodeForbidden, Message: "authentik does not allow this."},
-	upstream.NotFound:        {Code: CodeNotFound, Message: "No such authorization code for you: it may be redeemed, cleaned up, or another user's."},
+	upstream.NotFound:        {Code: CodeNotFound, Message: "No such grant for you: it may be redeemed, cleaned up, or another user's."},
 	upstream.BadInput:        {Code: CodeBadUserInput, Message: "authentik rejects the request."},
 	upstream.RateLimited:     {Code: CodeRateLimited, Message: "authentik limits the rate. Try again later."},
 	upstream.Failed:          {Code: CodeUpstreamError, Message: "authentik failed to answer."},
 	upstream.Unavailable:     {Code: CodeUpstreamUnavailable, Message: "authentik cannot be reached or is starting. Try again later."},
 	upstream.Timeout:         {Code: CodeGatewayTimeout, Message: "authentik did not answer in time."},
 	upstream.InvalidResponse: {Code: CodeInvalidResponse, Message: "authentik's answer could not be understood."},
+	upstream.Unlicensed:      {Code: CodeForbidden, Message: "authentik changes nothing: its enterprise licence has expired."},
 	upstream.Internal:        {Code: CodeInternal, Message: internalMessage},
 }
 

@@ -32,7 +32,7 @@ type federation struct {
 
 // errNotResolved answers for an entity that other subgraphs may only refer to. The generated
 // resolvers of those types return it too, although the middleware answers before them.
-var errNotResolved = &Error{Code: CodeBadUserInput, Message: "This subgraph resolves entities of type AuthorizationCode only."}
+var errNotResolved = &Error{Code: CodeBadUserInput, Message: "This subgraph resolves entities of the types AuthorizationCode, AccessToken and RefreshToken only."}
 
 // resolve answers a field.
 func (f federation) resolve(ctx context.Context, fc *graphql.FieldContext, next graphql.Resolver) (any, error) {
@@ -97,18 +97,34 @@ func (f federation) entity(ctx context.Context, representation map[string]any) (
 			err = graphql.GetOperationContext(ctx).Recover(ctx, p)
 		}
 	}()
-	if representation["__typename"] != "AuthorizationCode" {
+	name, _ := representation["__typename"].(string)
+	resolve := resolvable[name]
+	if resolve == nil {
 		return nil, errNotResolved
 	}
 	id, err := representationID(representation["id"])
 	if err != nil {
 		return nil, err
 	}
-	code, err := f.resolver.code(ctx, id)
-	if err != nil {
-		return nil, err
+	return resolve(ctx, f.resolver, id)
+}
+
+// resolvable are the types whose entities are resolved here.
+var resolvable = map[string]func(ctx context.Context, r *Resolver, id string) (fedruntime.Entity, error){
+	"AuthorizationCode": entityOf(codes),
+	"AccessToken":       entityOf(accessTokens),
+	"RefreshToken":      entityOf(refreshTokens),
+}
+
+// entityOf resolves an entity. A pointer to nothing would be no nil entity.
+func entityOf[T any](k kind[T]) func(ctx context.Context, r *Resolver, id string) (fedruntime.Entity, error) {
+	return func(ctx context.Context, r *Resolver, id string) (fedruntime.Entity, error) {
+		grant, err := one(ctx, r, k, id)
+		if err != nil {
+			return nil, err
+		}
+		return any(grant).(fedruntime.Entity), nil
 	}
-	return code, nil
 }
 
 // representationID reads an id as GraphQL's ID is read: a string or an integer.
@@ -121,5 +137,5 @@ func representationID(v any) (string, error) {
 	case int64:
 		return graphql.UnmarshalID(v)
 	}
-	return "", &Error{Code: CodeBadUserInput, Message: "An AuthorizationCode is identified by its id, a string or an integer.", Err: errors.New("representation without an id")}
+	return "", &Error{Code: CodeBadUserInput, Message: "An entity is identified by its id, a string or an integer.", Err: errors.New("representation without an id")}
 }

@@ -30,7 +30,7 @@ func FuzzPost(f *testing.F) {
 // fuzzed makes an endpoint with the limits of a service that sets none.
 func fuzzed(f testing.TB, o Options) http.Handler {
 	o.Limits, o.DocumentMemory = DefaultLimits(), 8<<20
-	h, err := NewHandler(&Resolver{Codes: noCodes{}, Now: time.Now}, o)
+	h, err := NewHandler(&Resolver{Grants: noGrants{}, Now: time.Now}, o)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -75,15 +75,23 @@ func FuzzRedaction(f *testing.F) {
 	f.Add("Query._service")
 	f.Fuzz(func(t *testing.T, list string) {
 		if r, err := ParseRedaction(strings.Split(list, ",")); err == nil {
-			r.Apply(&upstream.Code{Provider: &upstream.Provider{}, User: &upstream.User{}})
+			r.Apply(upstream.AuthorizationCodes, &upstream.Grant{Provider: &upstream.Provider{}, User: &upstream.User{}})
 		}
 	})
 }
 
-type noCodes struct{}
+type noGrants struct{}
 
-func (noCodes) AuthorizationCode(_ context.Context, _ upstream.Credential, pk upstream.PK) (CodeRead, error) {
-	return CodeRead{}, &upstream.Error{Kind: upstream.NotFound}
+func (noGrants) Grant(context.Context, upstream.Credential, upstream.Resource, upstream.PK) (GrantRead, error) {
+	return GrantRead{}, &upstream.Error{Kind: upstream.NotFound}
+}
+
+func (noGrants) List(context.Context, upstream.Credential, upstream.Resource, upstream.Query) (ListRead, error) {
+	return ListRead{}, &upstream.Error{Kind: upstream.NotFound}
+}
+
+func (noGrants) Revoke(context.Context, upstream.Credential, upstream.Resource, upstream.PK) (Revocation, error) {
+	return Revocation{}, &upstream.Error{Kind: upstream.NotFound}
 }
 
 // FuzzRepresentations sends any JSON as representations: each gets its entity or its own error, in

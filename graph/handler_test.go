@@ -19,29 +19,37 @@ import (
 	"authentik-graphql/upstream"
 )
 
-// source is a CodeSource made of a function.
-type source func(ctx context.Context, cred upstream.Credential, pk upstream.PK) (graph.CodeRead, error)
+// source is a GrantSource of single grants, made of a function.
+type source func(ctx context.Context, cred upstream.Credential, pk upstream.PK) (graph.GrantRead, error)
 
-func (f source) AuthorizationCode(ctx context.Context, cred upstream.Credential, pk upstream.PK) (graph.CodeRead, error) {
+func (f source) Grant(ctx context.Context, cred upstream.Credential, _ upstream.Resource, pk upstream.PK) (graph.GrantRead, error) {
 	return f(ctx, cred, pk)
 }
 
-var _ graph.CodeSource = source(nil)
+func (f source) List(context.Context, upstream.Credential, upstream.Resource, upstream.Query) (graph.ListRead, error) {
+	return graph.ListRead{}, &upstream.Error{Kind: upstream.NotFound}
+}
 
-func anyCode(_ context.Context, _ upstream.Credential, pk upstream.PK) (graph.CodeRead, error) {
-	read := graph.CodeRead{FreshUntil: time.Now().Add(time.Minute)}
-	read.Value = &upstream.Code{PK: pk, Scope: []string{}}
+func (f source) Revoke(context.Context, upstream.Credential, upstream.Resource, upstream.PK) (graph.Revocation, error) {
+	return graph.Revocation{}, &upstream.Error{Kind: upstream.NotFound}
+}
+
+var _ graph.GrantSource = source(nil)
+
+func anyCode(_ context.Context, _ upstream.Credential, pk upstream.PK) (graph.GrantRead, error) {
+	read := graph.GrantRead{FreshUntil: time.Now().Add(time.Minute)}
+	read.Value = &upstream.Grant{PK: pk, Scope: []string{}}
 	return read, nil
 }
 
 // handler makes the endpoint, with the limits of a service that sets none unless o has some.
-func handler(t *testing.T, codes graph.CodeSource, o graph.Options) http.Handler {
+func handler(t *testing.T, codes graph.GrantSource, o graph.Options) http.Handler {
 	t.Helper()
 	if o.Limits == (graph.Limits{}) {
 		o.Limits = graph.DefaultLimits()
 	}
 	o.DocumentMemory = 8 << 20
-	h, err := graph.NewHandler(&graph.Resolver{Codes: codes, Now: time.Now}, o)
+	h, err := graph.NewHandler(&graph.Resolver{Grants: codes, Now: time.Now}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +58,7 @@ func handler(t *testing.T, codes graph.CodeSource, o graph.Options) http.Handler
 
 // serve starts the endpoint as the service mounts it: with a Request in the context and a body
 // limit.
-func serve(t *testing.T, codes graph.CodeSource, o graph.Options) string {
+func serve(t *testing.T, codes graph.GrantSource, o graph.Options) string {
 	t.Helper()
 	h := handler(t, codes, o)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -250,8 +258,8 @@ func TestClientWhoLeavesIsNoFailure(t *testing.T) {
 		warn bool
 	}{{"left", context.Canceled, false}, {"too late", context.DeadlineExceeded, true}} {
 		t.Run(tt.name, func(t *testing.T) {
-			h := handler(t, source(func(context.Context, upstream.Credential, upstream.PK) (graph.CodeRead, error) {
-				return graph.CodeRead{}, tt.err
+			h := handler(t, source(func(context.Context, upstream.Credential, upstream.PK) (graph.GrantRead, error) {
+				return graph.GrantRead{}, tt.err
 			}), graph.Options{})
 			req := &graph.Request{ID: "test", Credential: upstream.NewCredential("t")}
 			r := httptest.NewRequestWithContext(graph.NewContext(t.Context(), req), http.MethodPost, "/", strings.NewReader(oneCode))
@@ -278,8 +286,8 @@ func TestFailuresOfTheSource(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			base := serve(t, source(func(context.Context, upstream.Credential, upstream.PK) (graph.CodeRead, error) {
-				return graph.CodeRead{}, tt.err
+			base := serve(t, source(func(context.Context, upstream.Credential, upstream.PK) (graph.GrantRead, error) {
+				return graph.GrantRead{}, tt.err
 			}), graph.Options{})
 			got := send(t, "POST", base, oneCode, jsonHeader)
 			if got.status != 200 || !strings.Contains(got.body, `"code":"`+tt.code+`"`) || strings.Contains(got.body, "s3cr3t") {
@@ -290,7 +298,7 @@ func TestFailuresOfTheSource(t *testing.T) {
 }
 
 func TestPanicIsAnError(t *testing.T) {
-	panics := source(func(context.Context, upstream.Credential, upstream.PK) (graph.CodeRead, error) { panic("s3cr3t") })
+	panics := source(func(context.Context, upstream.Credential, upstream.PK) (graph.GrantRead, error) { panic("s3cr3t") })
 	base := serve(t, panics, graph.Options{Federation: true})
 	entity := `{"query":"{ _entities(representations: [{__typename: \"AuthorizationCode\", id: 1}]) { __typename } }"}`
 	for _, body := range []string{oneCode, entity} {
@@ -324,7 +332,7 @@ func TestEntitiesAtOnce(t *testing.T) {
 	const atOnce = 32
 	var running, most, started atomic.Int64
 	full := make(chan struct{})
-	base := serve(t, source(func(ctx context.Context, cred upstream.Credential, pk upstream.PK) (graph.CodeRead, error) {
+	base := serve(t, source(func(ctx context.Context, cred upstream.Credential, pk upstream.PK) (graph.GrantRead, error) {
 		most.Store(max(most.Load(), running.Add(1)))
 		defer running.Add(-1)
 		if started.Add(1) == atOnce {
@@ -348,9 +356,9 @@ func TestEntitiesAtOnce(t *testing.T) {
 }
 
 func TestEntities(t *testing.T) {
-	base := serve(t, source(func(ctx context.Context, cred upstream.Credential, pk upstream.PK) (graph.CodeRead, error) {
+	base := serve(t, source(func(ctx context.Context, cred upstream.Credential, pk upstream.PK) (graph.GrantRead, error) {
 		if pk == 404 {
-			return graph.CodeRead{}, &upstream.Error{Kind: upstream.NotFound, Status: 404}
+			return graph.GrantRead{}, &upstream.Error{Kind: upstream.NotFound, Status: 404}
 		}
 		return anyCode(ctx, cred, pk)
 	}), graph.Options{Federation: true})
@@ -382,10 +390,10 @@ func TestEntities(t *testing.T) {
 
 func TestLeastFreshDecides(t *testing.T) {
 	now := time.Now()
-	base := serve(t, source(func(_ context.Context, _ upstream.Credential, pk upstream.PK) (graph.CodeRead, error) {
-		read := graph.CodeRead{Source: 1, FreshUntil: now.Add(time.Duration(pk) * time.Hour)}
+	base := serve(t, source(func(_ context.Context, _ upstream.Credential, pk upstream.PK) (graph.GrantRead, error) {
+		read := graph.GrantRead{Source: 1, FreshUntil: now.Add(time.Duration(pk) * time.Hour)}
 		read.FetchedAt = now.Add(-time.Duration(pk) * time.Minute)
-		read.Value = &upstream.Code{PK: pk, Scope: []string{}}
+		read.Value = &upstream.Grant{PK: pk, Scope: []string{}}
 		return read, nil
 	}), graph.Options{})
 	got := send(t, "POST", base, `{"query":"{ a: authorizationCode(id: 5) { id } b: authorizationCode(id: 2) { id } c: authorizationCode(id: 9) { id } }"}`, jsonHeader)

@@ -10,7 +10,7 @@ import (
 
 // mapCode shows a code as it stands now. The model shares the texts of the domain value, which
 // nobody changes.
-func mapCode(c *upstream.Code, fetchedAt, now time.Time) *model.AuthorizationCode {
+func mapCode(c *upstream.Grant, fetchedAt, now time.Time) *model.AuthorizationCode {
 	return &model.AuthorizationCode{
 		ID:        c.PK.String(),
 		Pk:        int32(c.PK),
@@ -21,6 +21,26 @@ func mapCode(c *upstream.Code, fetchedAt, now time.Time) *model.AuthorizationCod
 		Scope:     c.Scope,
 		FetchedAt: fetchedAt,
 	}
+}
+
+func mapAccessToken(g *upstream.Grant, fetchedAt, now time.Time) *model.AccessToken {
+	return &model.AccessToken{
+		ID:        g.PK.String(),
+		Pk:        int32(g.PK),
+		Provider:  mapProvider(g.Provider),
+		User:      mapUser(g.User),
+		IsExpired: g.ExpiredAt(now),
+		Expires:   g.Expires,
+		Scope:     g.Scope,
+		FetchedAt: fetchedAt,
+		Revoked:   g.Revoked,
+		Claims:    g.Claims,
+	}
+}
+
+func mapRefreshToken(g *upstream.Grant, fetchedAt, now time.Time) *model.RefreshToken {
+	t := model.RefreshToken(*mapAccessToken(g, fetchedAt, now)) // the same fields
+	return &t
 }
 
 func mapProvider(p *upstream.Provider) *model.OAuth2Provider {

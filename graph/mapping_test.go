@@ -57,14 +57,14 @@ func TestIsExpiredFollowsTheClock(t *testing.T) {
 	end := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	tests := []struct {
 		name string
-		code upstream.Code
+		code upstream.Grant
 		now  time.Time
 		want bool
 	}{
-		{"before its end", upstream.Code{EndsAt: end}, end.Add(-time.Microsecond), false},
-		{"at its end", upstream.Code{EndsAt: end}, end, true},
-		{"authentik said so", upstream.Code{Expired: true, Expires: &end}, end.Add(-time.Hour), true},
-		{"never ends", upstream.Code{Expires: &end}, end.Add(time.Hour), false},
+		{"before its end", upstream.Grant{EndsAt: end}, end.Add(-time.Microsecond), false},
+		{"at its end", upstream.Grant{EndsAt: end}, end, true},
+		{"authentik said so", upstream.Grant{Expired: true, Expires: &end}, end.Add(-time.Hour), true},
+		{"never ends", upstream.Grant{Expires: &end}, end.Add(time.Hour), false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -75,8 +75,8 @@ func TestRejectedFields(t *testing.T) {
 		"authentik rejects the field: user.":        {"user"},
 		"authentik rejects the fields: user, code.": {"user", "code"},
 	} {
-		base := serve(t, source(func(context.Context, upstream.Credential, upstream.PK) (graph.CodeRead, error) {
-			return graph.CodeRead{}, &upstream.Error{Kind: upstream.BadInput, Status: 400, Fields: fields}
+		base := serve(t, source(func(context.Context, upstream.Credential, upstream.PK) (graph.GrantRead, error) {
+			return graph.GrantRead{}, &upstream.Error{Kind: upstream.BadInput, Status: 400, Fields: fields}
 		}), graph.Options{})
 		got := send(t, http.MethodPost, base, oneCode, jsonHeader)
 		var answer struct{ Errors []struct{ Message string } }

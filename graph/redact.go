@@ -73,7 +73,7 @@ func checkCoordinate(coordinate string) error {
 		coordinate = same
 	}
 	if _, ok := drops[coordinate]; !ok {
-		return fmt.Errorf("%q is not a field of a code, its provider or its user", coordinate)
+		return fmt.Errorf("%q is not a field of a grant, its provider or its user", coordinate)
 	}
 	return nil
 }
@@ -86,18 +86,26 @@ func (r Redaction) String() string { return strings.Join(r.coordinates, ",") }
 // HidesSecret tells whether the clients' secrets are dropped.
 func (r Redaction) HidesSecret() bool { return slices.Contains(r.coordinates, defaultRedaction) }
 
-// Apply drops the fields from a code that nobody else holds yet. When a code ends is kept apart
+// Apply drops the fields from a grant of a resource that nobody else holds yet. When a code ends is kept apart
 // from the field that shows it, so a code whose `expires` is redacted still expires.
-func (r Redaction) Apply(c *upstream.Code) {
+func (r Redaction) Apply(resource upstream.Resource, g *upstream.Grant) {
 	for _, coordinate := range r.coordinates {
-		drops[coordinate](c)
+		drops[coordinate](resource, g)
 	}
 }
 
-type drop func(*upstream.Code)
+type drop func(upstream.Resource, *upstream.Grant)
+
+func of(resource upstream.Resource, f func(*upstream.Grant)) drop {
+	return func(r upstream.Resource, g *upstream.Grant) {
+		if r == resource {
+			f(g)
+		}
+	}
+}
 
 func ofProvider(f func(*upstream.Provider)) drop {
-	return func(c *upstream.Code) {
+	return func(_ upstream.Resource, c *upstream.Grant) {
 		if c.Provider != nil {
 			f(c.Provider)
 		}
@@ -105,7 +113,7 @@ func ofProvider(f func(*upstream.Provider)) drop {
 }
 
 func ofUser(f func(*upstream.User)) drop {
-	return func(c *upstream.Code) {
+	return func(_ upstream.Resource, c *upstream.Grant) {
 		if c.User != nil {
 			f(c.User)
 		}
@@ -130,11 +138,23 @@ func every[T any](list []T, f func(*T)) {
 	}
 }
 
-// drops has one entry for every nullable field of the types below AuthorizationCode.
+// drops has one entry for every nullable field of the types below the grants.
 var drops = map[string]drop{
-	"AuthorizationCode.provider": func(c *upstream.Code) { c.Provider = nil },
-	"AuthorizationCode.user":     func(c *upstream.Code) { c.User = nil },
-	"AuthorizationCode.expires":  func(c *upstream.Code) { c.Expires = nil },
+	"AuthorizationCode.provider": of(upstream.AuthorizationCodes, func(g *upstream.Grant) { g.Provider = nil }),
+	"AuthorizationCode.user":     of(upstream.AuthorizationCodes, func(g *upstream.Grant) { g.User = nil }),
+	"AuthorizationCode.expires":  of(upstream.AuthorizationCodes, func(g *upstream.Grant) { g.Expires = nil }),
+
+	"AccessToken.provider": of(upstream.AccessTokens, func(g *upstream.Grant) { g.Provider = nil }),
+	"AccessToken.user":     of(upstream.AccessTokens, func(g *upstream.Grant) { g.User = nil }),
+	"AccessToken.expires":  of(upstream.AccessTokens, func(g *upstream.Grant) { g.Expires = nil }),
+	"AccessToken.revoked":  of(upstream.AccessTokens, func(g *upstream.Grant) { g.Revoked = nil }),
+	"AccessToken.claims":   of(upstream.AccessTokens, func(g *upstream.Grant) { g.Claims = nil }),
+
+	"RefreshToken.provider": of(upstream.RefreshTokens, func(g *upstream.Grant) { g.Provider = nil }),
+	"RefreshToken.user":     of(upstream.RefreshTokens, func(g *upstream.Grant) { g.User = nil }),
+	"RefreshToken.expires":  of(upstream.RefreshTokens, func(g *upstream.Grant) { g.Expires = nil }),
+	"RefreshToken.revoked":  of(upstream.RefreshTokens, func(g *upstream.Grant) { g.Revoked = nil }),
+	"RefreshToken.claims":   of(upstream.RefreshTokens, func(g *upstream.Grant) { g.Claims = nil }),
 
 	"OAuth2Provider.name":                               ofProvider(func(p *upstream.Provider) { p.Name = nil }),
 	"OAuth2Provider.authenticationFlow":                 ofProvider(func(p *upstream.Provider) { p.AuthenticationFlow = nil }),

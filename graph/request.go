@@ -28,7 +28,7 @@ type Request struct {
 	cut         atomic.Int32
 
 	mu    sync.Mutex
-	reads map[upstream.PK]*read
+	reads map[readKey]*read
 	facts Facts
 }
 

@@ -7,86 +7,142 @@ import (
 	"time"
 
 	"authentik-graphql/cache"
-	"authentik-graphql/graph/model"
 	"authentik-graphql/upstream"
 )
 
-// CodeSource gives codes as the bearer of a credential may see them.
+// GrantSource gives grants as the bearer of a credential may see them.
 //
 // An implementation never gives one caller what only another may see, returns values that nobody
-// changes, and returns an *upstream.Error, an *Error that says more of one to the client, or the
-// context's error when that ended first.
-type CodeSource interface {
-	AuthorizationCode(ctx context.Context, cred upstream.Credential, pk upstream.PK) (CodeRead, error)
+// changes, and returns an *upstream.Error, an *[Error], or the context's error when that ended first.
+type GrantSource interface {
+	Grant(ctx context.Context, cred upstream.Credential, resource upstream.Resource, pk upstream.PK) (GrantRead, error)
+	List(ctx context.Context, cred upstream.Credential, resource upstream.Resource, q upstream.Query) (ListRead, error)
+	Revoke(ctx context.Context, cred upstream.Credential, resource upstream.Resource, pk upstream.PK) (Revocation, error)
 }
 
-// CodeRead is a code as it was read through the cache.
-type CodeRead = cache.Result[*upstream.Code]
+// GrantRead is a grant as it was read through the cache.
+type GrantRead = cache.Result[*upstream.Grant]
+
+// ListRead is a part of a list as it was read through the cache.
+type ListRead = cache.Result[*upstream.Rows]
+
+// Revocation is what came of a revocation.
+type Revocation struct {
+	// Grant is the grant as it was, if it was cached.
+	Grant *GrantRead
+	// Uncertain: authentik did not say that it was this request that deleted it.
+	Uncertain bool
+}
 
 // Resolver is the root of all resolvers.
 type Resolver struct {
-	Codes CodeSource
-	// Now is the clock by which codes are judged expired.
+	Grants GrantSource
+	// Now is the clock by which grants are judged expired.
 	Now func() time.Time
 
-	// upstreamCalls is how many codes one operation may ask for.
+	// upstreamCalls is how many grants and lists one operation may ask for, and how many calls one
+	// list may take.
 	upstreamCalls int
 }
 
-// read is one code's read in one request; all fields, aliases and entities that want the code
-// share it.
+// readKey names what a request reads once: a grant or a part of a list.
+type readKey struct {
+	resource upstream.Resource
+	pk       upstream.PK
+	list     upstream.Query // without After
+	after    upstream.Position
+	revoked  bool
+}
+
+// read is one read in one request; all fields, aliases and entities that want the same share it.
 type read struct {
 	once sync.Once
-	CodeRead
-	err error
+	err  error
+	// shown tells that there is something to show, and freshness how fresh it is.
+	shown      bool
+	freshness  cache.Result[struct{}]
+	grant      GrantRead
+	list       ListRead
+	revocation Revocation
 }
 
 // errNotRead stands for a read that panicked, for those who share it.
 var errNotRead = errors.New("the shared read did not end")
 
-// code answers for every field that shows a code. The id is parsed and the credential judged here,
-// where data is read, before anything is asked.
-func (r *Resolver) code(ctx context.Context, id string) (*model.AuthorizationCode, error) {
-	pk, err := upstream.ParsePK(id)
-	if err != nil {
-		return nil, &Error{Code: CodeBadUserInput, Message: "id must be a decimal integer from 1 to 2147483647, without sign, space or leading zero.", Err: err}
-	}
-	req := FromContext(ctx)
+// credential judges the request's credential, before anything is asked.
+func credential(req *Request) (upstream.Credential, error) {
 	if req.Credential.IsZero() {
-		return nil, &upstream.Error{Kind: upstream.Unauthenticated}
+		return upstream.Credential{}, &upstream.Error{Kind: upstream.Unauthenticated}
 	}
-	shared := req.read(pk, r.upstreamCalls)
+	return req.Credential, nil
+}
+
+// share makes the request's one read of a key, or waits for it.
+func (r *Resolver) share(ctx context.Context, key readKey, do func(cred upstream.Credential, shared *read) error) (*read, error) {
+	req := FromContext(ctx)
+	cred, err := credential(req)
+	if err != nil {
+		return nil, err
+	}
+	shared := req.read(key, r.upstreamCalls)
 	if shared == nil {
-		return nil, over("OPERATION_UPSTREAM_CALLS", r.upstreamCalls, "The operation asks for more codes")
+		return nil, over("OPERATION_UPSTREAM_CALLS", r.upstreamCalls, "The operation asks for more grants and lists")
 	}
 	shared.once.Do(func() {
 		shared.err = errNotRead
-		shared.CodeRead, shared.err = r.Codes.AuthorizationCode(ctx, req.Credential, pk)
+		shared.err = do(cred, shared)
 	})
 	if shared.err != nil {
 		return nil, shared.err
 	}
-	if shared.Cause != nil {
-		req.noteStale(shared.Cause)
+	if cause := shared.freshness.Cause; cause != nil {
+		req.noteStale(cause)
 	}
-	return mapCode(shared.Value, shared.FetchedAt, r.Now()), nil
+	return shared, nil
 }
 
-// read returns the request's one read of a code, nil if it would be one more than the limit. What is
+// grant answers for every field that shows one grant. The id is parsed here, where data is read.
+func (r *Resolver) grant(ctx context.Context, resource upstream.Resource, id string) (GrantRead, error) {
+	pk, err := parseID("id", id)
+	if err != nil {
+		return GrantRead{}, err
+	}
+	shared, err := r.share(ctx, readKey{resource: resource, pk: pk}, func(cred upstream.Credential, shared *read) (err error) {
+		shared.grant, err = r.Grants.Grant(ctx, cred, resource, pk)
+		shared.shown = err == nil && shared.grant.Value != nil
+		shared.freshness = cache.With(shared.grant, struct{}{})
+		return err
+	})
+	if err != nil {
+		return GrantRead{}, err
+	}
+	return shared.grant, nil
+}
+
+// parseID reads a primary key that is the value of an argument.
+func parseID(argument, id string) (upstream.PK, error) {
+	pk, err := upstream.ParsePK(id)
+	if err != nil {
+		return 0, &Error{Code: CodeBadUserInput, Message: argument + " must be a decimal integer from 1 to 2147483647, without sign, space or leading zero.", Err: err}
+	}
+	return pk, nil
+}
+
+// read returns the request's one read of a key, nil if it would be one more than the limit. What is
 // cached counts as well: an operation must not fail for what others asked for a moment ago.
-func (r *Request) read(pk upstream.PK, limit int) *read {
+func (r *Request) read(key readKey, limit int) *read {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.reads == nil {
-		r.reads = map[upstream.PK]*read{}
+		r.reads = map[readKey]*read{}
 	}
-	shared, ok := r.reads[pk]
+	shared, ok := r.reads[key]
 	if !ok && len(r.reads) >= limit {
 		return nil
 	}
 	if !ok {
 		shared = &read{}
-		r.reads[pk] = shared
+		r.reads[key] = shared
 	}
 	return shared
 }

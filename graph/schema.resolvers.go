@@ -11,10 +11,92 @@ import (
 	"context"
 )
 
-func (r *queryResolver) AuthorizationCode(ctx context.Context, id string) (*model.AuthorizationCode, error) {
-	return r.code(ctx, id)
+func (r *mutationResolver) RevokeAuthorizationCode(ctx context.Context, id string) (*model.RevokeAuthorizationCodePayload, error) {
+	done, err := revoke(ctx, r.Resolver, codes, id)
+	if err != nil {
+		return nil, err
+	}
+	return &model.RevokeAuthorizationCodePayload{ID: done.id, AuthorizationCode: done.grant, Uncertain: done.uncertain}, nil
 }
+
+func (r *mutationResolver) RevokeAccessToken(ctx context.Context, id string) (*model.RevokeAccessTokenPayload, error) {
+	done, err := revoke(ctx, r.Resolver, accessTokens, id)
+	if err != nil {
+		return nil, err
+	}
+	return &model.RevokeAccessTokenPayload{ID: done.id, AccessToken: done.grant, Uncertain: done.uncertain}, nil
+}
+
+func (r *mutationResolver) RevokeRefreshToken(ctx context.Context, id string) (*model.RevokeRefreshTokenPayload, error) {
+	done, err := revoke(ctx, r.Resolver, refreshTokens, id)
+	if err != nil {
+		return nil, err
+	}
+	return &model.RevokeRefreshTokenPayload{ID: done.id, RefreshToken: done.grant, Uncertain: done.uncertain}, nil
+}
+
+func (r *queryResolver) AuthorizationCode(ctx context.Context, id string) (*model.AuthorizationCode, error) {
+	return one(ctx, r.Resolver, codes, id)
+}
+
+func (r *queryResolver) AccessToken(ctx context.Context, id string) (*model.AccessToken, error) {
+	return one(ctx, r.Resolver, accessTokens, id)
+}
+
+func (r *queryResolver) RefreshToken(ctx context.Context, id string) (*model.RefreshToken, error) {
+	return one(ctx, r.Resolver, refreshTokens, id)
+}
+
+func (r *queryResolver) AuthorizationCodes(ctx context.Context, first *int32, after *string, user *string, provider *string, order *model.GrantOrder) (*model.AuthorizationCodeConnection, error) {
+	p, err := page(ctx, r.Resolver, codes, listArgs{first, after, user, provider, order})
+	if err != nil {
+		return nil, err
+	}
+	return &model.AuthorizationCodeConnection{
+		Edges: edges(p, func(cursor string, node model.AuthorizationCode) model.AuthorizationCodeEdge {
+			return model.AuthorizationCodeEdge{Cursor: cursor, Node: node}
+		}),
+		Nodes:      p.nodes,
+		PageInfo:   p.info,
+		TotalCount: p.total,
+	}, nil
+}
+
+func (r *queryResolver) AccessTokens(ctx context.Context, first *int32, after *string, user *string, provider *string, order *model.GrantOrder) (*model.AccessTokenConnection, error) {
+	p, err := page(ctx, r.Resolver, accessTokens, listArgs{first, after, user, provider, order})
+	if err != nil {
+		return nil, err
+	}
+	return &model.AccessTokenConnection{
+		Edges: edges(p, func(cursor string, node model.AccessToken) model.AccessTokenEdge {
+			return model.AccessTokenEdge{Cursor: cursor, Node: node}
+		}),
+		Nodes:      p.nodes,
+		PageInfo:   p.info,
+		TotalCount: p.total,
+	}, nil
+}
+
+func (r *queryResolver) RefreshTokens(ctx context.Context, first *int32, after *string, user *string, provider *string, order *model.GrantOrder) (*model.RefreshTokenConnection, error) {
+	p, err := page(ctx, r.Resolver, refreshTokens, listArgs{first, after, user, provider, order})
+	if err != nil {
+		return nil, err
+	}
+	return &model.RefreshTokenConnection{
+		Edges: edges(p, func(cursor string, node model.RefreshToken) model.RefreshTokenEdge {
+			return model.RefreshTokenEdge{Cursor: cursor, Node: node}
+		}),
+		Nodes:      p.nodes,
+		PageInfo:   p.info,
+		TotalCount: p.total,
+	}, nil
+}
+
+func (r *Resolver) Mutation() generated.MutationResolver { return &mutationResolver{r} }
 
 func (r *Resolver) Query() generated.QueryResolver { return &queryResolver{r} }
 
-type queryResolver struct{ *Resolver }
+type (
+	mutationResolver struct{ *Resolver }
+	queryResolver    struct{ *Resolver }
+)

@@ -15,33 +15,33 @@ func BenchmarkDecodeCode(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := upstream.DecodeCode(body, sent); err != nil {
+		if _, _, err := upstream.DecodeGrant(body, sent); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
 func BenchmarkEncodeCode(b *testing.B) {
-	c, _, err := upstream.DecodeCode(recordedCode(b, "2026.2.2", "retrieve-own"), sent)
+	c, _, err := upstream.DecodeGrant(recordedCode(b, "2026.2.2", "retrieve-own"), sent)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		upstream.EncodeCode(c)
+		upstream.EncodeGrant(c)
 	}
 }
 
 func BenchmarkRestoreCode(b *testing.B) {
-	c, _, err := upstream.DecodeCode(recordedCode(b, "2026.2.2", "retrieve-own"), sent)
+	c, _, err := upstream.DecodeGrant(recordedCode(b, "2026.2.2", "retrieve-own"), sent)
 	if err != nil {
 		b.Fatal(err)
 	}
-	stored := upstream.EncodeCode(c)
+	stored := upstream.EncodeGrant(c)
 	b.SetBytes(int64(len(stored)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := upstream.RestoreCode(stored); err != nil {
+		if _, err := upstream.RestoreGrant(stored); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -83,13 +83,13 @@ func BenchmarkRetrieve(b *testing.B) {
 				_, _ = io.WriteString(w, text)
 			})
 			c := client(b, server.URL)
-			code, _, err := upstream.DecodeCode([]byte(recorded), sent)
+			code, _, err := upstream.DecodeGrant([]byte(recorded), sent)
 			if err != nil {
 				b.Fatal(err)
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := c.Retrieve(b.Context(), alice, code.PK); err != nil {
+				if _, err := c.Retrieve(b.Context(), alice, upstream.AuthorizationCodes, code.PK); err != nil {
 					b.Fatal(err)
 				}
 			}

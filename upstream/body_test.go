@@ -49,7 +49,7 @@ func TestBodiesAtOnce(t *testing.T) {
 	var running sync.WaitGroup
 	for range calls {
 		running.Go(func() {
-			_, err := c.Retrieve(t.Context(), alice, pk)
+			_, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 			if e := wantKind(t, err, upstream.InvalidResponse); !strings.Contains(e.Error(), "size cap") {
 				t.Errorf("got %v", e)
 			}
@@ -96,7 +96,7 @@ func TestOnlyTheBeginning(t *testing.T) {
 					begins(w, r, tc.status, length, tc.mime, tc.first)
 					gone <- struct{}{}
 				})
-				_, err := client(t, server.URL).Retrieve(t.Context(), alice, pk)
+				_, err := client(t, server.URL).Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 				if e := wantKind(t, err, tc.want); e.Status != tc.status || !strings.Contains(e.Error(), tc.cause) {
 					t.Errorf("got %v", e)
 				}
@@ -110,7 +110,7 @@ func TestOnlyTheBeginning(t *testing.T) {
 			_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", upstream.MaxBody+1)
 			_, _ = r.ReadByte() // until the client has gone
 		})
-		_, err := client(t, base).Retrieve(t.Context(), alice, pk)
+		_, err := client(t, base).Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 		if e := wantKind(t, err, upstream.InvalidResponse); !strings.Contains(e.Error(), "size cap") {
 			t.Errorf("got %v", e)
 		}
@@ -139,7 +139,7 @@ func TestLargeBodiesWait(t *testing.T) {
 			var running sync.WaitGroup
 			for range 8 { // four have all there is, and four wait
 				running.Go(func() {
-					_, err := c.Retrieve(ctx, alice, pk)
+					_, err := c.Retrieve(ctx, alice, upstream.AuthorizationCodes, pk)
 					if e := wantKind(t, err, upstream.Timeout); !errors.Is(e, context.Canceled) {
 						t.Errorf("the cause is %v", e.Err)
 					}
@@ -155,11 +155,11 @@ func TestLargeBodiesWait(t *testing.T) {
 
 			hasty, cancel := context.WithTimeout(t.Context(), hurried)
 			defer cancel()
-			_, err := c.Retrieve(hasty, alice, pk)
+			_, err := c.Retrieve(hasty, alice, upstream.AuthorizationCodes, pk)
 			if e := wantKind(t, err, upstream.Timeout); !errors.Is(e, context.DeadlineExceeded) {
 				t.Errorf("the cause is %v", e.Err)
 			}
-			if _, err := c.Retrieve(t.Context(), alice, ordinary); err != nil {
+			if _, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, ordinary); err != nil {
 				t.Errorf("an ordinary code: %v", err)
 			}
 
@@ -190,7 +190,7 @@ func TestSlowLargeBodies(t *testing.T) {
 	var running sync.WaitGroup
 	for range 8 {
 		running.Go(func() {
-			_, err := c.Retrieve(t.Context(), alice, pk)
+			_, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 			if e := wantKind(t, err, upstream.Timeout); !errors.Is(e, context.DeadlineExceeded) {
 				t.Errorf("the cause is %v", e.Err)
 			}
@@ -217,7 +217,7 @@ func TestLargeBodiesGiveBack(t *testing.T) {
 					answer(w, padding+text)
 				})
 				c := client(t, server.URL)
-				_, err := c.Retrieve(t.Context(), alice, pk)
+				_, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 				if (err == nil) != (text == body) {
 					t.Errorf("got %v", err)
 				}
@@ -237,15 +237,15 @@ func TestDecodedSharesNothing(t *testing.T) {
 				continue
 			}
 			text := bytes.Clone(r.Body)
-			code, _, err := upstream.DecodeCode(text, sent)
+			code, _, err := upstream.DecodeGrant(text, sent)
 			if err != nil {
 				t.Fatal(err)
 			}
-			before := upstream.EncodeCode(code)
+			before := upstream.EncodeGrant(code)
 			for i := range text {
 				text[i] = 'x'
 			}
-			if after := upstream.EncodeCode(code); !bytes.Equal(before, after) {
+			if after := upstream.EncodeGrant(code); !bytes.Equal(before, after) {
 				t.Errorf("%s %s changed with its body:\n%s\n%s", release, r.Case, before, after)
 			}
 		}

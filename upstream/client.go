@@ -16,8 +16,6 @@ import (
 	"github.com/go-resty/resty/v2"
 )
 
-const codesPath = "/api/v3/oauth2/authorization_codes/"
-
 // Options of a [Client]. The zero value of a field takes the default named there.
 type Options struct {
 	// BaseURL is authentik's address with an optional path prefix and no query.
@@ -98,21 +96,21 @@ func newResty(hc *http.Client) *resty.Client {
 		SetDoNotParseResponse(true)
 }
 
-// Retrieve asks for one authorization code on the caller's behalf. Its error is always an *Error.
-func (c *Client) Retrieve(ctx context.Context, cred Credential, pk PK) (Answer[*Code], error) {
-	var none Answer[*Code]
+// Retrieve asks for one row on the caller's behalf. Its error is always an *Error.
+func (c *Client) Retrieve(ctx context.Context, cred Credential, resource Resource, pk PK) (Answer[*Grant], error) {
+	var none Answer[*Grant]
 	if cred.IsZero() {
 		return none, &Error{Kind: Unauthenticated}
 	}
 	a, err := c.policy.do(ctx, func(ctx context.Context) (answer, error) {
-		return c.get(ctx, cred, codesPath+pk.String()+"/")
+		return c.get(ctx, cred, resource.row(pk))
 	})
 	if err != nil {
 		return none, err
 	}
 	defer a.free()
-	code, dropped, decodeErr := DecodeCode(a.body, a.sent)
-	if decodeErr == nil && code.PK != pk {
+	grant, dropped, decodeErr := DecodeGrant(a.body, a.sent)
+	if decodeErr == nil && grant.PK != pk {
 		decodeErr = errors.New("the answer is another row")
 	}
 	id := cleanID(a.header.Get("X-Authentik-Id"))
@@ -120,18 +118,31 @@ func (c *Client) Retrieve(ctx context.Context, cred Credential, pk PK) (Answer[*
 		return none, &Error{Kind: InvalidResponse, Status: a.status, AuthentikID: id, Err: decodeErr}
 	}
 	c.countDropped(ctx, dropped)
-	return Answer[*Code]{Value: code, FetchedAt: a.at, AuthentikID: id}, nil
+	return Answer[*Grant]{Value: grant, FetchedAt: a.at, AuthentikID: id}, nil
 }
 
 // get sends one GET and returns a 200 with a JSON body, which the caller frees, or an *Error.
 func (c *Client) get(ctx context.Context, cred Credential, path string) (answer, error) {
+	a, err := c.send(ctx, http.MethodGet, cred, path)
+	if err != nil {
+		return answer{}, err
+	}
+	if e := classify(a); e != nil {
+		a.free()
+		return answer{}, e
+	}
+	return a, nil
+}
+
+// send sends one request and returns its answer with its body, which the caller frees, or an *Error.
+func (c *Client) send(ctx context.Context, method string, cred Credential, path string) (answer, error) {
 	c.calls.Add(1)
 	sent := c.now()
 	req := c.resty.R().SetContext(ctx).
 		SetHeader("Accept", "application/json").
 		SetHeader("User-Agent", c.userAgent)
 	cred.setHeader(req.Header)
-	resp, err := req.Get(c.base + path)
+	resp, err := req.Execute(method, c.base+path)
 	if err != nil {
 		return answer{}, transportError(err)
 	}
@@ -139,23 +150,15 @@ func (c *Client) get(ctx context.Context, cred Credential, path string) (answer,
 
 	a := answer{status: resp.StatusCode(), header: resp.Header(), sent: sent, at: c.now()}
 	a.body, a.free, err = c.bodies.read(ctx, resp.RawResponse)
-	if e := check(a, err); e != nil {
+	if err != nil {
+		e := classify(a)
+		if errors.Is(err, errTooLarge) || e == nil || e.Kind == InvalidResponse { // else its status says enough
+			e = bodyError(err, a)
+		}
 		a.free()
 		return answer{}, e
 	}
 	return a, nil
-}
-
-// check returns nil for an answer worth decoding, whose body was read with that error.
-func check(a answer, err error) *Error {
-	if errors.Is(err, errTooLarge) { // nothing is worth parsing it
-		return bodyError(err, a)
-	}
-	e := classify(a)
-	if err != nil && (e == nil || e.Kind == InvalidResponse) {
-		return bodyError(err, a)
-	}
-	return e
 }
 
 // Ready asks authentik's readiness probe: any 2xx is ready.

@@ -101,7 +101,7 @@ func TestRetrieve(t *testing.T) {
 		t.Run(string(release), func(t *testing.T) {
 			fake, server := authentik(t, upstreamtest.Options{Release: release})
 			c := client(t, server.URL)
-			a, err := c.Retrieve(t.Context(), alice, pk)
+			a, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -116,7 +116,7 @@ func TestRetrieve(t *testing.T) {
 			}
 			e := func(cred upstream.Credential, pk upstream.PK, want upstream.Kind) {
 				t.Helper()
-				_, err := c.Retrieve(t.Context(), cred, pk)
+				_, err := c.Retrieve(t.Context(), cred, upstream.AuthorizationCodes, pk)
 				wantKind(t, err, want)
 			}
 			e(upstream.NewCredential(upstreamtest.TokenBob), pk, upstream.NotFound)
@@ -134,7 +134,7 @@ func TestFetchedAt(t *testing.T) {
 	c := client(t, server.URL, func(o *upstream.Options) {
 		o.Now = func() time.Time { now := readings[0]; readings = readings[1:]; return now }
 	})
-	a, err := c.Retrieve(t.Context(), alice, pk)
+	a, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func TestFaults(t *testing.T) {
 			c := client(t, server.URL, timeout(d))
 			fake.SetFault(pk, fault)
 			start := time.Now()
-			_, err := c.Retrieve(t.Context(), alice, pk)
+			_, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 			if took := time.Since(start); took > 3*time.Second {
 				t.Errorf("took %v", took)
 			}
@@ -233,7 +233,7 @@ func TestHeaders(t *testing.T) {
 		got, line = r.Header.Clone(), r.Method+" "+r.RequestURI+" "+r.Proto
 	}})
 	c := client(t, server.URL)
-	if _, err := c.Retrieve(t.Context(), alice, pk); err != nil {
+	if _, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk); err != nil {
 		t.Fatal(err)
 	}
 	want := http.Header{
@@ -263,7 +263,7 @@ func TestPathPrefix(t *testing.T) {
 		t.Run("base "+tc.base, func(t *testing.T) {
 			_, server := authentik(t, upstreamtest.Options{PathPrefix: tc.prefix})
 			c := client(t, server.URL+tc.base)
-			if _, err := c.Retrieve(t.Context(), alice, pk); err != nil {
+			if _, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk); err != nil {
 				t.Error(err)
 			}
 			if err := c.Ready(t.Context()); err != nil {
@@ -274,7 +274,7 @@ func TestPathPrefix(t *testing.T) {
 	t.Run("wrong prefix", func(t *testing.T) {
 		_, server := authentik(t, upstreamtest.Options{PathPrefix: "/auth"})
 		c := client(t, server.URL)
-		_, err := c.Retrieve(t.Context(), alice, pk)
+		_, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 		wantKind(t, err, upstream.InvalidResponse)
 		if err := c.Ready(t.Context()); err == nil {
 			t.Error("ready")
@@ -292,7 +292,7 @@ func TestNoCookies(t *testing.T) {
 	})
 	c := client(t, server.URL)
 	for _, cred := range []upstream.Credential{alice, upstream.NewCredential("other")} {
-		if _, err := c.Retrieve(t.Context(), cred, pk); err != nil {
+		if _, err := c.Retrieve(t.Context(), cred, upstream.AuthorizationCodes, pk); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -312,7 +312,7 @@ func TestNoRedirects(t *testing.T) {
 				http.Redirect(w, r, other.URL+r.URL.Path, status)
 			})
 			c := client(t, server.URL)
-			_, err := c.Retrieve(t.Context(), alice, pk)
+			_, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 			wantKind(t, err, upstream.InvalidResponse)
 			if err := c.Ready(t.Context()); err == nil {
 				t.Error("ready")
@@ -374,7 +374,7 @@ func TestKeptAliveConnectionDropped(t *testing.T) {
 			})
 			c := client(t, base)
 			for i := range 3 {
-				if _, err := c.Retrieve(t.Context(), alice, pk); err != nil {
+				if _, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk); err != nil {
 					t.Fatalf("call %d: %v", i+1, err)
 				}
 			}
@@ -392,7 +392,7 @@ func TestKeptAliveConnectionDropped(t *testing.T) {
 		c := client(t, server.URL)
 		fake.SetFault(pk, upstreamtest.DropKeptAlive)
 		for i := range 5 {
-			if _, err := c.Retrieve(t.Context(), alice, pk); err != nil {
+			if _, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk); err != nil {
 				t.Fatalf("call %d: %v", i+1, err)
 			}
 		}
@@ -410,7 +410,7 @@ func TestFreshConnectionDropped(t *testing.T) {
 				requests.Add(1)
 				_ = conn.SetLinger(linger)
 			})
-			_, err := client(t, base).Retrieve(t.Context(), alice, pk)
+			_, err := client(t, base).Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 			wantKind(t, err, upstream.Unavailable)
 			if n := requests.Load(); n != 3 {
 				t.Errorf("%d requests", n)
@@ -430,7 +430,7 @@ func TestNotHTTP(t *testing.T) {
 				_, _ = http.ReadRequest(r)
 				_, _ = io.WriteString(conn, text)
 			})
-			_, err := client(t, base).Retrieve(t.Context(), alice, pk)
+			_, err := client(t, base).Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 			wantKind(t, err, upstream.Unavailable)
 		})
 	}
@@ -438,7 +438,7 @@ func TestNotHTTP(t *testing.T) {
 		server := httptest.NewServer(nil)
 		server.Close()
 		c := client(t, server.URL)
-		_, err := c.Retrieve(t.Context(), alice, pk)
+		_, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 		wantKind(t, err, upstream.Unavailable)
 		if err := c.Ready(t.Context()); err == nil {
 			t.Error("ready")
@@ -453,7 +453,7 @@ func TestDeadline(t *testing.T) {
 		fake.SetFault(upstreamtest.HealthRequests, fault)
 		t.Run(fault.Name+"/timeout", func(t *testing.T) {
 			start := time.Now()
-			_, err := client(t, server.URL, timeout(hurried)).Retrieve(t.Context(), alice, pk)
+			_, err := client(t, server.URL, timeout(hurried)).Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 			e := wantKind(t, err, upstream.Timeout)
 			if took := time.Since(start); took < hurried || took > 5*time.Second {
 				t.Errorf("took %v", took)
@@ -467,7 +467,7 @@ func TestDeadline(t *testing.T) {
 			timer := time.AfterFunc(hurried, cancel)
 			defer timer.Stop()
 			start := time.Now()
-			_, err := client(t, server.URL).Retrieve(ctx, alice, pk)
+			_, err := client(t, server.URL).Retrieve(ctx, alice, upstream.AuthorizationCodes, pk)
 			e := wantKind(t, err, upstream.Timeout)
 			if took := time.Since(start); took > 5*time.Second {
 				t.Errorf("took %v", took)
@@ -479,13 +479,13 @@ func TestDeadline(t *testing.T) {
 	}
 	fake, server := authentik(t, upstreamtest.Options{})
 	t.Run("no time at all", func(t *testing.T) {
-		_, err := client(t, server.URL, timeout(0)).Retrieve(t.Context(), alice, pk)
+		_, err := client(t, server.URL, timeout(0)).Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 		wantKind(t, err, upstream.Timeout)
 	})
 	t.Run("the caller had left", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		_, err := client(t, server.URL).Retrieve(ctx, alice, pk)
+		_, err := client(t, server.URL).Retrieve(ctx, alice, upstream.AuthorizationCodes, pk)
 		wantKind(t, err, upstream.Timeout)
 	})
 	if n := fake.Calls().Total; n != 0 {
@@ -498,11 +498,11 @@ func TestDeadline(t *testing.T) {
 		c := client(t, server.URL, func(o *upstream.Options) { o.Concurrency = 1 })
 		first, leave := context.WithCancel(t.Context())
 		left := make(chan error)
-		go func() { _, err := c.Retrieve(first, alice, 1); left <- err }()
+		go func() { _, err := c.Retrieve(first, alice, upstream.AuthorizationCodes, 1); left <- err }()
 		<-arrived
 		second, cancel := context.WithTimeout(t.Context(), hurried)
 		defer cancel()
-		_, err := c.Retrieve(second, alice, pk)
+		_, err := c.Retrieve(second, alice, upstream.AuthorizationCodes, pk)
 		if e := wantKind(t, err, upstream.Unavailable); e.RetryAfter != time.Second || e.Status != 0 {
 			t.Errorf("retry after %v, status %d", e.RetryAfter, e.Status)
 		}
@@ -511,7 +511,7 @@ func TestDeadline(t *testing.T) {
 		}
 		leave()
 		wantKind(t, <-left, upstream.Timeout)
-		if _, err := c.Retrieve(t.Context(), alice, pk); err != nil {
+		if _, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk); err != nil {
 			t.Errorf("afterwards: %v", err)
 		}
 	})
@@ -545,7 +545,7 @@ func TestCutFailures(t *testing.T) {
 				_, _ = http.ReadRequest(r)
 				_, _ = fmt.Fprintf(conn, "HTTP/1.1 %d X\r\nContent-Type: application/json\r\nX-Authentik-Id: abc\r\nContent-Length: %d\r\n\r\n%s", tc.status, len(tc.body)+1, tc.body)
 			})
-			_, err := client(t, base).Retrieve(t.Context(), alice, pk)
+			_, err := client(t, base).Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 			e := wantKind(t, err, tc.want)
 			if e.Status != tc.status || e.AuthentikID != "abc" || tc.cause != nil && !errors.Is(e, tc.cause) {
 				t.Errorf("status %d, id %q, cause %v", e.Status, e.AuthentikID, e.Err)
@@ -559,7 +559,7 @@ func TestCutFailures(t *testing.T) {
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
 		})
-		_, err := client(t, server.URL, timeout(hurried)).Retrieve(t.Context(), alice, pk)
+		_, err := client(t, server.URL, timeout(hurried)).Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 		wantKind(t, err, upstream.Timeout)
 	})
 }
@@ -591,7 +591,7 @@ func TestSizeCap(t *testing.T) {
 				}
 				answer(w, padded(tc.size))
 			})
-			_, err := client(t, server.URL).Retrieve(t.Context(), alice, pk)
+			_, err := client(t, server.URL).Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 			if tc.fits {
 				if err != nil {
 					t.Error(err)
@@ -617,14 +617,14 @@ func TestNoGzip(t *testing.T) {
 		w.Header().Set("Content-Encoding", "gzip")
 		answer(w, packed.String())
 	})
-	_, err := client(t, server.URL).Retrieve(t.Context(), alice, pk)
+	_, err := client(t, server.URL).Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 	wantKind(t, err, upstream.InvalidResponse)
 }
 
 func TestNoCredential(t *testing.T) {
 	fake, server := authentik(t, upstreamtest.Options{})
 	c := client(t, server.URL)
-	_, err := c.Retrieve(t.Context(), upstream.Credential{}, pk)
+	_, err := c.Retrieve(t.Context(), upstream.Credential{}, upstream.AuthorizationCodes, pk)
 	wantKind(t, err, upstream.Unauthenticated)
 	if fake.Calls().Total != 0 || c.Stats().Calls != 0 {
 		t.Errorf("%d requests arrived", fake.Calls().Total)
@@ -644,7 +644,7 @@ func TestTLS(t *testing.T) {
 	server.StartTLS()
 	t.Cleanup(server.Close)
 
-	_, err := client(t, server.URL).Retrieve(t.Context(), alice, pk)
+	_, err := client(t, server.URL).Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 	e := wantKind(t, err, upstream.Unavailable)
 	var unknown x509.UnknownAuthorityError
 	if !errors.As(e, &unknown) {
@@ -654,7 +654,7 @@ func TestTLS(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
 	trusting := client(t, server.URL, func(o *upstream.Options) { o.RootCAs = roots })
-	if _, err := trusting.Retrieve(t.Context(), alice, pk); err != nil {
+	if _, err := trusting.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk); err != nil {
 		t.Error(err)
 	}
 }
@@ -690,7 +690,7 @@ func TestConnections(t *testing.T) {
 		for range parallel {
 			workers.Go(func() {
 				for int(next.Add(1)) <= calls {
-					if _, err := c.Retrieve(t.Context(), alice, pk); err != nil {
+					if _, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk); err != nil {
 						failed.Add(1)
 					}
 				}
@@ -756,7 +756,7 @@ func TestDropped(t *testing.T) {
 	server := serve(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, odd) })
 	c := client(t, server.URL, func(o *upstream.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
 	for range 3 {
-		a, err := c.Retrieve(t.Context(), alice, pk)
+		a, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 		if err != nil || a.Value.User.Email != nil {
 			t.Fatalf("error %v", err)
 		}
@@ -780,7 +780,7 @@ func TestHarmfulID(t *testing.T) {
 		w.Header().Set("X-Authentik-Id", `x" level=ERROR`)
 		answer(w, body)
 	})
-	a, err := client(t, server.URL).Retrieve(t.Context(), alice, pk)
+	a, err := client(t, server.URL).Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 	if err != nil || a.AuthentikID != "" {
 		t.Errorf("id %q, error %v", a.AuthentikID, err)
 	}

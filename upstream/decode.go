@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,21 +16,24 @@ import (
 // storedEndsAt is the one key of our own in a stored code: [Code.EndsAt] in microseconds.
 const storedEndsAt = "_ends_at"
 
-// DecodeCode reads a code as authentik sends it. An answer without pk, provider.pk or user.pk is an
+// storedClaims is where the claims of a stored token are: as JSON, not as a text.
+const storedClaims = "_claims"
+
+// DecodeGrant reads a code as authentik sends it. An answer without pk, provider.pk or user.pk is an
 // error, and so is an is_expired or expires of an unexpected type, though both may be absent. Any
 // other field of an unexpected type becomes nil and is named in dropped, such as "user.email". A
 // text that is not JSON in UTF-8 is an error.
 //
 // sent is when the request left: an Expires before it, on a code that authentik calls alive,
 // means that the code never expires.
-func DecodeCode(body []byte, sent time.Time) (c *Code, dropped []string, err error) {
+func DecodeGrant(body []byte, sent time.Time) (c *Grant, dropped []string, err error) {
 	d := decoder{sent: sent}
 	c, err = d.decode(body)
 	return c, d.dropped, err
 }
 
-// RestoreCode reads what [EncodeCode] wrote.
-func RestoreCode(stored []byte) (*Code, error) {
+// RestoreGrant reads what [EncodeGrant] wrote.
+func RestoreGrant(stored []byte) (*Grant, error) {
 	d := decoder{stored: true}
 	return d.decode(stored)
 }
@@ -46,26 +50,35 @@ type decoder struct {
 
 var errSyntax = errors.New("decode: not a JSON object in UTF-8")
 
-func (d *decoder) decode(body []byte) (*Code, error) {
-	if !utf8.Valid(body) || !json.Valid(body) {
-		return nil, errSyntax
+func (d *decoder) decode(body []byte) (*Grant, error) {
+	root, err := d.root(body)
+	if err != nil {
+		return nil, err
 	}
-	// gjson.ParseBytes would copy the text, for no use: the result keeps nothing of it.
-	root := gjson.Parse(unsafe.String(unsafe.SliceData(body), len(body))) //nolint:gosec // see above
-	if !root.IsObject() {
-		return nil, errSyntax
-	}
-	c := d.code(root)
+	g := d.grant(root)
 	if d.err != nil {
 		return nil, d.err
 	}
-	c.size = d.held
-	return c, nil
+	g.size = d.held
+	return g, nil
 }
 
-func (d *decoder) code(v gjson.Result) *Code {
-	c := &Code{Scope: []string{}}
-	holds[Code](d, 1)
+// root parses a text that is a JSON object.
+func (d *decoder) root(body []byte) (root gjson.Result, err error) {
+	if !utf8.Valid(body) || !json.Valid(body) {
+		return root, errSyntax
+	}
+	// gjson.ParseBytes would copy the text, for no use: the result keeps nothing of it.
+	root = gjson.Parse(unsafe.String(unsafe.SliceData(body), len(body))) //nolint:gosec // see above
+	if !root.IsObject() {
+		return root, errSyntax
+	}
+	return root, nil
+}
+
+func (d *decoder) grant(v gjson.Result) *Grant {
+	c := &Grant{Scope: []string{}}
+	holds[Grant](d, 1)
 	said := false
 	v.ForEach(func(key, v gjson.Result) bool {
 		switch key.Str {
@@ -81,6 +94,14 @@ func (d *decoder) code(v gjson.Result) *Code {
 			c.Expires = d.expires(v)
 		case "scope":
 			c.Scope = d.texts("scope", v)
+		case "id_token":
+			c.Claims = d.claims(v)
+		case "revoked":
+			c.Revoked = d.boolean("revoked", v)
+		case storedClaims:
+			if d.stored {
+				c.Claims = d.raw(v)
+			}
 		case storedEndsAt:
 			if d.stored {
 				c.EndsAt = time.UnixMicro(v.Int()).UTC()
@@ -105,7 +126,7 @@ func (d *decoder) code(v gjson.Result) *Code {
 }
 
 // judge settles Expired and EndsAt from what authentik said and when it was asked.
-func (d *decoder) judge(c *Code, said bool) {
+func (d *decoder) judge(c *Grant, said bool) {
 	if c.Expires == nil {
 		return
 	}
@@ -115,6 +136,20 @@ func (d *decoder) judge(c *Code, said bool) {
 	case !later && !said:
 		c.Expired = true
 	}
+}
+
+// claims reads the claims of an ID token: authentik sends them as JSON within a text.
+func (d *decoder) claims(v gjson.Result) json.RawMessage {
+	var b bytes.Buffer
+	if v.Type == gjson.Null {
+		return nil
+	}
+	if v.Type != gjson.String || json.Compact(&b, []byte(v.Str)) != nil {
+		d.dropped = append(d.dropped, "id_token")
+		return nil
+	}
+	d.held += max(b.Cap(), tinyBlock)
+	return b.Bytes()
 }
 
 func (d *decoder) provider(v gjson.Result) *Provider {
@@ -333,7 +368,7 @@ func (d *decoder) pk(name string, v gjson.Result) PK {
 }
 
 // isExpired reads authentik's flag and tells whether it was there.
-func (d *decoder) isExpired(c *Code, v gjson.Result) (said bool) {
+func (d *decoder) isExpired(c *Grant, v gjson.Result) (said bool) {
 	if v.Type == gjson.Null {
 		return false
 	}

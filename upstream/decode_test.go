@@ -21,11 +21,11 @@ var sent = time.Date(2026, 11, 24, 4, 0, 0, 0, time.UTC)
 const minimal = `{"pk":7,"provider":{"pk":1},"user":{"pk":2},"is_expired":false,"expires":"2026-11-24T04:01:00Z"}`
 
 // decode wants no error.
-func decode(t *testing.T, body string) (*upstream.Code, []string) {
+func decode(t *testing.T, body string) (*upstream.Grant, []string) {
 	t.Helper()
-	c, dropped, err := upstream.DecodeCode([]byte(body), sent)
+	c, dropped, err := upstream.DecodeGrant([]byte(body), sent)
 	if err != nil {
-		t.Fatalf("DecodeCode: %v\n%s", err, body[:min(len(body), 500)])
+		t.Fatalf("DecodeGrant: %v\n%s", err, body[:min(len(body), 500)])
 	}
 	return c, dropped
 }
@@ -60,7 +60,7 @@ func TestRecordedCodes(t *testing.T) {
 		if len(dropped) > 0 {
 			t.Errorf("dropped %q", dropped)
 		}
-		got, want := tree(t, upstream.EncodeCode(c)), tree(t, r.Body)
+		got, want := tree(t, upstream.EncodeGrant(c)), tree(t, r.Body)
 		delete(got, "_ends_at") // judged below
 		modernise(want)
 		if !reflect.DeepEqual(got, want) {
@@ -135,7 +135,7 @@ func TestGoldenCodes(t *testing.T) {
 			t.Run(release+"/"+name, func(t *testing.T) {
 				c, _ := decode(t, string(recordedCode(t, release, name)))
 				var got bytes.Buffer
-				if err := json.Indent(&got, upstream.EncodeCode(c), "", "  "); err != nil {
+				if err := json.Indent(&got, upstream.EncodeGrant(c), "", "  "); err != nil {
 					t.Fatal(err)
 				}
 				got.WriteByte('\n')
@@ -153,17 +153,17 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-func checkRoundTrip(t *testing.T, c *upstream.Code) {
+func checkRoundTrip(t *testing.T, c *upstream.Grant) {
 	t.Helper()
-	stored := upstream.EncodeCode(c)
-	back, err := upstream.RestoreCode(stored)
+	stored := upstream.EncodeGrant(c)
+	back, err := upstream.RestoreGrant(stored)
 	if err != nil {
-		t.Fatalf("RestoreCode: %v\n%s", err, stored)
+		t.Fatalf("RestoreGrant: %v\n%s", err, stored)
 	}
 	if back.Size() <= len(stored) {
 		t.Errorf("size %d of a code stored in %d bytes", back.Size(), len(stored))
 	}
-	if again := upstream.EncodeCode(back); !bytes.Equal(again, stored) {
+	if again := upstream.EncodeGrant(back); !bytes.Equal(again, stored) {
 		t.Errorf("stored again as\n%s\nwant\n%s", again, stored)
 	}
 	// Sizes differ, so the fields are compared one by one.
@@ -179,12 +179,12 @@ func checkRoundTrip(t *testing.T, c *upstream.Code) {
 func TestRestoreRedacted(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		code upstream.Code
+		code upstream.Grant
 	}{
-		{"no provider", upstream.Code{PK: 1, User: &upstream.User{PK: 2}, Scope: []string{}}},
-		{"no user", upstream.Code{PK: 1, Provider: &upstream.Provider{PK: 2}, Scope: []string{"a"}}},
-		{"neither", upstream.Code{PK: 1, Expired: true, Scope: []string{}}},
-		{"no expires but an end", upstream.Code{PK: 1, EndsAt: sent, Scope: []string{}}},
+		{"no provider", upstream.Grant{PK: 1, User: &upstream.User{PK: 2}, Scope: []string{}}},
+		{"no user", upstream.Grant{PK: 1, Provider: &upstream.Provider{PK: 2}, Scope: []string{"a"}}},
+		{"neither", upstream.Grant{PK: 1, Expired: true, Scope: []string{}}},
+		{"no expires but an end", upstream.Grant{PK: 1, EndsAt: sent, Scope: []string{}}},
 	} {
 		t.Run(tc.name, func(t *testing.T) { checkRoundTrip(t, &tc.code) })
 	}
@@ -192,8 +192,8 @@ func TestRestoreRedacted(t *testing.T) {
 
 func TestRestoreRefuses(t *testing.T) {
 	for _, stored := range []string{``, `null`, `[]`, `{}`, `{"pk":0}`, `{"pk":1`, `{"pk":"1"}`, "{\"pk\":1,\"x\":\"\xff\"}"} {
-		if c, err := upstream.RestoreCode([]byte(stored)); err == nil {
-			t.Errorf("RestoreCode(%q) = %v", stored, c)
+		if c, err := upstream.RestoreGrant([]byte(stored)); err == nil {
+			t.Errorf("RestoreGrant(%q) = %v", stored, c)
 		}
 	}
 }
@@ -208,8 +208,8 @@ func TestEndsAtIsOursAlone(t *testing.T) {
 
 // TestEncodeHandMade: an attribute value of no bytes is none.
 func TestEncodeHandMade(t *testing.T) {
-	c := &upstream.Code{PK: 1, User: &upstream.User{PK: 2, Attributes: json.RawMessage{}}}
-	if got, want := string(upstream.EncodeCode(c)), `{"pk":1,"user":{"pk":2},"is_expired":false}`; got != want {
+	c := &upstream.Grant{PK: 1, User: &upstream.User{PK: 2, Attributes: json.RawMessage{}}}
+	if got, want := string(upstream.EncodeGrant(c)), `{"pk":1,"user":{"pk":2},"is_expired":false}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -293,32 +293,32 @@ func TestWrongTypes(t *testing.T) {
 		t.Run(tc.where+"."+tc.key, func(t *testing.T) {
 			name := tc.where + "." + tc.key
 			body := func(value string) string { return with(tc.where, `"`+tc.key+`":`+value) }
-			holder := func(c *upstream.Code) any { return c }
+			holder := func(c *upstream.Grant) any { return c }
 			switch tc.where {
 			case "":
 				name = tc.key
 			case "provider":
-				holder = func(c *upstream.Code) any { return c.Provider }
+				holder = func(c *upstream.Grant) any { return c.Provider }
 			case "user":
-				holder = func(c *upstream.Code) any { return c.User }
+				holder = func(c *upstream.Grant) any { return c.User }
 			case "group":
 				name = "user.groups_obj." + tc.key
 				body = func(value string) string { return with("user", group(`"`+tc.key+`":`+value)) }
-				holder = func(c *upstream.Code) any { return &c.User.Groups[0] }
+				holder = func(c *upstream.Grant) any { return &c.User.Groups[0] }
 			case "role":
 				name = "user.roles_obj." + tc.key
 				body = func(value string) string {
 					return with("user", `"roles_obj":[{"pk":"`+aUUID+`","`+tc.key+`":`+value+`}]`)
 				}
-				holder = func(c *upstream.Code) any { return &c.User.Roles[0] }
+				holder = func(c *upstream.Grant) any { return &c.User.Roles[0] }
 			case "uri":
 				name = "provider.redirect_uris." + tc.key
 				body = func(value string) string {
 					return with("provider", `"redirect_uris":[{"`+tc.key+`":`+value+`}]`)
 				}
-				holder = func(c *upstream.Code) any { return &c.Provider.RedirectURIs[0] }
+				holder = func(c *upstream.Grant) any { return &c.Provider.RedirectURIs[0] }
 			}
-			field := func(c *upstream.Code) reflect.Value {
+			field := func(c *upstream.Grant) reflect.Value {
 				return reflect.ValueOf(holder(c)).Elem().FieldByName(tc.field)
 			}
 			for _, value := range strings.Fields(tc.values) {
@@ -350,7 +350,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 		"user":{"pk":2,"username":"u","name":"n","is_active":false,"last_login":"T","date_joined":"T","is_superuser":false,
 		"groups":["U"],"groups_obj":[{"pk":"U","num_pk":0,"name":"n","is_superuser":false,"parent":"U","parent_name":"p","attributes":{}}],
 		"roles":["U"],"roles_obj":[{"pk":"U","name":"n"}],"email":"e","avatar":"a","attributes":{},"uid":"u","path":"p","type":"t","uuid":"U",
-		"password_change_date":"T","last_updated":"T"},"is_expired":false,"expires":"T","scope":[""]}`
+		"password_change_date":"T","last_updated":"T"},"is_expired":false,"expires":"T","scope":[""],"revoked":false,"id_token":"{\"sub\":1}"}`
 	body = strings.NewReplacer(`"U"`, `"`+aUUID+`"`, `"T"`, `"2026-11-24T04:01:00Z"`).Replace(body)
 	c, dropped := decode(t, body)
 	if len(dropped) > 0 {
@@ -447,7 +447,7 @@ func TestStrictFields(t *testing.T) {
 				members = slices.Delete(members, i, i+1)
 			}
 			body := "{" + strings.Join(members, ",") + "}"
-			c, _, err := upstream.DecodeCode([]byte(body), sent)
+			c, _, err := upstream.DecodeGrant([]byte(body), sent)
 			if err == nil || c != nil {
 				t.Errorf("%s decodes to %v", body, c)
 			}
@@ -480,7 +480,7 @@ func TestNotACode(t *testing.T) {
 		{"4 MB of open brackets in a code", with("user", `"attributes":`+strings.Repeat("[", 4<<20))},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			if c, _, err := upstream.DecodeCode([]byte(tc.body), sent); err == nil || c != nil {
+			if c, _, err := upstream.DecodeGrant([]byte(tc.body), sent); err == nil || c != nil {
 				t.Errorf("decodes to %v", c)
 			} else if len(err.Error()) > 100 {
 				t.Errorf("the error repeats the body: %.200s", err)
@@ -747,17 +747,17 @@ func TestExpiry(t *testing.T) {
 func TestExpiredAt(t *testing.T) {
 	for _, tc := range []struct {
 		name string
-		code upstream.Code
+		code upstream.Grant
 		now  time.Time
 		want bool
 	}{
-		{"said so", upstream.Code{Expired: true}, sent, true},
-		{"said so, though the end lies ahead", upstream.Code{Expired: true, EndsAt: sent.Add(time.Hour)}, sent, true},
-		{"never", upstream.Code{}, sent.AddDate(1000, 0, 0), false},
-		{"never, though expires is past", upstream.Code{Expires: &sent}, sent.Add(time.Hour), false},
-		{"a moment before", upstream.Code{EndsAt: sent}, sent.Add(-1), false},
-		{"at the end", upstream.Code{EndsAt: sent}, sent, true},
-		{"a moment after", upstream.Code{EndsAt: sent}, sent.Add(1), true},
+		{"said so", upstream.Grant{Expired: true}, sent, true},
+		{"said so, though the end lies ahead", upstream.Grant{Expired: true, EndsAt: sent.Add(time.Hour)}, sent, true},
+		{"never", upstream.Grant{}, sent.AddDate(1000, 0, 0), false},
+		{"never, though expires is past", upstream.Grant{Expires: &sent}, sent.Add(time.Hour), false},
+		{"a moment before", upstream.Grant{EndsAt: sent}, sent.Add(-1), false},
+		{"at the end", upstream.Grant{EndsAt: sent}, sent, true},
+		{"a moment after", upstream.Grant{EndsAt: sent}, sent.Add(1), true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			if got := tc.code.ExpiredAt(tc.now); got != tc.want {

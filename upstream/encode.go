@@ -8,10 +8,10 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// EncodeCode writes a code for storage, in the keys of the newest release, so that one decoder
+// EncodeGrant writes a code for storage, in the keys of the newest release, so that one decoder
 // reads both. The result holds everything the code holds, its secret too: it must be sealed
 // before it leaves the process.
-func EncodeCode(c *Code) []byte {
+func EncodeGrant(c *Grant) []byte {
 	w := writer{b: make([]byte, 0, c.size)}
 	w.open("")
 	w.int("pk", int32(c.PK))
@@ -20,6 +20,8 @@ func EncodeCode(c *Code) []byte {
 	w.boolean("is_expired", &c.Expired)
 	w.time("expires", c.Expires)
 	w.texts("scope", c.Scope)
+	w.boolean("revoked", c.Revoked)
+	w.raw(storedClaims, c.Claims)
 	if !c.EndsAt.IsZero() {
 		w.key(storedEndsAt)
 		w.b = strconv.AppendInt(w.b, c.EndsAt.UnixMicro(), 10)

@@ -42,12 +42,14 @@ const (
 	Timeout
 	// InvalidResponse: the answer is not one that authentik gives to this request.
 	InvalidResponse
+	// Unlicensed: authentik changes nothing, as its enterprise licence has expired.
+	Unlicensed
 )
 
 var kindNames = [...]string{
 	Internal: "internal", Unauthenticated: "unauthenticated", Forbidden: "forbidden",
 	NotFound: "not found", BadInput: "bad input", RateLimited: "rate limited", Failed: "failed",
-	Unavailable: "unavailable", Timeout: "timeout", InvalidResponse: "invalid response",
+	Unavailable: "unavailable", Timeout: "timeout", InvalidResponse: "invalid response", Unlicensed: "unlicensed",
 }
 
 // String names the kind for logs.

@@ -255,14 +255,14 @@ func TestErrorText(t *testing.T) {
 
 func TestKindString(t *testing.T) {
 	seen := map[string]bool{}
-	for k := upstream.Internal; k <= upstream.InvalidResponse; k++ {
+	for k := upstream.Internal; k <= upstream.Unlicensed; k++ {
 		if s := k.String(); s == "" || seen[s] || strings.HasPrefix(s, "kind ") {
 			t.Errorf("kind %d is %q", int(k), s)
 		} else {
 			seen[s] = true
 		}
 	}
-	for _, k := range []upstream.Kind{-1, upstream.InvalidResponse + 1} {
+	for _, k := range []upstream.Kind{-1, upstream.Unlicensed + 1} {
 		if got, want := k.String(), "kind "+strconv.Itoa(int(k)); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}

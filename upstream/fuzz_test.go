@@ -44,11 +44,11 @@ func checkCode(t *testing.T, v reflect.Value) {
 	t.Helper()
 	switch v.Kind() {
 	case reflect.Pointer:
-		if !v.IsNil() && v.Elem().Kind() != reflect.Struct || !v.IsNil() && v.Elem().Type().PkgPath() == reflect.TypeFor[upstream.Code]().PkgPath() {
+		if !v.IsNil() && v.Elem().Kind() != reflect.Struct || !v.IsNil() && v.Elem().Type().PkgPath() == reflect.TypeFor[upstream.Grant]().PkgPath() {
 			checkCode(t, v.Elem())
 		}
 	case reflect.Struct:
-		if v.Type().PkgPath() != reflect.TypeFor[upstream.Code]().PkgPath() {
+		if v.Type().PkgPath() != reflect.TypeFor[upstream.Grant]().PkgPath() {
 			return
 		}
 		for i := range v.NumField() {
@@ -71,10 +71,10 @@ func checkCode(t *testing.T, v reflect.Value) {
 	}
 }
 
-func FuzzDecodeCode(f *testing.F) {
+func FuzzDecodeGrant(f *testing.F) {
 	seeds(f, func(body []byte) { f.Add(body) })
 	f.Fuzz(func(t *testing.T, body []byte) {
-		c, _, err := upstream.DecodeCode(body, sent)
+		c, _, err := upstream.DecodeGrant(body, sent)
 		if err != nil {
 			if c != nil {
 				t.Error("a code beside an error")
@@ -92,14 +92,14 @@ func FuzzDecodeCode(f *testing.F) {
 	})
 }
 
-func FuzzRestoreCode(f *testing.F) {
+func FuzzRestoreGrant(f *testing.F) {
 	seeds(f, func(body []byte) {
-		if c, _, err := upstream.DecodeCode(body, sent); err == nil {
-			f.Add(upstream.EncodeCode(c))
+		if c, _, err := upstream.DecodeGrant(body, sent); err == nil {
+			f.Add(upstream.EncodeGrant(c))
 		}
 	})
 	f.Fuzz(func(t *testing.T, stored []byte) {
-		c, err := upstream.RestoreCode(stored)
+		c, err := upstream.RestoreGrant(stored)
 		if err != nil {
 			return
 		}

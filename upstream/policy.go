@@ -34,7 +34,7 @@ func (e *Error) NotSent() bool {
 }
 
 // policy decides when a call is made: within which time, how many at once, when once more, and
-// when better not. A call is a GET, which may be sent again whatever became of it.
+// when better not. A call of do is a GET, which may be sent again whatever became of it.
 type policy struct {
 	timeout time.Duration
 	breaker *breaker
@@ -67,6 +67,17 @@ func (p *policy) do(ctx context.Context, call func(context.Context) (answer, err
 		a, err = again, retryErr
 	}
 	return a, err
+}
+
+// once makes one call that is not to be sent again, whatever comes of it.
+func (p *policy) once(ctx context.Context, call func(context.Context) (answer, error)) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, errTimeUp)
+	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return transportError(err)
+	}
+	_, _, err := p.try(ctx, call)
+	return err
 }
 
 // try makes one call in a slot, unless the breaker or the queue turns it away: then made is false.

@@ -54,7 +54,7 @@ func TestFaultsThatPass(t *testing.T) {
 			c := client(t, server.URL, timeout(tt.timeout))
 			fake.SetFault(pk, healing(tt.met, tt.fault))
 			start := time.Now()
-			_, err := c.Retrieve(t.Context(), alice, pk)
+			_, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 			if took := time.Since(start); took < tt.least || took > tt.least+5*time.Second {
 				t.Errorf("took %v", took)
 			}
@@ -77,7 +77,7 @@ func TestKeptAliveConnectionIsNoRetry(t *testing.T) {
 	c := client(t, server.URL)
 	fake.SetFault(pk, upstreamtest.DropKeptAlive)
 	for range 30 {
-		if _, err := c.Retrieve(t.Context(), alice, pk); err != nil {
+		if _, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -92,11 +92,11 @@ func TestBreakerOverTheWire(t *testing.T) {
 	c := client(t, server.URL)
 	fake.SetFault(pk, upstreamtest.Error500)
 	for range 20 {
-		_, err := c.Retrieve(t.Context(), alice, pk)
+		_, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 		wantKind(t, err, upstream.Failed)
 	}
 	opened := time.Now()
-	_, err := c.Retrieve(t.Context(), alice, pk)
+	_, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 	e := wantKind(t, err, upstream.Unavailable)
 	if e.RetryAfter <= 0 || e.RetryAfter > 2*time.Second || e.Status != 0 || !strings.Contains(e.Error(), "breaker") {
 		t.Errorf("got %v, retry after %v", e, e.RetryAfter)
@@ -109,7 +109,7 @@ func TestBreakerOverTheWire(t *testing.T) {
 	}
 	fake.ClearFaults()
 	<-time.After(time.Until(opened.Add(e.RetryAfter)))
-	if _, err := c.Retrieve(t.Context(), alice, pk); err != nil {
+	if _, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk); err != nil {
 		t.Errorf("after the time it asked for: %v", err)
 	}
 	if s := c.Stats(); s.BreakerState != "closed" || s.BreakerOpened != 1 {

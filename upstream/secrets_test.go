@@ -32,16 +32,16 @@ func TestNothingTells(t *testing.T) {
 	addTo(values, "group", code.User.Groups[0])
 	addTo(values, "role", code.User.Roles[0])
 	addTo(values, "redirect URI", code.Provider.RedirectURIs[0])
-	addTo(values, "answer", upstream.Answer[*upstream.Code]{Value: code})
+	addTo(values, "answer", upstream.Answer[*upstream.Grant]{Value: code})
 	addTo(values, "error", *wrapped)
 	values["error itself"] = wrapped
 	// Formatters are not asked for a field that is not exported, so these rest on pointers.
 	values["unexported credential"] = struct{ c upstream.Credential }{cred}
 	values["unexported credentials"] = struct{ c []upstream.Credential }{[]upstream.Credential{cred}}
-	values["unexported code"] = struct{ c *upstream.Code }{code}
+	values["unexported code"] = struct{ c *upstream.Grant }{code}
 	values["unexported answer"] = struct {
-		a upstream.Answer[*upstream.Code]
-	}{upstream.Answer[*upstream.Code]{Value: code}}
+		a upstream.Answer[*upstream.Grant]
+	}{upstream.Answer[*upstream.Grant]{Value: code}}
 
 	for name, v := range values {
 		t.Run(name, func(t *testing.T) {
@@ -96,8 +96,8 @@ func TestLabels(t *testing.T) {
 		v    any
 		want string
 	}{
-		{code, "authorization code 7"},
-		{*code, "authorization code 7"},
+		{code, "grant 7"},
+		{*code, "grant 7"},
 		{code.Provider, "provider 1"},
 		{code.User, "user 2"},
 		{upstream.Group{}, "group"},
@@ -119,7 +119,7 @@ func TestLabels(t *testing.T) {
 	if s.Reveal() != "s" {
 		t.Error("Reveal does not reveal")
 	}
-	if got := fmt.Sprintf("%v %v", (*upstream.Code)(nil), (*upstream.Secret)(nil)); got != "<nil> <nil>" {
+	if got := fmt.Sprintf("%v %v", (*upstream.Grant)(nil), (*upstream.Secret)(nil)); got != "<nil> <nil>" {
 		t.Errorf("nil pointers print as %s", got)
 	}
 }

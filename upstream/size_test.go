@@ -23,10 +23,10 @@ func liveHeap() int {
 // checkSize compares the size of a code with what copies of it add to the heap. Under the truth, a
 // cache would outgrow its bound; far over it, it would hold less than it could. A quarter is left
 // for small texts and flags, each counted with the whole block that it may share with another.
-func checkSize(t *testing.T, decode func() *upstream.Code) {
+func checkSize(t *testing.T, decode func() *upstream.Grant) {
 	t.Helper()
 	size := decode().Size()
-	codes := make([]*upstream.Code, max(8, 2<<20/size)) // enough to drown what the runtime does meanwhile
+	codes := make([]*upstream.Grant, max(8, 2<<20/size)) // enough to drown what the runtime does meanwhile
 	before := liveHeap()
 	for i := range codes {
 		codes[i] = decode()
@@ -62,16 +62,16 @@ func TestSize(t *testing.T) {
 	}
 	for name, body := range bodies {
 		t.Run(name, func(t *testing.T) {
-			checkSize(t, func() *upstream.Code {
-				c, _, err := upstream.DecodeCode(bytes.Clone([]byte(body)), sent)
+			checkSize(t, func() *upstream.Grant {
+				c, _, err := upstream.DecodeGrant(bytes.Clone([]byte(body)), sent)
 				if err != nil {
 					t.Fatal(err)
 				}
 				return c
 			})
-			stored := upstream.EncodeCode(first(decode(t, body)))
-			checkSize(t, func() *upstream.Code {
-				c, err := upstream.RestoreCode(bytes.Clone(stored))
+			stored := upstream.EncodeGrant(first(decode(t, body)))
+			checkSize(t, func() *upstream.Grant {
+				c, err := upstream.RestoreGrant(bytes.Clone(stored))
 				if err != nil {
 					t.Fatal(err)
 				}

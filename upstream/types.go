@@ -37,9 +37,9 @@ func ParsePK(s string) (PK, error) {
 // String returns the canonical decimal form.
 func (pk PK) String() string { return strconv.FormatInt(int64(pk), 10) }
 
-// Code is an OAuth2 authorization code. A pointer or slice that is nil stands for a value that
+// Grant is an OAuth2 authorization code, access token or refresh token. A pointer or slice that is nil stands for a value that
 // authentik did not send, sent as null, or sent in a form we do not know.
-type Code struct {
+type Grant struct {
 	PK       PK
 	Provider *Provider
 	User     *User
@@ -52,16 +52,20 @@ type Code struct {
 	// "not expired": such a row has authentik's hidden expiring flag off.
 	EndsAt time.Time
 	Scope  []string
+	// Claims are those of the ID token that was issued with a token, nil for a code.
+	Claims json.RawMessage
+	// Revoked is nil for a code.
+	Revoked *bool
 
 	size int
 }
 
 // Size is what the code took in memory when it was decoded, in bytes. It is rather a little over
 // the truth than under it: caches are bounded by it.
-func (c *Code) Size() int { return c.size }
+func (c *Grant) Size() int { return c.size }
 
 // ExpiredAt tells whether the code is expired at the given moment.
-func (c *Code) ExpiredAt(now time.Time) bool {
+func (c *Grant) ExpiredAt(now time.Time) bool {
 	return c.Expired || !c.EndsAt.IsZero() && !now.Before(c.EndsAt)
 }
 
@@ -149,7 +153,7 @@ type Role struct {
 }
 
 // The domain types hold secrets and personal data, so none of them prints or marshals its
-// content: a stray log line shows which row it was and no more. [EncodeCode] is the one way out.
+// content: a stray log line shows which row it was and no more. [EncodeGrant] is the one way out.
 // For fmt this ends at unexported fields, whose methods it does not call: there, hold a pointer.
 
 // Secret is a text that no log, error or JSON may show.
@@ -166,14 +170,14 @@ func (s Secret) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, redacted) }
 // MarshalJSON writes "[redacted]".
 func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(redacted) }
 
-func (c Code) label() string     { return "authorization code " + c.PK.String() }
+func (c Grant) label() string    { return "grant " + c.PK.String() }
 func (p Provider) label() string { return "provider " + p.PK.String() }
 func (u User) label() string     { return "user " + u.PK.String() }
 func (g Group) label() string    { return "group" }
 func (r Role) label() string     { return "role" }
 
 // Format prints the kind and primary key under every verb.
-func (c Code) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, c.label()) }
+func (c Grant) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, c.label()) }
 
 // Format prints the kind and primary key under every verb.
 func (p Provider) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, p.label()) }
@@ -191,7 +195,7 @@ func (r Role) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, r.label()) }
 func (RedirectURI) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "redirect URI") }
 
 // MarshalJSON writes the kind and primary key.
-func (c Code) MarshalJSON() ([]byte, error) { return json.Marshal(c.label()) }
+func (c Grant) MarshalJSON() ([]byte, error) { return json.Marshal(c.label()) }
 
 // MarshalJSON writes the kind and primary key.
 func (p Provider) MarshalJSON() ([]byte, error) { return json.Marshal(p.label()) }

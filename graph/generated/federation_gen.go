@@ -153,6 +153,25 @@ func (ec *executionContext) resolveEntity(
 	}()
 
 	switch typeName {
+	case "AccessToken":
+		resolverName, err := entityResolverNameForAccessToken(ctx, rep)
+		if err != nil {
+			return nil, fmt.Errorf(`finding resolver for Entity "AccessToken": %w`, err)
+		}
+		switch resolverName {
+
+		case "findAccessTokenByID":
+			id0, err := ec.unmarshalNID2string(ctx, rep["id"])
+			if err != nil {
+				return nil, fmt.Errorf(`unmarshalling param 0 for findAccessTokenByID(): %w`, err)
+			}
+			entity, err := ec.Resolvers.Entity().FindAccessTokenByID(ctx, id0)
+			if err != nil {
+				return nil, fmt.Errorf(`resolving Entity "AccessToken": %w`, err)
+			}
+
+			return entity, nil
+		}
 	case "AuthorizationCode":
 		resolverName, err := entityResolverNameForAuthorizationCode(ctx, rep)
 		if err != nil {
@@ -206,6 +225,25 @@ func (ec *executionContext) resolveEntity(
 			entity, err := ec.Resolvers.Entity().FindOAuth2ProviderByID(ctx, id0)
 			if err != nil {
 				return nil, fmt.Errorf(`resolving Entity "OAuth2Provider": %w`, err)
+			}
+
+			return entity, nil
+		}
+	case "RefreshToken":
+		resolverName, err := entityResolverNameForRefreshToken(ctx, rep)
+		if err != nil {
+			return nil, fmt.Errorf(`finding resolver for Entity "RefreshToken": %w`, err)
+		}
+		switch resolverName {
+
+		case "findRefreshTokenByID":
+			id0, err := ec.unmarshalNID2string(ctx, rep["id"])
+			if err != nil {
+				return nil, fmt.Errorf(`unmarshalling param 0 for findRefreshTokenByID(): %w`, err)
+			}
+			entity, err := ec.Resolvers.Entity().FindRefreshTokenByID(ctx, id0)
+			if err != nil {
+				return nil, fmt.Errorf(`resolving Entity "RefreshToken": %w`, err)
 			}
 
 			return entity, nil
@@ -272,6 +310,41 @@ func (ec *executionContext) resolveManyEntities(
 	default:
 		return errors.New("unknown type: " + typeName)
 	}
+}
+
+func entityResolverNameForAccessToken(ctx context.Context, rep EntityRepresentation) (string, error) {
+	// we collect errors because a later entity resolver may work fine
+	// when an entity has multiple keys
+	entityResolverErrs := []error{}
+	for {
+		var (
+			m   EntityRepresentation
+			val any
+			ok  bool
+		)
+		_ = val
+		// if all of the KeyFields values for this resolver are null,
+		// we shouldn't use use it
+		allNull := true
+		m = rep
+		val, ok = m["id"]
+		if !ok {
+			entityResolverErrs = append(entityResolverErrs,
+				fmt.Errorf("%w due to missing Key Field \"id\" for AccessToken", ErrTypeNotFound))
+			break
+		}
+		if allNull {
+			allNull = val == nil
+		}
+		if allNull {
+			entityResolverErrs = append(entityResolverErrs,
+				fmt.Errorf("%w due to all null value KeyFields for AccessToken", ErrTypeNotFound))
+			break
+		}
+		return "findAccessTokenByID", nil
+	}
+	return "", fmt.Errorf("%w for AccessToken due to %v", ErrTypeNotFound,
+		errors.Join(entityResolverErrs...).Error())
 }
 
 func entityResolverNameForAuthorizationCode(ctx context.Context, rep EntityRepresentation) (string, error) {
@@ -376,6 +449,41 @@ func entityResolverNameForOAuth2Provider(ctx context.Context, rep EntityRepresen
 		return "findOAuth2ProviderByID", nil
 	}
 	return "", fmt.Errorf("%w for OAuth2Provider due to %v", ErrTypeNotFound,
+		errors.Join(entityResolverErrs...).Error())
+}
+
+func entityResolverNameForRefreshToken(ctx context.Context, rep EntityRepresentation) (string, error) {
+	// we collect errors because a later entity resolver may work fine
+	// when an entity has multiple keys
+	entityResolverErrs := []error{}
+	for {
+		var (
+			m   EntityRepresentation
+			val any
+			ok  bool
+		)
+		_ = val
+		// if all of the KeyFields values for this resolver are null,
+		// we shouldn't use use it
+		allNull := true
+		m = rep
+		val, ok = m["id"]
+		if !ok {
+			entityResolverErrs = append(entityResolverErrs,
+				fmt.Errorf("%w due to missing Key Field \"id\" for RefreshToken", ErrTypeNotFound))
+			break
+		}
+		if allNull {
+			allNull = val == nil
+		}
+		if allNull {
+			entityResolverErrs = append(entityResolverErrs,
+				fmt.Errorf("%w due to all null value KeyFields for RefreshToken", ErrTypeNotFound))
+			break
+		}
+		return "findRefreshTokenByID", nil
+	}
+	return "", fmt.Errorf("%w for RefreshToken due to %v", ErrTypeNotFound,
 		errors.Join(entityResolverErrs...).Error())
 }
 

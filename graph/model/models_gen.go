@@ -11,6 +11,111 @@ import (
 	"time"
 )
 
+// What authentik has granted to an OAuth2 client on behalf of a user.
+type Grant interface {
+	IsGrant()
+	// The same value as `pk`, for clients and gateways that identify objects by type and `id`.
+	GetID() string
+	// authentik's primary key: sequential among grants of its type, never reused.
+	GetPk() int32
+	// The OAuth2 provider, that is the client application, it was issued to.
+	GetProvider() *OAuth2Provider
+	// The user who authorised the client. Personal data.
+	GetUser() *User
+	// The granted scopes, in no order.
+	GetScope() []string
+	// End of validity. Null for none.
+	GetExpires() *time.Time
+	// Whether it is past its end, judged at the moment of this answer.
+	GetIsExpired() bool
+	// When authentik gave this answer.
+	GetFetchedAt() time.Time
+}
+
+// An OAuth2 access token: what a client calls APIs with on the user's behalf. The token's own value is
+// never shown.
+type AccessToken struct {
+	// The same value as `pk`, for clients and gateways that identify objects by type and `id`.
+	ID string `json:"id"`
+	// authentik's primary key: sequential, never reused.
+	Pk int32 `json:"pk"`
+	// The OAuth2 provider, that is the client application, the token was issued to.
+	Provider *OAuth2Provider `json:"provider,omitempty"`
+	// The user who authorised the client. Personal data.
+	User *User `json:"user,omitempty"`
+	// Whether the token is past its end, judged at the moment of this answer, as for
+	// `AuthorizationCode`.
+	IsExpired bool `json:"isExpired"`
+	// End of validity. Null for a token that has none.
+	Expires *time.Time `json:"expires,omitempty"`
+	// The granted scopes, as for `AuthorizationCode`.
+	Scope []string `json:"scope"`
+	// When authentik gave this answer.
+	FetchedAt time.Time `json:"fetchedAt"`
+	// Whether the token was revoked and is only kept to notice that it is used again.
+	Revoked *bool `json:"revoked,omitempty"`
+	// The claims of the ID token that was issued with the token. Null where authentik has none that can be
+	// read. Personal data.
+	Claims json.RawMessage `json:"claims,omitempty"`
+}
+
+func (AccessToken) IsGrant() {}
+
+// The same value as `pk`, for clients and gateways that identify objects by type and `id`.
+func (this AccessToken) GetID() string { return this.ID }
+
+// authentik's primary key: sequential among grants of its type, never reused.
+func (this AccessToken) GetPk() int32 { return this.Pk }
+
+// The OAuth2 provider, that is the client application, it was issued to.
+func (this AccessToken) GetProvider() *OAuth2Provider { return this.Provider }
+
+// The user who authorised the client. Personal data.
+func (this AccessToken) GetUser() *User { return this.User }
+
+// The granted scopes, in no order.
+func (this AccessToken) GetScope() []string {
+	if this.Scope == nil {
+		return nil
+	}
+	interfaceSlice := make([]string, 0, len(this.Scope))
+	for _, concrete := range this.Scope {
+		interfaceSlice = append(interfaceSlice, concrete)
+	}
+	return interfaceSlice
+}
+
+// End of validity. Null for none.
+func (this AccessToken) GetExpires() *time.Time { return this.Expires }
+
+// Whether it is past its end, judged at the moment of this answer.
+func (this AccessToken) GetIsExpired() bool { return this.IsExpired }
+
+// When authentik gave this answer.
+func (this AccessToken) GetFetchedAt() time.Time { return this.FetchedAt }
+
+func (AccessToken) IsEntity() {}
+
+// A page of access tokens (Relay's cursor connections specification).
+type AccessTokenConnection struct {
+	// Each of the page's access tokens with its cursor.
+	Edges []AccessTokenEdge `json:"edges"`
+	// The same without the cursors.
+	Nodes []AccessToken `json:"nodes"`
+	// Whether there is more, and how to get it.
+	PageInfo PageInfo `json:"pageInfo"`
+	// How many there are in all that the caller may see and that match, at the moment of this answer.
+	TotalCount int32 `json:"totalCount"`
+}
+
+// One of a page's access tokens.
+type AccessTokenEdge struct {
+	// Where it stands in the list: for `after`.
+	Cursor string `json:"cursor"`
+	// The access token itself.
+	Node AccessToken `json:"node"`
+}
+
 // An OAuth2 authorization code: proof that a user has just authorised a client, waiting to be
 // redeemed for tokens. It lives about a minute, is deleted when the client redeems it, and stays
 // visible as expired for some minutes otherwise. The code's own value is never shown.
@@ -37,7 +142,62 @@ type AuthorizationCode struct {
 	FetchedAt time.Time `json:"fetchedAt"`
 }
 
+func (AuthorizationCode) IsGrant() {}
+
+// The same value as `pk`, for clients and gateways that identify objects by type and `id`.
+func (this AuthorizationCode) GetID() string { return this.ID }
+
+// authentik's primary key: sequential among grants of its type, never reused.
+func (this AuthorizationCode) GetPk() int32 { return this.Pk }
+
+// The OAuth2 provider, that is the client application, it was issued to.
+func (this AuthorizationCode) GetProvider() *OAuth2Provider { return this.Provider }
+
+// The user who authorised the client. Personal data.
+func (this AuthorizationCode) GetUser() *User { return this.User }
+
+// The granted scopes, in no order.
+func (this AuthorizationCode) GetScope() []string {
+	if this.Scope == nil {
+		return nil
+	}
+	interfaceSlice := make([]string, 0, len(this.Scope))
+	for _, concrete := range this.Scope {
+		interfaceSlice = append(interfaceSlice, concrete)
+	}
+	return interfaceSlice
+}
+
+// End of validity. Null for none.
+func (this AuthorizationCode) GetExpires() *time.Time { return this.Expires }
+
+// Whether it is past its end, judged at the moment of this answer.
+func (this AuthorizationCode) GetIsExpired() bool { return this.IsExpired }
+
+// When authentik gave this answer.
+func (this AuthorizationCode) GetFetchedAt() time.Time { return this.FetchedAt }
+
 func (AuthorizationCode) IsEntity() {}
+
+// A page of authorization codes (Relay's cursor connections specification).
+type AuthorizationCodeConnection struct {
+	// Each of the page's authorization codes with its cursor.
+	Edges []AuthorizationCodeEdge `json:"edges"`
+	// The same without the cursors.
+	Nodes []AuthorizationCode `json:"nodes"`
+	// Whether there is more, and how to get it.
+	PageInfo PageInfo `json:"pageInfo"`
+	// How many there are in all that the caller may see and that match, at the moment of this answer.
+	TotalCount int32 `json:"totalCount"`
+}
+
+// One of a page's authorization codes.
+type AuthorizationCodeEdge struct {
+	// Where it stands in the list: for `after`.
+	Cursor string `json:"cursor"`
+	// The authorization code itself.
+	Node AuthorizationCode `json:"node"`
+}
 
 // A group of users.
 type Group struct {
@@ -60,6 +220,9 @@ type Group struct {
 }
 
 func (Group) IsEntity() {}
+
+type Mutation struct {
+}
 
 // An OAuth2 or OpenID Connect provider: authentik's settings for one client application.
 type OAuth2Provider struct {
@@ -138,6 +301,18 @@ type OAuth2Provider struct {
 
 func (OAuth2Provider) IsEntity() {}
 
+// Whether there is more of a list than its page, and how to get it.
+type PageInfo struct {
+	// Whether more follows the page.
+	HasNextPage bool `json:"hasNextPage"`
+	// Whether something comes before the page.
+	HasPreviousPage bool `json:"hasPreviousPage"`
+	// Cursor of the first element; null on an empty page.
+	StartCursor *string `json:"startCursor,omitempty"`
+	// Cursor of the last element; null on an empty page.
+	EndCursor *string `json:"endCursor,omitempty"`
+}
+
 type Query struct {
 }
 
@@ -148,6 +323,123 @@ type RedirectURI struct {
 	MatchingMode *RedirectURIMatchingMode `json:"matchingMode,omitempty"`
 	// The URI, or a regular expression for it. May be empty.
 	URL *string `json:"url,omitempty"`
+}
+
+// An OAuth2 refresh token: what a client gets new access tokens with. The token's own value is never
+// shown.
+type RefreshToken struct {
+	// The same value as `pk`, for clients and gateways that identify objects by type and `id`.
+	ID string `json:"id"`
+	// authentik's primary key: sequential, never reused.
+	Pk int32 `json:"pk"`
+	// The OAuth2 provider, that is the client application, the token was issued to.
+	Provider *OAuth2Provider `json:"provider,omitempty"`
+	// The user who authorised the client. Personal data.
+	User *User `json:"user,omitempty"`
+	// Whether the token is past its end, judged at the moment of this answer, as for
+	// `AuthorizationCode`.
+	IsExpired bool `json:"isExpired"`
+	// End of validity. Null for a token that has none.
+	Expires *time.Time `json:"expires,omitempty"`
+	// The granted scopes, as for `AuthorizationCode`.
+	Scope []string `json:"scope"`
+	// When authentik gave this answer.
+	FetchedAt time.Time `json:"fetchedAt"`
+	// Whether the token was revoked and is only kept to notice that it is used again.
+	Revoked *bool `json:"revoked,omitempty"`
+	// The claims of the ID token that was issued with the token. Null where authentik has none that can be
+	// read. Personal data.
+	Claims json.RawMessage `json:"claims,omitempty"`
+}
+
+func (RefreshToken) IsGrant() {}
+
+// The same value as `pk`, for clients and gateways that identify objects by type and `id`.
+func (this RefreshToken) GetID() string { return this.ID }
+
+// authentik's primary key: sequential among grants of its type, never reused.
+func (this RefreshToken) GetPk() int32 { return this.Pk }
+
+// The OAuth2 provider, that is the client application, it was issued to.
+func (this RefreshToken) GetProvider() *OAuth2Provider { return this.Provider }
+
+// The user who authorised the client. Personal data.
+func (this RefreshToken) GetUser() *User { return this.User }
+
+// The granted scopes, in no order.
+func (this RefreshToken) GetScope() []string {
+	if this.Scope == nil {
+		return nil
+	}
+	interfaceSlice := make([]string, 0, len(this.Scope))
+	for _, concrete := range this.Scope {
+		interfaceSlice = append(interfaceSlice, concrete)
+	}
+	return interfaceSlice
+}
+
+// End of validity. Null for none.
+func (this RefreshToken) GetExpires() *time.Time { return this.Expires }
+
+// Whether it is past its end, judged at the moment of this answer.
+func (this RefreshToken) GetIsExpired() bool { return this.IsExpired }
+
+// When authentik gave this answer.
+func (this RefreshToken) GetFetchedAt() time.Time { return this.FetchedAt }
+
+func (RefreshToken) IsEntity() {}
+
+// A page of refresh tokens (Relay's cursor connections specification).
+type RefreshTokenConnection struct {
+	// Each of the page's refresh tokens with its cursor.
+	Edges []RefreshTokenEdge `json:"edges"`
+	// The same without the cursors.
+	Nodes []RefreshToken `json:"nodes"`
+	// Whether there is more, and how to get it.
+	PageInfo PageInfo `json:"pageInfo"`
+	// How many there are in all that the caller may see and that match, at the moment of this answer.
+	TotalCount int32 `json:"totalCount"`
+}
+
+// One of a page's refresh tokens.
+type RefreshTokenEdge struct {
+	// Where it stands in the list: for `after`.
+	Cursor string `json:"cursor"`
+	// The refresh token itself.
+	Node RefreshToken `json:"node"`
+}
+
+// What came of revoking one of the access tokens.
+type RevokeAccessTokenPayload struct {
+	// The id that was given.
+	ID string `json:"id"`
+	// What was revoked, as it was before, if this service knew it without asking authentik.
+	AccessToken *AccessToken `json:"accessToken,omitempty"`
+	// Whether authentik did not say that this request deleted it: the answer to a first try was lost, and
+	// a second one found nothing. It is gone, or it never was there for this caller.
+	Uncertain bool `json:"uncertain"`
+}
+
+// What came of revoking one of the authorization codes.
+type RevokeAuthorizationCodePayload struct {
+	// The id that was given.
+	ID string `json:"id"`
+	// What was revoked, as it was before, if this service knew it without asking authentik.
+	AuthorizationCode *AuthorizationCode `json:"authorizationCode,omitempty"`
+	// Whether authentik did not say that this request deleted it: the answer to a first try was lost, and
+	// a second one found nothing. It is gone, or it never was there for this caller.
+	Uncertain bool `json:"uncertain"`
+}
+
+// What came of revoking one of the refresh tokens.
+type RevokeRefreshTokenPayload struct {
+	// The id that was given.
+	ID string `json:"id"`
+	// What was revoked, as it was before, if this service knew it without asking authentik.
+	RefreshToken *RefreshToken `json:"refreshToken,omitempty"`
+	// Whether authentik did not say that this request deleted it: the answer to a first try was lost, and
+	// a second one found nothing. It is gone, or it never was there for this caller.
+	Uncertain bool `json:"uncertain"`
 }
 
 // A role: a named set of permissions. Since 2025.12.
@@ -267,6 +559,64 @@ func (e *ClientType) UnmarshalJSON(b []byte) error {
 }
 
 func (e ClientType) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// The order of a list of grants, by primary key.
+type GrantOrder string
+
+const (
+	// What was made last comes first.
+	GrantOrderNewestFirst GrantOrder = "NEWEST_FIRST"
+	// What was made first comes first.
+	GrantOrderOldestFirst GrantOrder = "OLDEST_FIRST"
+)
+
+var AllGrantOrder = []GrantOrder{
+	GrantOrderNewestFirst,
+	GrantOrderOldestFirst,
+}
+
+func (e GrantOrder) IsValid() bool {
+	switch e {
+	case GrantOrderNewestFirst, GrantOrderOldestFirst:
+		return true
+	}
+	return false
+}
+
+func (e GrantOrder) String() string {
+	return string(e)
+}
+
+func (e *GrantOrder) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = GrantOrder(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid GrantOrder", str)
+	}
+	return nil
+}
+
+func (e GrantOrder) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *GrantOrder) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e GrantOrder) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

@@ -1,0 +1,163 @@
+package graph
+
+import (
+	"context"
+	"time"
+
+	"authentik-graphql/cache"
+	"authentik-graphql/graph/model"
+	"authentik-graphql/upstream"
+)
+
+// kind is one of the types of grants: where authentik has them, and how they are shown.
+type kind[T any] struct {
+	resource upstream.Resource
+	show     func(g *upstream.Grant, fetchedAt, now time.Time) *T
+}
+
+var (
+	codes         = kind[model.AuthorizationCode]{upstream.AuthorizationCodes, mapCode}
+	accessTokens  = kind[model.AccessToken]{upstream.AccessTokens, mapAccessToken}
+	refreshTokens = kind[model.RefreshToken]{upstream.RefreshTokens, mapRefreshToken}
+)
+
+// one resolves a field that shows one grant.
+func one[T any](ctx context.Context, r *Resolver, k kind[T], id string) (*T, error) {
+	read, err := r.grant(ctx, k.resource, id)
+	if err != nil {
+		return nil, err
+	}
+	return k.show(read.Value, read.FetchedAt, r.Now()), nil
+}
+
+// listArgs are the arguments of a field that shows a page.
+type listArgs struct {
+	first                 *int32
+	after, user, provider *string
+	order                 *model.GrantOrder
+}
+
+const (
+	defaultFirst = 20
+	maxFirst     = 100
+)
+
+// query reads the arguments.
+func (a listArgs) query(resource upstream.Resource, maxCalls int) (q upstream.Query, err error) {
+	q = upstream.Query{First: defaultFirst, MaxCalls: maxCalls}
+	if a.first != nil {
+		q.First = int(*a.first)
+	}
+	if q.First < 1 || q.First > maxFirst {
+		return q, &Error{Code: CodeBadUserInput, Message: "first must be from 1 to 100."}
+	}
+	q.Oldest = a.order != nil && *a.order == model.GrantOrderOldestFirst
+	if a.after != nil {
+		position, ok := readCursor(*a.after, resource, q.Oldest)
+		if !ok {
+			return q, &Error{Code: CodeBadUserInput, Message: "after must be a cursor of this list, in this order."}
+		}
+		q.After = &position
+	}
+	if a.user != nil {
+		if q.User, err = parseID("user", *a.user); err != nil {
+			return q, err
+		}
+	}
+	if a.provider != nil {
+		if q.Provider, err = parseID("provider", *a.provider); err != nil {
+			return q, err
+		}
+	}
+	return q, nil
+}
+
+// part is a page before it has its type.
+type part[T any] struct {
+	nodes   []T
+	cursors []string
+	info    model.PageInfo
+	total   int32
+}
+
+// page resolves a field that shows a page of a list.
+func page[T any](ctx context.Context, r *Resolver, k kind[T], args listArgs) (*part[T], error) {
+	q, err := args.query(k.resource, r.upstreamCalls)
+	if err != nil {
+		return nil, err
+	}
+	read, err := r.list(ctx, k.resource, q)
+	if err != nil {
+		return nil, err
+	}
+	rows, now := read.Value, r.Now()
+	p := &part[T]{
+		nodes:   make([]T, len(rows.Rows)),
+		cursors: make([]string, len(rows.Rows)),
+		info:    model.PageInfo{HasNextPage: rows.More, HasPreviousPage: rows.Offset > 0 || q.After != nil},
+		total:   int32(rows.Count), //nolint:gosec // a 32-bit number upstream
+	}
+	for i, g := range rows.Rows {
+		p.nodes[i] = *k.show(g, read.FetchedAt, now)
+		p.cursors[i] = writeCursor(upstream.Position{PK: g.PK, Offset: rows.Offset + i}, k.resource, q.Oldest)
+	}
+	if n := len(p.cursors); n > 0 {
+		p.info.StartCursor, p.info.EndCursor = &p.cursors[0], &p.cursors[n-1]
+	}
+	return p, nil
+}
+
+// edges joins a page's nodes and cursors.
+func edges[T, E any](p *part[T], edge func(cursor string, node T) E) []E {
+	list := make([]E, len(p.nodes))
+	for i, node := range p.nodes {
+		list[i] = edge(p.cursors[i], node)
+	}
+	return list
+}
+
+// list answers for every field that shows a page.
+func (r *Resolver) list(ctx context.Context, resource upstream.Resource, q upstream.Query) (ListRead, error) {
+	key := readKey{resource: resource, list: q}
+	key.list.After = nil
+	if q.After != nil {
+		key.after = *q.After
+	}
+	shared, err := r.share(ctx, key, func(cred upstream.Credential, shared *read) (err error) {
+		shared.list, err = r.Grants.List(ctx, cred, resource, q)
+		shared.shown = err == nil && shared.list.Value != nil
+		shared.freshness = cache.With(shared.list, struct{}{})
+		return err
+	})
+	if err != nil {
+		return ListRead{}, err
+	}
+	return shared.list, nil
+}
+
+// revoked is what a mutation answers, before it has its type.
+type revoked[T any] struct {
+	id        string
+	grant     *T
+	uncertain bool
+}
+
+// revoke resolves a mutation. One id is revoked once in a request.
+func revoke[T any](ctx context.Context, r *Resolver, k kind[T], id string) (revoked[T], error) {
+	pk, err := parseID("id", id)
+	if err != nil {
+		return revoked[T]{}, err
+	}
+	shared, err := r.share(ctx, readKey{resource: k.resource, pk: pk, revoked: true}, func(cred upstream.Credential, shared *read) (err error) {
+		shared.revocation, err = r.Grants.Revoke(ctx, cred, k.resource, pk)
+		return err
+	})
+	if err != nil {
+		return revoked[T]{}, err
+	}
+	out := revoked[T]{id: pk.String(), uncertain: shared.revocation.Uncertain}
+	if was := shared.revocation.Grant; was != nil {
+		out.grant = k.show(was.Value, was.FetchedAt, r.Now())
+	}
+	return out, nil
+}
