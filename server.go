@@ -1,4 +1,5 @@
-// Command authentik-graphql serves authentik's OAuth2 authorization codes as GraphQL.
+// Command authentik-graphql serves authentik's OAuth2 grants as GraphQL: authorization codes, access tokens
+// and refresh tokens.
 package main
 
 import (
@@ -322,7 +323,7 @@ func (s *service) close(ctx context.Context) error {
 }
 
 func usage(w io.Writer, flags *flag.FlagSet) {
-	_, _ = fmt.Fprintf(w, "authentik-graphql serves authentik's OAuth2 authorization codes as GraphQL.\n\nUsage: authentik-graphql [flag]\n\n")
+	_, _ = fmt.Fprintf(w, "authentik-graphql serves authentik's OAuth2 authorization codes and tokens as GraphQL.\n\nUsage: authentik-graphql [flag]\n\n")
 	flags.VisitAll(func(f *flag.Flag) { _, _ = fmt.Fprintf(w, "  -%-10s %s\n", f.Name, f.Usage) })
 	_, _ = fmt.Fprintf(w, "\nSettings come from the environment. A secret may be given as NAME_FILE, the path of a file.\n\n")
 	for _, s := range settings() {
