@@ -28,10 +28,18 @@ func (c *Client) Destroy(ctx context.Context, cred Credential, resource Resource
 	send := func(ctx context.Context) (answer, error) { return c.delete(ctx, cred, path) }
 	err = c.policy.once(ctx, send)
 	if e, ok := errors.AsType[*Error](err); ok && unknownOutcome(e) {
-		err = c.policy.once(ctx, send)
-		if e, ok := errors.AsType[*Error](err); ok && e.Kind == NotFound {
-			return true, nil
+		again := c.policy.once(ctx, send)
+		e, failed := errors.AsType[*Error](again)
+		if !failed || !e.NotSent() {
+			c.policy.retries.Add(1)
 		}
+		switch {
+		case failed && e.Kind == NotFound:
+			return true, nil
+		case failed && (e.NotSent() || e.Kind == RateLimited): // says nothing of the first
+			return false, err
+		}
+		err = again
 	}
 	if e, ok := errors.AsType[*Error](err); ok && errors.Is(e, errNoDelete) {
 		return false, c.whyNoDelete(ctx, cred, resource, pk, e)
