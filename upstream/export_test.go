@@ -36,3 +36,13 @@ func (c *Client) LargeBodies() (nothing, all bool) {
 	}
 	return try(largeBodies), !try(1)
 }
+
+// Page is a page of a list as authentik sends it.
+type Page = page[*Grant]
+
+// DecodePage reads a page.
+func DecodePage(body []byte, sent time.Time) (p Page, dropped []string, err error) {
+	d := decoder{sent: sent}
+	p, err = d.page(body)
+	return p, d.dropped, err
+}

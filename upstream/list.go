@@ -194,5 +194,8 @@ func RestoreRows(stored []byte) (*Rows, error) {
 		r.Rows = append(r.Rows, d.row(row))
 		return d.err == nil
 	})
-	return r, d.err
+	if d.err != nil {
+		return nil, d.err
+	}
+	return r, nil
 }

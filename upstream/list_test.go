@@ -1,0 +1,448 @@
+package upstream_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"authentik-graphql/upstream"
+	"authentik-graphql/upstream/upstreamtest"
+)
+
+// recordedList is one answer of a real authentik to a GET of a list. A page of which two rows were
+// kept has the others' primary keys; Status is that of an error.
+type recordedList struct {
+	Case, Query string
+	Resource    upstream.Resource
+	Body        json.RawMessage
+	Pagination  json.RawMessage
+	PKs         []upstream.PK
+	Status      int
+	Header      map[string]string
+}
+
+// page is the body and what is in it. Rows that were not kept are made of one that was.
+func (r recordedList) page(t testing.TB, rows map[upstream.Resource]json.RawMessage) (body []byte, pks []upstream.PK) {
+	t.Helper()
+	if r.Body != nil {
+		var whole struct {
+			Results []struct{ PK upstream.PK }
+		}
+		if err := json.Unmarshal(r.Body, &whole); err != nil {
+			t.Fatal(err)
+		}
+		for _, row := range whole.Results {
+			pks = append(pks, row.PK)
+		}
+		return r.Body, pks
+	}
+	results := make([]string, len(r.PKs))
+	_, rest, _ := bytes.Cut(rows[r.Resource], []byte(",")) // behind the primary key
+	for i, pk := range r.PKs {
+		results[i] = fmt.Sprintf(`{"pk":%s,%s`, pk, rest)
+	}
+	return fmt.Appendf(nil, `{"pagination":%s,"results":[%s]}`, r.Pagination, strings.Join(results, ",")), r.PKs
+}
+
+// recordedLists calls f with the lists of a release as subtests.
+func recordedLists(t *testing.T, f func(t *testing.T, r recordedList, rows map[upstream.Resource]json.RawMessage)) {
+	t.Helper()
+	files, err := filepath.Glob("testdata/lists/*.jsonl")
+	if err != nil || len(files) != 6 {
+		t.Fatalf("recordings: %d files, error %v", len(files), err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var lists []recordedList
+		rows := map[upstream.Resource]json.RawMessage{}
+		for line := range bytes.Lines(raw) {
+			var r recordedList
+			if err := json.Unmarshal(line, &r); err != nil {
+				t.Fatalf("%s, line %d: %v", file, len(lists)+1, err)
+			}
+			lists = append(lists, r)
+			var whole struct{ Results []json.RawMessage }
+			if r.Status == 0 && r.Body != nil && json.Unmarshal(r.Body, &whole) == nil && len(whole.Results) > 0 {
+				rows[r.Resource] = whole.Results[0]
+			}
+		}
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".jsonl"), func(t *testing.T) {
+			for _, r := range lists {
+				t.Run(string(r.Resource)+"/"+r.Case, func(t *testing.T) { f(t, r, rows) })
+			}
+		})
+	}
+}
+
+// TestRecordedLists: every page that a real authentik sent is read to the last row, and one that is
+// not in the order of primary keys is refused.
+func TestRecordedLists(t *testing.T) {
+	recordedLists(t, func(t *testing.T, r recordedList, rows map[upstream.Resource]json.RawMessage) {
+		if r.Status != 0 {
+			return
+		}
+		body, pks := r.page(t, rows)
+		var want struct {
+			Pagination struct{ Count, Current, StartIndex, TotalPages int }
+		}
+		if err := json.Unmarshal(bytes.Replace(bytes.Replace(body, []byte("start_index"), []byte("startindex"), 1), []byte("total_pages"), []byte("totalpages"), 1), &want); err != nil {
+			t.Fatal(err)
+		}
+		p, dropped, err := upstream.DecodePage(body, sent)
+		if err != nil || len(dropped) > 0 {
+			t.Fatalf("dropped %q, error %v", dropped, err)
+		}
+		if got := pksOf(p.Rows); !slices.Equal(got, pks) {
+			t.Errorf("rows %v, want %v", got, pks)
+		}
+		at := want.Pagination
+		size := len(pks)
+		if at.Current == at.TotalPages {
+			size = 0
+		}
+		if p.Count != at.Count || p.Start != max(at.StartIndex-1, 0) || p.Size != size {
+			t.Errorf("count %d, start %d, size %d of %+v", p.Count, p.Start, p.Size, at)
+		}
+		if at.Current > 1 {
+			return
+		}
+		server := serve(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, string(body)) })
+		q := upstream.Query{First: max(len(pks), 1), MaxCalls: 1, Oldest: slices.IsSorted(pks)}
+		list, err := client(t, server.URL).List(t.Context(), alice, r.Resource, q)
+		if reversed := slices.Clone(pks); !q.Oldest {
+			slices.Reverse(reversed)
+			if !slices.IsSorted(reversed) { // as authentik orders by another field, or ignores what it does not know
+				wantKind(t, err, upstream.InvalidResponse)
+				return
+			}
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := pksOf(list.Value.Rows); !slices.Equal(got, pks) || list.Value.Count != at.Count || list.Value.More != (len(pks) < at.Count) {
+			t.Errorf("%v of %d, more %t", got, list.Value.Count, list.Value.More)
+		}
+		if list.FetchedAt.IsZero() {
+			t.Error("no time")
+		}
+		checkRows(t, list.Value)
+	})
+}
+
+func pksOf(rows []*upstream.Grant) []upstream.PK {
+	pks := make([]upstream.PK, len(rows))
+	for i, row := range rows {
+		pks[i] = row.PK
+	}
+	return pks
+}
+
+// TestRecordedListErrors: what a real authentik answered instead of a list, whatever its language.
+func TestRecordedListErrors(t *testing.T) {
+	kinds := map[int]upstream.Kind{
+		400: upstream.BadInput, 403: upstream.Unauthenticated, 406: upstream.InvalidResponse,
+		404: upstream.InvalidResponse, // a list without its first page
+		502: upstream.Unavailable, 503: upstream.Unavailable,
+	}
+	seen := 0
+	recordedLists(t, func(t *testing.T, r recordedList, _ map[upstream.Resource]json.RawMessage) {
+		if r.Status == 0 {
+			return
+		}
+		seen++
+		server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			for name, value := range r.Header {
+				w.Header().Set(name, value)
+			}
+			w.WriteHeader(r.Status)
+			_, _ = w.Write(r.Body)
+		})
+		_, err := client(t, server.URL, timeout(3*time.Second)).List(t.Context(), alice, r.Resource, upstream.Query{First: 20, MaxCalls: 3})
+		e := wantKind(t, err, kinds[r.Status])
+		var fields map[string][]string
+		if r.Status == http.StatusBadRequest && json.Unmarshal(r.Body, &fields) == nil {
+			for name := range fields {
+				if !slices.Contains(e.Fields, name) {
+					t.Errorf("fields %q, want %s among them", e.Fields, name)
+				}
+			}
+		}
+	})
+	if seen < 50 {
+		t.Errorf("only %d errors", seen)
+	}
+}
+
+// hostile is a page of the given pagination and rows.
+func hostile(pagination, rows string) string {
+	return `{"pagination":` + pagination + `,"results":` + rows + `}`
+}
+
+// pagination is that of a list in one page.
+func pagination(count, current, pages, start, end int) string {
+	return fmt.Sprintf(`{"next":0,"previous":0,"count":%d,"current":%d,"total_pages":%d,"start_index":%d,"end_index":%d}`, count, current, pages, start, end)
+}
+
+func rowsOf(pks ...int) string {
+	rows := make([]string, len(pks))
+	for i, pk := range pks {
+		rows[i] = strings.Replace(minimal, `"pk":7`, fmt.Sprintf(`"pk":%d`, pk), 1)
+	}
+	return "[" + strings.Join(rows, ",") + "]"
+}
+
+// TestHostilePages: a page that contradicts itself or is none is an error, and costs one call.
+func TestHostilePages(t *testing.T) {
+	one := pagination(1, 1, 1, 1, 1)
+	for name, body := range map[string]string{
+		"empty":                        ``,
+		"no JSON":                      `{"pagination":`,
+		"no object":                    `[]`,
+		"null":                         `null`,
+		"no pagination":                `{"results":[]}`,
+		"no results":                   `{"pagination":` + one + `}`,
+		"results null":                 hostile(one, `null`),
+		"results an object":            hostile(one, `{"0":`+minimal+`}`),
+		"pagination a list":            hostile(`[1]`, `[]`),
+		"pagination null":              hostile(`null`, `[]`),
+		"pagination empty":             hostile(`{}`, `[]`),
+		"numbers as texts":             hostile(strings.ReplaceAll(one, `1`, `"1"`), rowsOf(1)),
+		"a count of null":              hostile(strings.Replace(one, `"count":1`, `"count":null`, 1), rowsOf(1)),
+		"a count that is no integer":   hostile(strings.Replace(one, `"count":1`, `"count":1.5`, 1), rowsOf(1)),
+		"a count beyond 32 bits":       hostile(strings.Replace(one, `"count":1`, `"count":2147483648`, 1), rowsOf(1)),
+		"a negative count":             hostile(strings.Replace(one, `"count":1`, `"count":-1`, 1), rowsOf(1)),
+		"a negative count, no rows":    hostile(pagination(-1, 1, 1, 0, 0), `[]`),
+		"a negative start":             hostile(pagination(1, 1, 1, -5, 1), rowsOf(1, 2)),
+		"more rows than counted":       hostile(one, rowsOf(2, 1)),
+		"another page":                 hostile(pagination(40, 2, 2, 21, 40), rowsOf(2, 1)),
+		"not from the start":           hostile(pagination(40, 1, 2, 21, 40), rowsOf(2, 1)),
+		"rows in the wrong order":      hostile(pagination(2, 1, 1, 1, 2), rowsOf(1, 2)),
+		"a row twice":                  hostile(pagination(2, 1, 1, 1, 2), rowsOf(2, 2)),
+		"a row of another kind":        hostile(one, `[1]`),
+		"a row of null":                hostile(one, `[null]`),
+		"a row without pk":             hostile(one, `[{"provider":{"pk":1},"user":{"pk":2}}]`),
+		"a row with a pk of 0":         hostile(one, rowsOf(0)),
+		"a row with a negative pk":     hostile(one, rowsOf(-1)),
+		"a row with a pk as text":      hostile(one, strings.Replace("["+minimal+"]", `"pk":7`, `"pk":"7"`, 1)),
+		"a row without provider":       hostile(one, `[{"pk":1,"user":{"pk":2}}]`),
+		"a row without user":           hostile(one, `[{"pk":1,"provider":{"pk":1}}]`),
+		"an error":                     `{"detail":"no"}`,
+		"a code":                       minimal,
+		"not UTF-8":                    hostile(one, strings.Replace(rowsOf(1), `"pk":2`, "\"pk\":2,\"name\":\"\xff\"", 1)),
+		"deep":                         hostile(one, strings.Repeat(`[`, 20000)+strings.Repeat(`]`, 20000)),
+		"4 MiB of a page":              hostile(one, "["+with("user", `"attributes":{"a":"`+strings.Repeat("x", 8<<20)+`"}`)+"]"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			var calls atomic.Int32
+			server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				calls.Add(1)
+				answer(w, body)
+			})
+			list, err := client(t, server.URL).List(t.Context(), alice, upstream.AuthorizationCodes, upstream.Query{First: 20, MaxCalls: 10})
+			wantKind(t, err, upstream.InvalidResponse)
+			if list.Value != nil {
+				t.Error("a list beside an error")
+			}
+			if n := calls.Load(); n != 1 {
+				t.Errorf("%d calls", n)
+			}
+		})
+	}
+}
+
+// TestLargePage: a page within the cap of an answer is read, however large its rows are.
+func TestLargePage(t *testing.T) {
+	big := with("user", `"attributes":{"a":"`+strings.Repeat("x", 3<<20)+`"}`)
+	server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, hostile(pagination(1, 1, 1, 1, 1), "["+big+"]"))
+	})
+	list, err := client(t, server.URL).List(t.Context(), alice, upstream.AuthorizationCodes, upstream.Query{First: 20, MaxCalls: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := list.Value.Size(); n < 3<<20 {
+		t.Errorf("size %d of %d bytes", n, 3<<20)
+	}
+}
+
+// TestListErrors: what comes instead of a page.
+func TestListErrors(t *testing.T) {
+	for _, tt := range []struct {
+		fault upstreamtest.Fault
+		kind  upstream.Kind
+		calls int
+	}{
+		{upstreamtest.TokenInvalid403, upstream.Unauthenticated, 1},
+		{upstreamtest.Forbidden403, upstream.Forbidden, 1},
+		{upstreamtest.BadRequest400, upstream.BadInput, 1},
+		{upstreamtest.Throttled429, upstream.RateLimited, 1},
+		{upstreamtest.Error500, upstream.Failed, 1},
+		{upstreamtest.BackendDown502JSON, upstream.Unavailable, 3},
+		{upstreamtest.HTML404, upstream.InvalidResponse, 1},
+		{upstreamtest.HTML200, upstream.InvalidResponse, 1},
+		{upstreamtest.Redirect302, upstream.InvalidResponse, 1},
+		{upstreamtest.CutJSON, upstream.InvalidResponse, 3},
+		{upstreamtest.Reset, upstream.Unavailable, 3},
+		{upstreamtest.ListPageGone, upstream.InvalidResponse, 1},
+		{upstreamtest.ListNoPagination, upstream.InvalidResponse, 1},
+		{upstreamtest.ListNoResults, upstream.InvalidResponse, 1},
+		{upstreamtest.ListRowNoPK, upstream.InvalidResponse, 1},
+	} {
+		t.Run(tt.fault.Name, func(t *testing.T) {
+			fake, server := authentik(t, upstreamtest.Options{})
+			fake.SetListFault(upstreamtest.AuthorizationCodes, tt.fault)
+			_, err := client(t, server.URL).List(t.Context(), alice, upstream.AuthorizationCodes, upstream.Query{First: 20, MaxCalls: 10})
+			wantKind(t, err, tt.kind)
+			if n := fake.Calls().List; n != tt.calls {
+				t.Errorf("%d calls, want %d", n, tt.calls)
+			}
+		})
+	}
+	_, server := authentik(t, upstreamtest.Options{})
+	_, err := client(t, server.URL).List(t.Context(), upstream.Credential{}, upstream.AuthorizationCodes, upstream.Query{First: 20, MaxCalls: 10})
+	wantKind(t, err, upstream.Unauthenticated)
+	for _, q := range []struct {
+		upstream.Query
+		field string
+	}{
+		{upstream.Query{First: 1, MaxCalls: 1, User: 999999}, "user"},
+		{upstream.Query{First: 1, MaxCalls: 1, Provider: 999999}, "provider"},
+	} {
+		_, err := client(t, server.URL).List(t.Context(), alice, upstream.AuthorizationCodes, q.Query)
+		if e := wantKind(t, err, upstream.BadInput); !slices.Equal(e.Fields, []string{q.field}) {
+			t.Errorf("fields %q, want %s", e.Fields, q.field)
+		}
+	}
+}
+
+// TestListThatNeverEnds: lists that give the same page again and again are an error within MaxCalls.
+func TestListThatNeverEnds(t *testing.T) {
+	fake, server := authentik(t, upstreamtest.Options{MaxPageSize: 5})
+	for range 30 {
+		fake.AddCode(upstreamtest.Code{Owner: upstreamtest.UserAlice, Expires: time.Now().Add(time.Hour)})
+	}
+	fake.SetListFault(upstreamtest.AuthorizationCodes, upstreamtest.ListNoEnd)
+	_, err := client(t, server.URL).List(t.Context(), alice, upstream.AuthorizationCodes, upstream.Query{First: 100, MaxCalls: 10, After: &upstream.Position{PK: 30, Offset: 20}})
+	wantKind(t, err, upstream.InvalidResponse)
+	if n := fake.Calls().List; n > 10 {
+		t.Errorf("%d calls", n)
+	}
+	// One whose rows are always gone when they are selected.
+	var calls atomic.Int32
+	server = serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		answer(w, hostile(pagination(40, 1, 2, 0, 0), `[]`))
+	})
+	if _, err := client(t, server.URL).List(t.Context(), alice, upstream.AuthorizationCodes, upstream.Query{First: 20, MaxCalls: 10}); err == nil || calls.Load() > 10 {
+		t.Errorf("%d calls, error %v", calls.Load(), err)
+	}
+}
+
+// TestListOfEveryRelease walks lists by pages of several sizes, in both orders, under every release's
+// rules of page sizes and those of a tenant's settings.
+func TestListOfEveryRelease(t *testing.T) {
+	const n = 230
+	for _, release := range upstreamtest.Releases() {
+		for name, o := range map[string]upstreamtest.Options{
+			"as it comes":     {Release: release},
+			"small pages":     {Release: release, PageSize: 5, MaxPageSize: 7},
+			"smallest pages":  {Release: release, PageSize: 1, MaxPageSize: 1},
+			"a large default": {Release: release, PageSize: 100, MaxPageSize: 30},
+		} {
+			t.Run(string(release)+", "+name, func(t *testing.T) {
+				fake, server := authentik(t, o)
+				fake.RemoveCode(pk)
+				var pks []upstream.PK
+				for i := range n {
+					owner, provider := upstreamtest.UserAlice, upstreamtest.ProviderGrafana
+					if i%3 == 1 {
+						owner = upstreamtest.UserBob
+					}
+					if i%5 == 1 {
+						provider = upstreamtest.ProviderMobile
+					}
+					got := fake.AddCode(upstreamtest.Code{Owner: owner, Provider: provider, Expires: time.Now().Add(time.Hour)})
+					pks = append(pks, upstream.PK(got))
+				}
+				c, root := client(t, server.URL), upstream.NewCredential(upstreamtest.TokenRoot)
+				every := func(keep func(i int) bool) (kept []upstream.PK) {
+					for i, pk := range pks {
+						if keep(i) {
+							kept = append(kept, pk)
+						}
+					}
+					return kept
+				}
+				for _, tt := range []struct {
+					who  upstream.Credential
+					q    upstream.Query
+					want []upstream.PK
+				}{
+					{root, upstream.Query{First: 100}, pks},
+					{root, upstream.Query{First: 7, Oldest: true}, pks},
+					{root, upstream.Query{First: 20}, pks},
+					{alice, upstream.Query{First: 20, Oldest: true}, every(func(i int) bool { return i%3 != 1 })},
+					{root, upstream.Query{First: 9, User: 102}, every(func(i int) bool { return i%3 == 1 })},
+					{root, upstream.Query{First: 9, Provider: 2, Oldest: true}, every(func(i int) bool { return i%5 == 1 })},
+					{alice, upstream.Query{First: 9, User: 102}, nil},
+				} {
+					if got := walk(t, c, tt.who, tt.q, len(tt.want)); !slices.Equal(got, ordered(tt.want, tt.q.Oldest)) {
+						t.Errorf("%+v: got %v", tt.q, got)
+					}
+				}
+				if name != "as it comes" {
+					return
+				}
+				fake.ResetCalls()
+				if _, err := c.List(t.Context(), root, upstream.AuthorizationCodes, upstream.Query{First: 100, MaxCalls: 10}); err != nil {
+					t.Fatal(err)
+				}
+				if n := fake.Calls().List; n != 1 {
+					t.Errorf("%d calls for a first page of 100, want 1", n)
+				}
+			})
+		}
+	}
+}
+
+func ordered(pks []upstream.PK, oldest bool) []upstream.PK {
+	pks = slices.Clone(pks)
+	if !oldest {
+		slices.Reverse(pks)
+	}
+	return pks
+}
+
+// walk reads a list page by page.
+func walk(t *testing.T, c *upstream.Client, who upstream.Credential, q upstream.Query, count int) (pks []upstream.PK) {
+	t.Helper()
+	q.MaxCalls = 500
+	for range 500 {
+		list, err := c.List(t.Context(), who, upstream.AuthorizationCodes, q)
+		if err != nil {
+			t.Fatalf("%+v: %v", q, err)
+		}
+		rows := list.Value
+		if len(rows.Rows) > q.First || rows.Count != count || rows.Offset != len(pks) {
+			t.Fatalf("%+v: %d rows from %d on, of %d; want from %d on, of %d", q, len(rows.Rows), rows.Offset, rows.Count, len(pks), count)
+		}
+		pks = append(pks, pksOf(rows.Rows)...)
+		if !rows.More {
+			return pks
+		}
+		q.After = &upstream.Position{PK: pks[len(pks)-1], Offset: len(pks) - 1}
+	}
+	t.Fatal("no end")
+	return nil
+}
