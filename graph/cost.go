@@ -113,14 +113,14 @@ func complexity(roots []rootCost, variables map[string]any, limit int) int {
 }
 
 // lengthOf is what an argument says of a list's length. A value that is neither a list nor a number
-// stands for a list of itself.
+// stands for a list of itself. A number of which no list has as many elements is refused where it is
+// read, by its name.
 func lengthOf(arg *ast.Argument, variables map[string]any) int {
 	switch {
-	case arg == nil:
+	case arg == nil, arg.Value.Kind == ast.NullValue:
 		return defaultFirst
 	case arg.Value.Kind == ast.IntValue:
-		n, _ := strconv.Atoi(arg.Value.Raw)
-		return max(n, 0)
+		return numberOf(arg.Value.Raw)
 	case arg.Value.Kind == ast.ListValue:
 		return len(arg.Value.Children)
 	case arg.Value.Kind == ast.Variable:
@@ -130,8 +130,15 @@ func lengthOf(arg *ast.Argument, variables map[string]any) int {
 		case reflect.Invalid: // null, or not given
 			return defaultFirst
 		case reflect.Int64, reflect.Int32, reflect.Int:
-			return int(max(v.Int(), 0))
+			return int(min(max(v.Int(), 0), maxFirst))
+		case reflect.String: // of digits, which is taken for an Int
+			return numberOf(v.String())
 		}
 	}
 	return 1
+}
+
+func numberOf(s string) int {
+	n, _ := strconv.Atoi(s)
+	return min(max(n, 0), maxFirst)
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"authentik-graphql/upstream"
@@ -96,6 +97,10 @@ func present(ctx context.Context, err error) *gqlerror.Error {
 	req := FromContext(ctx)
 	out := graphql.DefaultErrorPresenter(ctx, err)
 	shown, extensions := publicForm(err)
+	if argument, at := unreadable(ctx, out); argument != "" {
+		shown, out.Path = &Error{Code: CodeBadUserInput, Message: argument + " cannot be this value."}, at
+		err = shown
+	}
 	if shown == nil { // GraphQL's own errors speak of the client's document
 		shown = &Error{Code: fmt.Sprint(out.Extensions["code"]), Message: shorten(out.Message)}
 	}
@@ -110,6 +115,18 @@ func present(ctx context.Context, err error) *gqlerror.Error {
 		Locations:  out.Locations,
 		Extensions: extensions,
 	}
+}
+
+// unreadable names the argument of which gqlgen could make nothing, such as a number over 32 bits or
+// the name of an enum's value in lower case, which validation lets pass. Its error has the argument's
+// name behind the path of the field. The name is "" for any other error.
+func unreadable(ctx context.Context, e *gqlerror.Error) (argument string, field ast.Path) {
+	field = graphql.GetPath(ctx)
+	if len(field) == 0 || len(e.Path) <= len(field) {
+		return "", nil
+	}
+	name, _ := e.Path[len(field)].(ast.PathName)
+	return string(name), field
 }
 
 // maxOwnMessage bounds the messages that GraphQL makes, which repeat the document's names.
