@@ -202,3 +202,39 @@ func TestGenerationWithoutRedis(t *testing.T) {
 		t.Error("a revocation changed nothing")
 	}
 }
+
+// slow is a Shared in whose Bury something else happens first, and whose messages take their time.
+type slow struct {
+	cache.Shared[string]
+	meanwhile func()
+}
+
+func (s slow) Bury(ctx context.Context, row cache.Row, ttl time.Duration) error {
+	s.meanwhile()
+	return s.Shared.Bury(ctx, row, ttl)
+}
+
+func (slow) Listen(func(cache.Tag)) {}
+
+// TestGenerationAfterOnesOwnRevocation: who asks for a list while a revocation is on its way to Redis
+// learns the generation of before it, which must not last until the process hears of itself.
+func TestGenerationAfterOnesOwnRevocation(t *testing.T) {
+	for name, cut := range map[string]bool{"Redis works": false, "Redis fails": true} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			var c *cache.Cache[string]
+			generation := func() string { return c.Generation(t.Context(), w.row1().Resource()) }
+			c = newCache(w.clock.Now, newMemory(t, w.clock.Now), slow{w.process[0], func() {
+				generation()
+				w.process[0].Cut(cut)
+			}})
+			before := generation()
+			if err := c.Bury(t.Context(), w.row1()); (err != nil) != cut {
+				t.Fatal(err)
+			}
+			if after := generation(); after == before {
+				t.Error("lists of before are found after the revocation")
+			}
+		})
+	}
+}

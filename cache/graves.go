@@ -60,7 +60,7 @@ func (g *graves) has(tagOf func() Tag) bool {
 // that other processes may not know yet; they do not use an entry of the row that is not fresh.
 func (c *Cache[V]) Bury(ctx context.Context, row Row) error {
 	c.graves.add(c.tag(row), c.burialTTL())
-	c.generations.end()
+	defer c.generations.end() // once Redis has begun another: until then the one of before is learned again
 	if c.second == nil {
 		return nil
 	}
