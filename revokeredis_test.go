@@ -1,0 +1,208 @@
+package main
+
+import (
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"authentik-graphql/cache/cachetest"
+	"authentik-graphql/upstream/upstreamtest"
+)
+
+// pair is two processes on one Redis, before one authentik.
+type pair struct {
+	redis         *cachetest.RedisServer
+	up            *fake
+	here, another *app
+}
+
+func startPair(t *testing.T) *pair {
+	t.Helper()
+	rs := cachetest.StartRedis(t)
+	settings := []string{"REDIS_URL=" + rs.URL(), "CACHE_SECRET=" + testSecret, "CACHE_TTL=1h"}
+	up, here := newWorld(t, upstreamtest.Options{}, settings...)
+	return &pair{rs, up, here, startApp(t, nil, append(settings, "AUTHENTIK_URL="+up.URL)...)}
+}
+
+// client is one of the test's own.
+func (p *pair) client(t *testing.T) *redis.Client {
+	t.Helper()
+	c := redis.NewClient(&redis.Options{Addr: p.redis.Addr()})
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// listens waits until a process hears of others: what it has read is then given out without asking
+// Redis.
+func (p *pair) listen(t *testing.T) {
+	t.Helper()
+	c := p.client(t)
+	cachetest.Eventually(t, "both processes hear of each other", func() bool {
+		n, err := c.PubSubNumSub(t.Context(), "authentik-graphql:burials").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n["authentik-graphql:burials"] == 2
+	})
+}
+
+// shows tells whether a process shows a code by itself and in its caller's list.
+func shows(t *testing.T, a *app, token string, pk int32) (single, listed bool) {
+	t.Helper()
+	got := readCode(t, a, token, pk)
+	if single = len(got.Errors) == 0; !single && got.Codes() != "NOT_FOUND" {
+		t.Fatalf("%s", got.Body)
+	}
+	return single, slices.Contains(listOf(t, ask(t, a, token, "authorizationCodes")).ids(), strconv.Itoa(int(pk)))
+}
+
+// wantShown wants a code to be shown, in both ways.
+func wantShown(t *testing.T, a *app, token string, pk int32) {
+	t.Helper()
+	if single, listed := shows(t, a, token, pk); !single || !listed {
+		t.Fatalf("not shown: by itself %t, in the list %t", single, listed)
+	}
+}
+
+// wantGone wants the very next reads not to show it.
+func wantGone(t *testing.T, a *app, token string, pk int32) {
+	t.Helper()
+	if single, listed := shows(t, a, token, pk); single || listed {
+		t.Errorf("shown after the revocation: by itself %t, in the list %t", single, listed)
+	}
+}
+
+func mustRevoke(t *testing.T, a *app, pk int32) {
+	t.Helper()
+	if got := revokeCode(t, a, upstreamtest.TokenDave, pk); len(got.Errors) > 0 {
+		t.Fatalf("%s", got.Body)
+	}
+}
+
+// TestRevocationReachesOtherProcesses: what one process revokes the other does not show any more,
+// within milliseconds.
+func TestRevocationReachesOtherProcesses(t *testing.T) {
+	const tries = 50
+	p := startPair(t)
+	p.listen(t)
+	var took []time.Duration
+	first := 0
+	for range tries {
+		pk := davesCode(p.up)
+		mustRevoke(t, p.here, davesCode(p.up)) // another generation of lists, or the old list would lack the new code
+		cachetest.Eventually(t, "the new code is shown", func() bool {
+			_, listed := shows(t, p.another, upstreamtest.TokenRoot, pk)
+			return listed
+		})
+		wantShown(t, p.another, upstreamtest.TokenRoot, pk)
+		mustRevoke(t, p.here, pk)
+		began := time.Now()
+		for n := 0; ; n++ {
+			asked := time.Now()
+			single, listed := shows(t, p.another, upstreamtest.TokenRoot, pk)
+			if !single && !listed {
+				took = append(took, asked.Sub(began))
+				if n == 0 {
+					first++
+				}
+				break
+			}
+			if time.Since(began) > 5*time.Second {
+				t.Fatalf("still shown: by itself %t, in the list %t", single, listed)
+			}
+		}
+		wantGone(t, p.here, upstreamtest.TokenDave, pk)
+		wantGone(t, p.another, upstreamtest.TokenRoot, pk)
+	}
+	slices.Sort(took)
+	t.Logf("the very next read did not show it in %d of %d; the first that did not was sent after: median %s, 90 of 100 %s, longest %s",
+		first, tries, took[tries/2], took[tries*9/10], took[tries-1])
+	if took[tries/2] > 250*time.Millisecond {
+		t.Errorf("half took longer than %s", took[tries/2])
+	}
+}
+
+// TestRevocationWithoutSubscription: a process that may have missed a message asks Redis, so that its
+// next read is right.
+func TestRevocationWithoutSubscription(t *testing.T) {
+	p := startPair(t)
+	p.listen(t)
+	c := p.client(t)
+	for range 5 {
+		pk := davesCode(p.up)
+		mustRevoke(t, p.another, davesCode(p.up)) // begins another generation of lists
+		wantShown(t, p.another, upstreamtest.TokenRoot, pk)
+		before := p.another.linesWith("msg", "Redis does not tell of revocations; each read asks it until it does")
+		if err := c.Do(t.Context(), "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
+			t.Fatal(err)
+		}
+		cachetest.Eventually(t, "the process knows that it is deaf", func() bool {
+			return len(p.another.linesWith("msg", "Redis does not tell of revocations; each read asks it until it does")) > len(before)
+		})
+		mustRevoke(t, p.here, pk)
+		wantGone(t, p.another, upstreamtest.TokenRoot, pk)
+		p.listen(t)
+		wantGone(t, p.another, upstreamtest.TokenRoot, pk)
+	}
+}
+
+// TestListOfBeforeARevocation: a list whose load began before the revocation and ends after it does not
+// bring the row back, neither in the process that revokes nor in another.
+func TestListOfBeforeARevocation(t *testing.T) {
+	for _, name := range []string{"here", "another"} {
+		t.Run(name, func(t *testing.T) {
+			p := startPair(t)
+			p.listen(t)
+			loads := map[string]*app{"here": p.here, "another": p.another}[name]
+			pk := davesCode(p.up)
+			for _, token := range []string{upstreamtest.TokenRoot, upstreamtest.TokenDave} { // known tokens
+				readCode(t, loads, token, 17)
+			}
+			f, held, letGo := hold()
+			p.up.SetListFault(upstreamtest.AuthorizationCodes, f)
+			got := make(chan reply, 1)
+			go func() { got <- ask(t, loads, upstreamtest.TokenRoot, "authorizationCodes") }()
+			<-held
+			mustRevoke(t, p.here, pk)
+			cachetest.Eventually(t, "the process knows of it", func() bool {
+				return readCode(t, loads, upstreamtest.TokenDave, pk).Codes() == "NOT_FOUND"
+			})
+			letGo()
+			if ids := listOf(t, <-got).ids(); !slices.Contains(ids, strconv.Itoa(int(pk))) {
+				t.Fatalf("the list was not of before: %v", ids)
+			}
+			p.up.ClearFaults()
+			for _, a := range []*app{p.here, p.another} {
+				wantGone(t, a, upstreamtest.TokenRoot, pk)
+			}
+		})
+	}
+}
+
+// TestRevocationWhileRedisIsDown: the process that revokes shows it no more, and the others hear of it
+// when Redis is back.
+func TestRevocationWhileRedisIsDown(t *testing.T) {
+	p := startPair(t)
+	p.listen(t)
+	pk := davesCode(p.up)
+	for _, a := range []*app{p.here, p.another} {
+		wantShown(t, a, upstreamtest.TokenRoot, pk)
+	}
+	p.redis.Kill()
+	mustRevoke(t, p.here, pk)
+	<-p.here.Log.Contains("other processes may show a revoked grant")
+	wantGone(t, p.here, upstreamtest.TokenRoot, pk)
+	wantGone(t, p.here, upstreamtest.TokenDave, pk)
+	p.redis.Restart()
+	cachetest.Eventually(t, "the other process hears of it", func() bool {
+		single, listed := shows(t, p.another, upstreamtest.TokenRoot, pk)
+		return !single && !listed
+	})
+	p.listen(t)
+	for _, a := range []*app{p.here, p.another} {
+		wantGone(t, a, upstreamtest.TokenRoot, pk)
+	}
+}
