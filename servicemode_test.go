@@ -231,7 +231,7 @@ func TestServiceTokenRejected(t *testing.T) {
 }
 
 // TestReadOnlyCallers: a mutation is refused as such, whatever else is wrong with it, to callers
-// without the right to write. The schema has none, so the others are told that.
+// without the right to write. The schema has none of that name, so the others are told that.
 func TestReadOnlyCallers(t *testing.T) {
 	files := newServiceFiles(t, upstreamtest.TokenRoot, callerOf("reader", "reader")+callerOf("writer", "writer", "write"))
 	up, a := newWorld(t, upstreamtest.Options{}, files.settings()...)

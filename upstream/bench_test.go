@@ -1,6 +1,8 @@
 package upstream_test
 
 import (
+	"bytes"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -95,4 +97,44 @@ func BenchmarkRetrieve(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkDecodePage decodes a page of 100 rows like that of BenchmarkDecodeCode.
+func BenchmarkDecodePage(b *testing.B) {
+	row := recordedCode(b, "2026.2.2", "retrieve-own")
+	_, rest, _ := bytes.Cut(row, []byte(","))
+	rows := make([]string, 100)
+	for i := range rows {
+		rows[i] = fmt.Sprintf(`{"pk":%d,%s`, 100-i, rest)
+	}
+	body := []byte(hostile(pagination(100, 1, 1, 1, 100), "["+strings.Join(rows, ",")+"]"))
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if p, _, err := upstream.DecodePage(body, sent); err != nil || len(p.Rows) != 100 {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100, "ns/row")
+}
+
+// BenchmarkRestoreRows restores a list of 100 rows like that of BenchmarkRestoreCode.
+func BenchmarkRestoreRows(b *testing.B) {
+	c, _, err := upstream.DecodeGrant(recordedCode(b, "2026.2.2", "retrieve-own"), sent)
+	if err != nil {
+		b.Fatal(err)
+	}
+	rows := &upstream.Rows{Count: 100}
+	for range 100 {
+		rows.Rows = append(rows.Rows, c)
+	}
+	stored := upstream.EncodeRows(rows)
+	b.SetBytes(int64(len(stored)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := upstream.RestoreRows(stored); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100, "ns/row")
 }
