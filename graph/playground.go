@@ -60,6 +60,9 @@ type PlaygroundOptions struct {
 	// is written into the page for everyone who opens it: leave it empty, which shows a
 	// placeholder, unless the token is public as in a demonstration.
 	Authorization string
+	// RevokeID is the id of the code in the example of a revocation; empty leaves it to the user, so that
+	// nobody revokes a code by trying.
+	RevokeID string
 	// ErrorIDs adds a tab that provokes one error for each entry.
 	ErrorIDs []PlaygroundError
 }
@@ -249,14 +252,16 @@ func (o PlaygroundOptions) config() string {
 	if id == "" {
 		id = "1"
 	}
-	variables := "{\n  \"id\": " + quoteJSON(id) + "\n}"
+	variables := func(id string) string { return "{\n  \"id\": " + quoteJSON(id) + "\n}" }
 	c := playgroundConfig{
 		Endpoint:      "graphql",
 		Authorization: o.Authorization,
 		Placeholder:   o.Authorization == "",
 		Tabs: []playgroundTab{
-			{Query: playgroundDocument("one-code.graphql"), Variables: variables},
-			{Query: playgroundDocument("one-code-in-full.graphql"), Variables: variables},
+			{Query: playgroundDocument("one-code.graphql"), Variables: variables(id)},
+			{Query: playgroundDocument("one-code-in-full.graphql"), Variables: variables(id)},
+			{Query: playgroundDocument("page-of-codes.graphql"), Variables: "{\n  \"first\": 5,\n  \"after\": null\n}"},
+			{Query: playgroundDocument("revoke-code.graphql"), Variables: variables(o.RevokeID)},
 		},
 	}
 	if c.Placeholder {

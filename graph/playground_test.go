@@ -191,11 +191,18 @@ func TestPlaygroundConfig(t *testing.T) {
 	}
 
 	c = readConfig(t, ask(graph.PlaygroundOptions{}, http.MethodGet, "/", nil).Body.String())
-	if c.Authorization != "Bearer <your authentik API token>" || !c.Placeholder || c.Endpoint != "graphql" || len(c.Tabs) != 2 {
+	if c.Authorization != "Bearer <your authentik API token>" || !c.Placeholder || c.Endpoint != "graphql" || len(c.Tabs) != 4 {
 		t.Errorf("defaults: %+v", c)
 	}
 	if c.Tabs[0].Variables != "{\n  \"id\": \"1\"\n}" {
 		t.Errorf("default variables %q", c.Tabs[0].Variables)
+	}
+	if c.Tabs[3].Variables != "{\n  \"id\": \"\"\n}" {
+		t.Errorf("by default %q is revoked", c.Tabs[3].Variables)
+	}
+	c = readConfig(t, ask(graph.PlaygroundOptions{RevokeID: "20"}, http.MethodGet, "/", nil).Body.String())
+	if c.Tabs[3].Variables != "{\n  \"id\": \"20\"\n}" {
+		t.Errorf("%q is revoked, not 20", c.Tabs[3].Variables)
 	}
 }
 
@@ -207,16 +214,16 @@ func TestPlaygroundErrorsTab(t *testing.T) {
 		{Label: "502 <gateway>", ID: "502"},
 		{Label: "…", ID: "0"},
 	}}, http.MethodGet, "/", nil).Body.String())
-	document, err := parser.ParseQuery(&ast.Source{Input: c.Tabs[2].Query})
+	document, err := parser.ParseQuery(&ast.Source{Input: c.Tabs[4].Query})
 	if err != nil {
-		t.Fatalf("%v in\n%s", err, c.Tabs[2].Query)
+		t.Fatalf("%v in\n%s", err, c.Tabs[4].Query)
 	}
 	want := [][2]string{
 		{"notFound", "404"}, {"notFound_2", "405"}, {"http", "1\"\\\n"}, {"error502Gateway", "502"}, {"error", "0"},
 	}
 	fields := document.Operations[0].SelectionSet
 	if len(fields) != len(want) {
-		t.Fatalf("%d fields in\n%s", len(fields), c.Tabs[2].Query)
+		t.Fatalf("%d fields in\n%s", len(fields), c.Tabs[4].Query)
 	}
 	for i, selection := range fields {
 		field := selection.(*ast.Field)
@@ -230,8 +237,8 @@ func TestPlaygroundErrorsTab(t *testing.T) {
 func TestPlaygroundDocuments(t *testing.T) {
 	c := readConfig(t, ask(graph.PlaygroundOptions{ErrorIDs: []graph.PlaygroundError{{Label: "x", ID: "1"}}},
 		http.MethodGet, "/", nil).Body.String())
-	if len(c.Tabs) != 3 {
-		t.Errorf("%d tabs, want 3", len(c.Tabs))
+	if len(c.Tabs) != 5 {
+		t.Errorf("%d tabs, want 5", len(c.Tabs))
 	}
 	for i, tab := range c.Tabs {
 		if _, errs := gqlparser.LoadQueryWithRules(schema(), tab.Query, rules.NewDefaultRules()); errs != nil {

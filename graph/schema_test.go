@@ -142,6 +142,8 @@ func TestDocuments(t *testing.T) {
 	}{
 		{"playground/one-code.graphql", false, false},
 		{"playground/one-code-in-full.graphql", true, false},
+		{"playground/page-of-codes.graphql", false, false},
+		{"playground/revoke-code.graphql", false, false},
 		{"testdata/every-field.graphql", true, true},
 	}
 	for _, tt := range tests {
