@@ -34,6 +34,8 @@ func TestPlaygroundInBrowser(t *testing.T) {
 		p := openPlayground(t, browser, base+"/")
 		p.runQuery()
 		p.screenshot()
+		p.runTab("PageOfCodes", `"hasNextPage": true`)
+		p.runTab("RevokeCode", `"uncertain": false`)
 		p.storageHoldsNoToken()
 		p.survivesReload()
 		p.docsShowField()
@@ -226,6 +228,17 @@ func (p *page) runQuery() {
 	)
 }
 
+// runTab runs the tab of that title as it is and waits for its answer.
+func (p *page) runTab(title, answer string) {
+	p.t.Helper()
+	p.do("run the tab "+title,
+		until(fmt.Sprintf(`[...document.querySelectorAll('[id^=graphiql-session-tab-]')].filter((tab) => tab.innerText.trim() === %q).map((tab) => tab.click()).length === 1`, title)),
+		until(fmt.Sprintf(`document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror.operationName === %q`, title)),
+		chromedp.Click(chromedp.CSS(".graphiql-execute-button")),
+		until(fmt.Sprintf(`document.querySelector('.result-window .CodeMirror').CodeMirror.getValue().includes(%q)`, answer)),
+	)
+}
+
 // docsShowField opens the documentation pane and follows the query type to authorizationCode.
 func (p *page) docsShowField() {
 	p.t.Helper()
@@ -291,6 +304,9 @@ func (p *page) survivesReload() {
 	if err != nil {
 		p.t.Fatalf("read the editors: %v", err)
 	}
+	p.do("see the open tab stored, a moment after it was opened",
+		until(`JSON.parse(Object.entries(localStorage).find(([key]) => key.endsWith(':graphiql:tabState'))[1]).activeTabIndex ===
+			[...document.querySelectorAll('.graphiql-tab')].findIndex((tab) => tab.matches('.graphiql-tab-active'))`))
 	p.do("find the editors as they were, "+before+",",
 		chromedp.Reload(),
 		until(editors+" === "+strconv.Quote(before)),

@@ -6,12 +6,11 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
-	"strconv"
 
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-//go:embed examples/dashboard/index.html examples/dashboard/dashboard.js examples/dashboard/dashboard.css
+//go:embed examples/dashboard/*.html examples/dashboard/*.js examples/dashboard/*.css
 var dashboardFiles embed.FS
 
 // dashboardPolicy lets the page load its own script and style, and ask its own origin. A script that
@@ -34,21 +33,19 @@ var dashboardTypes = map[string]string{
 	".js":   "text/javascript; charset=utf-8",
 }
 
-// dashboardExamples is what the page fills in for those who try it.
+// dashboardExamples is what the page offers to those who try it.
 type dashboardExamples struct {
-	Token    string             `json:"token"`
-	IDs      []string           `json:"ids"` // shown from the start
-	Examples []dashboardExample `json:"examples"`
+	Callers []dashboardCaller `json:"callers"` // the first is chosen from the start
 }
 
-// dashboardExample is a button that adds codes.
-type dashboardExample struct {
-	Label string   `json:"label"`
-	IDs   []string `json:"ids"`
+// dashboardCaller is a token that may be tried.
+type dashboardCaller struct {
+	Label string `json:"label"`
+	Token string `json:"token"`
 }
 
-// dashboard serves the page of examples/dashboard at /dashboard and its files below; nil serves
-// nothing.
+// dashboard serves the page of examples/dashboard at /dashboard and its files below, with what it
+// offers; nil serves nothing.
 type dashboard func() dashboardExamples
 
 // addTo adds the dashboard's routes. URLs in the page and in redirects are relative, for proxies that
@@ -62,8 +59,13 @@ func (d dashboard) addTo(mux *http.ServeMux) {
 		w.Header().Set("Location", "../dashboard")
 		w.WriteHeader(http.StatusPermanentRedirect)
 	})
-	mux.HandleFunc("GET /dashboard/dashboard.js", serveDashboardFile("dashboard.js"))
-	mux.HandleFunc("GET /dashboard/dashboard.css", serveDashboardFile("dashboard.css"))
+	files, err := fs.Glob(dashboardFiles, "examples/dashboard/*.[jc]s*")
+	if err != nil {
+		panic(err) // the pattern is right
+	}
+	for _, file := range files {
+		mux.HandleFunc("GET /dashboard/"+path.Base(file), serveDashboardFile(path.Base(file)))
+	}
 	mux.HandleFunc("GET /dashboard/examples.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
@@ -88,27 +90,12 @@ func serveDashboardFile(name string) http.HandlerFunc {
 	}
 }
 
-// demoDashboard suggests alice's codes of several ages, and on request those that answer errors.
-func demoDashboard(demo *upstreamtest.Demo) dashboard {
-	alice := strconv.Itoa(int(upstreamtest.DemoAlice))
-	failing := []string{strconv.Itoa(int(upstreamtest.DemoBob))}
-	for _, e := range demoErrors() {
-		failing = append(failing, e.ID)
-	}
-	return func() dashboardExamples {
-		var newest []string
-		last := demo.Newest()
-		last -= last % 2 // the odd ones are bob's
-		for _, before := range []int32{0, 2, 6, 10, 16} {
-			newest = append(newest, strconv.Itoa(int(last-before)))
-		}
-		return dashboardExamples{
-			Token: upstreamtest.TokenAlice,
-			IDs:   append([]string{alice}, newest...),
-			Examples: []dashboardExample{
-				{Label: "Newest codes", IDs: newest},
-				{Label: "Errors", IDs: failing},
-			},
-		}
-	}
+// demoDashboard offers the demonstration's tokens, that of the administrator first: a dashboard is for
+// who sees everybody's.
+func demoDashboard() dashboardExamples {
+	return dashboardExamples{Callers: []dashboardCaller{
+		{Label: "Everybody’s (root)", Token: upstreamtest.TokenRoot},
+		{Label: "Alice’s", Token: upstreamtest.TokenAlice},
+		{Label: "Bob’s", Token: upstreamtest.TokenBob},
+	}}
 }

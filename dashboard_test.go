@@ -1,22 +1,15 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"authentik-graphql/upstream/upstreamtest"
 )
@@ -32,6 +25,7 @@ func TestDashboardRoutes(t *testing.T) {
 	types := map[string]string{
 		"/dashboard":               "text/html; charset=utf-8",
 		"/dashboard/dashboard.js":  "text/javascript; charset=utf-8",
+		"/dashboard/service.js":    "text/javascript; charset=utf-8",
 		"/dashboard/dashboard.css": "text/css; charset=utf-8",
 		"/dashboard/examples.json": "application/json",
 	}
@@ -62,65 +56,62 @@ func TestDashboardInBrowser(t *testing.T) {
 	browser := startBrowser(t)
 	demo := startApp(t, []string{"-demo"}, "UPSTREAM_TIMEOUT=2s")
 
-	t.Run("the demo's codes", func(t *testing.T) {
-		p := openPage(t, browser, demo.URL+"/dashboard", "#cards")
-		const timer = `[data-state=live]:not([data-id="17"]) .clock strong`
-		p.do("see the first codes",
-			until(cardShows("17", "Grafana", "Alice Example · alice", "openid", "profile", "days", "As of")),
-			chromedp.WaitVisible(chromedp.CSS(timer)),
-			until(`document.querySelector('#count').textContent === '6 codes'`),
+	t.Run("the demo's lists", func(t *testing.T) {
+		p := openPage(t, browser, demo.URL+"/dashboard", ".card")
+		const timer = `:is([data-state=live], [data-state=ending]) .clock strong`
+		p.do("see everybody's newest codes, the newest first",
+			until(`/^20 of 1\d\d codes$/.test(document.querySelector('#count').textContent)`), until(inOrder),
+			until(pageShows("Grafana", "Mobile", "Alice Example · alice", "Bob Builder · bob", "openid", "Code 1", "As of", "Show more")),
 		)
 		p.do("see a countdown fall",
 			until("(window.timer = document.querySelector(`"+timer+"`), window.first = timer.textContent) !== ''"),
 			until(`/^0[01]:[0-5]\d$/.test(first) && /^0[01]:[0-5]\d$/.test(timer.textContent) && timer.textContent < first`),
 		)
+		p.do("see a new code come", until(`(window.newest ??= document.querySelector('.card').dataset.id) < document.querySelector('.card').dataset.id`))
+		p.do("see more", chromedp.Click(chromedp.CSS("#more")), until(`document.querySelectorAll('.card').length >= 40`), until(inOrder))
+		p.do("see them stay when the newest are asked for again", until(`(window.newer ??= document.querySelector('.card').dataset.id) < document.querySelector('.card').dataset.id`),
+			until(`document.querySelectorAll('.card').length >= 40`), until(inOrder))
 		p.picture("codes")
-		p.do("remove a code", chromedp.Click(chromedp.CSS(`button[aria-label="Remove code 17"]`)),
-			until(`!document.querySelector('[data-id="17"]') && document.activeElement.matches('[data-part=remove]')`))
-		p.do("add it again by keyboard, with another",
-			chromedp.Focus(chromedp.CSS("#ids")), chromedp.KeyEvent("17, 18\r"),
-			until(cardShows("17", "Grafana")), until(cardShows("18", "There is no such code for you")))
-		p.do("refuse what is no id",
-			chromedp.KeyEvent("017\r"),
-			until(`document.querySelector('#ids-problem').textContent.includes('“017” is not an id')`))
+		p.do("see live ones only", chromedp.Click(chromedp.CSS("#live")),
+			until(`[...document.querySelectorAll('.card:not([hidden])')].every((card) => card.dataset.state !== 'ended')`),
+			until(`document.querySelectorAll('.card[data-state=ended][hidden]').length > 5`), chromedp.Click(chromedp.CSS("#live")))
+		p.do("see refresh tokens, by keyboard", chromedp.Focus(chromedp.CSS("[value=codes]")), chromedp.KeyEvent(kb.ArrowRight+kb.ArrowRight),
+			until(pageShows("refresh tokens", "Refresh token 1", "offline_access", "days")), until(`document.activeElement.value === 'refreshTokens'`))
+		p.do("see access tokens", chromedp.KeyEvent(kb.ArrowLeft), until(pageShows("access tokens", "Access token 1")))
+
+		const revoke = `[data-state=live] [data-part=revoke]`
+		p.do("be asked before a revocation",
+			until(`(window.target = document.querySelector('[data-state=live]')) !== null`), chromedp.Click(chromedp.CSS(revoke)),
+			until(`document.querySelector('dialog').open && document.activeElement.textContent === 'Cancel'`),
+			until(`['h3', '[data-part=user]'].every((part) => document.querySelector('dialog').innerText.includes(target.querySelector(part).textContent))`),
+			until(`document.querySelector('dialog').innerText.includes(target.dataset.id)`))
+		p.picture("question")
+		p.do("leave it with Escape", chromedp.KeyEvent("\x1b"), until(`!document.querySelector('dialog').open && target.contains(document.activeElement) && target.dataset.state === 'live'`))
+		p.do("leave it with Cancel", chromedp.KeyEvent("\r"), until(`document.querySelector('dialog').open`), chromedp.KeyEvent("\r"),
+			until(`!document.querySelector('dialog').open && target.contains(document.activeElement) && target.dataset.state === 'live'`))
+		p.do("revoke", chromedp.KeyEvent("\r"), until(`document.querySelector('dialog').open`), chromedp.KeyEvent("\t\r"),
+			until(`target.dataset.state === 'ended' && target.innerText.includes('Revoked') && document.activeElement === target`),
+			until(`document.querySelector('[role=status]').textContent.includes('Revoked')`))
+		id, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](`target.dataset.id`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := query(t, demo.URL, upstreamtest.TokenRoot, `{ accessToken(id: `+id+`) { id } }`); got.Codes() != "NOT_FOUND" {
+			t.Errorf("after the revocation of %s: %s", id, got.Body)
+		}
+
 		p.do("become bob",
 			chromedp.Focus(chromedp.CSS("#token")), until(`document.activeElement.select() === undefined`), chromedp.KeyEvent("demo-bob\r"),
-			until(cardShows("18", "Mobile", "Bob Builder · bob")), until(cardShows("17", "There is no such code for you")))
+			until(pageShows("Bob Builder")), until(`!document.querySelector('#cards').innerText.includes('Alice')`))
 		p.do("be nobody",
 			until(`document.activeElement.select() === undefined`), chromedp.KeyEvent("nobody\r"),
-			until(cardShows("18", "This token is not accepted", "not asked again")),
-			until(`!document.querySelector('[data-id="18"]').innerText.includes('Bob')`))
+			until(pageShows("This token is not accepted: enter another one above.", "UNAUTHENTICATED", "not asked again")),
+			until(`document.querySelectorAll('.card').length === 0`))
 		p.storesNothing()
 		p.quiet()
 	})
-	t.Run("the demo's errors", func(t *testing.T) {
-		p := openPage(t, browser, demo.URL+"/dashboard", "#examples button")
-		p.do("add the errors", clickButton("Errors"))
-		for id, text := range map[string][]string{
-			"18":  {"NOT_FOUND", "There is no such code for you", "asked again in"},
-			"200": {"UPSTREAM_INVALID_RESPONSE", "could not be understood", "asked again in"},
-			"400": {"BAD_USER_INPUT", "does not accept this id", "not asked again"},
-			"401": {"UNAUTHENTICATED", "This token is not accepted: enter another one above.", "not asked again"},
-			"403": {"FORBIDDEN", "You are not allowed to see this code", "asked again in"},
-			"404": {"NOT_FOUND", "There is no such code for you", "asked again in"},
-			"429": {"RATE_LIMITED", "There were too many requests", "retry in"},
-			"500": {"UPSTREAM_ERROR", "authentik failed to answer", "asked again in"},
-			"503": {"UPSTREAM_UNAVAILABLE", "cannot be reached or is still starting", "retry in"},
-			"504": {"GATEWAY_TIMEOUT", "did not answer in time", "asked again in"},
-		} {
-			p.do("see the error of "+id, until(cardShows(id, text...)))
-		}
-		p.do("hear the errors",
-			until(`document.querySelector('[role=status]').textContent.includes('Code 504: authentik did not answer in time.')`))
-		p.do("see no error of the others", until(cardShows("17", "Grafana", "As of")))
-		p.picture("errors")
-		p.do("remove what ended", chromedp.Click(chromedp.CSS("#clear")),
-			until(`!document.querySelector('[data-id="404"]') && document.querySelector('[data-id="17"]') !== null`))
-		p.quiet()
-	})
 	t.Run("below a path prefix", func(t *testing.T) {
-		p := openPage(t, browser, startStrippingProxy(t, demo.URL, "/tools/gql")+"/tools/gql/dashboard", "#cards")
-		p.do("see the first code", until(cardShows("17", "Grafana")))
+		p := openPage(t, browser, startStrippingProxy(t, demo.URL, "/tools/gql")+"/tools/gql/dashboard", ".card")
 		p.quiet()
 	})
 }
@@ -129,229 +120,139 @@ func TestDashboardInBrowser(t *testing.T) {
 // service whose clock is an hour ahead of the browser's.
 func TestDashboardAnswers(t *testing.T) {
 	browser := startBrowser(t)
-	s := startScript(t)
 
-	t.Run("codes", func(t *testing.T) {
+	t.Run("grants", func(t *testing.T) {
+		s := startScript(t)
 		now := s.now()
 		script := `<script>document.title = 'owned'</script>`
 		image := `<img src="x" onerror="document.title = 'owned'">`
-		s.answer("1", s.code(now.Add(40*time.Second), script, image))
-		s.answer("2", s.code(time.Time{}, "Endless", "user"))
-		s.answer("3", s.code(now.Add(-time.Hour), "Past", "user"))
-		s.answer("4", strings.Replace(s.code(now.Add(time.Hour), "Old", "user"), `{"data"`, `{"extensions":{"cache":{"status":"STALE","age":0,"reason":"stale-if-error"}},"data"`, 1))
-		s.answer("5", s.code(now.Add(2*time.Hour+30*time.Minute), "Lasting", "user"), failure("UPSTREAM_UNAVAILABLE", `,"retryAfter":7`))
-		s.answer("6", s.code(now.Add(time.Minute), "Going", "user"), failure("NOT_FOUND", ""))
-		s.answer("7", s.code(now.Add(3*time.Second), "Ending", "user"))
-		s.answer("8", failure("INTERNAL_SERVER_ERROR", ""))
-		s.answer("9", failure("constructor", ""))
-
-		p := openPage(t, browser, s.URL+"/dashboard", "#examples button")
-		p.do("see markup as text, and the service's time", until(cardShows("1", script, image, `<b>scope</b>`, "\n00:3", "As of")))
-		p.do("see no markup at work", until(`document.title === 'Authorization codes' && !document.querySelector('.card :is(script, img, b)')`))
-		p.do("see an endless code", until(cardShows("2", "Never expires")))
-		p.do("see one that is alive after its end", until(cardShows("3", "Never expires")))
-		p.do("see stale data marked", until(cardShows("4", "Old", "Stale, as of")))
-		p.do("see the last known data", until(cardShows("5", "Lasting", "2:29:", "cannot be reached", "retry in", "Last known, as of")))
-		p.do("see a code go", until(cardShows("6", "This code is gone", "Code 6")), until(`!document.querySelector('[data-id="6"]').innerText.includes('Going')`))
-		p.do("see a code expire", until(cardShows("7", "Ending", "Expired")))
-		p.do("see the request id", until(cardShows("8", "Something went wrong in the service. Quote the request id R-1.")))
-		p.do("see an error that the page does not know", until(cardShows("9", "The service refused the request. Quote the request id R-1.", "constructor")))
+		s.answer("Codes", s.page("", 5,
+			s.grant(9, now.Add(40*time.Second), script, image),
+			s.grant(8, time.Time{}, "Endless", "user"),
+			s.grant(7, now.Add(-time.Hour), "Past", "user"),
+			s.grant(6, now.Add(2*time.Hour+30*time.Minute), "Lasting", "user"),
+			s.grant(5, now.Add(3*time.Second), "Ending", "user")))
+		p := openPage(t, browser, s.URL+"/dashboard", ".card")
+		p.do("see markup as text, and the service's time", until(cardShows("9", script, image, `<b>scope</b>`, "00:3", "left, until")))
+		p.do("see no markup at work", until(`document.title === 'Codes and tokens' && !document.querySelector('.card :is(script, img, b)')`))
+		p.do("see an endless code", until(cardShows("8", "Never expires")))
+		p.do("see one that is alive after its end", until(cardShows("7", "Never expires")))
+		p.do("see hours", until(cardShows("6", "Lasting", "2:29:")))
+		p.do("see a code expire", until(cardShows("5", "Ending", "Expired")))
+		p.do("see that it cannot be revoked", until(`document.querySelector('[data-id="5"] [data-part=revoke]').hidden`))
+		s.answer("AccessTokens", s.page("", 1, strings.Replace(s.grant(4, now.Add(time.Hour), "Used", "user"), "{", `{"revoked":true,`, 1)))
+		p.do("see a revoked token", chromedp.Click(chromedp.CSS("[value=accessTokens]")), until(cardShows("4", "Revoked", "kept to notice a second use")))
+		s.answer("RefreshTokens", s.page("", 0))
+		p.do("see that there is none", chromedp.Click(chromedp.CSS("[value=refreshTokens]")), until(pageShows("There are no refresh tokens that you may see.", "0 of 0")))
 		p.quiet()
-		p.picture("answers")
+	})
+	t.Run("errors", func(t *testing.T) {
+		s := startScript(t)
+		good := s.page("", 1, s.grant(1, time.Time{}, "Known", "user"))
+		s.answer("Codes", good)
+		p := openPage(t, browser, s.URL+"/dashboard", ".card")
+		for _, tt := range []struct {
+			answer string
+			kept   bool
+			texts  []string
+		}{
+			{failure("RATE_LIMITED", `,"retryAfter":7`), true, []string{"There were too many requests.", "RATE_LIMITED", "retry in 7 s"}},
+			{failure("UPSTREAM_ERROR", ""), true, []string{"authentik failed to answer.", "asked again in"}},
+			{failure("UPSTREAM_UNAVAILABLE", `,"retryAfter":9`), true, []string{"authentik cannot be reached or is still starting.", "retry in 9 s"}},
+			{failure("GATEWAY_TIMEOUT", ""), true, []string{"authentik did not answer in time.", "asked again in"}},
+			{failure("UPSTREAM_INVALID_RESPONSE", ""), true, []string{"authentik’s answer could not be understood.", "asked again in"}},
+			{failure("INTERNAL_SERVER_ERROR", ""), true, []string{"Something went wrong in the service. Quote the request id R-1."}},
+			{"hang up", true, []string{"The service cannot be reached.", "NETWORK"}},
+			{"<html>Bad Gateway", true, []string{"gave no proper answer", "HTTP 502"}},
+			{failure("FORBIDDEN", ""), false, []string{"You are not allowed to see these.", "asked again in 30 s"}},
+			{failure("UNAUTHENTICATED", ""), false, []string{"This token is not accepted: enter another one above.", "not asked again"}},
+			{failure("constructor", ""), false, []string{"The service refused the request. Quote the request id R-1.", "constructor"}},
+		} {
+			s.answer("Codes", tt.answer)
+			p.do("see "+tt.answer, chromedp.Click(chromedp.CSS("#refresh")), until(pageShows(tt.texts...)))
+			p.do("hear it", until(`document.querySelector('[role=status]').lastElementChild.textContent === document.querySelector('#fault-sentence').textContent`))
+			if tt.kept {
+				p.do("see what was known", until(cardShows("1", "Known")), until(pageShows("Last known, as of")))
+			} else {
+				p.do("see nothing that was known", until(`document.querySelectorAll('.card').length === 0`))
+			}
+			s.answer("Codes", good)
+			p.do("see it come back", chromedp.Click(chromedp.CSS("#refresh")), until(cardShows("1", "Known")), until(`document.querySelector('#fault').hidden`))
+		}
+		s.answer("Codes", strings.Replace(good, `{"data"`, `{"extensions":{"cache":{"status":"STALE","age":0,"reason":"stale-if-error"}},"data"`, 1))
+		p.do("see stale data marked", chromedp.Click(chromedp.CSS("#refresh")), until(pageShows("Stale, as of")))
+	})
+	t.Run("revocations", func(t *testing.T) {
+		s := startScript(t)
+		grants := make([]string, 8)
+		for i := range grants {
+			grants[i] = s.grant(9-i, time.Time{}, "Application", "user")
+		}
+		s.answer("Codes", "private, max-age=100\n"+s.page("", 8, grants...))
+		p := openPage(t, browser, s.URL+"/dashboard", ".card")
+		const missing = "You may not revoke this: authentik’s permission to delete it is missing."
+		for id, tt := range map[string]struct {
+			answer string
+			gone   bool
+			texts  []string
+		}{
+			"9": {`{"data":{"done":{"id":"9","uncertain":false}}}`, true, []string{"Revoked"}},
+			"8": {`{"data":{"done":{"id":"8","uncertain":true}}}`, true, []string{"Gone", "authentik’s answer was lost. It is gone."}},
+			"7": {failure("NOT_FOUND", `,"upstreamStatus":404`), true, []string{"Gone", "It was gone already: used, revoked or cleaned up."}},
+			"6": {failure("FORBIDDEN", `,"upstreamStatus":403`), false, []string{missing, "FORBIDDEN"}},
+			"5": {strings.Replace(failure("FORBIDDEN", ""), `"m"`, `"Only read."`, 1), false, []string{"Only read.", "FORBIDDEN"}},
+			"4": {failure("GATEWAY_TIMEOUT", ""), false, []string{"authentik did not answer in time. It may be revoked or not: try again."}},
+			"3": {"hang up", false, []string{"The service cannot be reached. It may be revoked or not: try again.", "NETWORK"}},
+			"2": {failure("INTERNAL_SERVER_ERROR", ""), false, []string{"Something went wrong in the service. Quote the request id R-1."}},
+		} {
+			s.answer("RevokeCode "+id, tt.answer)
+			p.do("revoke "+id, chromedp.Click(chromedp.CSS(`[data-id="`+id+`"] [data-part=revoke]`)), until(`document.querySelector('dialog').open`),
+				chromedp.Click(chromedp.CSS(`dialog .danger`)), until(cardShows(id, tt.texts...)),
+				until(fmt.Sprintf(`document.querySelector('[data-id="%s"] [data-part=revoke]').hidden === %t`, id, tt.gone)))
+		}
+		p.picture("revocations")
+		s.answer("RevokeCode 6", `{"data":{"done":{"id":"6","uncertain":false}}}`)
+		s.answer("Codes", s.page("", 3, grants[4:7]...))
+		p.do("try again", chromedp.Click(chromedp.CSS(`[data-id="6"] [data-part=revoke]`)), chromedp.Click(chromedp.CSS(`dialog .danger`)),
+			until(cardShows("6", "Revoked")), until(`!document.querySelector('[data-id="6"]').innerText.includes('FORBIDDEN')`))
+		p.do("see what was revoked stay a while, and not counted", until(`document.querySelector('#count').textContent === '3 of 3 codes'`),
+			until(cardShows("9", "Revoked")), until(`!document.querySelector('[data-id="2"]')`))
+	})
+	t.Run("pages", func(t *testing.T) {
+		s := startScript(t)
+		grants := func(ids ...int) (list []string) {
+			for _, id := range ids {
+				list = append(list, s.grant(id, time.Time{}, "Application", "user"))
+			}
+			return list
+		}
+		s.answer("Codes", "private, max-age=100\n"+s.page("after 28", 6, grants(30, 29, 28)...))
+		s.answer("Codes after 28", s.page("after 25", 6, grants(27, 26, 25)...))
+		p := openPage(t, browser, s.URL+"/dashboard", ".card")
+		p.do("see more", chromedp.Click(chromedp.CSS("#more")), until(cardsAre(30, 29, 28, 27, 26, 25)), until(cardShows("25", "As of")))
+		s.answer("Codes", s.page("after 30", 7, grants(32, 31, 30)...))
+		p.do("see new ones above", chromedp.Click(chromedp.CSS("#refresh")), until(cardsAre(32, 31, 30, 29, 28, 27, 26, 25)))
+		s.answer("Codes", s.page("after 28", 7, grants(32, 30, 28)...))
+		p.do("see what is left out go", chromedp.Click(chromedp.CSS("#refresh")), until(cardsAre(32, 30, 28, 27, 26, 25)))
+		s.answer("Codes after 25", failure("GATEWAY_TIMEOUT", ""), s.page("", 7, grants(24)...))
+		p.do("see a page fail", chromedp.Click(chromedp.CSS("#more")), until(pageShows("did not answer in time")), until(cardsAre(32, 30, 28, 27, 26, 25)))
+		p.do("see the last page", chromedp.Click(chromedp.CSS("#more")), until(cardsAre(32, 30, 28, 27, 26, 25, 24)), until(`document.querySelector('#more').hidden`))
+		s.answer("Codes", s.page("after 58", 30, grants(60, 59, 58)...))
+		p.do("see a gap closed from above", chromedp.Click(chromedp.CSS("#refresh")), until(cardsAre(60, 59, 58)), until(`!document.querySelector('#more').hidden`))
+		s.answer("Codes", s.page("after 58", 30, grants(60, 59, 58)...), s.page("", 1, grants(12)...))
+		p.do("see all of a short list", chromedp.Click(chromedp.CSS("#refresh")), until(cardsAre(12)))
+		p.quiet()
 	})
 	t.Run("when to ask", func(t *testing.T) {
 		s := startScript(t)
-		s.answer("1", "private, max-age=100\n"+s.code(time.Time{}, "Fresh", "user"))
-		s.answer("2", "private, max-age=40\n"+s.code(time.Time{}, "Fresh", "user"))
-		s.answer("3", failure("RATE_LIMITED", `,"retryAfter":70`))
-		s.answer("4", failure("BAD_USER_INPUT", ""))
-		p := openPage(t, browser, s.URL+"/dashboard", "#examples button")
-		p.do("see the answers", until(cardShows("1", "Fresh")), until(cardShows("2", "Fresh")), until(cardShows("3", "retry in")), until(cardShows("4", "not asked again")))
-		if got := p.asked(true, 600); len(got[0]) != 0 {
-			t.Errorf("hidden, the page asks for %q", got[0])
+		s.answer("Codes", "private, max-age=40\n"+s.page("", 1, s.grant(1, time.Time{}, "Fresh", "user")))
+		p := openPage(t, browser, s.URL+"/dashboard", ".card")
+		if got := p.asked(true, 600); got[0] != 0 {
+			t.Errorf("hidden, the page asks %d times", got[0])
 		}
-		want := [][]string{{}, {"2"}, {"3"}, {"1"}, {}}
-		if got := p.asked(false, 20, 60, 85, 120, 600); !reflect.DeepEqual(got, want) {
-			t.Errorf("the page asks for %q, not %q", got, want)
+		if got, want := p.asked(false, 20, 41, 600), []int{0, 1, 0}; !reflect.DeepEqual(got, want) { // the one runs on
+			t.Errorf("the page asks %d times, not %d", got, want)
 		}
 		p.quiet()
 	})
-	t.Run("no answers", func(t *testing.T) {
-		s.answer("1", "hang up")
-		s.answer("2", "<html>Bad Gateway")
-		p := openPage(t, browser, s.URL+"/dashboard", "#examples button")
-		p.do("see that nobody answers", until(cardShows("1", "The service cannot be reached", "NETWORK")))
-		p.do("see that a proxy answers", until(cardShows("2", "gave no proper answer", "HTTP 502")))
-		s.answer("1", s.code(time.Time{}, "Back", "user"))
-		p.do("see it come back", until(cardShows("1", "Back", "Never expires")),
-			until(`document.querySelector('[role=status]').textContent.includes('Code 1 is shown again.')`))
-	})
-}
-
-// script stands in for the service: it gives the answers that a test wrote, by id and in turn.
-type script struct {
-	URL     string
-	mu      sync.Mutex
-	answers map[string][]string
-}
-
-func startScript(t *testing.T) *script {
-	t.Helper()
-	s := &script{answers: map[string][]string{}}
-	mux := http.NewServeMux()
-	dashboard(func() dashboardExamples {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		var ids []string
-		for id := range s.answers {
-			ids = append(ids, id)
-		}
-		return dashboardExamples{Token: "token", IDs: ids, Examples: []dashboardExample{{Label: "Again", IDs: ids}}}
-	}).addTo(mux)
-	mux.HandleFunc("POST /graphql", s.serve)
-	srv := httptest.NewServer(mux)
-	t.Cleanup(srv.Close)
-	s.URL = srv.URL
-	return s
-}
-
-// now is the service's time, which is not the browser's.
-func (s *script) now() time.Time { return time.Now().Add(time.Hour).UTC() }
-
-// answer sets what the service answers for an id; the last answer is repeated. A Cache-Control header
-// may stand before it in a line of its own.
-func (s *script) answer(id string, answers ...string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.answers[id] = answers
-}
-
-func (s *script) serve(w http.ResponseWriter, r *http.Request) {
-	var body struct{ Variables struct{ ID string } }
-	if err := json.NewDecoder(r.Body).Decode(&body); err != nil || r.Header.Get("Authorization") != "Bearer token" {
-		http.Error(w, "not what the page sends", http.StatusTeapot)
-		return
-	}
-	s.mu.Lock()
-	answers := s.answers[body.Variables.ID]
-	if len(answers) > 1 {
-		s.answers[body.Variables.ID] = answers[1:]
-	}
-	s.mu.Unlock()
-	answer := answers[0]
-	w.Header().Set("Date", s.now().Format(http.TimeFormat))
-	if freshness, rest, ok := strings.Cut(answer, "\n"); ok {
-		w.Header().Set("Cache-Control", freshness)
-		answer = rest
-	}
-	switch {
-	case answer == "hang up":
-		panic(http.ErrAbortHandler)
-	case !strings.HasPrefix(answer, "{"):
-		w.WriteHeader(http.StatusBadGateway)
-	}
-	_, _ = w.Write([]byte(answer))
-}
-
-// code is the answer for a code that ends at expires, or never if that is zero.
-func (s *script) code(expires time.Time, application, user string) string {
-	var end any
-	if !expires.IsZero() {
-		end = expires.Format(time.RFC3339Nano)
-	}
-	b, err := json.Marshal(map[string]any{"data": map[string]any{"authorizationCode": map[string]any{
-		"isExpired": false, "expires": end, "fetchedAt": s.now().Format(time.RFC3339Nano), "scope": []string{"<b>scope</b>"},
-		"user":     map[string]string{"username": user, "name": ""},
-		"provider": map[string]any{"name": application, "assignedApplicationName": nil},
-	}}})
-	if err != nil {
-		panic(err)
-	}
-	return string(b)
-}
-
-func failure(code, extensions string) string {
-	return fmt.Sprintf(`{"errors":[{"message":"m","path":["authorizationCode"],"extensions":{"code":%q,"requestId":"R-1"%s}}],"data":{"authorizationCode":null}}`, code, extensions)
-}
-
-// cardShows is true when the card of a code shows all the texts.
-func cardShows(id string, texts ...string) string {
-	list, err := json.Marshal(texts)
-	if err != nil {
-		panic(err)
-	}
-	return fmt.Sprintf(`%s.every((text) => document.querySelector('[data-id="%s"]')?.innerText.includes(text))`, list, id)
-}
-
-// clickButton clicks the example with that label.
-func clickButton(label string) chromedp.Action[chromedp.Void] {
-	return until(fmt.Sprintf(`[...document.querySelectorAll('#examples button')].filter((b) => b.textContent === %q).map((b) => b.click()).length === 1`, label))
-}
-
-// asked sets the page's clock forward, by each of the seconds in turn, and returns the ids that the
-// page then asks for. It does so in one step of the page's program, which sends nothing from here on.
-func (p *page) asked(hidden bool, seconds ...int) [][]string {
-	p.t.Helper()
-	ids, err := chromedp.Run(p.ctx, chromedp.Evaluate[[][]string](fmt.Sprintf(`(() => {
-		const hidden = %t, now = performance.now.bind(performance);
-		let ids, skip;
-		performance.now = () => now() + skip * 1000;
-		window.fetch = (_, { body }) => { ids.push(JSON.parse(body).variables.id); return new Promise(() => {}); };
-		Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
-		const asked = %s.map((seconds) => {
-			[ids, skip] = [[], seconds];
-			document.dispatchEvent(new Event('visibilitychange'));
-			return ids;
-		});
-		performance.now = now;
-		return asked;
-	})()`, hidden, strings.ReplaceAll(fmt.Sprint(seconds), " ", ","))))
-	if err != nil {
-		p.t.Fatalf("set the page's clock: %v", err)
-	}
-	return ids
-}
-
-// storesNothing fails the test if the page left anything in the browser.
-func (p *page) storesNothing() {
-	p.t.Helper()
-	stored, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](
-		`JSON.stringify([{...localStorage}, {...sessionStorage}]) + document.cookie + location.search + location.hash`))
-	if err != nil || stored != "[{},{}]" {
-		p.t.Errorf("the browser keeps %s, %v", stored, err)
-	}
-}
-
-// picture takes the page's picture, wide and as on a phone, light and dark, and fails the test if
-// anything is wider than the window.
-func (p *page) picture(name string) {
-	p.t.Helper()
-	for _, width := range []int64{1440, 390} {
-		for _, scheme := range []string{"light", "dark"} {
-			p.do("resize the window",
-				chromedp.EmulateViewport(width, 900),
-				chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-					_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-						Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-					})
-					return err
-				}),
-				until(fmt.Sprintf("innerWidth === %d && matchMedia('(prefers-color-scheme: %s)').matches", width, scheme)),
-			)
-			wide, err := chromedp.Run(p.ctx, chromedp.Evaluate[[]string](`[document.documentElement, ...document.querySelectorAll('body *')]
-				.filter((e) => !e.closest('.unseen') && (e === document.documentElement ? e.scrollWidth : e.getBoundingClientRect().right) > innerWidth).map((e) => e.outerHTML.slice(0, 100))`))
-			if err != nil || len(wide) > 0 {
-				p.t.Errorf("at %d pixels these are wider than the window: %q, %v", width, wide, err)
-			}
-			shot, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
-			if err != nil {
-				p.t.Fatalf("screenshot: %v", err)
-			}
-			file := filepath.Join(p.t.ArtifactDir(), fmt.Sprintf("dashboard-%s-%d-%s.png", name, width, scheme))
-			if err := os.WriteFile(file, shot, 0o600); err != nil {
-				p.t.Fatal(err)
-			}
-		}
-	}
-	p.do("restore the window", chromedp.EmulateViewport(1440, 900))
 }

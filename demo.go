@@ -44,9 +44,10 @@ func runDemo(ctx context.Context, cfg Config, check bool, log *slog.Logger, stdo
 	if check {
 		return runCheck(ctx, cfg, stdout)
 	}
-	cfg.dashboard = demoDashboard(demo)
+	cfg.dashboard = demoDashboard
 	playground := graph.PlaygroundOptions{
 		ExampleID:     strconv.Itoa(int(upstreamtest.DemoAlice)),
+		RevokeID:      strconv.Itoa(int(upstreamtest.DemoHistory)), // alice's too
 		Authorization: "Bearer " + upstreamtest.TokenAlice,
 		ErrorIDs:      demoErrors(),
 	}
@@ -88,7 +89,7 @@ func announceDemo(w io.Writer, cfg Config, addr net.Addr, newest int32) {
 	case cfg.TrustedOnly:
 		page = "turned off by TRUSTED_DOCUMENTS_ONLY"
 	}
-	tokens := fmt.Sprintf("%s, %s (ordinary users), %s (an administrator)", upstreamtest.TokenAlice, upstreamtest.TokenBob, upstreamtest.TokenRoot)
+	tokens := fmt.Sprintf("%s, %s (see their own), %s (sees everybody's)", upstreamtest.TokenAlice, upstreamtest.TokenBob, upstreamtest.TokenRoot)
 	if cfg.CallersFile != "" {
 		tokens = "those of CALLERS_FILE"
 	}
@@ -98,7 +99,9 @@ func announceDemo(w io.Writer, cfg Config, addr net.Addr, newest int32) {
   Dashboard    %s/dashboard
   GraphQL      %s/graphql
   Tokens       %s
-  Codes        %d is alice's, %d is bob's; %d and up come and go: a new one every few seconds
+  Grants       authorization codes, access tokens and refresh tokens: by id, in lists, and to be revoked
+  Ids          %d is alice's, %d is bob's, of each kind; codes from
+               %d and up come and go: a new one every few seconds
 `, page, base, base, tokens, upstreamtest.DemoAlice, upstreamtest.DemoBob, newest)
 	for _, e := range demoErrors() {
 		_, _ = fmt.Fprintf(w, "               %s answers %s\n", e.ID, e.Label)
