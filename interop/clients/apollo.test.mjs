@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ApolloClient, CombinedGraphQLErrors, HttpLink, InMemoryCache, gql } from "@apollo/client";
-import { alice, document, errors, headers, recorder, summary, url } from "./service.mjs";
+import { relayStylePagination } from "@apollo/client/utilities";
+import { alice, document, errors, headers, ids, page, recorder, revocation, summary, url } from "./service.mjs";
 
 const query = gql(document);
 
-function connect(options) {
+function connect(options, typePolicies) {
   const { fetch, requests } = recorder();
-  const client = new ApolloClient({ cache: new InMemoryCache(), link: new HttpLink({ uri: url, headers, fetch, ...options }) });
+  const client = new ApolloClient({ cache: new InMemoryCache({ typePolicies }), link: new HttpLink({ uri: url, headers, fetch, ...options }) });
   return { client, requests };
 }
 
@@ -86,4 +87,36 @@ test("polling shows what has changed", { timeout: 30_000 }, async () => {
   client.stop();
   // Polls while an answer is fresh cost authentik nothing, and nobody is told of them.
   assert.ok(requests.length > seen.size, `${requests.length} requests`);
+});
+
+test("pages join into one list, which a revocation shortens", async () => {
+  const { client, requests } = connect({}, { Query: { fields: { authorizationCodes: relayStylePagination(["order"]) } } });
+  const watched = client.watchQuery({ query: gql(page()), variables: { first: 3 } });
+  const subscription = watched.subscribe({});
+  const first = (await watched.reobserve()).data.authorizationCodes;
+  assert.deepEqual([ids(first)[0], ids(first).length, first.pageInfo.hasNextPage], ["17", 3, true]);
+
+  await watched.fetchMore({ variables: { after: first.pageInfo.endCursor } });
+  const list = () => client.readQuery({ query: gql(page()), variables: { first: 3 } }).authorizationCodes;
+  const joined = ids(list());
+  assert.deepEqual(joined.slice(0, 3), ids(first));
+  assert.equal(new Set(joined).size, 6);
+  assert.equal(list().pageInfo.endCursor, list().edges.at(-1).cursor);
+
+  const [, id] = joined;
+  const { data } = await client.mutate({
+    mutation: gql(revocation),
+    variables: { id },
+    update(cache) {
+      cache.evict({ id: cache.identify({ __typename: "AuthorizationCode", id }) });
+      cache.gc();
+    },
+  });
+  assert.deepEqual([data.revokeAuthorizationCode.id, data.revokeAuthorizationCode.uncertain], [id, false]);
+  assert.deepEqual(ids(list()), joined.filter((other) => other !== id));
+  assert.equal(requests.length, 3);
+  subscription.unsubscribe();
+
+  const error = await failure(client.mutate({ mutation: gql(revocation), variables: { id } }));
+  assert.equal(error.extensions.code, "NOT_FOUND");
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { project } from "./project.mjs";
-import { url } from "./service.mjs";
+import { page, url } from "./service.mjs";
 
 // The README's example has the program that a user writes. This one asks for every field there is.
 const document = readFileSync(new URL("../../graph/testdata/every-field.graphql", import.meta.url), "utf8");
@@ -26,7 +26,7 @@ export default config;
 
 const program = `
 import { GraphQLClient } from "graphql-request";
-import { EveryFieldDocument, type EveryFieldQuery } from "./gql/graphql.js";
+import { EveryFieldDocument, PageDocument, type EveryFieldQuery, type PageQuery } from "./gql/graphql.js";
 
 const client = new GraphQLClient("${url}", { headers: { Authorization: "Bearer demo-alice" } });
 const { authorizationCode }: EveryFieldQuery = await client.request(EveryFieldDocument, { id: "17" });
@@ -38,6 +38,13 @@ const flow: string | null = code.provider!.authorizationFlow;
 const kind: "CONFIDENTIAL" | "PUBLIC" | "UNKNOWN" | null = code.provider!.clientType;
 const attributes: unknown = code.user!.attributes;
 
+const { authorizationCodes }: PageQuery = await client.request(PageDocument, { first: 2 });
+const page = authorizationCodes!;
+const ids: string[] = page.edges.map((edge) => edge.node.id);
+const cursor: string = page.edges[0]!.cursor;
+const end: string | null = page.pageInfo.endCursor;
+const total: number = page.totalCount;
+
 // What is nullable is so in the types, and what may be anything must be looked at first.
 export const mistakes = [
   // @ts-expect-error
@@ -46,13 +53,17 @@ export const mistakes = [
   () => code.user!.attributes.settings,
   // @ts-expect-error
   () => client.request(EveryFieldDocument, {}),
+  // @ts-expect-error
+  () => authorizationCodes.edges,
+  // @ts-expect-error
+  () => page.pageInfo.endCursor.length,
 ];
 
-console.log(JSON.stringify({ fetchedAt, expires, scope, flow, kind, attributes }));
+console.log(JSON.stringify({ fetchedAt, expires, scope, flow, kind, attributes, ids, end, cursor, total }));
 `;
 
 test("every field is typed, and the types tell the truth", async () => {
-  const app = project({ "codegen.ts": config, "src/every-field.graphql": document, "src/main.ts": program });
+  const app = project({ "codegen.ts": config, "src/every-field.graphql": document, "src/page.graphql": page(), "src/main.ts": program });
   await app.sh("npx graphql-codegen");
   await app.sh("npx tsc --strict --module nodenext --rootDir src --outDir dist src/main.ts");
   const got = JSON.parse(await app.sh("node dist/main.js"));
@@ -62,4 +73,6 @@ test("every field is typed, and the types tell the truth", async () => {
   assert.match(got.flow, /^[0-9a-f-]{36}$/);
   assert.equal(got.kind, "CONFIDENTIAL");
   assert.equal(typeof got.attributes, "object");
+  assert.deepEqual([got.ids[0], got.ids.length], ["17", 2]);
+  assert.ok(got.total > 2 && got.end && got.end !== got.cursor, `${got.total} in all, from ${got.cursor} to ${got.end}`);
 });

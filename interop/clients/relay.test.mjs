@@ -5,20 +5,23 @@ import { before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import relay from "relay-runtime";
 import { project } from "./project.mjs";
-import { alice, document, errors, headers, summary, url } from "./service.mjs";
+import { alice, document, errors, headers, ids, page, revocation, summary, url } from "./service.mjs";
 
-const { Environment, Network, RecordSource, Store, createOperationDescriptor, fetchQuery } = relay;
+const { Environment, Network, RecordSource, Store, commitMutation, createOperationDescriptor, fetchQuery } = relay;
 
-let codeQuery;
+let codeQuery, pageQuery, revokeMutation;
 before(async () => {
   const app = project({
     "code.js": "graphql`" + document.replace("Code", "codeQuery").replace("(id: $id)", "(id: $id) @catch") + "`;",
+    "page.js": "graphql`" + page('@connection(key: "page_authorizationCodes", filters: ["order"])').replace("Page", "pageQuery") + "`;",
+    "revoke.js": "graphql`" + revocation.replace("Revoke", "revokeMutation") + "`;",
     "relay.config.json": '{"src": ".", "schema": "schema.graphql", "language": "javascript", "eagerEsModules": true}',
   });
   // relay-compiler knows no schema extensions: the first paragraph, which is for gateways, is left out.
   await app.sh("authentik-graphql -schema | sed '1,/^$/d' > schema.graphql");
   await app.sh("npx relay-compiler");
-  ({ default: codeQuery } = await import(pathToFileURL(join(app.dir, "__generated__/codeQuery.graphql.js"))));
+  const compiled = async (name) => (await import(pathToFileURL(join(app.dir, `__generated__/${name}.graphql.js`)))).default;
+  [codeQuery, pageQuery, revokeMutation] = await Promise.all(["codeQuery", "pageQuery", "revokeMutation"].map(compiled));
 });
 
 /** The README's own. */
@@ -91,4 +94,29 @@ test("with Relay's own getDataID they would be one", async (t) => {
   const record = environment.getStore().getSource().get("1");
   assert.ok("fetchedAt" in record && "clientId" in record, "fields of both in one record");
   assert.deepEqual(record.provider, { __ref: "1" }, "the code is its own provider");
+});
+
+test("pages join into one connection, from which a revocation takes its code", async () => {
+  const environment = connect();
+  const ask = (after) => fetchQuery(environment, pageQuery, { first: 3, after }).toPromise();
+  const operation = createOperationDescriptor(pageQuery, { first: 3, after: null });
+  environment.retain(operation);
+  const list = () => environment.lookup(operation.fragment).data.authorizationCodes;
+  const first = (await ask(null)).authorizationCodes;
+  await ask(first.pageInfo.endCursor);
+  const joined = ids(list());
+  assert.deepEqual(joined.slice(0, 3), ids(first));
+  assert.equal(new Set(joined).size, 6);
+  assert.equal(list().pageInfo.hasNextPage, true);
+
+  const [, id] = joined;
+  const payload = await new Promise((onCompleted, onError) => commitMutation(environment, {
+    mutation: revokeMutation,
+    variables: { id },
+    updater: (store) => store.delete(`AuthorizationCode:${id}`),
+    onCompleted,
+    onError,
+  }));
+  assert.equal(payload.revokeAuthorizationCode.uncertain, false);
+  assert.deepEqual(list().edges.filter(({ node }) => node).map(({ node }) => node.id), joined.filter((other) => other !== id));
 });

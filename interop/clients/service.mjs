@@ -14,6 +14,22 @@ export const document = `query Code($id: ID!) {
   }
 }`;
 
+/** A page of the codes, the oldest first: those that stay. `directive` is of a client's own. */
+export const page = (directive = "") => `query Page($first: Int!, $after: String) {
+  authorizationCodes(first: $first, after: $after, order: OLDEST_FIRST) ${directive} {
+    totalCount
+    edges { cursor node { id user { id username } } }
+    pageInfo { hasNextPage endCursor }
+  }
+}`;
+
+export const revocation = `mutation Revoke($id: ID!) {
+  revokeAuthorizationCode(id: $id) { id uncertain authorizationCode { id } }
+}`;
+
+/** ids are those of a page's codes. */
+export const ids = (connection) => connection.edges.map(({ node }) => node.id);
+
 /** What alice is shown of code 17. */
 export const alice = {
   id: "17",

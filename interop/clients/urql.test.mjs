@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Client, cacheExchange, fetchExchange, gql } from "@urql/core";
-import { alice, document, errors, headers, recorder, summary, url } from "./service.mjs";
+import { alice, document, errors, headers, ids, page, recorder, revocation, summary, url } from "./service.mjs";
 
 function connect(options) {
   const { fetch, requests } = recorder();
@@ -67,4 +67,24 @@ test("a document that is not valid is an error with its code", async () => {
   const { client } = connect();
   const { error } = await client.query(gql`{ authorizationCode(id: 17) { secret } }`, {});
   assert.equal(error.graphQLErrors[0].extensions.code, "GRAPHQL_VALIDATION_FAILED");
+});
+
+test("pages follow one another, and a revocation has them asked for again", async () => {
+  const { client, requests } = connect();
+  const ask = async (after) => {
+    const { data, error } = await client.query(gql(page()), { first: 3, after });
+    assert.equal(error, undefined);
+    return data.authorizationCodes;
+  };
+  const first = await ask(null);
+  const second = await ask(first.pageInfo.endCursor);
+  assert.equal(new Set([...ids(first), ...ids(second)]).size, 6);
+  assert.deepEqual(ids(await ask(null)), ids(first));
+  assert.equal(requests.length, 2);
+
+  const [, id] = ids(first);
+  const { data } = await client.mutation(gql(revocation), { id });
+  assert.deepEqual(data.revokeAuthorizationCode, { __typename: "RevokeAuthorizationCodePayload", id, uncertain: false, authorizationCode: { __typename: "AuthorizationCode", id } });
+  assert.deepEqual(ids(await ask(null)), [...ids(first).filter((other) => other !== id), ids(second)[0]]);
+  assert.deepEqual(requests.map((request) => request.method), ["GET", "GET", "POST", "GET"]);
 });

@@ -28,7 +28,7 @@ func testComposition(t *testing.T, sdl string) {
 	own := subgraph{"authentik", sdl}
 	adds := subgraph{"inventory", read(t, examples+"inventory/schema.graphql")}
 	connects := subgraph{"devices", read(t, "testdata/devices.graphql")}
-	ours, added, connected := "authorizationCode(", "department: String", "pageInfo: PageInfo!"
+	ours, added, connected := "authorizationCodes(", "department: String", ": DeviceConnection"
 
 	var cases []composition
 	for _, version := range []string{"v2.3", "v2.4", "v2.5", "v2.6", "v2.7"} {
@@ -54,6 +54,8 @@ func testComposition(t *testing.T, sdl string) {
 		// What must not compose, so that the cases above prove something.
 		composition{name: "a field that the service has", errors: []string{"INVALID_FIELD_SHARING"},
 			subgraphs: append([]subgraph{own}, replaced(t, []subgraph{adds}, `department: String`, "email: String")...)},
+		composition{name: "a PageInfo that is not shared", errors: []string{"INVALID_FIELD_SHARING", "INVALID_FIELD_SHARING", "INVALID_FIELD_SHARING", "INVALID_FIELD_SHARING"},
+			subgraphs: append([]subgraph{own}, replaced(t, []subgraph{connects}, `PageInfo @shareable`, "PageInfo")...)},
 		composition{name: "a user who is known to the neighbour alone", errors: []string{"SATISFIABILITY_ERROR"},
 			subgraphs: append([]subgraph{own}, replaced(t, []subgraph{adds}, `type Query \{`, "type Query { me: User")...)},
 	)

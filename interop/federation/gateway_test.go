@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -53,6 +54,20 @@ func testGateway(t *testing.T, url string) {
 			[]string{`NOT_FOUND ["bobs"]`, `UPSTREAM_ERROR ["down"]`},
 		},
 		{
+			"tokens, with one missing of each", "demo-alice",
+			`{ leakedTokens(access: [17, 404], refresh: [18, 17]) {
+				access { id isExpired user { department } } refresh { id isExpired revoked provider { owner } } } }`,
+			`{"leakedTokens":{"access":[{"id":"17","isExpired":false,"user":{"department":"department 101"}},null],
+				"refresh":[null,{"id":"17","isExpired":false,"revoked":false,"provider":{"owner":"team 1"}}]}}`,
+			[]string{`NOT_FOUND ["leakedTokens","access",1]`, `NOT_FOUND ["leakedTokens","refresh",0]`},
+		},
+		{
+			"one of each kind by the same id", "demo-alice",
+			`{ authorizationCode(id: 17) { __typename id } accessToken(id: 17) { __typename id user { department } } refreshToken(id: 17) { __typename id } }`,
+			`{"authorizationCode":{"__typename":"AuthorizationCode","id":"17"},"accessToken":{"__typename":"AccessToken","id":"17",
+				"user":{"department":"department 101"}},"refreshToken":{"__typename":"RefreshToken","id":"17"}}`, nil,
+		},
+		{
 			"another caller", "demo-bob",
 			`{ alices: authorizationCode(id: 17) { id } mine: authorizationCode(id: 18) { user { username } } }`,
 			`{"alices":null,"mine":{"user":{"username":"bob"}}}`,
@@ -84,7 +99,50 @@ func testGateway(t *testing.T, url string) {
 			}
 		})
 	}
+	t.Run("a page, and a revocation", func(t *testing.T) { testRevocation(t, url) })
 	t.Run("callers at once", func(t *testing.T) { testCallersAtOnce(t, url) })
+}
+
+// testRevocation goes to the second of alice's oldest codes and revokes it.
+func testRevocation(t *testing.T, url string) {
+	type page struct {
+		AuthorizationCodes struct {
+			TotalCount int
+			PageInfo   struct{ EndCursor string }
+			Nodes      []struct {
+				ID   string
+				User struct{ Username, Department string }
+			}
+		}
+	}
+	next := func(after string) (p page) {
+		t.Helper()
+		got := ask(t, url, "demo-alice", `{ authorizationCodes(first: 1, after: `+after+`, order: OLDEST_FIRST) {
+			totalCount pageInfo { endCursor } nodes { id user { username department } } } }`)
+		if err := json.Unmarshal(got.Data, &p); err != nil || len(p.AuthorizationCodes.Nodes) != 1 || p.AuthorizationCodes.TotalCount < 40 {
+			t.Fatalf("%v: %s", err, got.body)
+		}
+		return p
+	}
+	first := next("null").AuthorizationCodes
+	if first.Nodes[0].ID != "17" || first.Nodes[0].User.Department != "department 101" {
+		t.Errorf("%+v", first)
+	}
+	id := next(strconv.Quote(first.PageInfo.EndCursor)).AuthorizationCodes.Nodes[0].ID
+	revoke := `mutation { revokeAuthorizationCode(id: ` + id + `) { id uncertain authorizationCode { user { username department } } } }`
+	want := `{"revokeAuthorizationCode":{"id":"` + id + `","uncertain":false,"authorizationCode":{"user":{"username":"alice","department":"department 101"}}}}`
+	if got := ask(t, url, "demo-bob", revoke); len(got.Errors) != 1 || got.Errors[0].Extensions.Code != "NOT_FOUND" {
+		t.Errorf("another caller: %s", got.body)
+	}
+	if got := ask(t, url, "demo-alice", revoke); compact(t, string(got.Data)) != compact(t, want) {
+		t.Errorf("%s", got.body)
+	}
+	if got := ask(t, url, "demo-alice", revoke); len(got.Errors) != 1 || got.Errors[0].Extensions.Code != "NOT_FOUND" || string(got.Errors[0].Path) != `["revokeAuthorizationCode"]` {
+		t.Errorf("again: %s", got.body)
+	}
+	if got := next(strconv.Quote(first.PageInfo.EndCursor)).AuthorizationCodes.Nodes[0].ID; got == id {
+		t.Errorf("%s is still in the list", id)
+	}
 }
 
 // testCallersAtOnce: gateways share requests that are under way, and must not share them between

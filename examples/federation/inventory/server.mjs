@@ -1,4 +1,4 @@
-// A subgraph that refers to authorization codes and adds fields to providers and users.
+// A subgraph that refers to codes and tokens and adds fields to providers and users.
 import { readFile } from 'node:fs/promises'
 import { ApolloServer } from '@apollo/server'
 import { startStandaloneServer } from '@apollo/server/standalone'
@@ -6,8 +6,12 @@ import { buildSubgraphSchema } from '@apollo/subgraph'
 import { parse } from 'graphql'
 
 const typeDefs = parse(await readFile(new URL('schema.graphql', import.meta.url), 'utf8'))
+const byId = (ids) => ids.map((id) => ({ id }))
 const resolvers = {
-  Query: { seenCodes: (_, { ids }) => ids.map((id) => ({ id })) },
+  Query: {
+    seenCodes: (_, { ids }) => byId(ids),
+    leakedTokens: (_, { access, refresh }) => ({ access: byId(access), refresh: byId(refresh) }),
+  },
   OAuth2Provider: { owner: ({ id }) => `team ${id}` },
   User: { department: ({ id }) => `department ${id}` },
 }
