@@ -14,7 +14,7 @@ type LimitSettings struct {
 	MaxHeaders            byteSize      `env:"MAX_HEADERS" envDefault:"16KiB" example:"16KiB" help:"Most bytes of a request's headers."`
 	MaxConnections        count         `env:"MAX_CONNECTIONS" envDefault:"10000" example:"10000" help:"Most open connections."`
 	OperationTimeout      time.Duration `env:"OPERATION_TIMEOUT" envDefault:"15s" example:"15s" help:"Longest time of one operation. Keep it above UPSTREAM_TIMEOUT, which it otherwise cuts short."`
-	OperationCalls        count         `env:"OPERATION_UPSTREAM_CALLS" envDefault:"100" example:"100" help:"Most codes that one operation may ask for, cached or not; one id counts once."`
+	OperationCalls        count         `env:"OPERATION_UPSTREAM_CALLS" envDefault:"100" example:"100" help:"Most codes, tokens and lists that one operation may ask for, cached or not; the same counts once. As many calls may one list take."`
 	MaxAnswer             byteSize      `env:"MAX_ANSWER" envDefault:"8MiB" example:"8MiB" help:"Largest answer."`
 	MaxComplexity         count         `env:"MAX_COMPLEXITY" envDefault:"30000" example:"30000" help:"Most fields that an answer may have, estimated from the document."`
 	MaxTokens             count         `env:"MAX_TOKENS" envDefault:"3000" example:"3000" help:"Most tokens of a document."`

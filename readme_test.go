@@ -81,6 +81,42 @@ func TestReadmeExample(t *testing.T) {
 	}
 }
 
+// TestReadmeLists sends the other documents of the README's first examples to the demo. Its answers
+// are of the form that the README shows; ids, times and counts depend on when they were made.
+func TestReadmeLists(t *testing.T) {
+	demo := startDemo(t)
+	section, _, _ := strings.Cut(strings.SplitN(must(t, "README.md"), "\n## A query and its answer\n", 2)[1], "\n## ")
+	examples := regexp.MustCompile("(?s)```graphql\n(.*?)```.*?```json\n(.*?)```").FindAllStringSubmatch(section, -1)
+	if len(examples) != 3 {
+		t.Fatalf("%d examples, not 3", len(examples))
+	}
+	stated := regexp.MustCompile(`"endCursor": *("[^"]*")`).FindStringSubmatch(examples[0][2])[1]
+	if !strings.Contains(examples[1][1], "after: "+stated) {
+		t.Errorf("the second page does not follow %s", stated)
+	}
+	for _, example := range examples {
+		got := query(t, demo, "demo-alice", example[1])
+		if got, want := form(t, string(got.Body)), form(t, example[2]); got != want {
+			t.Errorf("%s answers\n%s, not\n%s", example[1], got, want)
+		}
+	}
+}
+
+// form is JSON without what differs each time.
+func form(t *testing.T, text string) string {
+	t.Helper()
+	text = regexp.MustCompile(`"(id|endCursor|expires|name)": *"[^"]*"|"(totalCount)": *\d+`).ReplaceAllString(text, `"$1$2": ""`)
+	var v any
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatalf("%v in %s", err, text)
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
 // TestReadmeRedis runs -check with each example of another form of Redis, with the addresses of real
 // servers put in place of the README's.
 func TestReadmeRedis(t *testing.T) {

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import relay from "relay-runtime";
 import { project } from "./project.mjs";
-import { alice, document, errors, headers, ids, page, revocation, summary, url } from "./service.mjs";
+import { alice, document, errors, headers, ids, page, readme, revocation, summary, url } from "./service.mjs";
 
 const { Environment, Network, RecordSource, Store, commitMutation, createOperationDescriptor, fetchQuery } = relay;
 
@@ -13,7 +12,7 @@ let codeQuery, pageQuery, revokeMutation;
 before(async () => {
   const app = project({
     "code.js": "graphql`" + document.replace("Code", "codeQuery").replace("(id: $id)", "(id: $id) @catch") + "`;",
-    "page.js": "graphql`" + page('@connection(key: "page_authorizationCodes", filters: ["order"])').replace("Page", "pageQuery") + "`;",
+    "page.js": "graphql`" + page(readme(/`(@connection\(.*?\))`/)).replace("Page", "pageQuery") + "`;",
     "revoke.js": "graphql`" + revocation.replace("Revoke", "revokeMutation") + "`;",
     "relay.config.json": '{"src": ".", "schema": "schema.graphql", "language": "javascript", "eagerEsModules": true}',
   });
@@ -24,9 +23,7 @@ before(async () => {
   [codeQuery, pageQuery, revokeMutation] = await Promise.all(["codeQuery", "pageQuery", "revokeMutation"].map(compiled));
 });
 
-/** The README's own. */
-const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
-const getDataID = (0, eval)(readme.match(/^const getDataID = (.*);$/m)[1]);
+const getDataID = (0, eval)(readme(/^const getDataID = (.*);$/m));
 
 function connect({ endpoint = url, token = headers, ...options } = {}) {
   const network = Network.create(async ({ text, name }, variables) => {

@@ -1,5 +1,12 @@
 // What the tests of all clients share: where the service is, and what it answers.
 
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+
+/** readme gives what the README has in its place of a pattern's first group. */
+const text = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
+export const readme = (pattern) => text.match(pattern)?.[1] ?? assert.fail(`the README has no ${pattern}`);
+
 export const url = `${process.env.SERVICE_URL}/graphql`;
 export const headers = { Authorization: "Bearer demo-alice" };
 
@@ -24,7 +31,7 @@ export const page = (directive = "") => `query Page($first: Int!, $after: String
 }`;
 
 export const revocation = `mutation Revoke($id: ID!) {
-  revokeAuthorizationCode(id: $id) { id uncertain authorizationCode { id } }
+  revokeAuthorizationCode(id: $id) { id uncertain }
 }`;
 
 /** ids are those of a page's codes. */
