@@ -49,8 +49,8 @@ func (p *pair) listen(t *testing.T) {
 	})
 }
 
-// shows tells whether a process shows a code by itself and in its caller's list.
-func shows(t *testing.T, a *app, token string, pk int32) (single, listed bool) {
+// showsRow tells whether a process shows a code by itself and in its caller's list.
+func showsRow(t *testing.T, a *app, token string, pk int32) (single, listed bool) {
 	t.Helper()
 	got := readCode(t, a, token, pk)
 	if single = len(got.Errors) == 0; !single && got.Codes() != "NOT_FOUND" {
@@ -62,7 +62,7 @@ func shows(t *testing.T, a *app, token string, pk int32) (single, listed bool) {
 // wantShown wants a code to be shown, in both ways.
 func wantShown(t *testing.T, a *app, token string, pk int32) {
 	t.Helper()
-	if single, listed := shows(t, a, token, pk); !single || !listed {
+	if single, listed := showsRow(t, a, token, pk); !single || !listed {
 		t.Fatalf("not shown: by itself %t, in the list %t", single, listed)
 	}
 }
@@ -70,7 +70,7 @@ func wantShown(t *testing.T, a *app, token string, pk int32) {
 // wantGone wants the very next reads not to show it.
 func wantGone(t *testing.T, a *app, token string, pk int32) {
 	t.Helper()
-	if single, listed := shows(t, a, token, pk); single || listed {
+	if single, listed := showsRow(t, a, token, pk); single || listed {
 		t.Errorf("shown after the revocation: by itself %t, in the list %t", single, listed)
 	}
 }
@@ -94,7 +94,7 @@ func TestRevocationReachesOtherProcesses(t *testing.T) {
 		pk := davesCode(p.up)
 		mustRevoke(t, p.here, davesCode(p.up)) // another generation of lists, or the old list would lack the new code
 		cachetest.Eventually(t, "the new code is shown", func() bool {
-			_, listed := shows(t, p.another, upstreamtest.TokenRoot, pk)
+			_, listed := showsRow(t, p.another, upstreamtest.TokenRoot, pk)
 			return listed
 		})
 		wantShown(t, p.another, upstreamtest.TokenRoot, pk)
@@ -102,7 +102,7 @@ func TestRevocationReachesOtherProcesses(t *testing.T) {
 		began := time.Now()
 		for n := 0; ; n++ {
 			asked := time.Now()
-			single, listed := shows(t, p.another, upstreamtest.TokenRoot, pk)
+			single, listed := showsRow(t, p.another, upstreamtest.TokenRoot, pk)
 			if !single && !listed {
 				took = append(took, asked.Sub(began))
 				if n == 0 {
@@ -198,7 +198,7 @@ func TestRevocationWhileRedisIsDown(t *testing.T) {
 	wantGone(t, p.here, upstreamtest.TokenDave, pk)
 	p.redis.Restart()
 	cachetest.Eventually(t, "the other process hears of it", func() bool {
-		single, listed := shows(t, p.another, upstreamtest.TokenRoot, pk)
+		single, listed := showsRow(t, p.another, upstreamtest.TokenRoot, pk)
 		return !single && !listed
 	})
 	p.listen(t)
