@@ -142,6 +142,8 @@ func TestDashboardAnswers(t *testing.T) {
 		p.do("see that it cannot be revoked", until(`document.querySelector('[data-id="5"] [data-part=revoke]').hidden`))
 		s.answer("AccessTokens", s.page("", 1, strings.Replace(s.grant(4, now.Add(time.Hour), "Used", "user"), "{", `{"revoked":true,`, 1)))
 		p.do("see a revoked token", chromedp.Click(chromedp.CSS("[value=accessTokens]")), until(cardShows("4", "Revoked", "kept to notice a second use")))
+		p.do("see that none is live", chromedp.Click(chromedp.CSS("#live")), until(pageShows("None of these access tokens is live.", "0 of 1")),
+			until(`document.querySelector('[data-id="4"]').hidden`), chromedp.Click(chromedp.CSS("#live")))
 		s.answer("RefreshTokens", s.page("", 0))
 		p.do("see that there is none", chromedp.Click(chromedp.CSS("[value=refreshTokens]")), until(pageShows("There are no refresh tokens that you may see.", "0 of 0")))
 		p.quiet()

@@ -2,7 +2,7 @@
 // newest page of a list, shows each grant with a countdown, and revokes one on request.
 
 import { Card, age } from './card.js';
-import { closeQuestion, question, revoke } from './revocation.js';
+import { question, revoke } from './revocation.js';
 import { ask, faultOf, kinds } from './service.js';
 import { announce, duration, write } from './text.js';
 
@@ -131,22 +131,20 @@ let list = new List(kinds.codes);
 // restart forgets everything that is shown.
 function restart(kind) {
   list.aborter.abort();
-  closeQuestion();
   list = new List(kind);
   render();
   tick();
 }
 
 function askAndRevoke(card) {
+  if (card.working) return;
   const asked = list;
-  if (!card.working) {
-    question(card, async () => {
-      await revoke(card, token);
-      if (asked !== list) return;
-      list.due = 0; // the service knows already what is gone
-      tick();
-    });
-  }
+  question(card, async () => {
+    await revoke(card, token);
+    if (asked !== list) return;
+    list.due = 0; // the service knows already what is gone
+    tick();
+  });
 }
 
 // render puts the cards in order, newest first, and moves none that is in its place: the focus stays.

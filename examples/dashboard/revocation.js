@@ -22,11 +22,6 @@ export function question(card, then) {
   dialog.showModal(); // gives the focus to what has autofocus, and later back
 }
 
-// closeQuestion ends a question without an answer.
-export function closeQuestion() {
-  dialog.close();
-}
-
 // revoke does it and says on the card what came of it.
 export async function revoke(card, token) {
   Object.assign(card, { working: true, outcome: null });
