@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"authentik-graphql/cache/cachetest"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -279,6 +280,42 @@ func TestFreshnessOfLists(t *testing.T) {
 	}
 	up.ClearFaults()
 	askUntil(t, failing.URL, upstreamtest.TokenAlice, document, "fwd=stale")
+}
+
+// TestListsKnowTheTime: whether a row of a cached list is expired is judged when it is shown, and a list
+// with a row of which no clock can tell is not shown stale.
+func TestListsKnowTheTime(t *testing.T) {
+	up := startFake(t, upstreamtest.Options{})
+	ends := time.Now().Add(1500 * time.Millisecond)
+	up.AddCode(upstreamtest.Code{Owner: upstreamtest.UserAlice, Expires: ends})
+	a := startApp(t, nil, "AUTHENTIK_URL="+up.URL, "CACHE_TTL=1h")
+	cachetest.Eventually(t, "the row is shown as expired", func() bool {
+		began := time.Now()
+		got := query(t, a.URL, upstreamtest.TokenAlice, `{ authorizationCodes { nodes { isExpired } } }`)
+		expired := strings.Contains(string(got.Data), `"isExpired":true`)
+		if expired && time.Now().Before(ends) || !expired && !began.Before(ends) || len(got.Errors) > 0 {
+			t.Fatalf("%s after its end: %s", time.Since(ends), got.Body)
+		}
+		return expired
+	})
+	if n := up.Calls().List; n != 1 {
+		t.Errorf("%d calls, want 1", n)
+	}
+
+	a = startApp(t, nil, "AUTHENTIK_URL="+up.URL, "CACHE_TTL=50ms", "CACHE_STALE_IF_ERROR=1h")
+	up.AddCode(upstreamtest.Code{Owner: upstreamtest.UserBob, Expires: time.Now().Add(-time.Hour), NeverExpires: true})
+	for _, token := range []string{upstreamtest.TokenAlice, upstreamtest.TokenBob} {
+		listOf(t, ask(t, a, token, "authorizationCodes"))
+	}
+	up.SetListFault(upstreamtest.AuthorizationCodes, upstreamtest.Error500)
+	askUntil(t, a.URL, upstreamtest.TokenAlice, "{ list: authorizationCodes "+listFields+" }", "fwd=stale; detail=stale-if-error")
+	cachetest.Eventually(t, "a list that only authentik can judge is an error", func() bool {
+		got := ask(t, a, upstreamtest.TokenBob, "authorizationCodes")
+		if status := got.Header.Get("Cache-Status"); strings.Contains(status, "stale") {
+			t.Fatalf("it is shown stale: %s", got.Body)
+		}
+		return got.Codes() == "UPSTREAM_ERROR"
+	})
 }
 
 // TestListFailures: what comes instead of a list, and how often authentik is asked for it.

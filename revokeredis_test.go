@@ -35,7 +35,7 @@ func (p *pair) client(t *testing.T) *redis.Client {
 	return c
 }
 
-// listens waits until a process hears of others: what it has read is then given out without asking
+// listen waits until a process hears of others: what it has read is then given out without asking
 // Redis.
 func (p *pair) listen(t *testing.T) {
 	t.Helper()
@@ -79,6 +79,33 @@ func mustRevoke(t *testing.T, a *app, pk int32) {
 	t.Helper()
 	if got := revokeCode(t, a, upstreamtest.TokenDave, pk); len(got.Errors) > 0 {
 		t.Fatalf("%s", got.Body)
+	}
+}
+
+// TestListsAreSharedByProcesses: a list that one process has loaded costs the other none, and looks the
+// same there to the last digit.
+func TestListsAreSharedByProcesses(t *testing.T) {
+	p := startPair(t)
+	for range 3 {
+		p.up.AddToken(upstreamtest.AccessTokens, upstreamtest.Token{Owner: upstreamtest.UserAlice, Provider: upstreamtest.ProviderGrafana,
+			Expires: time.Now().Add(time.Hour), Scope: []string{"openid"}, IDToken: `{"n": 9007199254740993, "z": null, "a": {"deep": [1.50]}}`})
+	}
+	const document = `{ accessTokens(first: 2) { edges { cursor node { id pk claims revoked scope expires isExpired fetchedAt provider { name redirectUris { url } } user { attributes groups { name attributes } } } }
+		totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }`
+	want := query(t, p.here.URL, upstreamtest.TokenAlice, document)
+	if len(want.Errors) > 0 {
+		t.Fatalf("%s", want.Body)
+	}
+	got := query(t, p.another.URL, upstreamtest.TokenAlice, document)
+	if string(got.Data) != string(want.Data) {
+		t.Errorf("got  %s\nwant %s", got.Data, want.Data)
+	}
+	if n := p.up.Calls().Total; n != 1 {
+		t.Errorf("%d calls, want 1", n)
+	}
+	query(t, p.another.URL, upstreamtest.TokenRoot, document)
+	if n := p.up.Calls().Total; n != 2 {
+		t.Errorf("%d calls, want another one for another caller", n)
 	}
 }
 
