@@ -1,8 +1,11 @@
 package main
 
 import (
+	"maps"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -231,5 +234,69 @@ func TestRevocationWhileRedisIsDown(t *testing.T) {
 	p.listen(t)
 	for _, a := range []*app{p.here, p.another} {
 		wantGone(t, a, upstreamtest.TokenRoot, pk)
+	}
+}
+
+// TestNothingRevokedIsShown: while many read and revoke at once, no read that begins after a revocation
+// was answered shows the row, in the process that revoked it.
+func TestNothingRevokedIsShown(t *testing.T) {
+	rs := cachetest.StartRedis(t)
+	for name, settings := range map[string][]string{
+		"alone":     {"CACHE_TTL=1h"},
+		"and Redis": {"CACHE_TTL=1h", "REDIS_URL=" + rs.URL(), "CACHE_SECRET=" + testSecret},
+	} {
+		t.Run(name, func(t *testing.T) {
+			up, a := newWorld(t, upstreamtest.Options{}, settings...)
+			var mu sync.Mutex
+			revoked := map[string]bool{}
+			pks := addCodes(up.Authentik, upstreamtest.UserDave, 60)
+			readCode(t, a, upstreamtest.TokenDave, pks[0])
+			done := make(chan struct{})
+			var readers sync.WaitGroup
+			reads := 0
+			for i := range 6 {
+				readers.Go(func() {
+					token := []string{upstreamtest.TokenDave, upstreamtest.TokenRoot}[i%2]
+					for n := 0; ; n++ {
+						select {
+						case <-done:
+							return
+						default:
+						}
+						mu.Lock()
+						gone := maps.Clone(revoked)
+						reads++
+						mu.Unlock()
+						if i < 4 {
+							got := ask(t, a, token, "authorizationCodes(first: 100)")
+							for id := range gone {
+								if strings.Contains(string(got.Body), `"id":"`+id+`"`) {
+									t.Errorf("%s is in a list: %.200s", id, got.Body)
+								}
+							}
+							continue
+						}
+						pk := pks[n%len(pks)]
+						if got := readCode(t, a, token, pk); gone[strconv.Itoa(int(pk))] && got.Codes() != "NOT_FOUND" {
+							t.Errorf("%d is read: %s", pk, got.Body)
+						}
+					}
+				})
+			}
+			for _, pk := range pks {
+				mustRevoke(t, a, pk)
+				mu.Lock()
+				revoked[strconv.Itoa(int(pk))] = true
+				seen := reads
+				mu.Unlock()
+				cachetest.Eventually(t, "some reads later", func() bool {
+					mu.Lock()
+					defer mu.Unlock()
+					return reads > seen+6
+				})
+			}
+			close(done)
+			readers.Wait()
+		})
 	}
 }
