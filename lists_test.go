@@ -463,4 +463,12 @@ func TestListOverTheCallBudget(t *testing.T) {
 	if page := listOf(t, ask(t, a, upstreamtest.TokenAlice, "authorizationCodes(first: 2)")); len(page.Nodes) != 2 || !page.PageInfo.HasNextPage {
 		t.Errorf("within the budget: %+v", page)
 	}
+	t.Run("of several lists together", func(t *testing.T) {
+		up.ResetCalls()
+		got := query(t, a.URL, upstreamtest.TokenAlice, `{ a: accessTokens(first: 1) { totalCount } b: refreshTokens(first: 1) { totalCount }
+			d: authorizationCodes(first: 3, order: OLDEST_FIRST) { totalCount } }`)
+		if n := up.Calls().List; n > 3 || !strings.Contains(got.Codes(), "UPSTREAM_UNAVAILABLE") {
+			t.Errorf("%d calls, want 3 at most: %s", n, got.Body)
+		}
+	})
 }

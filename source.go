@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"authentik-graphql/cache"
@@ -142,8 +143,11 @@ func (s *grantSource) Revoke(ctx context.Context, cred upstream.Credential, reso
 		read := cache.With(was, was.Value.grant)
 		done.Grant = &read
 	}
-	err = s.gate.pass(ctx, caller, func() (err error) {
-		done.Uncertain, err = s.client.Destroy(ctx, cred, resource, pk)
+	err = s.gate.pass(ctx, caller, func() error {
+		uncertain, err := s.client.Destroy(ctx, cred, resource, pk)
+		if done.Uncertain = uncertain.Value; err == nil && !done.Uncertain {
+			graph.FromContext(ctx).NoteUpstream(http.StatusNoContent, uncertain.AuthentikID)
+		}
 		return err
 	})
 	switch {

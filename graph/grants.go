@@ -118,6 +118,7 @@ func edges[T, E any](p *part[T], edge func(cursor string, node T) E) []E {
 
 // list answers for every field that shows a page.
 func (r *Resolver) list(ctx context.Context, resource upstream.Resource, q upstream.Query) (ListRead, error) {
+	q.Spent = &FromContext(ctx).listCalls
 	key := readKey{resource: resource, list: q}
 	key.list.After = nil
 	if q.After != nil {

@@ -26,6 +26,8 @@ type Request struct {
 	answerBytes atomic.Int64
 	answer      hold
 	cut         atomic.Int32
+	// listCalls counts the calls to authentik that the request's lists took.
+	listCalls atomic.Int64
 
 	mu    sync.Mutex
 	reads map[readKey]*read

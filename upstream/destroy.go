@@ -14,37 +14,40 @@ var errLicence = errors.New("authentik's licence has expired: it is read-only")
 
 // Destroy deletes a row on the caller's behalf. It is sent once more only after a try of which
 // nothing is known: a connection that broke, a gateway's error. If that says that there is no such
-// row, uncertain tells that the first may have deleted it, or that there was none.
+// row, the answer's value, uncertain, tells that the first may have deleted it, or that there was none.
 //
 // Its error is always an *Error. After one of kind Unavailable, Timeout or Failed the row may be
 // gone as well.
-func (c *Client) Destroy(ctx context.Context, cred Credential, resource Resource, pk PK) (uncertain bool, err error) {
+func (c *Client) Destroy(ctx context.Context, cred Credential, resource Resource, pk PK) (uncertain Answer[bool], err error) {
 	if cred.IsZero() {
-		return false, &Error{Kind: Unauthenticated}
+		return uncertain, &Error{Kind: Unauthenticated}
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, errTimeUp)
 	defer cancel()
 	path := resource.row(pk)
 	send := func(ctx context.Context) (answer, error) { return c.delete(ctx, cred, path) }
-	err = c.policy.once(ctx, send)
+	a, err := c.policy.once(ctx, send)
 	if e, ok := errors.AsType[*Error](err); ok && unknownOutcome(e) {
-		again := c.policy.once(ctx, send)
-		e, failed := errors.AsType[*Error](again)
+		again, second := c.policy.once(ctx, send)
+		e, failed := errors.AsType[*Error](second)
 		if !failed || !e.NotSent() {
 			c.policy.retries.Add(1)
 		}
 		switch {
 		case failed && e.Kind == NotFound:
-			return true, nil
+			return Answer[bool]{Value: true, FetchedAt: c.now(), AuthentikID: e.AuthentikID}, nil
 		case failed && (e.NotSent() || e.Kind == RateLimited): // says nothing of the first
-			return false, err
+			return uncertain, err
 		}
-		err = again
+		a, err = again, second
 	}
-	if e, ok := errors.AsType[*Error](err); ok && errors.Is(e, errNoDelete) {
-		return false, c.whyNoDelete(ctx, cred, resource, pk, e)
+	switch e, ok := errors.AsType[*Error](err); {
+	case err == nil:
+		return Answer[bool]{FetchedAt: a.at, AuthentikID: cleanID(a.header.Get("X-Authentik-Id"))}, nil
+	case ok && errors.Is(e, errNoDelete):
+		return uncertain, c.whyNoDelete(ctx, cred, resource, pk, e)
 	}
-	return false, err
+	return uncertain, err
 }
 
 // unknownOutcome tells failures after which the row may be deleted or not. What was never sent is
@@ -72,7 +75,7 @@ func (c *Client) delete(ctx context.Context, cred Credential, path string) (answ
 	}
 	defer a.free()
 	if a.status == http.StatusNoContent {
-		return answer{}, nil
+		return a, nil // there is no body that could be freed too early
 	}
 	e := classify(a)
 	switch {

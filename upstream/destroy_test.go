@@ -129,7 +129,8 @@ func TestDestroy(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &script{steps: tt.steps}
 			server := serve(t, s.ServeHTTP)
-			uncertain, err := client(t, server.URL).Destroy(t.Context(), alice, upstream.AuthorizationCodes, pk)
+			done, err := client(t, server.URL).Destroy(t.Context(), alice, upstream.AuthorizationCodes, pk)
+			uncertain := done.Value
 			if tt.kind == 0 {
 				if err != nil {
 					t.Fatal(err)
@@ -201,7 +202,8 @@ func TestDestroyRefusedConnection(t *testing.T) {
 	address := server.URL
 	server.Close()
 	c := client(t, address)
-	uncertain, err := c.Destroy(t.Context(), alice, upstream.AuthorizationCodes, pk)
+	done, err := c.Destroy(t.Context(), alice, upstream.AuthorizationCodes, pk)
+	uncertain := done.Value
 	wantKind(t, err, upstream.Unavailable)
 	if uncertain {
 		t.Error("uncertain")
@@ -272,7 +274,8 @@ func TestDestroyIsNotResent(t *testing.T) {
 	}
 	fake.SetFault(pk, upstreamtest.DropKeptAlive)
 	before := c.Stats()
-	uncertain, err := c.Destroy(t.Context(), alice, upstream.AuthorizationCodes, pk)
+	done, err := c.Destroy(t.Context(), alice, upstream.AuthorizationCodes, pk)
+	uncertain := done.Value
 	if err != nil || uncertain {
 		t.Fatalf("uncertain %t, error %v", uncertain, err)
 	}
@@ -339,8 +342,8 @@ func TestDestroyOfEveryRelease(t *testing.T) {
 				wantKind(t, err, upstream.Forbidden)
 				_, err = c.Destroy(t.Context(), dave, r, upstream.PK(foreign))
 				wantKind(t, err, upstream.NotFound)
-				if uncertain, err := c.Destroy(t.Context(), dave, r, upstream.PK(own)); err != nil || uncertain {
-					t.Errorf("%s: uncertain %t, error %v", r, uncertain, err)
+				if done, err := c.Destroy(t.Context(), dave, r, upstream.PK(own)); err != nil || done.Value {
+					t.Errorf("%s: done.Value %t, error %v", r, done.Value, err)
 				}
 				_, err = c.Destroy(t.Context(), dave, r, upstream.PK(own))
 				wantKind(t, err, upstream.NotFound)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -19,8 +20,10 @@ type Query struct {
 	Oldest         bool
 	After          *Position
 	User, Provider PK // 0 is any
-	// MaxCalls bounds the calls that it may take.
+	// MaxCalls bounds the calls that it may take, with those that Spent counts: all that lists took
+	// that were asked for together. Without Spent it is alone.
 	MaxCalls int
+	Spent    *atomic.Int64
 }
 
 // Name is a text that no other query has, for keys.
@@ -45,6 +48,9 @@ func (c *Client) List(ctx context.Context, cred Credential, resource Resource, q
 	var list Answer[*Rows]
 	rows, err := window(ctx, windowQuery{First: q.First, Oldest: q.Oldest, After: q.After, MaxCalls: q.MaxCalls}, (*Grant).key,
 		func(ctx context.Context, size, number int) (page[*Grant], error) {
+			if q.Spent != nil && q.Spent.Add(1) > int64(q.MaxCalls) {
+				return page[*Grant]{}, errCalls
+			}
 			p, a, err := c.page(ctx, cred, resource, q, size, number)
 			if err == nil && list.FetchedAt.IsZero() {
 				list.FetchedAt, list.AuthentikID = a.at, cleanID(a.header.Get("X-Authentik-Id"))

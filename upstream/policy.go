@@ -70,14 +70,14 @@ func (p *policy) do(ctx context.Context, call func(context.Context) (answer, err
 }
 
 // once makes one call that is not to be sent again, whatever comes of it.
-func (p *policy) once(ctx context.Context, call func(context.Context) (answer, error)) error {
+func (p *policy) once(ctx context.Context, call func(context.Context) (answer, error)) (answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, errTimeUp)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
-		return transportError(err)
+		return answer{}, transportError(err)
 	}
-	_, _, err := p.try(ctx, call)
-	return err
+	a, _, err := p.try(ctx, call)
+	return a, err
 }
 
 // try makes one call in a slot, unless the breaker or the queue turns it away: then made is false.
