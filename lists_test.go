@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -463,12 +464,55 @@ func TestListOverTheCallBudget(t *testing.T) {
 	if page := listOf(t, ask(t, a, upstreamtest.TokenAlice, "authorizationCodes(first: 2)")); len(page.Nodes) != 2 || !page.PageInfo.HasNextPage {
 		t.Errorf("within the budget: %+v", page)
 	}
-	t.Run("of several lists together", func(t *testing.T) {
-		up.ResetCalls()
-		got := query(t, a.URL, upstreamtest.TokenAlice, `{ a: accessTokens(first: 1) { totalCount } b: refreshTokens(first: 1) { totalCount }
-			d: authorizationCodes(first: 3, order: OLDEST_FIRST) { totalCount } }`)
-		if n := up.Calls().List; n > 3 || !strings.Contains(got.Codes(), "UPSTREAM_UNAVAILABLE") {
-			t.Errorf("%d calls, want 3 at most: %s", n, got.Body)
+}
+
+// TestListsShareTheCallBudget: an operation of many lists does not take as many calls as all of them may.
+func TestListsShareTheCallBudget(t *testing.T) {
+	up := startFake(t, upstreamtest.Options{PageSize: 1, MaxPageSize: 1})
+	addCodes(up.Authentik, upstreamtest.UserAlice, 30)
+	a := startApp(t, nil, "AUTHENTIK_URL="+up.URL, "OPERATION_UPSTREAM_CALLS=20", "CACHE_TTL=1h")
+	var b strings.Builder
+	for i := range 20 {
+		fmt.Fprintf(&b, "a%d: authorizationCodes(first: %d) { totalCount } ", i, i+5)
+	}
+	got := query(t, a.URL, upstreamtest.TokenAlice, "{ "+b.String()+" }")
+	if n := up.Calls().List; n > 20+2*20 || !strings.Contains(got.Codes(), "UPSTREAM_UNAVAILABLE") {
+		t.Errorf("%d calls, want 60 at most: %s", n, got.Body)
+	}
+	// What one operation spent is no other's.
+	if page := listOf(t, ask(t, a, upstreamtest.TokenAlice, "authorizationCodes(first: 2)")); len(page.Nodes) != 2 {
+		t.Errorf("another operation: %+v", page)
+	}
+}
+
+// TestListMaxAge: a list is not to be kept by others for longer than a row of it lives.
+func TestListMaxAge(t *testing.T) {
+	up, a := newWorld(t, upstreamtest.Options{}, "CACHE_TTL=1h")
+	up.AddCode(upstreamtest.Code{Owner: upstreamtest.UserAlice, Expires: time.Now().Add(30 * time.Second)})
+	for range 2 { // from authentik and from the cache
+		got := ask(t, a, upstreamtest.TokenAlice, "authorizationCodes")
+		if control := got.Header.Get("Cache-Control"); !strings.HasPrefix(control, "private, max-age=2") || len(control) != len("private, max-age=29") {
+			t.Errorf("Cache-Control is %q", control)
 		}
-	})
+	}
+}
+
+// TestCursorHintIsNoKey: pages after the same row are one page, wherever a cursor says that it was.
+func TestCursorHintIsNoKey(t *testing.T) {
+	up, a := newWorld(t, upstreamtest.Options{}, "CACHE_TTL=1h")
+	addCodes(up.Authentik, upstreamtest.UserAlice, 9)
+	searched := 0
+	for offset := range 5 {
+		cursor := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "1.authorization_codes.n.20.%d", offset))
+		if page := listOf(t, ask(t, a, upstreamtest.TokenAlice, fmt.Sprintf(`authorizationCodes(first: 1, after: "%s")`, cursor))); len(page.Nodes) != 1 {
+			t.Fatalf("%+v", page)
+		}
+		if offset == 0 {
+			searched = up.Calls().List
+		}
+	}
+	if n := up.Calls().List; n != searched {
+		t.Errorf("%d calls for one page, the first time %d", n, searched)
+	}
+
 }

@@ -286,7 +286,12 @@ func TestRevokeWithoutTheCaller(t *testing.T) {
 		t.Fatal(err)
 	}
 	left, leave := context.WithCancel(t.Context())
-	leave()
+	up.SetFault(pk, upstreamtest.Fault{Name: "the caller leaves", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.Method == http.MethodDelete {
+			leave()
+		}
+		next.ServeHTTP(w, r)
+	}})
 	if done, err := source.Revoke(left, dave, upstream.AuthorizationCodes, upstream.PK(pk)); err != nil || done.Uncertain {
 		t.Errorf("uncertain %t, error %v", done.Uncertain, err)
 	}

@@ -201,8 +201,9 @@ func TestListOfBeforeARevocation(t *testing.T) {
 				return readCode(t, loads, upstreamtest.TokenDave, pk).Codes() == "NOT_FOUND"
 			})
 			letGo()
-			if ids := listOf(t, <-got).ids(); !slices.Contains(ids, strconv.Itoa(int(pk))) {
-				t.Fatalf("the list was not of before: %v", ids)
+			// authentik's answer may have the row; what the process knows to be revoked is left out.
+			if ids := listOf(t, <-got).ids(); slices.Contains(ids, strconv.Itoa(int(pk))) || len(ids) == 0 {
+				t.Fatalf("the list shows %v", ids)
 			}
 			p.up.ClearFaults()
 			for _, a := range []*app{p.here, p.another} {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"authentik-graphql/cache"
@@ -107,11 +108,7 @@ func (s *grantSource) List(ctx context.Context, cred upstream.Credential, resour
 	}
 	read, err := s.cache.Get(ctx, key, func(ctx context.Context) (cache.Entry[cached], error) {
 		asked := s.cache.Epoch()
-		var answer upstream.Answer[*upstream.Rows]
-		err := s.gate.pass(ctx, caller, func() (err error) {
-			answer, err = s.client.List(ctx, cred, resource, q)
-			return err
-		})
+		answer, err := s.client.List(ctx, cred, resource, q, func(call func() error) error { return s.gate.pass(ctx, caller, call) })
 		if err != nil {
 			return cache.Entry[cached]{}, err
 		}
@@ -126,12 +123,32 @@ func (s *grantSource) List(ctx context.Context, cred upstream.Credential, resour
 		}
 		return list, nil
 	})
-	return cache.With(read, read.Value.rows), s.public(err)
+	return cache.With(read, s.living(resource, read.Value.rows)), s.public(err)
+}
+
+// living takes the rows out of a list that this process knows to be revoked: a Redis that lost its
+// last writes may name the lists of before again.
+func (s *grantSource) living(resource upstream.Resource, rows *upstream.Rows) *upstream.Rows {
+	if rows == nil {
+		return nil
+	}
+	buried := func(g *upstream.Grant) bool {
+		row, err := cache.NewRow(string(resource), int32(g.PK))
+		return err == nil && s.cache.Buried(row)
+	}
+	if !slices.ContainsFunc(rows.Rows, buried) {
+		return rows
+	}
+	left := *rows
+	left.Rows = slices.DeleteFunc(slices.Clone(rows.Rows), buried)
+	left.Count -= len(rows.Rows) - len(left.Rows)
+	return &left
 }
 
 // Revoke implements [graph.GrantSource]. It goes on when the caller leaves: half of it would leave
 // the cache saying what is no longer so.
 func (s *grantSource) Revoke(ctx context.Context, cred upstream.Credential, resource upstream.Resource, pk upstream.PK) (graph.Revocation, error) {
+	turn := ctx // for which a caller who left does not wait
 	ctx = context.WithoutCancel(ctx)
 	caller := cred.Digest(s.callerKey)
 	key, err := cache.NewKey(caller, string(resource), int32(pk), s.variant)
@@ -143,7 +160,7 @@ func (s *grantSource) Revoke(ctx context.Context, cred upstream.Credential, reso
 		read := cache.With(was, was.Value.grant)
 		done.Grant = &read
 	}
-	err = s.gate.pass(ctx, caller, func() error {
+	err = s.gate.pass(turn, caller, func() error {
 		uncertain, err := s.client.Destroy(ctx, cred, resource, pk)
 		if done.Uncertain = uncertain.Value; err == nil && !done.Uncertain {
 			graph.FromContext(ctx).NoteUpstream(http.StatusNoContent, uncertain.AuthentikID)

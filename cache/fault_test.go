@@ -347,3 +347,26 @@ func TestRedisShowsNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestLateBurialAtTheEnd: what could not be told while Redis was down is told when the process ends.
+func TestLateBurialAtTheEnd(t *testing.T) {
+	server := cachetest.StartRedis(t)
+	client, err := cache.NewRedisClient(cache.RedisOptions{URL: server.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := cache.NewRedis(client, keysOf(t, 1), cachetest.StringCodec, cache.StoreOptions{Prefix: "authentik-graphql:", Logger: slog.New(slog.DiscardHandler)})
+	key := cachetest.Key(t, "alice", 1)
+	server.Kill()
+	if err := store.Bury(t.Context(), key.Row(), time.Minute); err == nil {
+		t.Fatal("Redis was there")
+	}
+	server.Restart()
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	other := newRedis(t, server.URL(), keysOf(t, 1))
+	if v, err := other.Read(t.Context(), key); err != nil || !v.Buried {
+		t.Errorf("buried %t, error %v", v.Buried, err)
+	}
+}

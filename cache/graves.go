@@ -67,6 +67,11 @@ func (c *Cache[V]) Bury(ctx context.Context, row Row) error {
 	return c.second.Bury(ctx, row, c.burialTTL())
 }
 
+// Buried tells whether this process knows a row to be revoked.
+func (c *Cache[V]) Buried(row Row) bool {
+	return c.graves.has(func() Tag { return c.tag(row) })
+}
+
 func (c *Cache[V]) buried(key Key) bool {
 	return c.graves.has(func() Tag { return c.tag(key.row) })
 }

@@ -220,6 +220,12 @@ func (r *Redis[V]) Generation(ctx context.Context, resource string) (generation 
 	return generation, err
 }
 
+func (r *Redis[V]) unburiedRows() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.unburied)
+}
+
 // buryLate writes the tombstones that could not be written before, until one cannot be again.
 func (r *Redis[V]) buryLate(ctx context.Context) {
 	r.mu.Lock()

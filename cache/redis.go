@@ -206,5 +206,10 @@ func (r *Redis[V]) Delete(ctx context.Context, key Key) error {
 // Close ends listening and closes the client's connections.
 func (r *Redis[V]) Close() error {
 	r.ears.close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	if r.buryLate(ctx); r.unburiedRows() > 0 {
+		r.log.Warn("revocations could not be told to other processes, which may show what was revoked until it is not fresh any more")
+	}
 	return r.client.Close()
 }

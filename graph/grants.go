@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"authentik-graphql/cache"
@@ -40,11 +41,14 @@ type listArgs struct {
 const (
 	defaultFirst = 20
 	maxFirst     = 100
+	// maxListCalls is how many calls one list may take. A page takes one or two; to find the place of
+	// a cursor in a list that has changed took a dozen at most.
+	maxListCalls = 25
 )
 
 // query reads the arguments.
-func (a listArgs) query(resource upstream.Resource, maxCalls int) (q upstream.Query, err error) {
-	q = upstream.Query{First: defaultFirst, MaxCalls: maxCalls}
+func (a listArgs) query(resource upstream.Resource) (q upstream.Query, err error) {
+	q = upstream.Query{First: defaultFirst}
 	if a.first != nil {
 		q.First = int(*a.first)
 	}
@@ -82,7 +86,7 @@ type part[T any] struct {
 
 // page resolves a field that shows a page of a list.
 func page[T any](ctx context.Context, r *Resolver, k kind[T], args listArgs) (*part[T], error) {
-	q, err := args.query(k.resource, r.upstreamCalls)
+	q, err := args.query(k.resource)
 	if err != nil {
 		return nil, err
 	}
@@ -118,22 +122,44 @@ func edges[T, E any](p *part[T], edge func(cursor string, node T) E) []E {
 
 // list answers for every field that shows a page.
 func (r *Resolver) list(ctx context.Context, resource upstream.Resource, q upstream.Query) (ListRead, error) {
-	q.Spent = &FromContext(ctx).listCalls
+	q.Spent, q.MaxCalls = &FromContext(ctx).listCalls, min(r.upstreamCalls, maxListCalls)
 	key := readKey{resource: resource, list: q}
 	key.list.After = nil
 	if q.After != nil {
-		key.after = *q.After
+		key.after = q.After.PK
 	}
 	shared, err := r.share(ctx, key, func(cred upstream.Credential, shared *read) (err error) {
+		slot := FromContext(ctx).listSlot()
+		defer slot.Unlock()
+		if q.Spent.Load() >= int64(r.upstreamCalls) {
+			return &upstream.Error{Kind: upstream.Unavailable, RetryAfter: time.Second, Err: errListCalls}
+		}
 		shared.list, err = r.Grants.List(ctx, cred, resource, q)
 		shared.shown = err == nil && shared.list.Value != nil
 		shared.freshness = cache.With(shared.list, struct{}{})
+		if shared.shown { // a list that is kept by others must not outlive a row that it shows as alive
+			shared.freshness.FreshUntil = endOf(shared.list, r.Now())
+		}
 		return err
 	})
 	if err != nil {
 		return ListRead{}, err
 	}
 	return shared.list, nil
+}
+
+// errListCalls says that an operation's lists took as many calls as an operation may.
+var errListCalls = errors.New("graph: the operation's lists took OPERATION_UPSTREAM_CALLS calls")
+
+// endOf is when a list stops being fresh, or the first of its rows ends that are alive.
+func endOf(list ListRead, now time.Time) time.Time {
+	until := list.FreshUntil
+	for _, g := range list.Value.Rows {
+		if g.EndsAt.After(now) && g.EndsAt.Before(until) {
+			until = g.EndsAt
+		}
+	}
+	return until
 }
 
 // revoked is what a mutation answers, before it has its type.

@@ -28,6 +28,10 @@ type Request struct {
 	cut         atomic.Int32
 	// listCalls counts the calls to authentik that the request's lists took.
 	listCalls atomic.Int64
+	// listSlots let two of the request's lists be read at a time, so that the calls of those before
+	// are counted.
+	listSlots [2]sync.Mutex
+	listTurns atomic.Uint32
 
 	mu    sync.Mutex
 	reads map[readKey]*read
@@ -65,6 +69,13 @@ func FromContext(ctx context.Context) *Request {
 		return r
 	}
 	return &Request{}
+}
+
+// listSlot waits for one of the slots, in turn, and takes it.
+func (r *Request) listSlot() *sync.Mutex {
+	slot := &r.listSlots[r.listTurns.Add(1)%uint32(len(r.listSlots))]
+	slot.Lock()
+	return slot
 }
 
 // Facts returns a copy of what is known so far.

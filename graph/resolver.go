@@ -50,7 +50,7 @@ type readKey struct {
 	resource upstream.Resource
 	pk       upstream.PK
 	list     upstream.Query // without After
-	after    upstream.Position
+	after    upstream.PK
 	revoked  bool
 }
 

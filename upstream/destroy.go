@@ -36,10 +36,10 @@ func (c *Client) Destroy(ctx context.Context, cred Credential, resource Resource
 		switch {
 		case failed && e.Kind == NotFound:
 			return Answer[bool]{Value: true, FetchedAt: c.now(), AuthentikID: e.AuthentikID}, nil
-		case failed && (e.NotSent() || e.Kind == RateLimited): // says nothing of the first
+		case failed: // says nothing of the first, not even a refusal: a token may have deleted itself
 			return uncertain, err
 		}
-		a, err = again, second
+		a, err = again, nil
 	}
 	switch e, ok := errors.AsType[*Error](err); {
 	case err == nil:

@@ -20,8 +20,7 @@ type Query struct {
 	Oldest         bool
 	After          *Position
 	User, Provider PK // 0 is any
-	// MaxCalls bounds the calls that it may take, with those that Spent counts: all that lists took
-	// that were asked for together. Without Spent it is alone.
+	// MaxCalls bounds the calls that it may take; Spent, if not nil, counts them.
 	MaxCalls int
 	Spent    *atomic.Int64
 }
@@ -30,7 +29,7 @@ type Query struct {
 func (q Query) Name() string {
 	after := "-"
 	if q.After != nil {
-		after = fmt.Sprintf("%d.%d", q.After.PK, q.After.Offset)
+		after = q.After.PK.String() // where it was is but a hint
 	}
 	return fmt.Sprintf("%d %t %s %d %d", q.First, q.Oldest, after, q.User, q.Provider)
 }
@@ -41,17 +40,22 @@ type Rows = Window[*Grant]
 // List asks for a part of a list on the caller's behalf. FetchedAt is that of the page that was read
 // first. Its error is always an *Error: a list for which MaxCalls are too few is Unavailable, as it
 // changes too fast.
-func (c *Client) List(ctx context.Context, cred Credential, resource Resource, q Query) (Answer[*Rows], error) {
+//
+// pass, if not nil, is called with each call to authentik, and may make it wait or refuse it.
+func (c *Client) List(ctx context.Context, cred Credential, resource Resource, q Query, pass func(call func() error) error) (Answer[*Rows], error) {
+	if pass == nil {
+		pass = func(call func() error) error { return call() }
+	}
 	if cred.IsZero() {
 		return Answer[*Rows]{}, &Error{Kind: Unauthenticated}
 	}
 	var list Answer[*Rows]
 	rows, err := window(ctx, windowQuery{First: q.First, Oldest: q.Oldest, After: q.After, MaxCalls: q.MaxCalls}, (*Grant).key,
 		func(ctx context.Context, size, number int) (page[*Grant], error) {
-			if q.Spent != nil && q.Spent.Add(1) > int64(q.MaxCalls) {
-				return page[*Grant]{}, errCalls
+			if q.Spent != nil {
+				q.Spent.Add(1)
 			}
-			p, a, err := c.page(ctx, cred, resource, q, size, number)
+			p, a, err := c.page(ctx, cred, resource, q, size, number, pass)
 			if err == nil && list.FetchedAt.IsZero() {
 				list.FetchedAt, list.AuthentikID = a.at, cleanID(a.header.Get("X-Authentik-Id"))
 			}
@@ -72,7 +76,7 @@ func (c *Client) List(ctx context.Context, cred Credential, resource Resource, q
 func (c *Grant) key() PK { return c.PK }
 
 // page asks for one page. Its error is errGone or an *Error.
-func (c *Client) page(ctx context.Context, cred Credential, resource Resource, q Query, size, number int) (p page[*Grant], a answer, err error) {
+func (c *Client) page(ctx context.Context, cred Credential, resource Resource, q Query, size, number int, pass func(call func() error) error) (p page[*Grant], a answer, err error) {
 	parameters := url.Values{
 		"ordering":  {"-pk"},
 		"page":      {strconv.Itoa(number)},
@@ -86,8 +90,11 @@ func (c *Client) page(ctx context.Context, cred Credential, resource Resource, q
 			parameters.Set(name, pk.String())
 		}
 	}
-	a, err = c.policy.do(ctx, func(ctx context.Context) (answer, error) {
-		return c.get(ctx, cred, resource.path()+"?"+parameters.Encode())
+	err = pass(func() (err error) {
+		a, err = c.policy.do(ctx, func(ctx context.Context) (answer, error) {
+			return c.get(ctx, cred, resource.path()+"?"+parameters.Encode())
+		})
+		return err
 	})
 	if e, ok := errors.AsType[*Error](err); ok && e.Kind == NotFound {
 		return p, a, errGone
@@ -123,7 +130,7 @@ func (d *decoder) page(body []byte) (p page[*Grant], err error) {
 		return int(n)
 	}
 	p.Count = number("count")
-	first, current, pages := number("start_index"), number("current"), number("total_pages")
+	first, end, current, pages := number("start_index"), number("end_index"), number("current"), number("total_pages")
 	results.ForEach(func(_, row gjson.Result) bool {
 		p.Rows = append(p.Rows, d.row(row))
 		return d.err == nil
@@ -133,7 +140,7 @@ func (d *decoder) page(body []byte) (p page[*Grant], err error) {
 	}
 	p.Start = max(0, first-1) // 0 on an empty page
 	if current < pages {      // the last page does not tell its size
-		p.Size = len(p.Rows)
+		p.Size = max(0, end-first+1) // which is not that of its rows: one may be deleted since they were counted
 	}
 	return p, nil
 }
