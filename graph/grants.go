@@ -41,9 +41,10 @@ type listArgs struct {
 const (
 	defaultFirst = 20
 	maxFirst     = 100
-	// maxListCalls is how many calls one list may take. A page takes one or two; to find the place of
-	// a cursor in a list that has changed took a dozen at most.
-	maxListCalls = 25
+	// maxListCalls is how many calls one list may take. A page takes one or two, and to find the place of
+	// a cursor in a list that has changed took a dozen at most; but authentik's pages may be smaller
+	// than ours.
+	maxListCalls = 50
 )
 
 // query reads the arguments.
