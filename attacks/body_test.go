@@ -5,6 +5,7 @@ package attacks
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/base64"
 	"fmt"
 	"strings"
 )
@@ -21,6 +22,12 @@ func bodyRows() []row {
 		{name: "deep extensions", send: post(`{"query":"{__typename}","extensions":{"a":` + repeat("[", 9000) + repeat("]", 9000) + `}}`), want: "200 data"},
 		{name: "40 KB of variables", send: post(query(entities, `{"r":["`+repeat("a", 40<<10)+`"]}`)), want: "400 LIMIT_EXCEEDED"},
 		{name: "2,000 variables that nobody asked for", send: post(query(`{ __typename }`, "{"+numbered(2000, `"v%d":1`, ",")+"}")), want: "200 data"},
+		{name: "100 lists from invented places", send: post(query("{ " + numbered(100, `a%d: authorizationCodes(first: 1, user: %[1]d, after: "`+invented+`") { totalCount }`, " ") + " }")), want: "200 BAD_USER_INPUT+UPSTREAM_UNAVAILABLE|200 BAD_USER_INPUT|200 UPSTREAM_UNAVAILABLE+BAD_USER_INPUT", calls: 300, size: 64 << 10},
+		{name: "a page of two thousand million", send: post(query(`{ authorizationCodes(first: 2147483647) { totalCount } a: accessTokens(first: -1) { totalCount } }`)), want: "200 BAD_USER_INPUT"},
+		{name: "a page of more than that", send: post(query(`query($n: Int) { authorizationCodes(first: $n) { totalCount } }`, `{"n":99999999999}`)), want: "200 BAD_USER_INPUT|200 GRAPHQL_VALIDATION_FAILED"},
+		{name: "a cursor that is none", send: post(query(`{ authorizationCodes(after: "` + repeat("A", 20000) + `") { totalCount } }`)), want: "200 BAD_USER_INPUT"},
+		{name: "30 full pages of 100", send: post(query("{ " + numbered(30, `a%d: authorizationCodes(first: 100) { nodes { id user { username groups { name } } } edges { node { id } } }`, " ") + " }")), want: "200 LIMIT_EXCEEDED"},
+		{name: "100 revocations of what is another's", send: post(query("mutation { " + numbered(100, `a%d: revokeAuthorizationCode(id: 6%[1]d) { id }`, " ") + " }")), want: "200 NOT_FOUND", calls: 100, size: 64 << 10},
 		{name: "a condition that is null", send: post(query(`query($b: Boolean = true) { __typename @include(if: $b) a: __typename @skip(if: $b) }`, `{"b":null}`)), want: "200 BAD_USER_INPUT"},
 		{name: "an invented token asks for 100 codes", send: raw(request(post_, query("{ "+numbered(100, "a%d: authorizationCode(id: 6%[1]d) { id }", " ")+" }"), isJSON, "Authorization: Bearer invented")),
 			want: "200 UNAUTHENTICATED", calls: 1, size: 64 << 10},
@@ -50,6 +57,9 @@ func bodyRows() []row {
 			want: "200 NOT_FOUND+LIMIT_EXCEEDED|200 LIMIT_EXCEEDED+NOT_FOUND", calls: 100, size: 256 << 10},
 	}
 }
+
+// invented is a cursor that says that a code was far down the list.
+var invented = base64.RawURLEncoding.EncodeToString([]byte("1.authorization_codes.n.1000000.2000000000"))
 
 // numbered repeats a format with its number, if it takes one.
 func numbered(n int, format, separator string) string {
