@@ -454,7 +454,8 @@ func TestListOverTheCallBudget(t *testing.T) {
 	addCodes(up.Authentik, upstreamtest.UserAlice, 10)
 	a := startApp(t, nil, "AUTHENTIK_URL="+up.URL, "OPERATION_UPSTREAM_CALLS=3", "CACHE_TTL=1h")
 	got := ask(t, a, upstreamtest.TokenAlice, "authorizationCodes(first: 10)")
-	if got.Codes() != "UPSTREAM_UNAVAILABLE" || string(got.Data) != `{"list":null}` || got.Errors[0].Extensions.RetryAfter < 1 {
+	if got.Codes() != "UPSTREAM_UNAVAILABLE" || string(got.Data) != `{"list":null}` || got.Errors[0].Extensions.RetryAfter < 1 ||
+		!strings.HasPrefix(got.Errors[0].Message, "The list takes more calls") {
 		t.Errorf("%s", got.Body)
 	}
 	wantHeader(t, got, "Cache-Control", "no-store")

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"authentik-graphql/cache"
@@ -133,7 +132,7 @@ func (r *Resolver) list(ctx context.Context, resource upstream.Resource, q upstr
 		slot := FromContext(ctx).listSlot()
 		defer slot.Unlock()
 		if q.Spent.Load() >= int64(r.upstreamCalls) {
-			return &upstream.Error{Kind: upstream.Unavailable, RetryAfter: time.Second, Err: errListCalls}
+			return &upstream.Error{Kind: upstream.Unavailable, RetryAfter: time.Second, Err: upstream.ErrCalls}
 		}
 		shared.list, err = r.Grants.List(ctx, cred, resource, q)
 		shared.shown = err == nil && shared.list.Value != nil
@@ -148,9 +147,6 @@ func (r *Resolver) list(ctx context.Context, resource upstream.Resource, q upstr
 	}
 	return shared.list, nil
 }
-
-// errListCalls says that an operation's lists took as many calls as an operation may.
-var errListCalls = errors.New("graph: the operation's lists took OPERATION_UPSTREAM_CALLS calls")
 
 // endOf is when a list stops being fresh, or the first of its rows ends that are alive.
 func endOf(list ListRead, now time.Time) time.Time {

@@ -67,7 +67,7 @@ func (c *Client) List(ctx context.Context, cred Credential, resource Resource, q
 		return list, nil
 	case ok:
 		return Answer[*Rows]{}, e
-	case errors.Is(err, errCalls):
+	case errors.Is(err, ErrCalls):
 		return Answer[*Rows]{}, &Error{Kind: Unavailable, RetryAfter: time.Second, Err: err}
 	}
 	return Answer[*Rows]{}, &Error{Kind: InvalidResponse, Status: http.StatusOK, Err: err}
