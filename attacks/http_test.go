@@ -38,7 +38,7 @@ func httpRows() []row {
 		{name: "no host", send: raw("POST /graphql HTTP/1.1\r\n\r\n"), want: "400"},
 		{name: "a host of its own", send: raw("POST /graphql HTTP/1.1\r\nHost: evil.example\r\n" + isJSON + "\r\n" + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(one)) + one), want: "200 data"},
 		{name: "no HTTP", send: raw("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + repeat("\x00", 100)), want: "400|408|closed", time: 8 * time.Second},
-		{name: "an unknown method", send: raw(request("HACK /graphql", one, isJSON)), want: "405 METHOD_NOT_ALLOWED"},
+		{name: "an unknown method", send: raw(request("BREW /graphql", one, isJSON)), want: "405 METHOD_NOT_ALLOWED"},
 		{name: "CONNECT", send: raw("CONNECT internal:80 HTTP/1.1\r\nHost: internal:80\r\n\r\n"), want: "404"},
 		{name: "a whole URL", send: raw(request("POST http://internal/graphql", one, isJSON)), want: "200 data"},
 		{name: "a path that climbs", send: raw("GET /graphql/../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n"), want: "307|301|404"},

@@ -168,18 +168,8 @@ func (s *service) goroutines() (n int, profile string) {
 // memory is the resident set in MiB, now and at its largest.
 func (s *service) memory() (now, peak int) {
 	s.t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	for line := range strings.Lines(string(status)) {
-		_, _ = fmt.Sscanf(line, "VmRSS: %d kB", &now)
-		_, _ = fmt.Sscanf(line, "VmHWM: %d kB", &peak)
-	}
-	if now == 0 || peak == 0 {
-		s.t.Fatalf("no memory in\n%s", status)
-	}
-	return now / 1024, peak / 1024
+	now, peak = servicetest.Memory(s.t, s.cmd.Process.Pid)
+	return now >> 20, peak >> 20
 }
 
 // log is all that the process, and those before it, wrote.

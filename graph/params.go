@@ -14,6 +14,8 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"authentik-graphql/internal/jsondepth"
 )
 
 // params are the parameters of a request (GraphQL over HTTP, section 5), with those by which it may
@@ -217,7 +219,7 @@ func readVariables(raw jsontext.Value, limits Limits) (map[string]any, *fault) {
 		return nil, badRequest("variables must be a JSON object.")
 	case len(raw) > limits.Variables:
 		return nil, &fault{http.StatusBadRequest, over("MAX_VARIABLES", limits.Variables, "The variables have more bytes")}
-	case nesting(raw)-1 > limits.ValueDepth:
+	case jsondepth.Of(raw)-1 > limits.ValueDepth:
 		return nil, &fault{http.StatusBadRequest, over("MAX_VALUE_DEPTH", limits.ValueDepth, "The variables nest lists and objects deeper")}
 	}
 	var variables map[string]any
@@ -227,27 +229,6 @@ func readVariables(raw jsontext.Value, limits Limits) (map[string]any, *fault) {
 		return nil, badRequest("variables must be a JSON object.")
 	}
 	return variables, nil
-}
-
-// nesting is how deep the lists and objects of a well-formed JSON text go.
-func nesting(text []byte) int {
-	depth, deepest := 0, 0
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '{', '[':
-			depth++
-			deepest = max(deepest, depth)
-		case '}', ']':
-			depth--
-		case '"':
-			for i++; i < len(text) && text[i] != '"'; i++ {
-				if text[i] == '\\' {
-					i++
-				}
-			}
-		}
-	}
-	return deepest
 }
 
 func preflighted(h http.Header) bool {

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -136,45 +135,6 @@ func (d *decoder) judge(c *Grant, said bool) {
 	case !later && !said:
 		c.Expired = true
 	}
-}
-
-// maxClaimsDepth is far beyond any claims, and far below the depth at which a stored list could not
-// be read again.
-const maxClaimsDepth = 64
-
-// depth is how deep the lists and objects of a JSON text go.
-func depth(text []byte) int {
-	now, deepest := 0, 0
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '{', '[':
-			now++
-			deepest = max(deepest, now)
-		case '}', ']':
-			now--
-		case '"':
-			for i++; i < len(text) && text[i] != '"'; i++ {
-				if text[i] == '\\' {
-					i++
-				}
-			}
-		}
-	}
-	return deepest
-}
-
-// claims reads the claims of an ID token: authentik sends them as JSON within a text.
-func (d *decoder) claims(v gjson.Result) json.RawMessage {
-	var b bytes.Buffer
-	if v.Type == gjson.Null {
-		return nil
-	}
-	if v.Type != gjson.String || json.Compact(&b, []byte(v.Str)) != nil || depth(b.Bytes()) > maxClaimsDepth {
-		d.dropped = append(d.dropped, "id_token")
-		return nil
-	}
-	d.held += max(b.Cap(), tinyBlock)
-	return b.Bytes()
 }
 
 func (d *decoder) provider(v gjson.Result) *Provider {

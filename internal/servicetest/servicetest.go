@@ -140,19 +140,25 @@ func (s *Service) PID() int { return s.cmd.Process.Pid }
 // Log is what the process wrote so far.
 func (s *Service) Log() string { return s.log.String() }
 
-// Memory is the process's resident set in bytes, now and at its largest. It is Linux's to tell.
+// Memory is the process's resident set in bytes, now and at its largest.
 func (s *Service) Memory() (now, peak int) {
 	s.t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
+	return Memory(s.t, s.PID())
+}
+
+// Memory is a process's resident set in bytes, now and at its largest. It is Linux's to tell.
+func Memory(t testing.TB, pid int) (now, peak int) {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(status)) {
 		_, _ = fmt.Sscanf(line, "VmRSS: %d kB", &now)
 		_, _ = fmt.Sscanf(line, "VmHWM: %d kB", &peak)
 	}
 	if now == 0 || peak == 0 {
-		s.t.Fatalf("no memory in\n%s", status)
+		t.Fatalf("no memory in\n%s", status)
 	}
 	return now << 10, peak << 10
 }
