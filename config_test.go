@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"authentik-graphql/graph"
 	"time"
 
 	"authentik-graphql/cache"
@@ -176,5 +178,17 @@ func TestConfigPrintsNoSecret(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "auth.example.com") {
 		t.Error("nothing is printed")
+	}
+}
+
+// TestDefaultLimits: the limits that package graph calls the defaults are those of a service that sets
+// none.
+func TestDefaultLimits(t *testing.T) {
+	cfg, err := loadConfig(nil, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := cfg.limits(), graph.DefaultLimits(); got != want {
+		t.Errorf("the settings' defaults are %+v, package graph's %+v", got, want)
 	}
 }

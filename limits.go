@@ -55,7 +55,6 @@ func (s LimitSettings) limits() graph.Limits {
 		Errors:             int(s.MaxErrors),
 		Answer:             int(s.MaxAnswer),
 		UpstreamCalls:      int(s.OperationCalls),
-		OperationTime:      s.OperationTimeout,
 	}
 }
 
