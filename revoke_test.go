@@ -280,7 +280,7 @@ func TestRevokeWithoutTheCaller(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := newGrantSource(s.cache, s.client, newGate(4, time.Now), keys, cfg.redaction, s.log)
+	source := newGrantSource(s.cache, s.client, newGate(4, time.Now), upstream.NewDigester(keys.CallerKey()), cfg.redaction, s.log)
 	root, dave := upstream.NewCredential(upstreamtest.TokenRoot), upstream.NewCredential(upstreamtest.TokenDave)
 	if _, err := source.Grant(t.Context(), root, upstream.AuthorizationCodes, upstream.PK(pk)); err != nil {
 		t.Fatal(err)

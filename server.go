@@ -173,10 +173,11 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		Judge:       judge,
 	}, first, second)
 	gate := newGate(int(cfg.Concurrency), time.Now)
+	digester := upstream.NewDigester(keys.CallerKey())
 	for _, token := range cfg.accepted {
-		gate.accepted.Add(upstream.NewCredential(token).Digest(keys.CallerKey()), struct{}{})
+		gate.accepted.Add(digester.Digest(upstream.NewCredential(token)), struct{}{})
 	}
-	grants := newGrantSource(s.cache, client, gate, keys, cfg.redaction, log)
+	grants := newGrantSource(s.cache, client, gate, digester, cfg.redaction, log)
 	grants.ownToken = own != nil
 	s.graphql, err = graph.NewHandler(&graph.Resolver{
 		Grants: grants,

@@ -36,7 +36,7 @@ type grantSource struct {
 	client    *upstream.Client
 	gate      *gate
 	log       *slog.Logger
-	callerKey []byte
+	digester  *upstream.Digester
 	redaction graph.Redaction
 	variant   string
 	// ownToken: the credential is this service's, not the caller's.
@@ -45,16 +45,16 @@ type grantSource struct {
 
 var _ graph.GrantSource = (*grantSource)(nil)
 
-func newGrantSource(c *cache.Cache[cached], client *upstream.Client, gate *gate, keys *cache.Keys, redaction graph.Redaction, log *slog.Logger) *grantSource {
+func newGrantSource(c *cache.Cache[cached], client *upstream.Client, gate *gate, digester *upstream.Digester, redaction graph.Redaction, log *slog.Logger) *grantSource {
 	return &grantSource{
 		cache: c, client: client, gate: gate, log: log,
-		callerKey: keys.CallerKey(), redaction: redaction, variant: redaction.String(),
+		digester: digester, redaction: redaction, variant: redaction.String(),
 	}
 }
 
 // Grant implements [graph.GrantSource].
 func (s *grantSource) Grant(ctx context.Context, cred upstream.Credential, resource upstream.Resource, pk upstream.PK) (graph.GrantRead, error) {
-	caller := cred.Digest(s.callerKey)
+	caller := s.digester.Digest(cred)
 	key, err := cache.NewKey(caller, string(resource), int32(pk), s.variant)
 	if err != nil {
 		return graph.GrantRead{}, err
@@ -101,7 +101,7 @@ func (s *grantSource) public(err error) error {
 
 // List implements [graph.GrantSource]. Its rows are kept as grants as well, for reads of one.
 func (s *grantSource) List(ctx context.Context, cred upstream.Credential, resource upstream.Resource, q upstream.Query) (graph.ListRead, error) {
-	caller := cred.Digest(s.callerKey)
+	caller := s.digester.Digest(cred)
 	key, err := cache.NewListKey(caller, string(resource), fmt.Sprintf("%s|%s|%s", s.variant, q.Name(), s.cache.Generation(ctx, string(resource))))
 	if err != nil {
 		return graph.ListRead{}, err
@@ -150,7 +150,7 @@ func (s *grantSource) living(resource upstream.Resource, rows *upstream.Rows) *u
 func (s *grantSource) Revoke(ctx context.Context, cred upstream.Credential, resource upstream.Resource, pk upstream.PK) (graph.Revocation, error) {
 	turn := ctx // for which a caller who left does not wait
 	ctx = context.WithoutCancel(ctx)
-	caller := cred.Digest(s.callerKey)
+	caller := s.digester.Digest(cred)
 	key, err := cache.NewKey(caller, string(resource), int32(pk), s.variant)
 	if err != nil {
 		return graph.Revocation{}, err

@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"hash"
 	"net/http"
 	"strings"
+	"sync"
 )
 
 // maxToken bounds a bearer token, in bytes. authentik's own JWTs are below 2,000.
@@ -58,12 +60,32 @@ func (c Credential) reveal() string {
 	return *c.token
 }
 
-// Digest is a keyed hash that stands for the credential in cache keys. The token cannot be found
-// from it, nor can two installations with different keys be matched.
-func (c Credential) Digest(key []byte) [sha256.Size]byte {
-	mac := hmac.New(sha256.New, key)
-	_, _ = mac.Write([]byte(c.reveal()))
-	return [sha256.Size]byte(mac.Sum(nil))
+// Digester makes keyed hashes that stand for credentials in cache keys. The token cannot be found
+// from one, nor can two installations with different keys be matched.
+type Digester struct{ macs sync.Pool }
+
+// digest is a MAC whose key is set, with room for its input and output.
+type digest struct {
+	mac   hash.Hash
+	token []byte
+	sum   [sha256.Size]byte
+}
+
+// NewDigester makes a Digester with a secret key.
+func NewDigester(key []byte) *Digester {
+	return &Digester{sync.Pool{New: func() any { return &digest{mac: hmac.New(sha256.New, key)} }}}
+}
+
+// Digest is the credential's hash.
+func (d *Digester) Digest(c Credential) [sha256.Size]byte {
+	g := d.macs.Get().(*digest)
+	defer d.macs.Put(g)
+	g.mac.Reset()
+	g.token = append(g.token[:0], c.reveal()...)
+	_, _ = g.mac.Write(g.token)
+	clear(g.token)
+	g.mac.Sum(g.sum[:0])
+	return g.sum
 }
 
 // SHA256 is the token's plain hash, by which a list of callers can name it without holding it.
