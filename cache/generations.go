@@ -55,7 +55,7 @@ func (g *generations) end() {
 func (c *Cache[V]) Generation(ctx context.Context, resource string) string {
 	for {
 		known, ended := c.generations.get(resource)
-		if known.name != "" && (c.second == nil || c.second.Hears(known.epoch)) {
+		if known.name != "" && c.hears(known.epoch) {
 			return known.name
 		}
 		now := generation{name: rand.Text()}

@@ -14,6 +14,7 @@ type graves struct {
 	// last is when the last of them closes, in nanoseconds; 0 means that there was none yet, and
 	// costs a read nothing.
 	last  atomic.Int64
+	added atomic.Int64
 	mu    sync.RWMutex
 	until map[Tag]time.Time
 	sweep time.Time
@@ -27,6 +28,7 @@ func newGraves(now func() time.Time) *graves {
 func (g *graves) add(t Tag, ttl time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.added.Add(1)
 	now := g.now()
 	if now.After(g.sweep) {
 		for t, until := range g.until {
@@ -41,6 +43,9 @@ func (g *graves) add(t Tag, ttl time.Duration) {
 	}
 	g.last.Store(max(g.last.Load(), g.until[t].UnixNano()))
 }
+
+// count is how many were added so far.
+func (g *graves) count() int64 { return g.added.Load() }
 
 // has tells whether a row is buried. tagOf is asked only if some row is.
 func (g *graves) has(tagOf func() Tag) bool {

@@ -69,6 +69,8 @@ func (k Key) Row() Row { return k.row }
 // Format prints the resource and id, not the caller.
 func (k Key) Format(f fmt.State, verb rune) { k.row.Format(f, verb) }
 
+func (k Key) isList() bool { return k.row.id == 0 }
+
 // ofFailure is the key under which the first level keeps a failed load of k.
 func (k Key) ofFailure() Key {
 	k.failure = true

@@ -29,12 +29,12 @@ func (c *Cache[V]) readFirst(ctx context.Context, key Key) (k known[V]) {
 		k.failure, k.failing, _ = c.first.Get(ctx, key.ofFailure())
 	}
 	switch {
-	case c.second == nil:
-		k.current = true
 	case k.found:
-		k.current = c.second.Hears(k.entry.epoch)
+		k.current = c.hears(k.entry.epoch)
 	case k.failing:
-		k.current = c.second.Hears(k.failure.epoch)
+		k.current = c.hears(k.failure.epoch)
+	default:
+		k.current = c.second == nil
 	}
 	return k
 }

@@ -47,6 +47,16 @@ type model struct {
 	dead    map[int32]bool
 	// refused is when the origin last refused a row to a caller.
 	refused map[string]time.Time
+	marked  []marked
+}
+
+// marked is something that was made of a read and is kept by a process.
+type marked struct {
+	process int
+	caller  string
+	id      int32
+	value   string
+	mark    cache.Mark
 }
 
 type clock interface {
@@ -122,6 +132,7 @@ func (m *model) boot(n int) {
 	if m.caches[n] != nil {
 		_ = m.caches[n].Close(context.Background())
 	}
+	m.marked = slices.DeleteFunc(m.marked, func(kept marked) bool { return kept.process == n })
 	m.caches[n] = newCacheOf(m.policy, m.clock.Now, memory, m.second(n))
 }
 
@@ -148,6 +159,7 @@ func (m *model) read() {
 	if v.caller != caller || v.id != id {
 		m.t.Fatalf("%s reads row %d and sees %v", caller, id, v)
 	}
+	m.marked = append(m.marked, marked{n, caller, id, r.Value, r.Mark()})
 	fetched, age := time.UnixMicro(v.fetched), now.Sub(time.UnixMicro(v.fetched))
 	stale := r.Stale != cache.NotStale
 	switch ends := time.UnixMicro(v.ends); {
@@ -172,6 +184,22 @@ func (m *model) read() {
 	}
 }
 
+// keep checks that what stands is what a read gives out of the process's memory.
+func (m *model) keep() {
+	for _, kept := range m.marked {
+		c := m.caches[kept.process]
+		if !c.Stands(kept.mark) {
+			continue
+		}
+		r, err := c.Get(context.Background(), cachetest.Key(nil, kept.caller, kept.id), func(context.Context) (cache.Entry[string], error) {
+			return cache.Entry[string]{}, errFailed
+		})
+		if err != nil || r.Value != kept.value || r.Stale != cache.NotStale || r.Source != cache.FirstLevel {
+			m.t.Fatalf("%.60q stands, and a read gives %v, %v", kept.value, r, err)
+		}
+	}
+}
+
 // anyOff tells whether some process has been cut off: what it learned then others do not know.
 func (m *model) anyOff() bool { return m.off[len(m.off)-1] || slices.Contains(m.off, true) }
 
@@ -184,6 +212,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 		draw("read", m.read),
 		draw("read again", m.read),
 		draw("read once more", m.read),
+		draw("what was made of reads is used", m.keep),
 		draw("time passes", func() {
 			m.clock.Advance(time.Duration(rapid.IntRange(1, 2500).Draw(m.t, "ms")) * time.Millisecond)
 		}),

@@ -60,6 +60,14 @@ func (c *Commons) Empty() {
 	c.lost++
 }
 
+// Rewind brings back the generation of before the last burial, as a Redis does that loses its last
+// writes.
+func (c *Commons) Rewind(resource string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.generations[resource]--
+}
+
 // Process gives a process its access.
 func (c *Commons) Process() *Process {
 	c.mu.Lock()

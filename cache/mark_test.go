@@ -1,0 +1,94 @@
+package cache_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"authentik-graphql/cache"
+	"authentik-graphql/cache/cachetest"
+)
+
+// TestStands: what was read stands while a read would give the same again, out of memory.
+func TestStands(t *testing.T) {
+	const resource = "codes"
+	list := func(t *testing.T, w *world) cache.Key {
+		t.Helper()
+		key, err := cache.NewListKey(cachetest.Caller("alice"), resource, "first page"+w.cache[0].Generation(t.Context(), resource))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	bury := func(t *testing.T, w *world, process int, id int32) {
+		t.Helper()
+		if err := w.cache[process].Bury(t.Context(), cachetest.Key(t, "alice", id).Row()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nothing := func(*testing.T, *world) {}
+	for _, tt := range []struct {
+		name      string
+		then      func(t *testing.T, w *world)
+		row, list bool // stand
+	}{
+		{"nothing happens", nothing, true, true},
+		{"a moment before it is not fresh", func(_ *testing.T, w *world) { w.clock.Advance(ttl - 1) }, true, true},
+		{"it is not fresh any more", func(_ *testing.T, w *world) { w.clock.Advance(ttl) }, false, false},
+		{"the row is revoked", func(t *testing.T, w *world) { bury(t, w, 0, 1) }, false, false},
+		{"another process revokes the row", func(t *testing.T, w *world) { bury(t, w, 1, 1) }, false, false},
+		{"another row is revoked", func(t *testing.T, w *world) { bury(t, w, 1, 2) }, true, false},
+		{"a revocation, and Redis loses it", func(t *testing.T, w *world) {
+			generation := w.cache[0].Generation(t.Context(), resource)
+			bury(t, w, 1, 2)
+			w.commons.Rewind(resource)
+			if w.cache[0].Generation(t.Context(), resource) != generation {
+				t.Fatal("Redis has another generation")
+			}
+		}, true, false},
+		{"revocations may go unheard", func(_ *testing.T, w *world) { w.process[0].Deafen(true) }, false, false},
+		{"a revocation may have gone unheard", func(_ *testing.T, w *world) {
+			w.process[0].Deafen(true)
+			w.process[0].Deafen(false)
+		}, false, false},
+		{"it may be wrong", func(t *testing.T, w *world) {
+			if err := w.cache[0].Drop(t.Context(), w.key); err != nil {
+				t.Fatal(err)
+			}
+		}, false, true},
+		{"a list brings it anew", func(t *testing.T, w *world) {
+			w.clock.Advance(1)
+			w.cache[0].Feed(t.Context(), w.key, w.fed("fed", 0), w.cache[0].Epoch())
+		}, false, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			row := mustGet(t, w.cache[0], w.key, w.origin.gives("row"), "row", cache.Loaded).Mark()
+			page := mustGet(t, w.cache[0], list(t, w), w.origin.gives("page"), "page", cache.Loaded).Mark()
+			tt.then(t, w)
+			if got := w.cache[0].Stands(row); got != tt.row {
+				t.Errorf("the row stands: %t", got)
+			}
+			if got := w.cache[0].Stands(page); got != tt.list {
+				t.Errorf("the list stands: %t", got)
+			}
+		})
+	}
+}
+
+// TestNothingStands: what is given out and not kept has no mark that stands.
+func TestNothingStands(t *testing.T) {
+	w := newWorld(t)
+	c := newCacheOf(cache.Policy{TTL: ttl, StaleIfError: time.Minute}, w.clock.Now, newMemory(t, w.clock.Now), nil)
+	if c.Stands(cache.Mark{}) {
+		t.Error("the empty mark stands")
+	}
+	mustGet(t, c, w.key, w.origin.gives("row"), "row", cache.Loaded)
+	w.clock.Advance(ttl + time.Second)
+	stale := mustGet(t, c, w.key, func(context.Context) (cache.Entry[string], error) {
+		return cache.Entry[string]{}, errOutage
+	}, "row", cache.FirstLevel)
+	if stale.Stale == cache.NotStale || c.Stands(stale.Mark()) {
+		t.Errorf("%v stands", stale)
+	}
+}
