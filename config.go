@@ -55,6 +55,8 @@ type Config struct {
 	// accepted are tokens that authentik is known to accept.
 	accepted []string
 	trusted  graph.Trusted
+	// now is the clock by which answers are judged.
+	now func() time.Time
 	// ownMemoryLimit says that GOMEMLIMIT is set: Go obeys it by itself, and nothing else may.
 	ownMemoryLimit bool
 	// dashboard is served by -demo alone.
@@ -80,6 +82,7 @@ func loadConfig(environ []string, demo bool) (Config, error) {
 	if err := env.ParseWithOptions(&cfg, env.Options{Environment: vars}); err != nil {
 		errs = append(errs, settingErrors(err)...)
 	}
+	cfg.now = time.Now
 	_, cfg.ownMemoryLimit = vars["GOMEMLIMIT"]
 	errs = append(errs, cfg.validate(demo)...)
 	return cfg, errors.Join(firstOfEach(errs)...)

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
 	"math"
 	"net/http"
 	"net/netip"
@@ -13,6 +11,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
 
+	"authentik-graphql/cache"
 	"authentik-graphql/graph"
 )
 
@@ -37,14 +36,13 @@ type rateLimiter struct {
 	limit      rate.Limit
 	burst      int
 	now        func() time.Time
-	secret     [sha256.Size]byte
 	allowances *lru.Cache[callerKey, *rate.Limiter]
 }
 
 // callerKey is whom an allowance belongs to; one of its fields is set.
 type callerKey struct {
 	name    string
-	token   [sha256.Size]byte // a keyed digest: no token can be found from it
+	token   cache.Caller
 	address netip.Addr
 }
 
@@ -54,9 +52,7 @@ func newRateLimiter(r perSecond, now func() time.Time) *rateLimiter {
 		return nil
 	}
 	allowances, _ := lru.New[callerKey, *rate.Limiter](maxRateCallers) // fails only for a size below 1
-	l := &rateLimiter{limit: rate.Limit(r), burst: max(1, int(2*r)), now: now, allowances: allowances}
-	_, _ = rand.Read(l.secret[:]) // it never fails
-	return l
+	return &rateLimiter{limit: rate.Limit(r), burst: max(1, int(2*r)), now: now, allowances: allowances}
 }
 
 // handler answers 429 to a caller who has no allowance left, before the body is read. Preflights are
@@ -99,12 +95,8 @@ func (l *rateLimiter) keyOf(req *graph.Request, remote string) callerKey {
 	switch {
 	case req.Caller != "":
 		return callerKey{name: req.Caller}
-	case !req.Credential.IsZero():
-		hash := req.Credential.SHA256()
-		var keyed [2 * sha256.Size]byte
-		copy(keyed[:], l.secret[:])
-		copy(keyed[sha256.Size:], hash[:])
-		return callerKey{token: sha256.Sum256(keyed[:])}
+	case req.Digest != (cache.Caller{}):
+		return callerKey{token: req.Digest}
 	}
 	return callerKey{address: networkOf(remote)}
 }

@@ -4,13 +4,12 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
+	"authentik-graphql/cache"
 	"authentik-graphql/cache/cachetest"
 	"authentik-graphql/graph"
-	"authentik-graphql/upstream"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -52,7 +51,11 @@ func TestAllowance(t *testing.T) {
 func TestWhoIsLimited(t *testing.T) {
 	l := newRateLimiter(1, time.Now)
 	key := func(name, token, remote string) callerKey {
-		return l.keyOf(&graph.Request{Caller: name, Credential: upstream.NewCredential(token)}, remote)
+		req := &graph.Request{Caller: name}
+		if token != "" {
+			req.Digest = cache.Caller([]byte(fmt.Sprintf("%-32s", token)))
+		}
+		return l.keyOf(req, remote)
 	}
 	same := func(what string, a, b callerKey, want bool) {
 		t.Helper()
@@ -71,9 +74,6 @@ func TestWhoIsLimited(t *testing.T) {
 	same("two IPv6 networks", key("", "", "[2001:db8:0:1::1]:1"), key("", "", "[2001:db8:0:2::1]:1"), false)
 	same("a zone", key("", "", "[fe80::1%eth0]:1"), key("", "", "[fe80::1%eth1]:1"), true)
 	same("an address and none", key("", "", "@"), key("", "", "192.0.2.1:1"), false)
-	if k := key("", "t", "192.0.2.1:1"); k.token == upstream.NewCredential("t").SHA256() || k == newRateLimiter(1, time.Now).keyOf(&graph.Request{Credential: upstream.NewCredential("t")}, "") {
-		t.Error("a token's digest has no key")
-	}
 }
 
 // TestForgottenCallers: who called last longest ago is forgotten when there are too many.
@@ -245,9 +245,8 @@ func BenchmarkRateLimit(b *testing.B) {
 
 func rateRequests() map[string]*graph.Request {
 	return map[string]*graph.Request{
-		"name":    {Caller: "grafana", Credential: upstream.NewCredential("service")},
-		"token":   {Credential: upstream.NewCredential(strings.Repeat("t", 60))},
-		"long":    {Credential: upstream.NewCredential(strings.Repeat("t", 2000))},
+		"name":    {Caller: "grafana", Digest: cache.Caller{1}},
+		"token":   {Digest: cache.Caller{1}},
 		"address": {},
 	}
 }

@@ -20,12 +20,12 @@ import (
 // net/http itself ends the connection of what is larger, with a bare 431.
 const headerSlack = 16 << 10
 
-// routes makes the public handler. The order, outermost first: body limit, request id and log line,
-// recovery, CORS, cross-origin protection, rate limit, deadline. Nothing reads the body before its
-// limit.
+// routes makes the public handler. The order, outermost first: request id, log line and body limit,
+// recovery, CORS, cross-origin protection, rate limit, finished answers, deadline. Nothing reads the
+// body before its limit.
 func (s *service) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/graphql", s.protect(s.limiter.handler(s.deadline(s.graphql))))
+	mux.Handle("/graphql", s.protect(s.limiter.handler(s.finished(s.deadline(s.graphql)))))
 	if s.playground != nil {
 		mux.Handle("/{$}", s.playground)
 		mux.Handle("/playground/", s.playground)
@@ -33,7 +33,7 @@ func (s *service) routes() http.Handler {
 	s.cfg.dashboard.addTo(mux)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.readyz)
-	return s.limitBody(s.observe(s.recoverPanic(mux)))
+	return s.observe(s.recoverPanic(mux))
 }
 
 // readyz tells whether this process wants requests. Redis or authentik being down makes nobody
@@ -86,22 +86,19 @@ func (s *service) deadline(next http.Handler) http.Handler {
 	})
 }
 
-// limitBody must see net/http's own ResponseWriter: only then does a body over the limit also end
-// the connection, instead of being read to its end. And net/http's own Request must keep its body:
-// only then is a client that waits to be asked for the body (Expect: 100-continue) refused without
-// it, instead of after the 10 seconds that reading a request may take.
-func (s *service) limitBody(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = r.WithContext(r.Context())
-		r.Body = http.MaxBytesReader(w, r.Body, int64(s.cfg.MaxBody))
-		if len(r.TransferEncoding) > 0 {
-			// A request may have had a Content-Length as well, which net/http drops. A proxy in front
-			// that went by it takes the rest for a request of another client: its connection ends
-			// here (RFC 9112, section 6.1).
-			w.Header()["Connection"] = []string{"close"}
-		}
-		next.ServeHTTP(w, r)
-	})
+// limitBody bounds the body of a copy of a request. It must see net/http's own ResponseWriter: only
+// then does a body over the limit also end the connection, instead of being read to its end. And
+// net/http's own Request must keep its body: only then is a client that waits to be asked for the body
+// (Expect: 100-continue) refused without it, instead of after the 10 seconds that reading a request may
+// take.
+func (s *service) limitBody(w http.ResponseWriter, copied *http.Request) {
+	copied.Body = http.MaxBytesReader(w, copied.Body, int64(s.cfg.MaxBody))
+	if len(copied.TransferEncoding) > 0 {
+		// A request may have had a Content-Length as well, which net/http drops. A proxy in front
+		// that went by it takes the rest for a request of another client: its connection ends
+		// here (RFC 9112, section 6.1).
+		w.Header()["Connection"] = []string{"close"}
+	}
 }
 
 // recoverPanic is the last resort: a panic outside an operation is an error like any other.
@@ -122,13 +119,18 @@ func (s *service) recoverPanic(next http.Handler) http.Handler {
 	})
 }
 
-// observe gives the request its id, its caller and their credential, and logs one line when it is answered.
+// observe gives the request its id, its caller, their credential and the limit of its body, and logs
+// one line when it is answered.
 func (s *service) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		req := &graph.Request{ID: requestID(r.Header["X-Request-Id"])}
 		s.serviceMode.admit(req, upstream.ParseAuthorization(r.Header))
+		if !req.Credential.IsZero() {
+			req.Digest = s.digester.Digest(req.Credential)
+		}
 		r = r.WithContext(graph.NewContext(r.Context(), req))
+		s.limitBody(w, r)
 		h := w.Header()
 		h["X-Request-Id"] = []string{req.ID}
 		h["X-Content-Type-Options"] = []string{"nosniff"}

@@ -25,6 +25,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 
+	"authentik-graphql/answers"
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
 	"authentik-graphql/upstream"
@@ -35,8 +36,12 @@ var schemaSDL string
 
 const drainTimeout = 15 * time.Second
 
-// documentShare is the part of CACHE_MEMORY that parsed documents may take: one in so many.
-const documentShare = 8
+// The parts of CACHE_MEMORY that parsed documents and finished answers may take: one in so many. The
+// rest is for what authentik said.
+const (
+	documentShare = 8
+	answerShare   = 4
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -123,7 +128,9 @@ type service struct {
 	client      *upstream.Client
 	cache       *cache.Cache[cached]
 	serviceMode *serviceMode // nil when everyone's own token goes to authentik
-	limiter     *rateLimiter // nil when nobody is limited
+	digester    *upstream.Digester
+	answers     *answers.Store // nil when none is kept
+	limiter     *rateLimiter   // nil when nobody is limited
 	graphql     http.Handler
 	playground  http.Handler // nil when it is off
 	draining    atomic.Bool
@@ -146,8 +153,8 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	if err != nil {
 		return nil, err
 	}
-	documents := uint64(cfg.CacheMemory) / documentShare
-	first, err := cache.NewMemory(uint64(cfg.CacheMemory)-documents, cached.size, time.Now)
+	documents, finished := uint64(cfg.CacheMemory)/documentShare, uint64(cfg.CacheMemory)/answerShare
+	first, err := cache.NewMemory(uint64(cfg.CacheMemory)-documents-finished, cached.size, cfg.now)
 	if err != nil {
 		return nil, fmt.Errorf("make the cache: %w", err)
 	}
@@ -161,7 +168,8 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		store := cache.NewRedis(rc, keys, codec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log})
 		second, texts = store, cache.NewTexts(store)
 	}
-	s := &service{cfg: cfg, log: log, client: client, serviceMode: own, limiter: newRateLimiter(cfg.RateLimit, time.Now)}
+	digester := upstream.NewDigester(keys.CallerKey())
+	s := &service{cfg: cfg, log: log, client: client, serviceMode: own, digester: digester, limiter: newRateLimiter(cfg.RateLimit, cfg.now)}
 	s.cache = cache.New(cache.Options{
 		Policy: cache.Policy{
 			TTL:                  cfg.CacheTTL,
@@ -171,17 +179,21 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		},
 		LoadTimeout: bounded(cfg.UpstreamTimeout) + time.Second,
 		Judge:       judge,
+		Now:         cfg.now,
 	}, first, second)
-	gate := newGate(int(cfg.Concurrency), time.Now)
-	digester := upstream.NewDigester(keys.CallerKey())
+	gate := newGate(int(cfg.Concurrency), cfg.now)
 	for _, token := range cfg.accepted {
 		gate.accepted.Add(digester.Digest(upstream.NewCredential(token)), struct{}{})
 	}
 	grants := newGrantSource(s.cache, client, gate, digester, cfg.redaction, log)
 	grants.ownToken = own != nil
+	s.answers, err = answers.New(finished, s.cache.Stands, cfg.now)
+	if err != nil {
+		return nil, err
+	}
 	s.graphql, err = graph.NewHandler(&graph.Resolver{
 		Grants: grants,
-		Now:    time.Now,
+		Now:    cfg.now,
 	}, graph.Options{
 		SDL:            schemaSDL,
 		Introspection:  cfg.Introspection,
@@ -190,6 +202,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		Trusted:        cfg.trusted,
 		TrustedOnly:    cfg.TrustedOnly,
 		Texts:          texts,
+		Answers:        s.answers,
 		DocumentMemory: documents,
 	})
 	if err == nil && cfg.redaction.HidesSecret() {
@@ -218,6 +231,7 @@ func newClient(cfg Config, log *slog.Logger) (*upstream.Client, error) {
 		Timeout:     cfg.UpstreamTimeout,
 		Concurrency: int(cfg.Concurrency),
 		UserAgent:   "authentik-graphql/" + buildVersion(),
+		Now:         cfg.now,
 		Logger:      log,
 	}), nil
 }
@@ -319,6 +333,7 @@ func (s *service) drain(srv *http.Server) error {
 
 func (s *service) close(ctx context.Context) error {
 	err := errors.Join(s.serviceMode.close(ctx), s.cache.Close(ctx))
+	s.answers.Close()
 	s.client.Close()
 	return err
 }

@@ -8,7 +8,11 @@ import (
 	"authentik-graphql/cache"
 )
 
-const cacheName = "authentik-graphql"
+const (
+	cacheName = "authentik-graphql"
+	// vary names what of a request decides its answer.
+	vary = "Authorization, Accept"
+)
 
 // staleness is what extensions.cache says of an answer that shows a stale code.
 type staleness struct {
@@ -23,24 +27,39 @@ type staleness struct {
 // says, nil if nothing is stale.
 func (r *Request) setFreshness(h http.Header, failed bool, now time.Time) *staleness {
 	h["Cache-Control"] = []string{"no-store"}
-	h["Vary"] = append(h["Vary"], "Authorization, Accept")
+	h["Vary"] = append(h["Vary"], vary)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	least := leastFresh(r.reads)
 	if least == nil {
 		return nil
 	}
-	r.facts.CacheStatus = cacheStatus(least.freshness, now)
-	h["Cache-Status"] = []string{cacheName + "; " + r.facts.CacheStatus}
-	age := max(int(now.Sub(least.freshness.FetchedAt)/time.Second), 0)
-	h["Age"] = []string{strconv.Itoa(age)}
+	r.facts.CacheStatus = stateAge(h, least.freshness, now)
 	switch {
 	case least.freshness.Stale != cache.NotStale:
-		return &staleness{Status: "STALE", Age: age, Reason: least.freshness.Stale}
+		return &staleness{Status: "STALE", Age: ageOf(least.freshness, now), Reason: least.freshness.Stale}
 	case !failed:
-		h["Cache-Control"] = []string{"private, max-age=" + strconv.Itoa(max(remaining(least.freshness, now), 0))}
+		h["Cache-Control"] = []string{maxAge(least.freshness, now)}
 	}
 	return nil
+}
+
+// stateAge sets what tells the age of an answer and where it is from. It returns the Cache-Status
+// without the cache's name.
+func stateAge(h http.Header, read cache.Result[struct{}], now time.Time) string {
+	status := cacheStatus(read, now)
+	h["Cache-Status"] = []string{cacheName + "; " + status}
+	h["Age"] = []string{strconv.Itoa(ageOf(read, now))}
+	return status
+}
+
+func maxAge(read cache.Result[struct{}], now time.Time) string {
+	return "private, max-age=" + strconv.Itoa(max(remaining(read, now), 0))
+}
+
+// ageOf is the age in whole seconds.
+func ageOf(read cache.Result[struct{}], now time.Time) int {
+	return max(int(now.Sub(read.FetchedAt)/time.Second), 0)
 }
 
 // cacheStatus is the member of Cache-Status after the cache's name. What is stale because authentik

@@ -22,6 +22,7 @@ type documentHash [sha256.Size]byte
 // document is a text that was parsed and found valid. Nobody changes it.
 type document struct {
 	text  string
+	hash  documentHash
 	ast   *ast.QueryDocument
 	nodes int
 	costs map[*ast.OperationDefinition][]rootCost
@@ -136,6 +137,7 @@ func (d *documents) validate(p parsed) (*document, gqlerror.List) {
 	}
 	doc := &document{
 		text:       p.text,
+		hash:       sha256.Sum256([]byte(p.text)),
 		ast:        p.tree,
 		nodes:      p.nodes,
 		costs:      make(map[*ast.OperationDefinition][]rootCost, len(p.tree.Operations)),

@@ -6,6 +6,7 @@ import (
 	"github.com/99designs/gqlgen/graphql/handler"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 
+	"authentik-graphql/answers"
 	"authentik-graphql/graph/generated"
 )
 
@@ -25,6 +26,8 @@ type Options struct {
 	TrustedOnly bool
 	// Texts shares persisted queries between processes; nil keeps them in this one.
 	Texts TextStore
+	// Answers keeps finished answers; nil keeps none.
+	Answers *answers.Store
 	// DocumentMemory is how many bytes of parsed documents are kept.
 	DocumentMemory uint64
 }
@@ -45,6 +48,7 @@ func NewHandler(resolver *Resolver, o Options) (http.Handler, error) {
 		limits:  o.Limits,
 		bodies:  newRoom(),
 		library: library{documents: docs, trusted: o.Trusted, only: o.TrustedOnly, texts: o.Texts},
+		answers: o.Answers,
 	})
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(recovered)

@@ -26,6 +26,8 @@ type params struct {
 	hash string
 	// documentID is documentId.
 	documentID string
+	// rawVariables are the variables as they were sent.
+	rawVariables jsontext.Value
 }
 
 // wire is the JSON form of the parameters.
@@ -62,11 +64,8 @@ func badRequest(message string) *fault {
 func (t transport) readParams(r *http.Request, hold *hold) (*params, *fault) {
 	limits := t.limits
 	start := graphql.Now()
-	if len(r.RequestURI) > limits.URL {
-		return nil, &fault{http.StatusRequestURITooLong, asCode(CodeURITooLong, over("MAX_URL", limits.URL, "The URL has more bytes"))}
-	}
-	if headerBytes(r) > limits.Headers {
-		return nil, &fault{http.StatusRequestHeaderFieldsTooLarge, asCode(CodeHeadersTooLarge, over("MAX_HEADERS", limits.Headers, "The headers have more bytes"))}
+	if f := limits.head(r); f != nil {
+		return nil, f
 	}
 	var w *wire
 	var f *fault
@@ -81,7 +80,7 @@ func (t transport) readParams(r *http.Request, hold *hold) (*params, *fault) {
 	if f != nil {
 		return nil, f
 	}
-	p := &params{documentID: w.DocumentID}
+	p := &params{documentID: w.DocumentID, rawVariables: w.Variables}
 	p.Query, p.OperationName = w.Query, w.OperationName
 	if p.Variables, f = readVariables(w.Variables, limits); f != nil {
 		return nil, f
@@ -99,6 +98,20 @@ func (t transport) readParams(r *http.Request, hold *hold) (*params, *fault) {
 	p.ReadTime = graphql.TraceTiming{Start: start, End: graphql.Now()}
 	return p, nil
 }
+
+// head judges what comes before the body.
+func (l Limits) head(r *http.Request) *fault {
+	if len(r.RequestURI) > l.URL {
+		return &fault{http.StatusRequestURITooLong, asCode(CodeURITooLong, over("MAX_URL", l.URL, "The URL has more bytes"))}
+	}
+	if headerBytes(r) > l.Headers {
+		return &fault{http.StatusRequestHeaderFieldsTooLarge, asCode(CodeHeadersTooLarge, over("MAX_HEADERS", l.Headers, "The headers have more bytes"))}
+	}
+	return nil
+}
+
+// AllowHead tells whether a request's URL and headers are within the limits.
+func (l Limits) AllowHead(r *http.Request) bool { return l.head(r) == nil }
 
 // asCode gives a limit's error the code that goes with its HTTP status.
 func asCode(code string, e *Error) *Error {

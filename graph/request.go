@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"authentik-graphql/answers"
+	"authentik-graphql/cache"
 	"authentik-graphql/upstream"
 )
 
@@ -16,6 +18,8 @@ type Request struct {
 	ID string
 	// Credential goes upstream; zero if the request brought none that is usable.
 	Credential upstream.Credential
+	// Digest stands for Credential where answers are kept; zero without one.
+	Digest cache.Caller
 	// Caller names who asks, if callers have names, for the log.
 	Caller string
 	// ReadOnly refuses mutations, whatever the credential would allow.
@@ -33,9 +37,10 @@ type Request struct {
 	listSlots [2]sync.Mutex
 	listTurns atomic.Uint32
 
-	mu    sync.Mutex
-	reads map[readKey]*read
-	facts Facts
+	mu       sync.Mutex
+	reads    map[readKey]*read
+	facts    Facts
+	finished *answers.Answer
 }
 
 // Facts is what an operation leaves behind.

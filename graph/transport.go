@@ -15,6 +15,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"authentik-graphql/answers"
 	"authentik-graphql/upstream"
 )
 
@@ -26,6 +27,7 @@ type transport struct {
 	limits  Limits
 	bodies  *room
 	library library
+	answers *answers.Store
 }
 
 var _ graphql.Transport = transport{}
@@ -70,7 +72,15 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 	case found.fault != nil:
 		t.refuse(w, r, found.fault)
 	default:
+		question := t.question(p, found, contentType)
+		if a, ok := t.answers.Get(req.Digest, question); ok {
+			WriteFinished(w, req, a, t.now())
+			return
+		}
 		t.execute(w, r, exec, p, found, contentType)
+		if req.finished != nil {
+			t.answers.Keep(req.Digest, question, req.finished)
+		}
 	}
 }
 
@@ -145,6 +155,10 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, exec graphql.
 		w.Header()["Cache-Control"] = []string{"no-store"}
 		e := present(ctx, over("MAX_ANSWER", t.limits.Answer, "The answer has more bytes"))
 		answer = encode(&graphql.Response{Data: json.RawMessage("null"), Errors: gqlerror.List{e}})
+		resp.Errors = append(resp.Errors, e)
+	}
+	if t.answers != nil && len(resp.Errors) == 0 && opCtx.Operation.Operation == ast.Query {
+		req.finish(contentType, answer)
 	}
 	write(w, status, contentType, answer)
 }

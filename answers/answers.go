@@ -1,0 +1,130 @@
+// Package answers keeps finished answers: the bytes that a request was answered with, for the next
+// request of the same caller that is its equal.
+//
+// It stands in front of everything that makes an answer and knows nothing of what is in one. Who
+// made it says what was read for it; it is given again only while each of these reads would give
+// the same, fresh, once more. So whatever holds for what is cached holds for what was made of it.
+package answers
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/maphash"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"authentik-graphql/cache"
+)
+
+// Answer is what a request was answered with. Nobody changes it.
+type Answer struct {
+	// Fields are the header fields that are the same each time: all but those that tell its age.
+	Fields []Field
+	Body   []byte
+	// Freshness is that of the least fresh read, as one that is given out of this process's memory.
+	Freshness cache.Result[struct{}]
+	// Marks are of all reads.
+	Marks []cache.Mark
+	// OperationType and OperationName are for the log.
+	OperationType, OperationName string
+}
+
+// Field is a header field and its lines.
+type Field struct {
+	Name  string
+	Lines []string
+}
+
+// Store keeps answers. A nil Store keeps none. It is safe for concurrent use.
+type Store struct {
+	kept   *otter.Cache[place, kept]
+	seed   maphash.Seed
+	stands func(cache.Mark) bool
+	now    func() time.Time
+}
+
+// place is where an answer is looked for. The seed of the hash is secret: nobody can choose requests
+// of one hash, and if two have it one of them is not kept.
+type place struct {
+	caller cache.Caller
+	hash   uint64
+}
+
+// kept is an answer with all of its request.
+type kept struct {
+	request []byte
+	answer  *Answer
+}
+
+// What is kept beside the bytes, about: the answer and the store's node, and each mark.
+const (
+	overhead     = 700
+	markOverhead = 120
+)
+
+func (k kept) weight() uint32 {
+	return uint32(min(overhead+len(k.request)+len(k.answer.Body)+len(k.answer.Marks)*markOverhead, 1<<31-1)) //nolint:gosec // it fits
+}
+
+// New makes a store of about maxBytes that evicts what is least used. stands tells whether a read
+// would give the same again.
+func New(maxBytes uint64, stands func(cache.Mark) bool, now func() time.Time) (*Store, error) {
+	s := &Store{seed: maphash.MakeSeed(), stands: stands, now: now}
+	var err error
+	s.kept, err = otter.New(&otter.Options[place, kept]{
+		MaximumWeight: maxBytes,
+		Weigher:       func(_ place, k kept) uint32 { return k.weight() },
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[place, kept]) time.Duration {
+			return e.Value.answer.Freshness.FreshUntil.Sub(now())
+		}),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("answers: make the store: %w", err)
+	}
+	return s, nil
+}
+
+// Get returns what an equal request of the caller was answered with, if all that it shows would be
+// read the same again. The request is a text made by [AppendPart].
+func (s *Store) Get(caller cache.Caller, request []byte) (*Answer, bool) {
+	if s == nil || caller == (cache.Caller{}) {
+		return nil, false
+	}
+	k, ok := s.kept.GetIfPresent(s.place(caller, request))
+	if !ok || !bytes.Equal(k.request, request) || !s.now().Before(k.answer.Freshness.FreshUntil) {
+		return nil, false
+	}
+	for _, m := range k.answer.Marks {
+		if !s.stands(m) {
+			return nil, false
+		}
+	}
+	return k.answer, true
+}
+
+// Keep keeps an answer for as long as it is fresh. It does not keep the request's memory.
+func (s *Store) Keep(caller cache.Caller, request []byte, a *Answer) {
+	if s == nil || caller == (cache.Caller{}) || !s.now().Before(a.Freshness.FreshUntil) {
+		return
+	}
+	s.kept.Set(s.place(caller, request), kept{bytes.Clone(request), a})
+}
+
+// Close ends the store's goroutines.
+func (s *Store) Close() {
+	if s != nil {
+		s.kept.StopAllGoroutines()
+	}
+}
+
+func (s *Store) place(caller cache.Caller, request []byte) place {
+	return place{caller, maphash.Bytes(s.seed, request)}
+}
+
+// AppendPart adds a part of a request to its text, with its length: no two lists of parts have one
+// text.
+func AppendPart[T ~string | ~[]byte](text []byte, part T) []byte {
+	return append(binary.AppendUvarint(text, uint64(len(part))), part...)
+}

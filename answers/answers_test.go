@@ -1,0 +1,164 @@
+package answers_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"authentik-graphql/answers"
+	"authentik-graphql/cache"
+	"authentik-graphql/cache/cachetest"
+)
+
+var alice, bob = cachetest.Caller("alice"), cachetest.Caller("bob")
+
+func newStore(t testing.TB, bytes uint64, stands func(cache.Mark) bool) (*answers.Store, *cachetest.Clock) {
+	t.Helper()
+	clock := cachetest.NewClock()
+	s, err := answers.New(bytes, stands, clock.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s, clock
+}
+
+// answer is one that is fresh for a second.
+func answer(clock *cachetest.Clock, body string) *answers.Answer {
+	return &answers.Answer{
+		Body:      []byte(body),
+		Freshness: cache.Result[struct{}]{FreshUntil: clock.Now().Add(time.Second)},
+		Marks:     make([]cache.Mark, 2),
+	}
+}
+
+func TestStore(t *testing.T) {
+	stands := map[int]bool{0: true, 1: true} // by turn
+	turn := 0
+	s, clock := newStore(t, 1<<20, func(cache.Mark) bool { turn++; return stands[turn-1] })
+	request := []byte("request")
+	s.Keep(alice, request, answer(clock, "answer"))
+	copy(request, "changed") // the caller's memory is its own
+	for _, tt := range []struct {
+		name    string
+		caller  cache.Caller
+		request string
+		prepare func()
+		want    bool
+	}{
+		{"the same request", alice, "request", nil, true},
+		{"another request", alice, "Request", nil, false},
+		{"a part of it", alice, "reques", nil, false},
+		{"another caller", bob, "request", nil, false},
+		{"no caller", cache.Caller{}, "request", nil, false},
+		{"its first read does not stand", alice, "request", func() { stands[0] = false }, false},
+		{"its last read does not stand", alice, "request", func() { stands[0], stands[1] = true, false }, false},
+		{"they stand again", alice, "request", func() { stands[1] = true }, true},
+		{"the last moment", alice, "request", func() { clock.Advance(time.Second - 1) }, true},
+		{"it is not fresh any more", alice, "request", func() { clock.Advance(1) }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if turn = 0; tt.prepare != nil {
+				tt.prepare()
+			}
+			a, ok := s.Get(tt.caller, []byte(tt.request))
+			if ok != tt.want || ok && string(a.Body) != "answer" {
+				t.Errorf("got %v, %t", a, ok)
+			}
+		})
+	}
+}
+
+// TestNothingIsKept of nobody, and of what is not fresh.
+func TestNothingIsKept(t *testing.T) {
+	s, clock := newStore(t, 1<<20, func(cache.Mark) bool { return true })
+	s.Keep(cache.Caller{}, []byte("request"), answer(clock, "answer"))
+	old := answer(clock, "answer")
+	old.Freshness.FreshUntil = clock.Now()
+	s.Keep(alice, []byte("request"), old)
+	var none *answers.Store
+	none.Keep(alice, []byte("request"), answer(clock, "answer"))
+	none.Close()
+	for name, get := range map[string]func() (*answers.Answer, bool){
+		"nobody's":     func() (*answers.Answer, bool) { return s.Get(cache.Caller{}, []byte("request")) },
+		"an old one":   func() (*answers.Answer, bool) { return s.Get(alice, []byte("request")) },
+		"of no store":  func() (*answers.Answer, bool) { return none.Get(alice, []byte("request")) },
+		"never a hit":  func() (*answers.Answer, bool) { return s.Get(bob, nil) },
+		"nobody's nil": func() (*answers.Answer, bool) { return s.Get(cache.Caller{}, nil) },
+	} {
+		if a, ok := get(); ok {
+			t.Errorf("%s: %v", name, a)
+		}
+	}
+}
+
+// TestMemoryIsBounded: answers take no more than they may, and the same number of large ones fits
+// less often.
+func TestMemoryIsBounded(t *testing.T) {
+	const size = 1 << 20
+	s, clock := newStore(t, size, func(cache.Mark) bool { return true })
+	body := strings.Repeat("x", 10<<10)
+	request := func(i int) []byte { return fmt.Appendf(nil, "request %d", i) }
+	for i := range 1000 {
+		s.Keep(alice, request(i), answer(clock, body))
+	}
+	cachetest.Eventually(t, "the store is within its bytes", func() bool {
+		n := 0
+		for i := range 1000 {
+			if _, ok := s.Get(alice, request(i)); ok {
+				n++
+			}
+		}
+		return n > 0 && n*len(body) <= size
+	})
+}
+
+func TestTogether(t *testing.T) {
+	s, clock := newStore(t, 1<<16, func(cache.Mark) bool { return true })
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for n := range 500 {
+				request := fmt.Appendf(nil, "%d", n%20)
+				if a, ok := s.Get(alice, request); ok && string(a.Body) != string(request) {
+					t.Errorf("%s is answered with %s", request, a.Body)
+				}
+				if n%3 == i%3 {
+					s.Keep(alice, request, answer(clock, string(request)))
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// TestAppendPart: no two lists of parts have one text.
+func TestAppendPart(t *testing.T) {
+	seen := map[string][]string{}
+	parts := []string{"", "a", "b", "ab", "\x00", "\x01a", strings.Repeat("a", 200)}
+	for _, a := range parts {
+		for _, b := range parts {
+			for _, c := range parts {
+				text := string(answers.AppendPart(answers.AppendPart(answers.AppendPart(nil, a), b), []byte(c)))
+				if other, twice := seen[text]; twice {
+					t.Errorf("%q and %q are one text", other, []string{a, b, c})
+				}
+				seen[text] = []string{a, b, c}
+			}
+		}
+	}
+}
+
+func BenchmarkGet(b *testing.B) {
+	s, clock := newStore(b, 64<<20, func(cache.Mark) bool { return true })
+	request := []byte(strings.Repeat("x", 1100))
+	s.Keep(alice, request, answer(clock, "answer"))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := s.Get(alice, request); !ok {
+			b.Fatal("gone")
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+
+	"authentik-graphql/answers"
+	"authentik-graphql/graph"
+)
+
+// What a request may take at most that is compared as it was sent. A larger one is answered as well,
+// by way of GraphQL.
+const (
+	maxPlainBody  = 16 << 10
+	maxPlainField = 256
+)
+
+// finished answers a request that equals another one, byte for byte, with what that was answered
+// with, before anything of it is decoded. What it does not answer goes on as if it had not been
+// read.
+func (s *service) finished(next http.Handler) http.Handler {
+	if s.answers == nil {
+		return next
+	}
+	texts := sync.Pool{New: func() any { return new([]byte) }}
+	limits := s.cfg.limits()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		req := graph.FromContext(r.Context())
+		if req.Credential.IsZero() || !isPlain(r, limits) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		text := texts.Get().(*[]byte)
+		defer texts.Put(text)
+		if !readPlain(r, text) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if a, ok := s.answers.Get(req.Digest, *text); ok {
+			graph.WriteFinished(w, req, a, s.cfg.now())
+			return
+		}
+		rec := &recorder{ResponseWriter: w, header: http.Header{}}
+		next.ServeHTTP(rec, r)
+		if a := req.Finished(); a != nil && rec.status == http.StatusOK {
+			s.answers.Keep(req.Digest, *text, rec.finish(a))
+		}
+	})
+}
+
+// jsonTypes are the usual ways to say that a body is JSON; others are read by the transport.
+var jsonTypes = []string{"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8", "application/json; charset=UTF-8", "application/json;charset=UTF-8"}
+
+// isPlain tells whether what decides a request's answer is its method, URL, Accept, Accept-Encoding,
+// credential and body alone, and whether those are small. A GET with a credential cannot come from
+// another site unasked.
+func isPlain(r *http.Request, limits graph.Limits) bool {
+	switch {
+	case r.Method == http.MethodPost:
+		types := r.Header["Content-Type"]
+		if len(types) != 1 || !slices.Contains(jsonTypes, types[0]) || r.ContentLength <= 0 {
+			return false
+		}
+	case r.Method != http.MethodGet || r.ContentLength != 0:
+		return false
+	}
+	return r.ContentLength <= min(maxPlainBody, int64(limits.Body)) && len(r.RequestURI) <= maxPlainBody &&
+		len(r.Header["Content-Encoding"]) == 0 && len(r.Header["Expect"]) == 0 &&
+		isShort(r.Header["Accept"]) && isShort(r.Header["Accept-Encoding"]) && limits.AllowHead(r)
+}
+
+func isShort(lines []string) bool {
+	return len(lines) == 0 || len(lines) == 1 && len(lines[0]) <= maxPlainField
+}
+
+// readPlain reads the body and makes text what the request was sent as. The body can then be read
+// once more. If it cannot be read it returns false, and who reads on gets the same error.
+func readPlain(r *http.Request, text *[]byte) bool {
+	t := (*text)[:0]
+	t = answers.AppendPart(t, r.Method)
+	t = answers.AppendPart(t, r.RequestURI)
+	for _, lines := range [][]string{r.Header["Accept"], r.Header["Accept-Encoding"]} {
+		line := ""
+		if len(lines) > 0 {
+			line = lines[0]
+		}
+		t = answers.AppendPart(t, line)
+	}
+	at, length := len(t), int(r.ContentLength)
+	t = slices.Grow(t, length)[:at+length]
+	n, err := io.ReadFull(r.Body, t[at:])
+	*text = t
+	if length > 0 {
+		r.Body = &again{Closer: r.Body, rest: t[at : at+n], err: err}
+	}
+	return err == nil
+}
+
+// again is a body that was read before.
+type again struct {
+	io.Closer
+	rest []byte
+	err  error // that came after it
+}
+
+func (b *again) Read(p []byte) (int, error) {
+	if len(b.rest) > 0 {
+		n := copy(p, b.rest)
+		b.rest = b.rest[n:]
+		return n, nil
+	}
+	if b.err != nil {
+		return 0, b.err
+	}
+	return 0, io.EOF
+}
+
+// recorder passes an answer on and remembers its header fields and, if it is compressed, its body.
+type recorder struct {
+	http.ResponseWriter
+	header  http.Header
+	status  int
+	encoded []byte
+}
+
+func (w *recorder) Header() http.Header { return w.header }
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+		passed := w.ResponseWriter.Header()
+		for name, lines := range w.header {
+			if name == "Vary" {
+				lines = slices.Concat(passed[name], lines)
+			}
+			passed[name] = lines
+		}
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.header["Content-Encoding"] != nil {
+		w.encoded = append(w.encoded, b...)
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// finish is the finished answer as it went out, compressed if it was.
+func (w *recorder) finish(a *answers.Answer) *answers.Answer {
+	if w.encoded == nil {
+		return a
+	}
+	sent := *a
+	sent.Body = w.encoded
+	sent.Fields = []answers.Field{
+		{Name: "Content-Type", Lines: w.header["Content-Type"]},
+		{Name: "Content-Encoding", Lines: w.header["Content-Encoding"]},
+		{Name: "Content-Length", Lines: []string{strconv.Itoa(len(w.encoded))}},
+		{Name: "Vary", Lines: w.header["Vary"]},
+	}
+	return &sent
+}

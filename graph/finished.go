@@ -1,0 +1,92 @@
+package graph
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"authentik-graphql/answers"
+	"authentik-graphql/cache"
+)
+
+// question is the text of what decides an operation's answer beside the caller: the document, the
+// operation in it, the variables and the media type. It is nil if the answer is not to be kept.
+func (t transport) question(p *params, f found, contentType string) []byte {
+	op := f.operation(p.OperationName)
+	if t.answers == nil || f.document == nil || op == nil || op.Operation != ast.Query {
+		return nil
+	}
+	variables := p.rawVariables.Clone()
+	// Whitespace and the order of names do not matter; numbers keep their digits.
+	if err := variables.Format(jsontext.ReorderRawObjects(true), jsontext.SpaceAfterColon(false), jsontext.SpaceAfterComma(false)); len(variables) > 0 && err != nil {
+		return nil
+	}
+	text := make([]byte, 0, len(f.document.hash)+len(contentType)+len(op.Name)+len(variables)+16)
+	text = append(text, f.document.hash[:]...)
+	text = answers.AppendPart(text, contentType)
+	text = answers.AppendPart(text, op.Name)
+	return answers.AppendPart(text, variables)
+}
+
+// finish makes a finished answer of a whole one. It returns nil if a read for it failed, or gave
+// something stale or nothing: such an answer is not given twice.
+func (r *Request) finish(contentType string, body []byte) *answers.Answer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	a := &answers.Answer{
+		Fields: []answers.Field{
+			{Name: "Content-Type", Lines: []string{contentType + "; charset=utf-8"}},
+			{Name: "Content-Length", Lines: []string{strconv.Itoa(len(body))}},
+			{Name: "Vary", Lines: []string{vary}},
+		},
+		Body:          body,
+		Marks:         make([]cache.Mark, 0, len(r.reads)),
+		OperationType: r.facts.OperationType,
+		OperationName: r.facts.OperationName,
+	}
+	for _, read := range r.reads {
+		if !read.shown || read.freshness.Stale != cache.NotStale {
+			return nil
+		}
+		a.Marks = append(a.Marks, read.freshness.Mark())
+	}
+	least := leastFresh(r.reads)
+	if least == nil {
+		return nil
+	}
+	a.Freshness = cache.Result[struct{}]{
+		Entry:      cache.Entry[struct{}]{FetchedAt: least.freshness.FetchedAt},
+		FreshUntil: least.freshness.FreshUntil,
+		Source:     cache.FirstLevel,
+	}
+	r.finished = a
+	return a
+}
+
+// Finished is the answer to the request, if it is one that equal requests may be given. It is known
+// once the answer is written.
+func (r *Request) Finished() *answers.Answer { return r.finished }
+
+// WriteFinished answers a request with a finished answer. What is made anew each time is what tells
+// its age.
+func WriteFinished(w http.ResponseWriter, r *Request, a *answers.Answer, now time.Time) {
+	h := w.Header()
+	for _, f := range a.Fields {
+		if f.Name == "Vary" && len(h["Vary"]) > 0 {
+			h["Vary"] = append(h["Vary"], f.Lines...)
+			continue
+		}
+		h[f.Name] = f.Lines
+	}
+	h["Cache-Control"] = []string{maxAge(a.Freshness, now)}
+	status := stateAge(h, a.Freshness, now)
+	r.mu.Lock()
+	r.facts.OperationType, r.facts.OperationName, r.facts.CacheStatus = a.OperationType, a.OperationName, status
+	r.finished = a
+	r.mu.Unlock()
+	w.WriteHeader(http.StatusOK)
+	_, _ = w.Write(a.Body)
+}
