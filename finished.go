@@ -155,18 +155,21 @@ func (w *recorder) Write(b []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// finish is the finished answer as it went out, compressed if it was.
+// finish is the finished answer as it went out, with the fields that others added to it, and
+// compressed if it was.
 func (w *recorder) finish(a *answers.Answer) *answers.Answer {
-	if w.encoded == nil {
-		return a
-	}
 	sent := *a
-	sent.Body = w.encoded
-	sent.Fields = []answers.Field{
-		{Name: "Content-Type", Lines: w.header["Content-Type"]},
-		{Name: "Content-Encoding", Lines: w.header["Content-Encoding"]},
-		{Name: "Content-Length", Lines: []string{strconv.Itoa(len(w.encoded))}},
-		{Name: "Vary", Lines: w.header["Vary"]},
+	sent.Fields = make([]answers.Field, 0, len(w.header))
+	for name, lines := range w.header {
+		switch name {
+		case "Age", "Cache-Control", "Cache-Status", "Content-Length": // made anew
+		default:
+			sent.Fields = append(sent.Fields, answers.Field{Name: name, Lines: lines})
+		}
 	}
+	if w.encoded != nil {
+		sent.Body = w.encoded
+	}
+	sent.Fields = append(sent.Fields, answers.Field{Name: "Content-Length", Lines: []string{strconv.Itoa(len(sent.Body))}})
 	return &sent
 }

@@ -187,9 +187,10 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	}
 	grants := newGrantSource(s.cache, client, gate, digester, cfg.redaction, log)
 	grants.ownToken = own != nil
-	s.answers, err = answers.New(finished, s.cache.Stands, cfg.now)
-	if err != nil {
-		return nil, err
+	if !cfg.noAnswers {
+		if s.answers, err = answers.New(finished, s.cache.Stands, cfg.now); err != nil {
+			return nil, err
+		}
 	}
 	s.graphql, err = graph.NewHandler(&graph.Resolver{
 		Grants: grants,

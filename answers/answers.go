@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/maphash"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -43,6 +44,7 @@ type Store struct {
 	seed   maphash.Seed
 	stands func(cache.Mark) bool
 	now    func() time.Time
+	hits   atomic.Int64
 }
 
 // place is where an answer is looked for. The seed of the hash is secret: nobody can choose requests
@@ -101,7 +103,16 @@ func (s *Store) Get(caller cache.Caller, request []byte) (*Answer, bool) {
 			return nil, false
 		}
 	}
+	s.hits.Add(1)
 	return k.answer, true
+}
+
+// Hits is how many answers were given again since the start.
+func (s *Store) Hits() int64 {
+	if s == nil {
+		return 0
+	}
+	return s.hits.Load()
 }
 
 // Keep keeps an answer for as long as it is fresh. It does not keep the request's memory.

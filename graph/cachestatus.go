@@ -101,5 +101,8 @@ func lessFresh(a, b cache.Result[struct{}]) bool {
 	if stale := a.Stale != cache.NotStale; stale != (b.Stale != cache.NotStale) {
 		return stale
 	}
-	return a.FreshUntil.Before(b.FreshUntil)
+	if !a.FreshUntil.Equal(b.FreshUntil) {
+		return a.FreshUntil.Before(b.FreshUntil)
+	}
+	return a.FetchedAt.Before(b.FetchedAt)
 }

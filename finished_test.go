@@ -1,0 +1,307 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"pgregory.net/rapid"
+
+	"authentik-graphql/cache/cachetest"
+	"authentik-graphql/graph"
+	"authentik-graphql/upstream/upstreamtest"
+)
+
+// installation is an authentik and the processes before it.
+type installation struct {
+	up        *fake
+	processes []*service
+	handlers  []http.Handler
+}
+
+// twins are two installations that differ in one thing: the second keeps no finished answers. All
+// that happens to one happens to the other, at the same moment.
+type twins struct {
+	t     *rapid.T
+	clock *cachetest.Clock
+	both  [2]*installation
+	asked []question
+}
+
+// question is a request that can be sent again.
+type question struct {
+	parameters map[string]any
+	header     map[string]string
+	get        bool
+}
+
+func newTwins(t *testing.T, rt *rapid.T, processes int, settings ...string) *twins {
+	w := &twins{t: rt, clock: cachetest.NewClock()}
+	for i := range w.both {
+		in := &installation{up: startFake(t, upstreamtest.Options{Now: w.clock.Now})}
+		w.both[i] = in
+		for range processes {
+			environ := append(settings, "AUTHENTIK_URL="+in.up.URL)
+			if processes > 1 {
+				environ = append(environ, fmt.Sprintf("REDIS_PREFIX=twin%d:", i))
+			}
+			cfg, err := loadConfig(environ, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg.now, cfg.noAnswers = w.clock.Now, i == 1
+			s, err := newService(cfg, slog.New(slog.DiscardHandler), graph.PlaygroundOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if processes > 1 {
+				cachetest.Eventually(t, "the process hears of revocations", func() bool { return s.cache.Epoch() > 0 })
+			}
+			in.processes = append(in.processes, s)
+			in.handlers = append(in.handlers, s.routes())
+		}
+	}
+	return w
+}
+
+func (w *twins) close() {
+	for _, in := range w.both {
+		for _, s := range in.processes {
+			_ = s.close(context.Background())
+		}
+	}
+}
+
+// add gives both a code, or one anew.
+func (w *twins) add(pk int32) {
+	lives := time.Duration(rapid.IntRange(-1, 20).Draw(w.t, "lives")) * time.Second
+	for _, in := range w.both {
+		in.up.AddCode(upstreamtest.Code{
+			PK: pk, Owner: []string{upstreamtest.UserAlice, upstreamtest.UserBob}[pk%2],
+			Expires: w.clock.Now().Add(lives), Scope: []string{fmt.Sprint(w.clock.Now().UnixMilli())},
+		})
+	}
+}
+
+var twinDocuments = []string{
+	`query One($id: ID!) { authorizationCode(id: $id) { id isExpired expires scope fetchedAt } }`,
+	`query Two($id: ID!, $other: ID = "2") { a: authorizationCode(id: $id) { isExpired scope } b: authorizationCode(id: $other) { isExpired user { username } } }`,
+	`query Page($first: Int) { authorizationCodes(first: $first) { totalCount nodes { id isExpired scope } pageInfo { hasNextPage endCursor } } }`,
+	`query Both($id: ID!, $no: Boolean = false) { authorizationCode(id: $id) @skip(if: $no) { isExpired } accessTokens(first: 2) { nodes { id } } __typename }`,
+	`query Named($id: ID!) { authorizationCode(id: $id) { ...c } } fragment c on Grant { id isExpired provider { name } }`,
+	`query Token($id: ID!) { accessToken(id: $id) { id } }`,
+	`{ __schema { queryType { name } } }`,
+	`query Bad($id: ID!) { authorizationCode(id: $id) { nothing } }`,
+	`query A($id: ID!) { authorizationCode(id: $id) { isExpired } } query B($id: ID!) { authorizationCode(id: $id) { scope } }`,
+	`query Entities($id: ID!) { _entities(representations: [{__typename: "AuthorizationCode", id: "1"}]) { ... on AuthorizationCode { isExpired scope } } authorizationCode(id: $id) { isExpired } }`,
+}
+
+// draw makes a request.
+func (w *twins) draw() question {
+	pick := func(what string, of ...string) string { return rapid.SampledFrom(of).Draw(w.t, what) }
+	document := pick("document", twinDocuments...)
+	variables := map[string]any{}
+	for _, name := range []string{"id", "other"} {
+		if strings.Contains(document, "$"+name) && rapid.IntRange(0, 9).Draw(w.t, "given") > 0 {
+			variables[name] = pick(name, "1", "2", "3", "4", "x")
+		}
+	}
+	if strings.Contains(document, "$first") {
+		variables["first"] = rapid.IntRange(0, 3).Draw(w.t, "first")
+	}
+	parameters := map[string]any{"variables": variables}
+	if name := pick("operation", "", "", "A", "B"); name != "" {
+		parameters["operationName"] = name
+	}
+	hash := sha256.Sum256([]byte(document))
+	how := pick("how", "text", "text", "text", "text", "hash", "both")
+	if how != "hash" {
+		parameters["query"] = document
+	}
+	if how != "text" {
+		parameters["extensions"] = map[string]any{"persistedQuery": map[string]any{"version": 1, "sha256Hash": hex.EncodeToString(hash[:])}}
+	}
+	return question{parameters, map[string]string{
+		"Authorization": pick("caller", "Bearer "+upstreamtest.TokenAlice, "Bearer "+upstreamtest.TokenBob, "Bearer "+upstreamtest.TokenRoot, "Bearer "+upstreamtest.TokenRoot, "Bearer "+upstreamtest.TokenRoot, ""),
+		"Accept":        pick("accept", "", "", "", "", "", "application/graphql-response+json", "text/html"),
+		"Content-Type":  pick("type", "application/json", "application/json", "application/json", "application/json; charset=utf-8", "text/plain"),
+		"X-Request-ID":  pick("request id", "one", "two"),
+	}, pick("method", "POST", "POST", "GET") == "GET"}
+}
+
+// request writes a question down, with white space or without.
+func (q question) request(indent string) *http.Request {
+	body, _ := json.MarshalIndent(q.parameters, "", indent)
+	r := httptest.NewRequest(http.MethodPost, "/graphql", bytes.NewReader(body))
+	if q.get {
+		query := url.Values{}
+		for name, value := range q.parameters {
+			text, ok := value.(string)
+			if !ok {
+				b, _ := json.MarshalIndent(value, "", indent)
+				text = string(b)
+			}
+			query.Set(name, text)
+		}
+		r = httptest.NewRequest(http.MethodGet, "/graphql?"+query.Encode(), nil)
+	}
+	for name, value := range q.header {
+		if value != "" {
+			r.Header.Set(name, value)
+		}
+	}
+	return r
+}
+
+// again asks what was asked before, some times.
+func (w *twins) again() {
+	if len(w.asked) == 0 {
+		return
+	}
+	q := rapid.SampledFrom(w.asked).Draw(w.t, "again")
+	for range rapid.IntRange(1, 4).Draw(w.t, "times") {
+		w.ask(q)
+	}
+}
+
+// ask sends one request to both and compares all of the answers, and what they cost authentik.
+func (w *twins) ask(q question) {
+	w.clock.Advance(time.Microsecond) // else which of two reads is less fresh is left to chance
+	indent := rapid.SampledFrom([]string{"", "", " "}).Draw(w.t, "indent")
+	process := rapid.IntRange(0, len(w.both[0].handlers)-1).Draw(w.t, "process")
+	var got [2]*httptest.ResponseRecorder
+	for i, in := range w.both {
+		got[i] = httptest.NewRecorder()
+		in.handlers[process].ServeHTTP(got[i], q.request(indent))
+	}
+	if a, b := got[0], got[1]; a.Code != b.Code || ordered(w.t, a.Body.Bytes()) != ordered(w.t, b.Body.Bytes()) || !maps.EqualFunc(a.Header(), b.Header(), slices.Equal) {
+		w.t.Fatalf("%v\nwith finished answers:\n%d %v\n%s\nwithout:\n%d %v\n%s", q, a.Code, a.Header(), a.Body, b.Code, b.Header(), b.Body)
+	}
+	if a, b := w.both[0].up.Calls().Total, w.both[1].up.Calls().Total; a != b {
+		w.t.Fatalf("%v\nwith finished answers authentik gets %d calls, without %d", q, a, b)
+	}
+}
+
+// ordered is an answer whose errors have an order: those of fields that are read at the same time have
+// none.
+func ordered(t *rapid.T, body []byte) string {
+	var answer struct{ Errors []json.RawMessage }
+	if err := json.Unmarshal(body, &answer); err != nil {
+		t.Fatalf("%v: %s", err, body)
+	}
+	if len(answer.Errors) < 2 {
+		return string(body)
+	}
+	_, data, _ := strings.Cut(string(body), `],"data":`)
+	slices.SortFunc(answer.Errors, func(a, b json.RawMessage) int { return bytes.Compare(a, b) })
+	return fmt.Sprintf("%s %s", answer.Errors, data)
+}
+
+// revoke deletes a code through one process and waits until all know.
+func (w *twins) revoke() {
+	pk := rapid.Int32Range(1, 4).Draw(w.t, "pk")
+	document := fmt.Sprintf(`{"query":"mutation { revokeAuthorizationCode(id: \"%d\") { id uncertain } }"}`, pk)
+	for _, in := range w.both {
+		_, there := in.up.Code(pk)
+		var heard []int64
+		for _, s := range in.processes {
+			heard = append(heard, s.cache.Stats().BurialsHeard)
+		}
+		r := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(document))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+upstreamtest.TokenRoot)
+		got := httptest.NewRecorder()
+		in.handlers[len(in.handlers)-1].ServeHTTP(got, r)
+		if !there || strings.Contains(got.Body.String(), "errors") || in.processes[0].cfg.RedisURL == "" {
+			continue
+		}
+		for i, s := range in.processes {
+			for s.cache.Stats().BurialsHeard == heard[i] {
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}
+}
+
+func (w *twins) actions() map[string]func(*rapid.T) {
+	all := map[string]func(*rapid.T){}
+	for name, do := range map[string]func(){
+		"something is asked": func() {
+			q := w.draw()
+			w.asked = append(w.asked, q)
+			w.ask(q)
+		},
+		"it is asked again": w.again, "and once more": w.again, "and more": w.again, "and again": w.again,
+		"time passes": func() {
+			w.clock.Advance(time.Duration(rapid.IntRange(1, 2000).Draw(w.t, "ms")) * time.Millisecond)
+		},
+		"a code changes": func() { w.add(rapid.Int32Range(1, 4).Draw(w.t, "pk")) },
+		"a code goes": func() {
+			pk := rapid.Int32Range(1, 4).Draw(w.t, "pk")
+			for _, in := range w.both {
+				in.up.RemoveCode(pk)
+			}
+		},
+		"authentik refuses or fails": func() {
+			pk := rapid.Int32Range(1, 4).Draw(w.t, "pk")
+			fault := rapid.SampledFrom([]upstreamtest.Fault{{}, {}, upstreamtest.Forbidden403, upstreamtest.BadRequest400}).Draw(w.t, "fault")
+			for _, in := range w.both {
+				in.up.SetFault(pk, fault)
+				in.up.SetListFault(upstreamtest.AuthorizationCodes, fault)
+			}
+		},
+		"a code is revoked": func() {
+			if rapid.IntRange(0, 7).Draw(w.t, "rarely") == 0 {
+				w.revoke()
+			}
+		},
+	} {
+		all[name] = func(t *rapid.T) { w.t = t; do() }
+	}
+	return all
+}
+
+// TestFinishedAnswersAreTheSame: whoever asks what, whatever happened meanwhile, the answer is that
+// which is given without finished answers, to the last byte and header, and authentik is asked as
+// often.
+func TestFinishedAnswersAreTheSame(t *testing.T) {
+	redis := cachetest.StartRedis(t)
+	client := goredis.NewClient(&goredis.Options{Addr: redis.Addr()})
+	defer func() { _ = client.Close() }()
+	for name, settings := range map[string][]string{
+		"memory": nil,
+		"redis":  {"REDIS_URL=" + redis.URL(), "CACHE_SECRET=" + testSecret},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var hits int64
+			rapid.Check(t, func(rt *rapid.T) {
+				if err := client.FlushAll(t.Context()).Err(); err != nil {
+					t.Fatal(err)
+				}
+				w := newTwins(t, rt, 1+len(settings)/2, settings...)
+				defer w.close()
+				for pk := range int32(4) {
+					w.add(pk + 1)
+				}
+				rt.Repeat(w.actions())
+				hits += w.both[0].processes[0].answers.Hits()
+			})
+			if hits < 10 {
+				t.Errorf("only %d answers were finished ones", hits)
+			}
+		})
+	}
+}
