@@ -134,12 +134,33 @@ func (w *twins) draw() question {
 	if how != "text" {
 		parameters["extensions"] = map[string]any{"persistedQuery": map[string]any{"version": 1, "sha256Hash": hex.EncodeToString(hash[:])}}
 	}
-	return question{parameters, map[string]string{
-		"Authorization": pick("caller", "Bearer "+upstreamtest.TokenAlice, "Bearer "+upstreamtest.TokenBob, "Bearer "+upstreamtest.TokenRoot, "Bearer "+upstreamtest.TokenRoot, "Bearer "+upstreamtest.TokenRoot, ""),
-		"Accept":        pick("accept", "", "", "", "", "", "application/graphql-response+json", "text/html"),
-		"Content-Type":  pick("type", "application/json", "application/json", "application/json", "application/json; charset=utf-8", "text/plain"),
-		"X-Request-ID":  pick("request id", "one", "two"),
-	}, pick("method", "POST", "POST", "GET") == "GET"}
+	q := question{parameters: parameters, header: map[string]string{}, get: pick("method", "POST", "POST", "GET") == "GET"}
+	for name, values := range twinHeaders {
+		q.header[name] = values[0]
+	}
+	return w.neighbour(w.neighbour(q))
+}
+
+var twinHeaders = map[string][]string{
+	"Authorization": {"Bearer " + upstreamtest.TokenRoot, "Bearer " + upstreamtest.TokenAlice, "Bearer " + upstreamtest.TokenBob, ""},
+	"Accept":        {"", "application/json", "application/graphql-response+json", "*/*", "text/html"},
+	"Content-Type":  {"application/json", "application/json; charset=utf-8", "text/plain"},
+	"X-Request-ID":  {"one", "two"},
+}
+
+// neighbour is a question that differs in one thing.
+func (w *twins) neighbour(q question) question {
+	q.parameters, q.header = maps.Clone(q.parameters), maps.Clone(q.header)
+	name := rapid.SampledFrom(append(slices.Sorted(maps.Keys(twinHeaders)), "operation", "method")).Draw(w.t, "other")
+	switch name {
+	case "operation":
+		q.parameters["operationName"] = rapid.SampledFrom([]string{"A", "B"}).Draw(w.t, name)
+	case "method":
+		q.get = !q.get
+	default:
+		q.header[name] = rapid.SampledFrom(twinHeaders[name]).Draw(w.t, name)
+	}
+	return q
 }
 
 // request writes a question down, with white space or without.
@@ -172,9 +193,9 @@ func (w *twins) again() {
 		return
 	}
 	q := rapid.SampledFrom(w.asked).Draw(w.t, "again")
-	for range rapid.IntRange(1, 4).Draw(w.t, "times") {
-		w.ask(q)
-	}
+	w.ask(q)
+	w.ask(q)
+	w.ask(w.neighbour(q))
 }
 
 // ask sends one request to both and compares all of the answers, and what they cost authentik.
