@@ -103,7 +103,9 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if err != nil {
 		return usagef("the settings cannot be used:\n%w", err)
 	}
-	log := newLogger(stderr, cfg)
+	lines := newLogWriter(stderr)
+	defer lines.flush()
+	log := newLogger(lines, cfg)
 	if *demo {
 		return runDemo(ctx, cfg, *check, log, stdout)
 	}
@@ -111,14 +113,6 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return runCheck(ctx, cfg, stdout)
 	}
 	return serve(ctx, cfg, log, graph.PlaygroundOptions{}, nil)
-}
-
-func newLogger(w io.Writer, cfg Config) *slog.Logger {
-	o := &slog.HandlerOptions{Level: cfg.LogLevel}
-	if cfg.LogFormat == "text" {
-		return slog.New(slog.NewTextHandler(w, o))
-	}
-	return slog.New(slog.NewJSONHandler(w, o))
 }
 
 // service is the wired program.

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// writes remembers what each write brought.
+type writes struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (w *writes) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.all = append(w.all, string(p))
+	return len(p), nil
+}
+
+func TestLogLinesAreGathered(t *testing.T) {
+	line := strings.Repeat("x", 1023) + "\n"
+	for _, tt := range []struct {
+		name string
+		log  func(w *logWriter, log *slog.Logger)
+		want []int // lines in each write
+	}{
+		{"nothing", func(*logWriter, *slog.Logger) {}, nil},
+		{"lines within the delay are one write", func(_ *logWriter, log *slog.Logger) {
+			log.Info("a")
+			time.Sleep(logDelay - 1)
+			log.Info("b")
+			time.Sleep(1)
+			synctest.Wait()
+		}, []int{2}},
+		{"the delay begins with the first line that waits", func(_ *logWriter, log *slog.Logger) {
+			for range 3 {
+				log.Info("a")
+				time.Sleep(logDelay + 1)
+			}
+		}, []int{1, 1, 1}},
+		{"a warning is written at once, with what waits", func(_ *logWriter, log *slog.Logger) {
+			log.Info("a")
+			log.With("b", 1).WithGroup("c").Warn("d")
+		}, []int{2}},
+		{"an error too", func(_ *logWriter, log *slog.Logger) { log.Error("a") }, []int{1}},
+		{"a full buffer is written", func(w *logWriter, _ *slog.Logger) {
+			for range logBuffer/len(line) + 1 {
+				_, _ = w.Write([]byte(line))
+			}
+		}, []int{logBuffer / len(line)}},
+		{"the end", func(w *logWriter, log *slog.Logger) {
+			log.Info("a")
+			w.flush()
+			w.flush()
+		}, []int{1}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				out := &writes{}
+				w := newLogWriter(out)
+				tt.log(w, newLogger(w, Config{}))
+				out.mu.Lock()
+				defer out.mu.Unlock()
+				var got []int
+				for _, written := range out.all {
+					got = append(got, strings.Count(written, "\n"))
+				}
+				if fmt.Sprint(got) != fmt.Sprint(tt.want) {
+					t.Errorf("writes of %v lines, want %v", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// TestNoLogLineIsLost: lines of many that log at once come whole, each one's in their order.
+func TestNoLogLineIsLost(t *testing.T) {
+	var out bytes.Buffer
+	w := newLogWriter(&out)
+	var all sync.WaitGroup
+	const each = 2000
+	for i := range 8 {
+		all.Go(func() {
+			for n := range each {
+				_, _ = fmt.Fprintf(w, "%d %d %s\n", i, n, strings.Repeat("x", 40))
+			}
+		})
+	}
+	all.Wait()
+	w.flush()
+	var next [8]int
+	for line := range strings.Lines(out.String()) {
+		var i, n int
+		var rest string
+		if _, err := fmt.Sscanf(line, "%d %d %s\n", &i, &n, &rest); err != nil || n != next[i] || len(rest) != 40 {
+			t.Fatalf("%q: line %d of writer %d comes next", line, next[i], i)
+		}
+		next[i]++
+	}
+	if next != [8]int{each, each, each, each, each, each, each, each} {
+		t.Errorf("lines: %v", next)
+	}
+}
