@@ -23,8 +23,8 @@ lint: ## check the formatting, vet, and run staticcheck
 	$(GO) vet ./...
 	$(GO) tool staticcheck $$($(GO) list ./... | grep -v /graph/generated)
 
-bench: ## run the benchmarks with their allocations
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: ## measure the CPU per request beside a bare handler (ARGS="-run hot"; ARGS=-h lists flags)
+	@$(GO) run ./bench $(ARGS)
 
 memory: ## ask the built program for IDS (1000000) codes and watch its memory; takes minutes
 	$(GO) test -run TestManyIDs -count=1 -v -ids $${IDS:-1000000} -ids-memory 64MiB -timeout 60m .

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+)
+
+// options say what is measured, and for how long.
+type options struct {
+	only        *regexp.Regexp // names of rows
+	rounds      int
+	time        time.Duration // of a round
+	perConn     int           // ends a round as run.PerConn does
+	warm        int           // requests of each connection before the first round
+	conns       int
+	ids         int
+	documents   int
+	memoryConns []int
+	binary      string // the service's; "" is to be built
+	profile     string // folder; "" is none
+	progress    io.Writer
+}
+
+func defaults() options {
+	return options{
+		only: regexp.MustCompile(""), rounds: 5, time: 2 * time.Second, warm: 50, conns: 64,
+		ids: 10_000, documents: 1000, memoryConns: []int{500, 3000}, progress: os.Stderr,
+	}
+}
+
+// bench is the benchmark with what all workloads share.
+type bench struct {
+	options
+	cores    cores
+	dir      string // of its own
+	full     string // the document that asks for every field
+	upstream string // address
+}
+
+// measure starts what all workloads need and measures them.
+func measure(ctx context.Context, o options) (t tables, err error) {
+	b := &bench{options: o}
+	if b.cores, err = findCores(); err != nil {
+		return t, err
+	}
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return t, err
+	}
+	full, err := os.ReadFile(filepath.Join(root, "graph", "testdata", "every-field.graphql"))
+	if err != nil {
+		return t, err
+	}
+	b.full = string(full)
+	if b.dir, err = os.MkdirTemp("", "bench"); err != nil {
+		return t, err
+	}
+	defer func() { _ = os.RemoveAll(b.dir) }()
+	if b.binary == "" {
+		if b.binary, err = build(ctx, root, b.dir, b.profile != ""); err != nil {
+			return t, err
+		}
+	}
+	upstream, err := startRole(ctx, b.cores.rest, "upstream")
+	if err != nil {
+		return t, err
+	}
+	defer func() { _ = upstream.stop() }()
+	if b.upstream, err = upstream.address(); err != nil {
+		return t, err
+	}
+	return b.all(ctx)
+}
+
+// all measures what is to be measured.
+func (b *bench) all(ctx context.Context) (t tables, err error) {
+	all := workloads(b.full, b.options)
+	for _, w := range all {
+		if !b.only.MatchString(w.name) {
+			continue
+		}
+		r, err := b.compare(ctx, w)
+		if err != nil {
+			return t, fmt.Errorf("%s: %w", w.name, err)
+		}
+		t.rows = append(t.rows, r)
+	}
+	hot := all[0]
+	if b.only.MatchString(memoryName) {
+		if t.memory, err = b.memory(ctx, hot); err != nil {
+			return t, fmt.Errorf("%s: %w", memoryName, err)
+		}
+	}
+	if b.only.MatchString(steadyName) {
+		if t.steady, err = b.steady(ctx, hot); err != nil {
+			return t, fmt.Errorf("%s: %w", steadyName, err)
+		}
+	}
+	return t, nil
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path"
+	"strconv"
+	"sync/atomic"
+)
+
+//go:embed testdata/row.json
+var row []byte
+
+const (
+	codesPath = "/api/v3/oauth2/authorization_codes/"
+	// callsPath is where the fake tells how often it was called.
+	callsPath = "/calls"
+	// hotID is the id of row, of as many digits as every other.
+	hotID = 1_000_000
+)
+
+// runUpstream is the process that stands for authentik: it answers with row under whatever id it is
+// asked for, as cheaply as can be.
+func runUpstream() error {
+	before, after, _ := bytes.Cut(bytes.TrimSpace(row), []byte(strconv.Itoa(hotID)))
+	var calls atomic.Int64
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+codesPath+"{id}/", func(w http.ResponseWriter, r *http.Request) {
+		calls.Add(1)
+		id := path.Base(r.URL.Path)
+		answer := make([]byte, 0, len(row)+len(id))
+		answer = append(append(append(answer, before...), id...), after...)
+		writeJSON(w, "application/json", answer)
+	})
+	mux.HandleFunc("GET "+codesPath+"{$}", func(w http.ResponseWriter, r *http.Request) {
+		calls.Add(1)
+		size, err := strconv.Atoi(r.URL.Query().Get("page_size"))
+		if err != nil || r.URL.Query().Get("page") != "1" {
+			http.Error(w, "not played", http.StatusNotImplemented)
+			return
+		}
+		writeJSON(w, "application/json", page(before, after, size))
+	})
+	mux.HandleFunc("GET "+callsPath, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, calls.Load()) })
+	return serve(mux)
+}
+
+// page is the first page of a list of many codes, the newest first.
+func page(before, after []byte, size int) []byte {
+	const count = 10_000
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `{"pagination":{"next":2,"previous":0,"count":%d,"current":1,"total_pages":%d,"start_index":1,"end_index":%d},"results":[`,
+		count, count/size, size)
+	for i := range size {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, "%s%d%s", before, hotID+size-1-i, after)
+	}
+	b.WriteString(`]}`)
+	return b.Bytes()
+}
+
+// runBare is the process that the service is compared with: a handler that writes the bytes it was
+// given, and does nothing else.
+func runBare(contentType string) error {
+	answer, err := io.ReadAll(os.Stdin)
+	if err != nil {
+		return err
+	}
+	return serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, contentType, answer) }))
+}
+
+func writeJSON(w http.ResponseWriter, contentType string, body []byte) {
+	w.Header()["Content-Type"] = []string{contentType}
+	w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
+	_, _ = w.Write(body)
+}
+
+// serve tells its address on stdout, and serves until the process is ended.
+func serve(h http.Handler) error {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	fmt.Println(ln.Addr())
+	return (&http.Server{Handler: h}).Serve(ln)
+}

@@ -1,0 +1,95 @@
+// Command bench measures how much CPU the service takes, built and from outside, beside a bare
+// net/http handler that writes the same bytes. See README.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+)
+
+func main() {
+	if role := roleOf(os.Args); role != nil {
+		exit(role())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	exit(err)
+}
+
+func exit(err error) {
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// roleOf is what this program is by its first argument in a process that it started itself, or nil.
+func roleOf(args []string) func() error {
+	if len(args) > 1 {
+		switch args[1] {
+		case "upstream":
+			return runUpstream
+		case "bare":
+			return func() error { return runBare(args[2]) }
+		case "load":
+			return runLoad
+		}
+	}
+	return nil
+}
+
+var errMissed = errors.New("a goal is missed")
+
+func command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	o := defaults()
+	o.progress = stderr
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		_, _ = fmt.Fprint(stderr, usage)
+		flags.PrintDefaults()
+	}
+	flags.Func("run", "measure only rows whose name matches the `regexp`", func(s string) (err error) {
+		o.only, err = regexp.Compile(s)
+		return err
+	})
+	flags.IntVar(&o.rounds, "rounds", o.rounds, "`number` of rounds of each workload")
+	flags.DurationVar(&o.time, "time", o.time, "`time` of a round, for the service and for the bare handler each")
+	flags.StringVar(&o.binary, "binary", "", "measure this `file` instead of building the service")
+	flags.StringVar(&o.profile, "profile", "", "write a CPU profile of the service for each workload into this `folder`; not with -binary")
+	strict := flags.Bool("strict", false, "fail if a goal is missed")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	switch {
+	case flags.NArg() > 0:
+		return fmt.Errorf("unknown argument %q; see -h", flags.Arg(0))
+	case o.rounds < 1:
+		return errors.New("-rounds must be at least 1")
+	case o.binary != "" && o.profile != "":
+		return errors.New("-profile is not with -binary: the service is built with a profiler for it")
+	}
+	t, err := measure(ctx, o)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprint(stdout, t)
+	if *strict && !t.met() {
+		return errMissed
+	}
+	return nil
+}
+
+const usage = `bench measures the CPU that the service takes beside a bare net/http handler that writes the same bytes.
+It prints tables in Markdown, and its progress on stderr. It needs Linux, taskset and redis-server.
+
+`

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// cores are those that the kernel lets this process use: one for the server under test, another for
+// all the rest, the same if there is no other.
+type cores struct{ server, rest string }
+
+func findCores() (cores, error) {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return cores{}, fmt.Errorf("the benchmark runs on Linux alone: %w", err)
+	}
+	list := regexp.MustCompile(`(?m)^Cpus_allowed_list:\s+(\d+)(?:.*\D)?(\d+)?$`).FindSubmatch(status)
+	if list == nil {
+		return cores{}, fmt.Errorf("no list of cores in\n%s", status)
+	}
+	c := cores{server: string(list[1]), rest: string(list[2])}
+	if c.rest == "" {
+		c.rest = c.server
+	}
+	return c, nil
+}
+
+// process is one that the benchmark started.
+type process struct {
+	*exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// start starts a program on a core, with one running thread of Go and nothing else but env in its
+// environment. It is killed when ctx ends. stderr may be nil.
+func start(ctx context.Context, core string, stderr *os.File, env []string, argv ...string) (*process, error) {
+	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", core}, argv...)...) //nolint:gosec // our own programs
+	cmd.Env = append([]string{"GOMAXPROCS=1"}, env...)
+	if stderr != nil { // a nil *os.File is not a nil io.Writer
+		cmd.Stderr = stderr
+	}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", argv[0], err)
+	}
+	return &process{Cmd: cmd, in: in, out: bufio.NewReader(out)}, nil
+}
+
+// startRole starts this program again as one of its roles.
+func startRole(ctx context.Context, core string, role ...string) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return start(ctx, core, os.Stderr, nil, append([]string{self}, role...)...)
+}
+
+// address reads the line on which a role tells its address.
+func (p *process) address() (string, error) {
+	line, err := p.out.ReadString('\n')
+	return strings.TrimSpace(line), err
+}
+
+// stop ends the process as an operator would, and returns an error unless it ends well.
+func (p *process) stop() error {
+	_ = p.in.Close()
+	_ = p.Process.Signal(syscall.SIGTERM)
+	kill := time.AfterFunc(20*time.Second, func() { _ = p.Process.Kill() })
+	defer kill.Stop()
+	return p.Wait()
+}
+
+// cpu is the time that the process has spent in user and kernel mode.
+func (p *process) cpu() (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:])) // from the third on
+	user, err1 := strconv.Atoi(fields[14-3])
+	system, err2 := strconv.Atoi(fields[15-3])
+	if err1 != nil || err2 != nil {
+		return 0, fmt.Errorf("no times in %s", stat)
+	}
+	return time.Duration(user+system) * 10 * time.Millisecond, nil // Linux shows hundredths to all programs
+}
+
+// peak is the largest resident set that the process had, in bytes.
+func (p *process) peak() (int, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	found := regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB$`).FindSubmatch(status)
+	if found == nil {
+		return 0, fmt.Errorf("no VmHWM in\n%s", status)
+	}
+	kB, err := strconv.Atoi(string(found[1]))
+	return kB << 10, err
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// target is a server under load.
+type target struct {
+	server *process
+	load   *process
+	to     *json.Encoder
+	from   *json.Decoder
+	asked  int // requests so far
+}
+
+// sample is one run against a server.
+type sample struct {
+	outcome
+	cpu time.Duration
+}
+
+// perThousand is the CPU of a thousand requests, in milliseconds.
+func (s sample) perThousand() float64 { return float64(s.cpu.Microseconds()) / float64(s.Requests) }
+
+// aim connects a generator to a server.
+func (b *bench) aim(ctx context.Context, server *process, l load) (*target, error) {
+	p, err := startRole(ctx, b.cores.rest, "load")
+	if err != nil {
+		return nil, err
+	}
+	t := &target{server: server, load: p, to: json.NewEncoder(p.in), from: json.NewDecoder(p.out)}
+	return t, t.to.Encode(l)
+}
+
+// run puts the server under load. A wrong answer is an error.
+func (t *target) run(r run) (s sample, err error) {
+	before, err := t.server.cpu()
+	if err != nil {
+		return s, err
+	}
+	if err := t.to.Encode(r); err != nil {
+		return s, err
+	}
+	if err := t.from.Decode(&s.outcome); err != nil {
+		return s, fmt.Errorf("the generator ended: %w", err)
+	}
+	t.asked += s.Requests
+	after, err := t.server.cpu()
+	s.cpu = after - before
+	if err == nil && s.Error != "" {
+		err = errors.New(s.Error)
+	}
+	return s, err
+}
+
+func (t *target) close() { _ = t.load.stop() }
+
+// aimBare starts a bare handler that writes an answer, and connects a generator to it.
+func (b *bench) aimBare(ctx context.Context, l load, answer []byte, contentType string) (*target, error) {
+	p, err := startRole(ctx, b.cores.server, "bare", contentType)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := p.in.Write(answer); err != nil {
+		return nil, err
+	}
+	if err := p.in.Close(); err != nil {
+		return nil, err
+	}
+	if l.Addr, err = p.address(); err != nil {
+		return nil, err
+	}
+	l.SameID = true
+	return b.aim(ctx, p, l)
+}
+
+// calls is how often authentik was asked so far.
+func (b *bench) calls(ctx context.Context) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+b.upstream+callsPath, nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(string(text))
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// workload is one row of the table.
+type workload struct {
+	name     string
+	goal     float64 // times the bare handler's CPU, at most; 0 is none
+	settings []string
+	register [][]byte // requests to send once, before all others
+	requests [][]byte
+	answer   string // names the file in testdata with the answer under hotID
+	ids      ids
+	trace    bool
+	redis    bool
+	restart  bool // each round has a new process, with nothing in its memory, for 2.5 times as long
+	quiet    bool // no line is logged for a request
+}
+
+//go:embed testdata/*.json testdata/list.graphql
+var testdata embed.FS
+
+const (
+	smallDocument = `query($id: ID!) { authorizationCode(id: $id) { id isExpired expires scope } }`
+	// fetchedAt is all that differs between two answers about the same id. It ends them.
+	fetchedAt = `"fetchedAt":"`
+	tailSize  = len(`2006-01-02T15:04:05.999999999Z"}}}` + "\n")
+)
+
+// workloads are those of the table; full is the document that asks for every field of a code.
+func workloads(full string, o options) []workload {
+	query := func(document string, headers ...string) [][]byte {
+		return [][]byte{post(map[string]any{"query": document, "variables": variables}, headers...)}
+	}
+	persisted := map[string]any{"persistedQuery": map[string]any{"version": 1, "sha256Hash": fmt.Sprintf("%x", sha256.Sum256([]byte(full)))}}
+	list, _ := testdata.ReadFile("testdata/list.graphql")
+	var documents [][]byte
+	for i := range o.documents {
+		documents = append(documents, query(strings.Replace(full, "EveryField", fmt.Sprintf("EveryField%d", i), 1))...)
+	}
+	one, zipf, unheard := ids{N: 1}, ids{N: o.ids, Zipf: true}, ids{}
+	ample := []string{"CACHE_MEMORY=512MiB"}
+	return []workload{
+		{name: "hot id, full query", goal: 1.4, requests: query(full), answer: "full", ids: one},
+		{name: "hot id, full query, LOG_LEVEL=warn", goal: 1.25, requests: query(full), answer: "full", ids: one, settings: []string{"LOG_LEVEL=warn"}, quiet: true},
+		{name: "hot id, small query", goal: 1.4, requests: query(smallDocument), answer: "small", ids: one},
+		{name: "hot id, full query, each traced", goal: 1.45, answer: "full", ids: one, trace: true,
+			requests: query(full, "traceparent: 00-"+traceSlot+traceSlot+"-"+traceSlot+"-01", "X-Request-ID: bench-"+traceSlot)},
+		{name: "hot id, full query by its hash", goal: 1.45, answer: "full", ids: one,
+			register: [][]byte{post(map[string]any{"query": full, "variables": variables, "extensions": persisted})},
+			requests: [][]byte{post(map[string]any{"variables": variables, "extensions": persisted})}},
+		{name: "Zipf, in memory", goal: 3, requests: query(full), answer: "full", ids: zipf, settings: ample},
+		{name: "Zipf, in Redis, after a start", goal: 6, requests: query(full), answer: "full", ids: zipf, settings: ample, redis: true, restart: true},
+		{name: "new ids", goal: 9, requests: query(full), answer: "full", ids: unheard},
+		{name: "new ids, with Redis", goal: 12, requests: query(full), answer: "full", ids: unheard, redis: true},
+		{name: "hot list of 20", goal: 1.5, requests: [][]byte{post(map[string]any{"query": string(list)})}, answer: "list", ids: one},
+		{name: strconv.Itoa(o.documents) + " documents, hot id, full", requests: documents, answer: "full", ids: one},
+	}
+}
+
+var variables = map[string]any{"id": strconv.Itoa(hotID)}
+
+// post makes the bytes of a request.
+func post(body any, headers ...string) []byte {
+	content, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // of our own values
+	}
+	var b bytes.Buffer
+	b.WriteString("POST /graphql HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer bench-token\r\nContent-Type: application/json\r\n")
+	for _, header := range headers {
+		b.WriteString(header + "\r\n")
+	}
+	fmt.Fprintf(&b, "Content-Length: %d\r\n\r\n%s", len(content), content)
+	return b.Bytes()
+}
+
+// ask sends what is to be sent first and then one request, and returns its answer if that is right
+// in full.
+func (w *workload) ask(addr string) (body []byte, contentType string, err error) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() { _ = conn.Close() }()
+	in := bufio.NewReader(conn)
+	for _, request := range append(w.register, w.requests[0]) {
+		if _, err := conn.Write(request); err != nil {
+			return nil, "", err
+		}
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil {
+			return nil, "", err
+		}
+		if body, err = io.ReadAll(resp.Body); err != nil {
+			return nil, "", err
+		}
+		contentType = resp.Header.Get("Content-Type")
+	}
+	return body, contentType, w.check(body)
+}
+
+// check compares an answer with the one in testdata, but for the time in it.
+func (w *workload) check(body []byte) error {
+	want, err := testdata.ReadFile("testdata/" + w.answer + ".json")
+	if err != nil {
+		return err
+	}
+	timeless := regexp.MustCompile(fetchedAt+`[^"]*`).ReplaceAll(body, []byte(fetchedAt))
+	if !bytes.Equal(bytes.TrimSpace(timeless), bytes.TrimSpace(want)) {
+		return fmt.Errorf("the answer is not that of testdata/%s.json: %s", w.answer, body)
+	}
+	return nil
+}
+
+// load makes what the generator needs to know out of a right answer.
+func (w *workload) load(conns int, answer []byte) load {
+	l := load{Conns: conns, Requests: w.requests, Want: answer, IDs: w.ids, Trace: w.trace}
+	if before, _, ok := bytes.Cut(answer, []byte(fetchedAt)); ok && w.ids.N != 1 {
+		l.Want, l.Tail = append(before, fetchedAt...), tailSize
+	}
+	return l
+}
