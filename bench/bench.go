@@ -38,7 +38,6 @@ type bench struct {
 	options
 	cores    cores
 	dir      string // of its own
-	full     string // the document that asks for every field
 	upstream string // address
 }
 
@@ -56,7 +55,6 @@ func measure(ctx context.Context, o options) (t tables, err error) {
 	if err != nil {
 		return t, err
 	}
-	b.full = string(full)
 	if b.dir, err = os.MkdirTemp("", "bench"); err != nil {
 		return t, err
 	}
@@ -74,12 +72,7 @@ func measure(ctx context.Context, o options) (t tables, err error) {
 	if b.upstream, err = upstream.address(); err != nil {
 		return t, err
 	}
-	return b.all(ctx)
-}
-
-// all measures what is to be measured.
-func (b *bench) all(ctx context.Context) (t tables, err error) {
-	all := workloads(b.full, b.options)
+	all := workloads(string(full), o)
 	for _, w := range all {
 		if !b.only.MatchString(w.name) {
 			continue
@@ -90,16 +83,15 @@ func (b *bench) all(ctx context.Context) (t tables, err error) {
 		}
 		t.rows = append(t.rows, r)
 	}
-	hot := all[0]
-	if b.only.MatchString(memoryName) {
-		if t.memory, err = b.memory(ctx, hot); err != nil {
+	for _, conns := range o.memoryConns {
+		if !b.only.MatchString(memoryName) {
+			break
+		}
+		f, err := b.memory(ctx, all[0], conns)
+		if err != nil {
 			return t, fmt.Errorf("%s: %w", memoryName, err)
 		}
-	}
-	if b.only.MatchString(steadyName) {
-		if t.steady, err = b.steady(ctx, hot); err != nil {
-			return t, fmt.Errorf("%s: %w", steadyName, err)
-		}
+		t.memory = append(t.memory, f)
 	}
 	return t, nil
 }

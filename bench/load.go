@@ -45,6 +45,7 @@ const traceSlot = "bead000000000000"
 type run struct {
 	Time    time.Duration
 	PerConn int
+	InTurn  bool // ids come one after the other, whatever load.IDs says
 }
 
 // outcome is what became of a run.
@@ -113,7 +114,7 @@ func connect(l *load) (*generator, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := &client{load: l, generator: g, conn: conn, in: bufio.NewReaderSize(conn, 8<<10), next: i * len(l.Requests) / l.Conns}
+		c := &client{load: l, generator: g, conn: conn, in: bufio.NewReaderSize(conn, 8<<10), latency: histogram{}, next: i * len(l.Requests) / l.Conns}
 		for _, raw := range l.Requests {
 			c.requests = append(c.requests, request{bytes.Clone(raw), offsets(raw, strconv.Itoa(hotID)), offsets(raw, traceSlot)})
 		}
@@ -141,11 +142,12 @@ func offsets(b []byte, word string) (at []int) {
 	}
 }
 
-func (g *generator) run(r run) (o outcome) {
+func (g *generator) run(r run) outcome {
+	o := outcome{Latency: histogram{}}
 	began := time.Now()
 	group, ctx := errgroup.WithContext(context.Background())
 	for _, c := range g.conns {
-		group.Go(func() error { return c.run(ctx, began.Add(r.Time), r.PerConn) })
+		group.Go(func() error { return c.run(ctx, r, began.Add(r.Time)) })
 	}
 	if err := group.Wait(); err != nil {
 		o.Error = err.Error()
@@ -153,16 +155,17 @@ func (g *generator) run(r run) (o outcome) {
 	o.Took = time.Since(began)
 	for _, c := range g.conns {
 		o.Requests += c.asked
-		o.Latency.merge(&c.latency)
+		o.Latency.merge(c.latency)
 	}
 	return o
 }
 
-func (c *client) run(ctx context.Context, until time.Time, perConn int) error {
-	c.asked, c.latency = 0, histogram{}
+func (c *client) run(ctx context.Context, r run, until time.Time) error {
+	c.asked = 0
+	clear(c.latency)
 	_ = c.conn.SetDeadline(until.Add(20 * time.Second))
-	for began := time.Now(); began.Before(until) && (perConn == 0 || c.asked < perConn) && ctx.Err() == nil; c.asked++ {
-		if _, err := c.conn.Write(c.prepare()); err != nil {
+	for began := time.Now(); began.Before(until) && (r.PerConn == 0 || c.asked < r.PerConn) && ctx.Err() == nil; c.asked++ {
+		if _, err := c.conn.Write(c.prepare(r.InTurn)); err != nil {
 			return err
 		}
 		if err := c.readAnswer(); err != nil {
@@ -176,7 +179,7 @@ func (c *client) run(ctx context.Context, until time.Time, perConn int) error {
 }
 
 // prepare makes the next request, and what its answer should be.
-func (c *client) prepare() []byte {
+func (c *client) prepare(inTurn bool) []byte {
 	r := &c.requests[c.next]
 	c.next = (c.next + 1) % len(c.requests)
 	if c.Trace {
@@ -190,7 +193,7 @@ func (c *client) prepare() []byte {
 	}
 	id := hotID
 	switch {
-	case c.zipf != nil:
+	case c.zipf != nil && !inTurn:
 		id += int(c.zipf.Uint64())
 	case c.IDs.N == 0:
 		id += int(c.serial.Add(1))

@@ -78,11 +78,16 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	case o.binary != "" && o.profile != "":
 		return errors.New("-profile is not with -binary: the service is built with a profiler for it")
 	}
+	if o.profile != "" {
+		if err := os.MkdirAll(o.profile, 0o750); err != nil {
+			return err
+		}
+	}
 	t, err := measure(ctx, o)
+	_, _ = fmt.Fprint(stdout, t) // after an error, what was measured before it
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprint(stdout, t)
 	if *strict && !t.met() {
 		return errMissed
 	}

@@ -37,8 +37,9 @@ func findCores() (cores, error) {
 // process is one that the benchmark started.
 type process struct {
 	*exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
+	in    io.WriteCloser
+	out   *bufio.Reader
+	asked int // requests so far
 }
 
 // start starts a program on a core, with one running thread of Go and nothing else but env in its

@@ -12,7 +12,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -52,16 +54,20 @@ func build(ctx context.Context, root, dir string, profiled bool) (binary string,
 // service is a running process of the binary, and what it logged.
 type service struct {
 	*process
-	addr    string
-	drained chan struct{}
+	addr      string
+	quiet     bool   // it logs warnings alone
+	profile   string // file, "" is none
+	profiling bool
+	progress  io.Writer
+	drained   chan struct{}
 	// To be read after drained.
-	lines   int
-	problem string // the first line above INFO, or why it did not start
+	lines int
+	said  string // the last warning, or how the log begins
 }
 
 // startService starts the binary and waits until it listens. It does not always log where: with
 // LOG_LEVEL=warn it logs nothing.
-func startService(ctx context.Context, core, binary string, settings ...string) (*service, error) {
+func (b *bench) startService(ctx context.Context, w workload) (*service, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
@@ -70,12 +76,17 @@ func startService(ctx context.Context, core, binary string, settings ...string) 
 	if err != nil {
 		return nil, err
 	}
-	p, err := start(ctx, core, stderr, append([]string{"LISTEN_ADDR=" + addr}, settings...), binary)
+	s := &service{addr: addr, quiet: slices.Contains(w.settings, "LOG_LEVEL=warn"), progress: b.progress, drained: make(chan struct{})}
+	settings := append([]string{"LISTEN_ADDR=" + addr, "AUTHENTIK_URL=http://" + b.upstream, "CACHE_TTL=1h"}, w.settings...)
+	if b.profile != "" {
+		s.profile = filepath.Join(b.profile, regexp.MustCompile(`\W+`).ReplaceAllString(w.name, "-")+".pprof")
+		settings = append(settings, "BENCH_PROFILE="+s.profile)
+	}
+	s.process, err = start(ctx, b.cores.server, stderr, settings, b.binary)
 	_ = stderr.Close()
 	if err != nil {
 		return nil, err
 	}
-	s := &service{process: p, addr: addr, drained: make(chan struct{})}
 	go s.drain(log)
 	if err := eventually("the service", func() bool { return s.ended() || listens("tcp", addr) }); err != nil || s.ended() {
 		return nil, errors.Join(errors.New("the service does not start"), err, s.stop())
@@ -105,18 +116,17 @@ func listens(network, addr string) bool {
 	return err == nil && conn.Close() == nil
 }
 
-var warning = regexp.MustCompile(`"level":"(WARN|ERROR)".*|(?m:^authentik-graphql: .*)`)
-
 // drain reads the log until it ends, with pauses as a collector of logs makes them: the service
 // should not pay for waking somebody up with each line.
-func (s *service) drain(log io.Reader) {
+func (s *service) drain(log io.ReadCloser) {
 	defer close(s.drained)
+	defer func() { _ = log.Close() }()
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := log.Read(buffer)
 		s.lines += bytes.Count(buffer[:n], []byte("\n"))
-		if at := warning.FindIndex(buffer[:n]); at != nil && s.problem == "" {
-			s.problem = string(buffer[at[0]:at[1]])
+		if at := max(0, bytes.Index(buffer[:n], []byte(`"level":"WARN"`))); at > 0 || s.said == "" {
+			s.said = string(buffer[at:min(n, at+300)])
 		}
 		if err != nil {
 			return
@@ -125,14 +135,41 @@ func (s *service) drain(log io.Reader) {
 	}
 }
 
-// stop ends the service. That it warned of something is an error.
+// stop ends the service. Its log has a line for each request.
 func (s *service) stop() error {
-	err := s.process.stop()
+	var err error
+	if s.profiling {
+		err = s.endProfile()
+	}
+	err = errors.Join(err, s.process.stop())
 	<-s.drained
-	if s.problem != "" {
-		err = errors.Join(err, fmt.Errorf("the service warns: %s", s.problem))
+	lines := s.asked + len([]string{"listening", "draining", "stopped"})
+	if s.quiet {
+		lines = 0
+	}
+	if s.lines < lines {
+		err = errors.Join(err, fmt.Errorf("the service logged %d lines instead of %d: %s", s.lines, lines, s.said))
+	} else if s.lines > lines { // a machine that is too busy for Redis to answer in time
+		_, _ = fmt.Fprintf(s.progress, "the service logged %d lines more than requests: %s\n", s.lines-lines, s.said)
 	}
 	return err
+}
+
+// startProfile starts the profile, if there is to be one; see testdata/profile.go.
+func (s *service) startProfile() error {
+	if s.profile == "" {
+		return nil
+	}
+	s.profiling = true
+	return s.Process.Signal(syscall.SIGUSR1)
+}
+
+func (s *service) endProfile() error {
+	_ = os.Remove(s.profile) // of the round before
+	if err := s.Process.Signal(syscall.SIGUSR1); err != nil {
+		return err
+	}
+	return eventually("the profile", func() bool { _, err := os.Stat(s.profile); return err == nil })
 }
 
 // cacheSecret is CACHE_SECRET.

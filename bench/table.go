@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -11,7 +13,6 @@ import (
 type tables struct {
 	rows   []result
 	memory []footprint
-	steady []sample
 }
 
 // met tells whether no goal and no budget was missed.
@@ -23,10 +24,13 @@ func (r result) missed() bool { return r.goal > 0 && median(r.ratios()) > r.goal
 
 func (f footprint) missed() bool { return f.peak > f.budget() }
 
+// ratio is that of a round's CPU.
+func (r result) ratio(i int) float64 { return r.service[i].perThousand() / r.bare[i].perThousand() }
+
 // ratios are those of the rounds, sorted.
 func (r result) ratios() (all []float64) {
 	for i := range r.service {
-		all = append(all, r.service[i].perThousand()/r.bare[i].perThousand())
+		all = append(all, r.ratio(i))
 	}
 	slices.Sort(all)
 	return all
@@ -36,8 +40,8 @@ func (r result) ratios() (all []float64) {
 func (t tables) String() string {
 	var b strings.Builder
 	if len(t.rows) > 0 {
-		b.WriteString("| Workload | Goal | CPU ms per 1,000 requests | Bare handler | Ratio (lowest to highest) | Requests/s | p50 ms | p99 ms | Peak MiB | Calls |\n")
-		b.WriteString("|---|---|---|---|---|---|---|---|---|---|\n")
+		b.WriteString("| Workload | Goal | CPU ms per 1,000 requests | Bare handler | Ratio (lowest to highest) | Last round / first | Requests/s | p50 ms | p99 ms | Peak MiB | Calls |\n")
+		b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|\n")
 	}
 	for _, r := range t.rows {
 		b.WriteString(r.row())
@@ -48,27 +52,27 @@ func (t tables) String() string {
 	for _, f := range t.memory {
 		fmt.Fprintf(&b, "| %d | %d%s | %d |\n", f.conns, f.peak>>20, missed(f.missed()), f.budget()>>20)
 	}
-	if n := len(t.steady); n > 0 {
-		b.WriteString("\n| One process, hot id, full query | CPU ms per 1,000 requests | Requests/s |\n|---|---|---|\n")
-		fmt.Fprintf(&b, "| first fifth | %s |\n| last fifth | %s |\n", t.steady[0].cells(), t.steady[n-1].cells())
-	}
 	return b.String()
 }
 
 func (r result) row() string {
-	goal := "none"
-	if r.goal > 0 {
-		goal = fmt.Sprint(r.goal)
-	}
-	var latency histogram
+	latency := histogram{}
 	for _, s := range r.service {
-		latency.merge(&s.Latency)
+		latency.merge(s.Latency)
 	}
 	ratios := r.ratios()
-	return fmt.Sprintf("| %s | %s | %.1f | %.1f | %.2f%s (%.2f to %.2f) | %.0f | %s | %s | %d | %d |\n",
-		r.name, goal, medianOf(r.service, sample.perThousand), medianOf(r.bare, sample.perThousand),
+	return fmt.Sprintf("| %s | %s | %.1f | %.1f | %.2f%s (%.2f to %.2f) | %.2f | %.0f | %s | %s | %d | %d |\n",
+		r.name, goal(r.goal), medianOf(r.service, sample.perThousand), medianOf(r.bare, sample.perThousand),
 		median(ratios), missed(r.missed()), ratios[0], ratios[len(ratios)-1],
+		r.service[len(r.service)-1].perThousand()/r.service[0].perThousand(),
 		medianOf(r.service, sample.perSecond), ms(latency.quantile(0.5)), ms(latency.quantile(0.99)), r.peak>>20, r.calls)
+}
+
+func goal(ratio float64) string {
+	if ratio == 0 {
+		return "none"
+	}
+	return fmt.Sprint(ratio)
 }
 
 func missed(yes bool) string {
@@ -77,8 +81,6 @@ func missed(yes bool) string {
 	}
 	return ""
 }
-
-func (s sample) cells() string { return fmt.Sprintf("%.1f | %.0f", s.perThousand(), s.perSecond()) }
 
 func (s sample) perSecond() float64 { return float64(s.Requests) / s.Took.Seconds() }
 
@@ -97,4 +99,30 @@ func medianOf(samples []sample, of func(sample) float64) float64 {
 func median(sorted []float64) float64 {
 	n := len(sorted)
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// histogram counts durations: those under key i are from 2^(i/16) nanoseconds to 4.4 % more.
+type histogram map[int]int
+
+func (h histogram) add(d time.Duration) { h[int(16*math.Log2(float64(d)))]++ }
+
+func (h histogram) merge(other histogram) {
+	for i, n := range other {
+		h[i] += n
+	}
+}
+
+// quantile is the duration that the q-th part of all are below.
+func (h histogram) quantile(q float64) time.Duration {
+	total := 0
+	for _, n := range h {
+		total += n
+	}
+	below := int(q * float64(total))
+	for _, i := range slices.Sorted(maps.Keys(h)) {
+		if below -= h[i]; below < 0 {
+			return time.Duration(math.Exp2(float64(i+1) / 16))
+		}
+	}
+	return 0
 }

@@ -17,7 +17,6 @@ type target struct {
 	load   *process
 	to     *json.Encoder
 	from   *json.Decoder
-	asked  int // requests so far
 }
 
 // sample is one run against a server.
@@ -30,7 +29,8 @@ type sample struct {
 func (s sample) perThousand() float64 { return float64(s.cpu.Microseconds()) / float64(s.Requests) }
 
 // aim connects a generator to a server.
-func (b *bench) aim(ctx context.Context, server *process, l load) (*target, error) {
+func (b *bench) aim(ctx context.Context, server *process, addr string, l load) (*target, error) {
+	l.Addr = addr
 	p, err := startRole(ctx, b.cores.rest, "load")
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func (t *target) run(r run) (s sample, err error) {
 	if err := t.from.Decode(&s.outcome); err != nil {
 		return s, fmt.Errorf("the generator ended: %w", err)
 	}
-	t.asked += s.Requests
+	t.server.asked += s.Requests
 	after, err := t.server.cpu()
 	s.cpu = after - before
 	if err == nil && s.Error != "" {
@@ -60,25 +60,32 @@ func (t *target) run(r run) (s sample, err error) {
 	return s, err
 }
 
+// close ends the generator.
 func (t *target) close() { _ = t.load.stop() }
 
-// aimBare starts a bare handler that writes an answer, and connects a generator to it.
-func (b *bench) aimBare(ctx context.Context, l load, answer []byte, contentType string) (*target, error) {
-	p, err := startRole(ctx, b.cores.server, "bare", contentType)
+// aimBare starts a bare handler that writes an answer, connects a generator to it and warms it up.
+func (b *bench) aimBare(ctx context.Context, l load, a answer) (*target, error) {
+	p, err := startRole(ctx, b.cores.server, "bare", a.contentType)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.in.Write(answer); err != nil {
+	if _, err := p.in.Write(a.body); err != nil {
 		return nil, err
 	}
 	if err := p.in.Close(); err != nil {
 		return nil, err
 	}
-	if l.Addr, err = p.address(); err != nil {
+	addr, err := p.address()
+	if err != nil {
 		return nil, err
 	}
 	l.SameID = true
-	return b.aim(ctx, p, l)
+	t, err := b.aim(ctx, p, addr, l)
+	if err != nil {
+		return nil, err
+	}
+	_, err = t.run(run{Time: time.Minute, PerConn: b.warm})
+	return t, err
 }
 
 // calls is how often authentik was asked so far.

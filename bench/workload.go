@@ -27,7 +27,6 @@ type workload struct {
 	trace    bool
 	redis    bool
 	restart  bool // each round has a new process, with nothing in its memory, for 2.5 times as long
-	quiet    bool // no line is logged for a request
 }
 
 //go:embed testdata/*.json testdata/list.graphql
@@ -55,7 +54,7 @@ func workloads(full string, o options) []workload {
 	ample := []string{"CACHE_MEMORY=512MiB"}
 	return []workload{
 		{name: "hot id, full query", goal: 1.4, requests: query(full), answer: "full", ids: one},
-		{name: "hot id, full query, LOG_LEVEL=warn", goal: 1.25, requests: query(full), answer: "full", ids: one, settings: []string{"LOG_LEVEL=warn"}, quiet: true},
+		{name: "hot id, full query, LOG_LEVEL=warn", goal: 1.25, requests: query(full), answer: "full", ids: one, settings: []string{"LOG_LEVEL=warn"}},
 		{name: "hot id, small query", goal: 1.4, requests: query(smallDocument), answer: "small", ids: one},
 		{name: "hot id, full query, each traced", goal: 1.45, answer: "full", ids: one, trace: true,
 			requests: query(full, "traceparent: 00-"+traceSlot+traceSlot+"-"+traceSlot+"-01", "X-Request-ID: bench-"+traceSlot)},
@@ -88,29 +87,36 @@ func post(body any, headers ...string) []byte {
 	return b.Bytes()
 }
 
+// answer is one of the service.
+type answer struct {
+	contentType string
+	body        []byte
+}
+
 // ask sends what is to be sent first and then one request, and returns its answer if that is right
 // in full.
-func (w *workload) ask(addr string) (body []byte, contentType string, err error) {
+func (w *workload) ask(server *process, addr string) (a answer, err error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
-		return nil, "", err
+		return a, err
 	}
 	defer func() { _ = conn.Close() }()
 	in := bufio.NewReader(conn)
 	for _, request := range append(w.register, w.requests[0]) {
 		if _, err := conn.Write(request); err != nil {
-			return nil, "", err
+			return a, err
 		}
+		server.asked++
 		resp, err := http.ReadResponse(in, nil)
 		if err != nil {
-			return nil, "", err
+			return a, err
 		}
-		if body, err = io.ReadAll(resp.Body); err != nil {
-			return nil, "", err
+		if a.body, err = io.ReadAll(resp.Body); err != nil {
+			return a, err
 		}
-		contentType = resp.Header.Get("Content-Type")
+		a.contentType = resp.Header.Get("Content-Type")
 	}
-	return body, contentType, w.check(body)
+	return a, w.check(a.body)
 }
 
 // check compares an answer with the one in testdata, but for the time in it.
