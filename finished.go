@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"authentik-graphql/answers"
+	"authentik-graphql/cache"
 	"authentik-graphql/graph"
 )
 
@@ -21,34 +23,79 @@ const (
 // finished answers a request that equals another one, byte for byte, with what that was answered
 // with, before anything of it is decoded. What it does not answer goes on as if it had not been
 // read.
-func (s *service) finished(next http.Handler) http.Handler {
-	if s.answers == nil {
+type finished struct {
+	store      *answers.Store
+	limits     graph.Limits
+	limiter    *rateLimiter
+	protection *http.CrossOriginProtection
+	now        func() time.Time
+	texts      sync.Pool // of *[]byte
+}
+
+func newFinished(s *service) *finished {
+	return &finished{
+		store: s.answers, limits: s.cfg.limits(), limiter: s.limiter, protection: s.protection, now: s.cfg.now,
+		texts: sync.Pool{New: func() any { return new([]byte) }},
+	}
+}
+
+// answer answers a request that has a finished answer. It does all that stands before one: the
+// protection of other origins, the rate limit, and the limits of what is sent.
+func (f *finished) answer(x *exchange, r *http.Request) bool {
+	if f == nil || x.req.Digest == (cache.Caller{}) || r.URL.Path != graphqlPath || !isPlain(r, f.limits) || f.protection.Check(r) != nil {
+		return false
+	}
+	if x.allowed = x.allowed || f.limiter.allows(&x.req, r.RemoteAddr); !x.allowed {
+		return false
+	}
+	sent := f.texts.Get().(*[]byte)
+	if x.body = readPlain(r, sent); x.body.err != nil {
+		return false
+	}
+	now := f.now()
+	a, ok := f.store.Get(x.req.Digest, *sent, now)
+	if !ok {
+		x.sent = sent
+		return false
+	}
+	f.texts.Put(sent)
+	x.finished = true
+	graph.WriteFinished(x, &x.req, a, now)
+	return true
+}
+
+// handler keeps the answers of next.
+func (f *finished) handler(next http.Handler) http.Handler {
+	if f == nil {
 		return next
 	}
-	texts := sync.Pool{New: func() any { return new([]byte) }}
-	limits := s.cfg.limits()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		req := graph.FromContext(r.Context())
-		if req.Credential.IsZero() || !isPlain(r, limits) {
+		x := r.Context().Value(exchangeKey{}).(*exchange)
+		if x.body == nil {
+			if f.answer(x, r) {
+				return
+			}
+			x.restore(r)
+		}
+		if x.sent == nil {
 			next.ServeHTTP(w, r)
 			return
 		}
-		text := texts.Get().(*[]byte)
-		defer texts.Put(text)
-		if !readPlain(r, text) {
-			next.ServeHTTP(w, r)
-			return
-		}
-		if a, ok := s.answers.Get(req.Digest, *text); ok {
-			graph.WriteFinished(w, req, a, s.cfg.now())
-			return
-		}
+		defer f.texts.Put(x.sent)
 		rec := &recorder{ResponseWriter: w, header: http.Header{}}
 		next.ServeHTTP(rec, r)
-		if a := req.Finished(); a != nil && rec.status == http.StatusOK {
-			s.answers.Keep(req.Digest, *text, rec.finish(a))
+		if a := x.req.Finished(); a != nil && rec.status == http.StatusOK {
+			f.store.Keep(x.req.Digest, *x.sent, rec.finish(a))
 		}
 	})
+}
+
+// restore lets a body be read that was read before.
+func (x *exchange) restore(copied *http.Request) {
+	if x.body != nil {
+		x.body.Closer = copied.Body
+		copied.Body = x.body
+	}
 }
 
 // jsonTypes are the usual ways to say that a body is JSON; others are read by the transport.
@@ -76,9 +123,8 @@ func isShort(lines []string) bool {
 	return len(lines) == 0 || len(lines) == 1 && len(lines[0]) <= maxPlainField
 }
 
-// readPlain reads the body and makes text what the request was sent as. The body can then be read
-// once more. If it cannot be read it returns false, and who reads on gets the same error.
-func readPlain(r *http.Request, text *[]byte) bool {
+// readPlain reads the body and makes text what the request was sent as.
+func readPlain(r *http.Request, text *[]byte) *again {
 	t := (*text)[:0]
 	t = answers.AppendPart(t, r.Method)
 	t = answers.AppendPart(t, r.RequestURI)
@@ -93,10 +139,7 @@ func readPlain(r *http.Request, text *[]byte) bool {
 	t = slices.Grow(t, length)[:at+length]
 	n, err := io.ReadFull(r.Body, t[at:])
 	*text = t
-	if length > 0 {
-		r.Body = &again{Closer: r.Body, rest: t[at : at+n], err: err}
-	}
-	return err == nil
+	return &again{rest: t[at : at+n], err: err}
 }
 
 // again is a body that was read before.

@@ -20,12 +20,14 @@ import (
 // net/http itself ends the connection of what is larger, with a bare 431.
 const headerSlack = 16 << 10
 
-// routes makes the public handler. The order, outermost first: request id, log line and body limit,
-// recovery, CORS, cross-origin protection, rate limit, finished answers, deadline. Nothing reads the
+const graphqlPath = "/graphql"
+
+// routes makes the public handler. The order, outermost first: request id, log line, recovery and
+// body limit, CORS, cross-origin protection, rate limit, finished answers, deadline. Nothing reads the
 // body before its limit.
 func (s *service) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/graphql", s.protect(s.limiter.handler(s.finished(s.deadline(s.graphql)))))
+	mux.Handle(graphqlPath, s.protect(s.limiter.handler(s.finished.handler(s.deadline(s.graphql)))))
 	if s.playground != nil {
 		mux.Handle("/{$}", s.playground)
 		mux.Handle("/playground/", s.playground)
@@ -33,7 +35,7 @@ func (s *service) routes() http.Handler {
 	s.cfg.dashboard.addTo(mux)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.readyz)
-	return s.observe(s.recoverPanic(mux))
+	return s.observe(mux)
 }
 
 // readyz tells whether this process wants requests. Redis or authentik being down makes nobody
@@ -55,13 +57,10 @@ func plain(w http.ResponseWriter, status int, text string) {
 
 // protect lets web pages of other origins in only where ALLOWED_ORIGINS names them.
 func (s *service) protect(next http.Handler) http.Handler {
-	protection := http.NewCrossOriginProtection()
+	protection := s.protection
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		graph.WriteError(w, r, http.StatusForbidden, graph.CodeForbidden, "Requests from other origins need to be allowed by ALLOWED_ORIGINS.")
 	}))
-	for _, origin := range s.cfg.AllowedOrigins {
-		_ = protection.AddTrustedOrigin(origin) // checked with the settings
-	}
 	h := protection.Handler(next)
 	if len(s.cfg.AllowedOrigins) == 0 { // rs/cors takes an empty list for "everybody"
 		return h
@@ -101,43 +100,76 @@ func (s *service) limitBody(w http.ResponseWriter, copied *http.Request) {
 	}
 }
 
-// recoverPanic is the last resort: a panic outside an operation is an error like any other.
-func (s *service) recoverPanic(next http.Handler) http.Handler {
+// exchange is a request and the writer of its answer, which remembers the status for the log.
+type exchange struct {
+	http.ResponseWriter
+	req    graph.Request
+	start  time.Time
+	status int
+	// allowed tells that the rate limit has let the request pass, finished that it has a finished answer.
+	allowed, finished bool
+	// sent is what the request was sent as, if it was read, and body that part of it which can be read
+	// again.
+	sent *[]byte
+	body *again
+	// lines are of the header fields that each answer has.
+	lines [2]string
+}
+
+func (x *exchange) WriteHeader(status int) {
+	if x.status == 0 {
+		x.status = status
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
+
+func (x *exchange) Write(b []byte) (int, error) {
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	return x.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+type exchangeKey struct{}
+
+// observe gives the request its id, its caller, their credential and the limit of its body, and logs
+// one line when it is answered. A request that has a finished answer goes no further.
+func (s *service) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer func() {
-			p := recover()
-			if p == nil {
-				return
-			}
-			if p == http.ErrAbortHandler { //nolint:errorlint // the sentinel itself, as net/http compares it
-				panic(p)
-			}
-			s.log.ErrorContext(r.Context(), "panic", "value", fmt.Sprint(p), "stack", string(debug.Stack()))
-			graph.WriteError(w, r, http.StatusInternalServerError, graph.CodeInternal, "Something went wrong. Quote the request id.")
-		}()
-		next.ServeHTTP(w, r)
+		x := &exchange{ResponseWriter: w, start: time.Now()}
+		x.req.ID = requestID(r.Header["X-Request-Id"])
+		s.serviceMode.admit(&x.req, upstream.ParseAuthorization(r.Header))
+		if !x.req.Credential.IsZero() {
+			x.req.Digest = s.digester.Digest(x.req.Credential)
+		}
+		x.lines = [2]string{x.req.ID, "nosniff"}
+		h := w.Header()
+		h["X-Request-Id"], h["X-Content-Type-Options"] = x.lines[0:1:1], x.lines[1:2:2]
+		defer func() { s.logRequest(r, x) }()
+		defer func() { s.answerPanic(x, r, recover()) }()
+		if s.early && s.finished.answer(x, r) {
+			return
+		}
+		r = r.WithContext(context.WithValue(graph.NewContext(r.Context(), &x.req), exchangeKey{}, x))
+		x.restore(r)
+		s.limitBody(w, r)
+		next.ServeHTTP(x, r)
 	})
 }
 
-// observe gives the request its id, its caller, their credential and the limit of its body, and logs
-// one line when it is answered.
-func (s *service) observe(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
-		req := &graph.Request{ID: requestID(r.Header["X-Request-Id"])}
-		s.serviceMode.admit(req, upstream.ParseAuthorization(r.Header))
-		if !req.Credential.IsZero() {
-			req.Digest = s.digester.Digest(req.Credential)
-		}
-		r = r.WithContext(graph.NewContext(r.Context(), req))
-		s.limitBody(w, r)
-		h := w.Header()
-		h["X-Request-Id"] = []string{req.ID}
-		h["X-Content-Type-Options"] = []string{"nosniff"}
-		sw := &statusWriter{ResponseWriter: w}
-		defer func() { s.logRequest(r, req, sw.status, time.Since(start)) }()
-		next.ServeHTTP(sw, r)
-	})
+// answerPanic is the last resort: a panic outside an operation is an error like any other.
+func (s *service) answerPanic(x *exchange, r *http.Request, p any) {
+	if p == nil {
+		return
+	}
+	if p == http.ErrAbortHandler { //nolint:errorlint // the sentinel itself, as net/http compares it
+		panic(p)
+	}
+	s.log.ErrorContext(r.Context(), "panic", "value", fmt.Sprint(p), "stack", string(debug.Stack()))
+	graph.WriteError(x, r, http.StatusInternalServerError, graph.CodeInternal, "Something went wrong. Quote the request id.")
 }
 
 // requestID takes over the caller's id if it is one line's worth of harmless text.
@@ -162,15 +194,20 @@ func harmless(s string) bool {
 // logRequest writes the request's line: a failure of this service is an error, one of authentik a
 // warning, probes are for debugging only. What was asked is never in it, and who asks only if
 // they have a name in CALLERS_FILE.
-func (s *service) logRequest(r *http.Request, req *graph.Request, status int, took time.Duration) {
-	facts := req.Facts()
+func (s *service) logRequest(r *http.Request, x *exchange) {
+	took := time.Since(x.start)
+	route := r.Pattern
+	if x.finished {
+		route = graphqlPath
+	}
+	facts := x.req.Facts()
 	level := slog.LevelInfo
 	switch {
 	case slices.Contains(facts.ErrorCodes, graph.CodeInternal):
 		level = slog.LevelError
 	case facts.Err != nil:
 		level = slog.LevelWarn
-	case r.Pattern == "GET /healthz", r.Pattern == "GET /readyz":
+	case route == "GET /healthz", route == "GET /readyz":
 		level = slog.LevelDebug
 	}
 	if !s.log.Enabled(r.Context(), level) {
@@ -178,13 +215,13 @@ func (s *service) logRequest(r *http.Request, req *graph.Request, status int, to
 	}
 	attrs := make([]slog.Attr, 0, 12)
 	attrs = append(attrs,
-		slog.String("request_id", req.ID),
+		slog.String("request_id", x.req.ID),
 		slog.String("method", cleanMethod(r.Method)),
-		slog.String("route", r.Pattern),
-		slog.Int("status", status),
+		slog.String("route", route),
+		slog.Int("status", x.status),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000))
-	if req.Caller != "" {
-		attrs = append(attrs, slog.String("caller", req.Caller))
+	if x.req.Caller != "" {
+		attrs = append(attrs, slog.String("caller", x.req.Caller))
 	}
 	if facts.OperationType != "" {
 		attrs = append(attrs, slog.String("operation", facts.OperationType), slog.String("operation_name", facts.OperationName))
@@ -212,26 +249,3 @@ func cleanMethod(method string) string {
 	}
 	return "other"
 }
-
-// statusWriter remembers the status for the log.
-type statusWriter struct {
-	http.ResponseWriter
-	status int
-}
-
-func (w *statusWriter) WriteHeader(status int) {
-	if w.status == 0 {
-		w.status = status
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *statusWriter) Write(b []byte) (int, error) {
-	if w.status == 0 {
-		w.status = http.StatusOK
-	}
-	return w.ResponseWriter.Write(b)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -124,10 +124,14 @@ type service struct {
 	serviceMode *serviceMode // nil when everyone's own token goes to authentik
 	digester    *upstream.Digester
 	answers     *answers.Store // nil when none is kept
-	limiter     *rateLimiter   // nil when nobody is limited
-	graphql     http.Handler
-	playground  http.Handler // nil when it is off
-	draining    atomic.Bool
+	finished    *finished      // nil when none is kept
+	// early lets finished answers be given before anything else: nothing adds to their headers.
+	early      bool
+	protection *http.CrossOriginProtection
+	limiter    *rateLimiter // nil when nobody is limited
+	graphql    http.Handler
+	playground http.Handler // nil when it is off
+	draining   atomic.Bool
 }
 
 func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions) (*service, error) {
@@ -147,8 +151,8 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	if err != nil {
 		return nil, err
 	}
-	documents, finished := uint64(cfg.CacheMemory)/documentShare, uint64(cfg.CacheMemory)/answerShare
-	first, err := cache.NewMemory(uint64(cfg.CacheMemory)-documents-finished, cached.size, cfg.now)
+	documents, answerMemory := uint64(cfg.CacheMemory)/documentShare, uint64(cfg.CacheMemory)/answerShare
+	first, err := cache.NewMemory(uint64(cfg.CacheMemory)-documents-answerMemory, cached.size, cfg.now)
 	if err != nil {
 		return nil, fmt.Errorf("make the cache: %w", err)
 	}
@@ -164,6 +168,11 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	}
 	digester := upstream.NewDigester(keys.CallerKey())
 	s := &service{cfg: cfg, log: log, client: client, serviceMode: own, digester: digester, limiter: newRateLimiter(cfg.RateLimit, cfg.now)}
+	s.protection = http.NewCrossOriginProtection()
+	for _, origin := range cfg.AllowedOrigins {
+		_ = s.protection.AddTrustedOrigin(origin) // checked with the settings
+	}
+	s.early = len(cfg.AllowedOrigins) == 0
 	s.cache = cache.New(cache.Options{
 		Policy: cache.Policy{
 			TTL:                  cfg.CacheTTL,
@@ -182,9 +191,10 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	grants := newGrantSource(s.cache, client, gate, digester, cfg.redaction, log)
 	grants.ownToken = own != nil
 	if !cfg.noAnswers {
-		if s.answers, err = answers.New(finished, s.cache.Stands, cfg.now); err != nil {
+		if s.answers, err = answers.New(answerMemory, s.cache.Stands, cfg.now); err != nil {
 			return nil, err
 		}
+		s.finished = newFinished(s)
 	}
 	s.graphql, err = graph.NewHandler(&graph.Resolver{
 		Grants: grants,

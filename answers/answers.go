@@ -42,7 +42,7 @@ type Field struct {
 type Store struct {
 	kept   *otter.Cache[place, kept]
 	seed   maphash.Seed
-	stands func(cache.Mark) bool
+	stands func(m cache.Mark, now time.Time) bool
 	now    func() time.Time
 	hits   atomic.Int64
 }
@@ -72,7 +72,7 @@ func (k kept) weight() uint32 {
 
 // New makes a store of about maxBytes that evicts what is least used. stands tells whether a read
 // would give the same again.
-func New(maxBytes uint64, stands func(cache.Mark) bool, now func() time.Time) (*Store, error) {
+func New(maxBytes uint64, stands func(m cache.Mark, now time.Time) bool, now func() time.Time) (*Store, error) {
 	s := &Store{seed: maphash.MakeSeed(), stands: stands, now: now}
 	var err error
 	s.kept, err = otter.New(&otter.Options[place, kept]{
@@ -89,17 +89,17 @@ func New(maxBytes uint64, stands func(cache.Mark) bool, now func() time.Time) (*
 }
 
 // Get returns what an equal request of the caller was answered with, if all that it shows would be
-// read the same again. The request is a text made by [AppendPart].
-func (s *Store) Get(caller cache.Caller, request []byte) (*Answer, bool) {
+// read the same again now. The request is a text made by [AppendPart].
+func (s *Store) Get(caller cache.Caller, request []byte, now time.Time) (*Answer, bool) {
 	if s == nil || caller == (cache.Caller{}) {
 		return nil, false
 	}
 	k, ok := s.kept.GetIfPresent(s.place(caller, request))
-	if !ok || !bytes.Equal(k.request, request) || !s.now().Before(k.answer.Freshness.FreshUntil) {
+	if !ok || !bytes.Equal(k.request, request) || !now.Before(k.answer.Freshness.FreshUntil) {
 		return nil, false
 	}
 	for _, m := range k.answer.Marks {
-		if !s.stands(m) {
+		if !s.stands(m, now) {
 			return nil, false
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 var alice, bob = cachetest.Caller("alice"), cachetest.Caller("bob")
 
-func newStore(t testing.TB, bytes uint64, stands func(cache.Mark) bool) (*answers.Store, *cachetest.Clock) {
+func newStore(t testing.TB, bytes uint64, stands func(cache.Mark, time.Time) bool) (*answers.Store, *cachetest.Clock) {
 	t.Helper()
 	clock := cachetest.NewClock()
 	s, err := answers.New(bytes, stands, clock.Now)
@@ -37,7 +37,7 @@ func answer(clock *cachetest.Clock, body string) *answers.Answer {
 func TestStore(t *testing.T) {
 	stands := map[int]bool{0: true, 1: true} // by turn
 	turn := 0
-	s, clock := newStore(t, 1<<20, func(cache.Mark) bool { turn++; return stands[turn-1] })
+	s, clock := newStore(t, 1<<20, func(cache.Mark, time.Time) bool { turn++; return stands[turn-1] })
 	request := []byte("request")
 	s.Keep(alice, request, answer(clock, "answer"))
 	copy(request, "changed") // the caller's memory is its own
@@ -63,7 +63,7 @@ func TestStore(t *testing.T) {
 			if turn = 0; tt.prepare != nil {
 				tt.prepare()
 			}
-			a, ok := s.Get(tt.caller, []byte(tt.request))
+			a, ok := s.Get(tt.caller, []byte(tt.request), clock.Now())
 			if ok != tt.want || ok && string(a.Body) != "answer" {
 				t.Errorf("got %v, %t", a, ok)
 			}
@@ -73,7 +73,7 @@ func TestStore(t *testing.T) {
 
 // TestNothingIsKept of nobody, and of what is not fresh.
 func TestNothingIsKept(t *testing.T) {
-	s, clock := newStore(t, 1<<20, func(cache.Mark) bool { return true })
+	s, clock := newStore(t, 1<<20, func(cache.Mark, time.Time) bool { return true })
 	s.Keep(cache.Caller{}, []byte("request"), answer(clock, "answer"))
 	old := answer(clock, "answer")
 	old.Freshness.FreshUntil = clock.Now()
@@ -82,11 +82,11 @@ func TestNothingIsKept(t *testing.T) {
 	none.Keep(alice, []byte("request"), answer(clock, "answer"))
 	none.Close()
 	for name, get := range map[string]func() (*answers.Answer, bool){
-		"nobody's":     func() (*answers.Answer, bool) { return s.Get(cache.Caller{}, []byte("request")) },
-		"an old one":   func() (*answers.Answer, bool) { return s.Get(alice, []byte("request")) },
-		"of no store":  func() (*answers.Answer, bool) { return none.Get(alice, []byte("request")) },
-		"never a hit":  func() (*answers.Answer, bool) { return s.Get(bob, nil) },
-		"nobody's nil": func() (*answers.Answer, bool) { return s.Get(cache.Caller{}, nil) },
+		"nobody's":     func() (*answers.Answer, bool) { return s.Get(cache.Caller{}, []byte("request"), clock.Now()) },
+		"an old one":   func() (*answers.Answer, bool) { return s.Get(alice, []byte("request"), clock.Now()) },
+		"of no store":  func() (*answers.Answer, bool) { return none.Get(alice, []byte("request"), clock.Now()) },
+		"never a hit":  func() (*answers.Answer, bool) { return s.Get(bob, nil, clock.Now()) },
+		"nobody's nil": func() (*answers.Answer, bool) { return s.Get(cache.Caller{}, nil, clock.Now()) },
 	} {
 		if a, ok := get(); ok {
 			t.Errorf("%s: %v", name, a)
@@ -98,7 +98,7 @@ func TestNothingIsKept(t *testing.T) {
 // less often.
 func TestMemoryIsBounded(t *testing.T) {
 	const size = 1 << 20
-	s, clock := newStore(t, size, func(cache.Mark) bool { return true })
+	s, clock := newStore(t, size, func(cache.Mark, time.Time) bool { return true })
 	body := strings.Repeat("x", 10<<10)
 	request := func(i int) []byte { return fmt.Appendf(nil, "request %d", i) }
 	for i := range 1000 {
@@ -107,7 +107,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	cachetest.Eventually(t, "the store is within its bytes", func() bool {
 		n := 0
 		for i := range 1000 {
-			if _, ok := s.Get(alice, request(i)); ok {
+			if _, ok := s.Get(alice, request(i), clock.Now()); ok {
 				n++
 			}
 		}
@@ -116,13 +116,13 @@ func TestMemoryIsBounded(t *testing.T) {
 }
 
 func TestTogether(t *testing.T) {
-	s, clock := newStore(t, 1<<16, func(cache.Mark) bool { return true })
+	s, clock := newStore(t, 1<<16, func(cache.Mark, time.Time) bool { return true })
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
 			for n := range 500 {
 				request := fmt.Appendf(nil, "%d", n%20)
-				if a, ok := s.Get(alice, request); ok && string(a.Body) != string(request) {
+				if a, ok := s.Get(alice, request, clock.Now()); ok && string(a.Body) != string(request) {
 					t.Errorf("%s is answered with %s", request, a.Body)
 				}
 				if n%3 == i%3 {
@@ -152,12 +152,12 @@ func TestAppendPart(t *testing.T) {
 }
 
 func BenchmarkGet(b *testing.B) {
-	s, clock := newStore(b, 64<<20, func(cache.Mark) bool { return true })
+	s, clock := newStore(b, 64<<20, func(cache.Mark, time.Time) bool { return true })
 	request := []byte(strings.Repeat("x", 1100))
 	s.Keep(alice, request, answer(clock, "answer"))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ok := s.Get(alice, request); !ok {
+		if _, ok := s.Get(alice, request, clock.Now()); !ok {
 			b.Fatal("gone")
 		}
 	}

@@ -1,6 +1,9 @@
 package cache
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Mark names an entry as a read gave it out: who keeps something that was made of the entry can ask
 // whether a read would give the same again, [Cache.Stands].
@@ -14,12 +17,12 @@ type Mark struct {
 // Mark returns the mark of a result that [Cache.Get] gave.
 func (r Result[V]) Mark() Mark { return r.mark }
 
-// Stands tells whether a read would give what the mark names once more, fresh, out of this process:
+// Stands tells whether a read would now give what the mark names once more, fresh, out of this process:
 // it is still there, it is still fresh, nothing else has taken its place, its row is not revoked, and
 // no revocation can have gone unheard. A list does not stand after any revocation.
-func (c *Cache[V]) Stands(m Mark) bool {
+func (c *Cache[V]) Stands(m Mark, now time.Time) bool {
 	e, found, _ := c.first.Get(context.Background(), m.key) // memory does not fail
-	if !found || e.Verdict != Given || e.FetchedAt.UnixNano() != m.fetched || !fresh(c.policy, e, c.now()) || !c.hears(e.epoch) {
+	if !found || e.Verdict != Given || e.FetchedAt.UnixNano() != m.fetched || !fresh(c.policy, e, now) || !c.hears(e.epoch) {
 		return false
 	}
 	if m.key.isList() {

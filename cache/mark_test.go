@@ -66,10 +66,10 @@ func TestStands(t *testing.T) {
 			row := mustGet(t, w.cache[0], w.key, w.origin.gives("row"), "row", cache.Loaded).Mark()
 			page := mustGet(t, w.cache[0], list(t, w), w.origin.gives("page"), "page", cache.Loaded).Mark()
 			tt.then(t, w)
-			if got := w.cache[0].Stands(row); got != tt.row {
+			if got := w.cache[0].Stands(row, w.clock.Now()); got != tt.row {
 				t.Errorf("the row stands: %t", got)
 			}
-			if got := w.cache[0].Stands(page); got != tt.list {
+			if got := w.cache[0].Stands(page, w.clock.Now()); got != tt.list {
 				t.Errorf("the list stands: %t", got)
 			}
 		})
@@ -80,7 +80,7 @@ func TestStands(t *testing.T) {
 func TestNothingStands(t *testing.T) {
 	w := newWorld(t)
 	c := newCacheOf(cache.Policy{TTL: ttl, StaleIfError: time.Minute}, w.clock.Now, newMemory(t, w.clock.Now), nil)
-	if c.Stands(cache.Mark{}) {
+	if c.Stands(cache.Mark{}, w.clock.Now()) {
 		t.Error("the empty mark stands")
 	}
 	mustGet(t, c, w.key, w.origin.gives("row"), "row", cache.Loaded)
@@ -88,7 +88,7 @@ func TestNothingStands(t *testing.T) {
 	stale := mustGet(t, c, w.key, func(context.Context) (cache.Entry[string], error) {
 		return cache.Entry[string]{}, errOutage
 	}, "row", cache.FirstLevel)
-	if stale.Stale == cache.NotStale || c.Stands(stale.Mark()) {
+	if stale.Stale == cache.NotStale || c.Stands(stale.Mark(), w.clock.Now()) {
 		t.Errorf("%v stands", stale)
 	}
 }

@@ -188,7 +188,7 @@ func (m *model) read() {
 func (m *model) keep() {
 	for _, kept := range m.marked {
 		c := m.caches[kept.process]
-		if !c.Stands(kept.mark) {
+		if !c.Stands(kept.mark, m.clock.Now()) {
 			continue
 		}
 		r, err := c.Get(context.Background(), cachetest.Key(nil, kept.caller, kept.id), func(context.Context) (cache.Entry[string], error) {

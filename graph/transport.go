@@ -73,8 +73,9 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 		t.refuse(w, r, found.fault)
 	default:
 		question := t.question(p, found, contentType)
-		if a, ok := t.answers.Get(req.Digest, question); ok {
-			WriteFinished(w, req, a, t.now())
+		now := t.now()
+		if a, ok := t.answers.Get(req.Digest, question, now); ok {
+			WriteFinished(w, req, a, now)
 			return
 		}
 		t.execute(w, r, exec, p, found, contentType)
