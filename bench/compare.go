@@ -34,7 +34,10 @@ func (b *bench) compare(ctx context.Context, w workload) (r result, err error) {
 	if err != nil {
 		return r, err
 	}
-	defer bare.close()
+	defer func() {
+		bare.close()
+		_ = bare.server.stop()
+	}()
 	for i := range b.rounds {
 		if w.restart {
 			if err := s.restart(ctx); err != nil {

@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	_ "embed"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -66,14 +68,14 @@ func page(before, after []byte, size int) []byte {
 	return b.Bytes()
 }
 
-// runBare is the process that the service is compared with: a handler that writes the bytes it was
-// given, and does nothing else.
-func runBare(contentType string) error {
-	answer, err := io.ReadAll(os.Stdin)
-	if err != nil {
+// runBare is the process that the service is compared with: a handler that writes the answer it read
+// from stdin, and does nothing else.
+func runBare() error {
+	var a answer
+	if err := json.NewDecoder(os.Stdin).Decode(&a); err != nil {
 		return err
 	}
-	return serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, contentType, answer) }))
+	return serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, a.ContentType, a.Body) }))
 }
 
 func writeJSON(w http.ResponseWriter, contentType string, body []byte) {
@@ -82,12 +84,15 @@ func writeJSON(w http.ResponseWriter, contentType string, body []byte) {
 	_, _ = w.Write(body)
 }
 
-// serve tells its address on stdout, and serves until the process is ended.
+// serve tells its address on stdout, and serves until stdin ends.
 func serve(h http.Handler) error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	fmt.Println(ln.Addr())
-	return (&http.Server{Handler: h}).Serve(ln)
+	srv := &http.Server{Handler: h}
+	go func() { _ = srv.Serve(ln) }()
+	_, err = io.Copy(io.Discard, os.Stdin)
+	return errors.Join(err, srv.Close())
 }

@@ -116,7 +116,11 @@ func connect(l *load) (*generator, error) {
 		}
 		c := &client{load: l, generator: g, conn: conn, in: bufio.NewReaderSize(conn, 8<<10), latency: histogram{}, next: i * len(l.Requests) / l.Conns}
 		for _, raw := range l.Requests {
-			c.requests = append(c.requests, request{bytes.Clone(raw), offsets(raw, strconv.Itoa(hotID)), offsets(raw, traceSlot)})
+			r := request{raw: raw}
+			if l.Trace || l.IDs.N != 1 { // the connection's own, to be written to
+				r = request{bytes.Clone(raw), offsets(raw, strconv.Itoa(hotID)), offsets(raw, traceSlot)}
+			}
+			c.requests = append(c.requests, r)
 		}
 		c.want = bytes.Clone(l.Want)
 		if !l.SameID {

@@ -39,7 +39,7 @@ func roleOf(args []string) func() error {
 		case "upstream":
 			return runUpstream
 		case "bare":
-			return func() error { return runBare(args[2]) }
+			return runBare
 		case "load":
 			return runLoad
 		}

@@ -43,13 +43,11 @@ type process struct {
 }
 
 // start starts a program on a core, with one running thread of Go and nothing else but env in its
-// environment. It is killed when ctx ends. stderr may be nil.
-func start(ctx context.Context, core string, stderr *os.File, env []string, argv ...string) (*process, error) {
+// environment. It is killed when ctx ends.
+func start(ctx context.Context, core string, stderr io.Writer, env []string, argv ...string) (*process, error) {
 	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", core}, argv...)...) //nolint:gosec // our own programs
 	cmd.Env = append([]string{"GOMAXPROCS=1"}, env...)
-	if stderr != nil { // a nil *os.File is not a nil io.Writer
-		cmd.Stderr = stderr
-	}
+	cmd.Stderr = stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err

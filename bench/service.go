@@ -187,8 +187,10 @@ func startRedis(ctx context.Context, core, dir string) (*process, string, error)
 	if err != nil {
 		return nil, "", err
 	}
-	err = eventually("redis-server", func() bool { return listens("unix", socket) })
-	return p, "unix://" + socket, err
+	if err := eventually("redis-server", func() bool { return listens("unix", socket) }); err != nil {
+		return nil, "", errors.Join(err, p.stop())
+	}
+	return p, "unix://" + socket, nil
 }
 
 func eventually(what string, there func() bool) error {

@@ -16,31 +16,35 @@ type session struct {
 	answer  answer
 }
 
-// open starts the service, checks one answer in full, connects the generator and fills the caches.
+// open starts the service for a workload.
 func (b *bench) open(ctx context.Context, w workload) (*session, error) {
 	s := &session{b: b, w: w}
-	err := func() (err error) {
-		if s.service, err = b.startService(ctx, w); err != nil {
-			return err
-		}
-		if s.answer, err = w.ask(s.service.process, s.service.addr); err != nil {
-			return err
-		}
-		s.load = w.load(b.conns, s.answer.body)
-		if s.target, err = b.aim(ctx, s.service.process, s.service.addr, s.load); err != nil {
-			return err
-		}
-		warm := run{Time: time.Minute, PerConn: b.warm}
-		if w.ids.N > 1 {
-			warm.PerConn, warm.InTurn = (w.ids.N+b.conns-1)/b.conns, true
-		}
-		_, err = s.target.run(warm)
-		return errors.Join(err, s.service.startProfile())
-	}()
-	if err != nil {
+	if err := s.prepare(ctx); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
+}
+
+// prepare checks one answer in full, connects the generator and fills the caches.
+func (s *session) prepare(ctx context.Context) (err error) {
+	if s.service, err = s.b.startService(ctx, s.w); err != nil {
+		return err
+	}
+	if s.answer, err = s.w.ask(s.service.process, s.service.addr); err != nil {
+		return err
+	}
+	s.load = s.w.load(s.b.conns, s.answer.Body)
+	if s.target, err = s.b.aim(ctx, s.service.process, s.service.addr, s.load); err != nil {
+		return err
+	}
+	warm := run{Time: time.Minute, PerConn: s.b.warm}
+	if s.w.ids.N > 1 {
+		warm.PerConn, warm.InTurn = (s.w.ids.N+s.b.conns-1)/s.b.conns, true
+	}
+	if _, err := s.target.run(warm); err != nil {
+		return err
+	}
+	return s.service.startProfile()
 }
 
 // restart goes on with a new process, of which nothing was asked.

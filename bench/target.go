@@ -65,14 +65,11 @@ func (t *target) close() { _ = t.load.stop() }
 
 // aimBare starts a bare handler that writes an answer, connects a generator to it and warms it up.
 func (b *bench) aimBare(ctx context.Context, l load, a answer) (*target, error) {
-	p, err := startRole(ctx, b.cores.server, "bare", a.contentType)
+	p, err := startRole(ctx, b.cores.server, "bare")
 	if err != nil {
 		return nil, err
 	}
-	if _, err := p.in.Write(a.body); err != nil {
-		return nil, err
-	}
-	if err := p.in.Close(); err != nil {
+	if err := json.NewEncoder(p.in).Encode(a); err != nil {
 		return nil, err
 	}
 	addr, err := p.address()

@@ -89,8 +89,8 @@ func post(body any, headers ...string) []byte {
 
 // answer is one of the service.
 type answer struct {
-	contentType string
-	body        []byte
+	ContentType string
+	Body        []byte
 }
 
 // ask sends what is to be sent first and then one request, and returns its answer if that is right
@@ -111,12 +111,12 @@ func (w *workload) ask(server *process, addr string) (a answer, err error) {
 		if err != nil {
 			return a, err
 		}
-		if a.body, err = io.ReadAll(resp.Body); err != nil {
+		if a.Body, err = io.ReadAll(resp.Body); err != nil {
 			return a, err
 		}
-		a.contentType = resp.Header.Get("Content-Type")
+		a.ContentType = resp.Header.Get("Content-Type")
 	}
-	return a, w.check(a.body)
+	return a, w.check(a.Body)
 }
 
 // check compares an answer with the one in testdata, but for the time in it.
