@@ -132,16 +132,24 @@ func TestWrongCounts(t *testing.T) {
 	if r.checkCalls(0) == nil {
 		t.Error("a new id was not asked for, and nobody noticed")
 	}
+}
+
+// One answer is compared in full.
+func TestWrongField(t *testing.T) {
 	full, err := testdata.ReadFile("testdata/full.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := workload{answer: "full"}
-	if err := w.check(full); err != nil {
-		t.Error(err)
-	}
-	if w.check([]byte(strings.Replace(string(full), "wiki", "wikis", 1))) == nil {
-		t.Error("a field is wrong, and nobody noticed")
+	for body, right := range map[string]bool{
+		strings.Replace(string(full), fetchedAt, fetchedAt+"2026-01-02T15:04:05Z", 1): true,
+		strings.Replace(string(full), "wiki", "wikis", 1):                             false,
+	} {
+		srv := httptest.NewServer(say(body))
+		w := workload{answer: "full", requests: [][]byte{post("x")}}
+		if _, err := w.ask(&process{}, srv.Listener.Addr().String()); (err == nil) != right {
+			t.Errorf("right: %v, error: %v", right, err)
+		}
+		srv.Close()
 	}
 }
 
