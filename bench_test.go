@@ -1,9 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"log/slog"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -18,48 +19,98 @@ import (
 // BenchmarkRequest measures one request through every layer but the network: the full query and a
 // small one, answered from memory, with every log line written.
 func BenchmarkRequest(b *testing.B) {
-	fake := upstreamtest.New(upstreamtest.Options{})
-	fake.AddCode(upstreamtest.Code{PK: 17, Owner: upstreamtest.UserAlice, Provider: upstreamtest.ProviderGrafana, Expires: time.Now().Add(time.Hour)})
-	srv := httptest.NewServer(fake)
-	defer srv.Close()
-	address, err := url.Parse(srv.URL)
-	if err != nil {
-		b.Fatal(err)
-	}
-	cfg, err := loadConfig([]string{"CACHE_TTL=1h"}, true)
-	if err != nil {
-		b.Fatal(err)
-	}
-	cfg.AuthentikURL = baseURL{address}
-	s, err := newService(cfg, slog.New(slog.NewJSONHandler(discard{}, nil)), graph.PlaygroundOptions{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = s.close(context.Background()) }()
-	h := s.routes()
 	for name, document := range map[string]string{
 		"full":  must(b, "graph/testdata/every-field.graphql"),
 		"small": `query($id: ID!) { authorizationCode(id: $id) { id isExpired expires scope } }`,
 	} {
-		body, err := json.Marshal(map[string]any{"query": document, "variables": map[string]any{"id": "17"}})
-		if err != nil {
-			b.Fatal(err)
-		}
+		h, body := hotHandler(b, document)
 		b.Run("hot/"+name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				r := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(string(body)))
-				r.Header.Set("Content-Type", "application/json")
-				r.Header.Set("Authorization", "Bearer "+upstreamtest.TokenAlice)
-				w := httptest.NewRecorder()
-				h.ServeHTTP(w, r)
-				if w.Code != http.StatusOK || strings.Contains(w.Body.String(), `"errors"`) {
-					b.Fatalf("%d %s", w.Code, w.Body)
-				}
+				askHot(b, h, body)
 			}
 		})
 	}
 }
+
+// hotHandler is the service with one code that is fresh for an hour, and a request for it.
+func hotHandler(b *testing.B, document string, settings ...string) (h http.Handler, body []byte) {
+	b.Helper()
+	fake := upstreamtest.New(upstreamtest.Options{})
+	fake.AddCode(upstreamtest.Code{PK: 17, Owner: upstreamtest.UserAlice, Provider: upstreamtest.ProviderGrafana, Expires: time.Now().Add(time.Hour)})
+	srv := httptest.NewServer(fake)
+	b.Cleanup(srv.Close)
+	address, err := url.Parse(srv.URL)
+	if err != nil {
+		b.Fatal(err)
+	}
+	cfg, err := loadConfig(append(settings, "CACHE_TTL=1h"), true)
+	if err != nil {
+		b.Fatal(err)
+	}
+	cfg.AuthentikURL, cfg.LogFormat = baseURL{address}, "json"
+	s, err := newService(cfg, newLogger(newLogWriter(discard{}), cfg), graph.PlaygroundOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.close(context.Background()) })
+	if body, err = json.Marshal(map[string]any{"query": document, "variables": map[string]any{"id": "17"}}); err != nil {
+		b.Fatal(err)
+	}
+	h = s.routes()
+	askHot(b, h, body)
+	return h, body
+}
+
+func askHot(b *testing.B, h http.Handler, body []byte) {
+	b.Helper()
+	r := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(string(body)))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+upstreamtest.TokenAlice)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusOK || strings.Contains(w.Body.String(), `"errors"`) {
+		b.Fatalf("%d %s", w.Code, w.Body)
+	}
+}
+
+// BenchmarkFinished is what a finished answer takes of the service itself, beside net/http.
+func BenchmarkFinished(b *testing.B) {
+	for _, level := range []string{"info", "warn"} {
+		b.Run(level, func(b *testing.B) {
+			h, body := hotHandler(b, must(b, "graph/testdata/every-field.graphql"), "LOG_LEVEL="+level)
+			sent := bytes.NewReader(body)
+			r := httptest.NewRequest(http.MethodPost, "/graphql", io.NopCloser(sent))
+			r.ContentLength = int64(len(body))
+			r.Header = http.Header{
+				"Accept": {"application/json"}, "Authorization": {"Bearer " + upstreamtest.TokenAlice},
+				"Content-Type": {"application/json"}, "User-Agent": {"bench"}, "Accept-Encoding": {"identity"},
+			}
+			w := &sink{header: http.Header{}}
+			b.ReportAllocs()
+			for b.Loop() {
+				clear(w.header)
+				sent.Reset(body)
+				h.ServeHTTP(w, r)
+				r.Body = io.NopCloser(sent)
+			}
+			if w.status != http.StatusOK || w.n == 0 {
+				b.Fatal(w)
+			}
+		})
+	}
+}
+
+// sink is a ResponseWriter that does nothing.
+type sink struct {
+	header http.Header
+	status int
+	n      int
+}
+
+func (w *sink) Header() http.Header         { return w.header }
+func (w *sink) WriteHeader(status int)      { w.status = status }
+func (w *sink) Write(b []byte) (int, error) { w.n = len(b); return len(b), nil }
 
 type discard struct{}
 

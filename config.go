@@ -61,6 +61,8 @@ type Config struct {
 	now func() time.Time
 	// ownMemoryLimit says that GOMEMLIMIT is set: Go obeys it by itself, and nothing else may.
 	ownMemoryLimit bool
+	// ownGCPercent says the same of GOGC.
+	ownGCPercent bool
 	// dashboard is served by -demo alone.
 	dashboard dashboard
 }
@@ -86,6 +88,7 @@ func loadConfig(environ []string, demo bool) (Config, error) {
 	}
 	cfg.now = time.Now
 	_, cfg.ownMemoryLimit = vars["GOMEMLIMIT"]
+	_, cfg.ownGCPercent = vars["GOGC"]
 	errs = append(errs, cfg.validate(demo)...)
 	return cfg, errors.Join(firstOfEach(errs)...)
 }

@@ -201,8 +201,11 @@ func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // finish is the finished answer as it went out, with the fields that others added to it, and
 // compressed if it was.
 func (w *recorder) finish(a *answers.Answer) *answers.Answer {
-	sent := *a
-	sent.Fields = make([]answers.Field, 0, len(w.header))
+	sent := &answers.Answer{
+		Fields: make([]answers.Field, 0, len(w.header)),
+		Body:   a.Body, Freshness: a.Freshness, Marks: a.Marks,
+		OperationType: a.OperationType, OperationName: a.OperationName,
+	}
 	for name, lines := range w.header {
 		switch name {
 		case "Age", "Cache-Control", "Cache-Status", "Content-Length": // made anew
@@ -214,5 +217,5 @@ func (w *recorder) finish(a *answers.Answer) *answers.Answer {
 		sent.Body = w.encoded
 	}
 	sent.Fields = append(sent.Fields, answers.Field{Name: "Content-Length", Lines: []string{strconv.Itoa(len(sent.Body))}})
-	return &sent
+	return sent
 }

@@ -36,7 +36,7 @@ func TestLogLinesAreGathered(t *testing.T) {
 			log.Info("a")
 			time.Sleep(logDelay - 1)
 			log.Info("b")
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			synctest.Wait()
 		}, []int{2}},
 		{"the delay begins with the first line that waits", func(_ *logWriter, log *slog.Logger) {

@@ -15,6 +15,10 @@ const (
 	// connStep is how many connections the limit is moved for at a time: setting it stops the
 	// world for a moment.
 	connStep = 64
+	// gcPercent is how much garbage may be there beside what is alive, which is little when the cache is
+	// almost empty: with Go's 100 the collector would then run after every few MiB. The limit of the
+	// whole holds whatever this is.
+	gcPercent = 400
 )
 
 // memoryFor is the soft limit that leaves room for a cache and for open connections.
@@ -45,6 +49,9 @@ func limitMemory(cache byteSize, set func(int64) int64) *memoryLimit {
 
 // connState is an [http.Server]'s ConnState hook.
 func (l *memoryLimit) connState(_ net.Conn, state http.ConnState) {
+	if state == http.StateActive || state == http.StateIdle { // twice a request
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch state {

@@ -291,6 +291,9 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.P
 			memory.connState(c, state)
 		}
 	}
+	if !cfg.ownGCPercent {
+		defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", string(cfg.ListenAddr))
 	if err != nil {
 		return errors.Join(fmt.Errorf("LISTEN_ADDR: %w", err), s.close(ctx))

@@ -30,6 +30,17 @@ type Answer struct {
 	Marks []cache.Mark
 	// OperationType and OperationName are for the log.
 	OperationType, OperationName string
+	// Stated is what was last said of its age. It is the same for a second.
+	Stated atomic.Pointer[Statement]
+}
+
+// Statement is what the header fields of an answer say of its age.
+type Statement struct {
+	// Age and Left are the seconds since the least fresh read and those for which it is still fresh.
+	Age, Left int
+	// Lines are Age, Cache-Control and Cache-Status, and Status that of the log.
+	Lines  [3]string
+	Status string
 }
 
 // Field is a header field and its lines.

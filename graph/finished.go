@@ -81,12 +81,28 @@ func WriteFinished(w http.ResponseWriter, r *Request, a *answers.Answer, now tim
 		}
 		h[f.Name] = f.Lines
 	}
-	h["Cache-Control"] = []string{maxAge(a.Freshness, now)}
-	status := stateAge(h, a.Freshness, now)
+	stated := state(a, now)
+	h["Age"], h["Cache-Control"], h["Cache-Status"] = stated.Lines[0:1:1], stated.Lines[1:2:2], stated.Lines[2:3:3]
 	r.mu.Lock()
-	r.facts.OperationType, r.facts.OperationName, r.facts.CacheStatus = a.OperationType, a.OperationName, status
+	r.facts.OperationType, r.facts.OperationName, r.facts.CacheStatus = a.OperationType, a.OperationName, stated.Status
 	r.finished = a
 	r.mu.Unlock()
 	w.WriteHeader(http.StatusOK)
 	_, _ = w.Write(a.Body)
+}
+
+// state says how old a finished answer is.
+func state(a *answers.Answer, now time.Time) *answers.Statement {
+	age, left := ageOf(a.Freshness, now), remaining(a.Freshness, now)
+	if last := a.Stated.Load(); last != nil && last.Age == age && last.Left == left {
+		return last
+	}
+	h := http.Header{}
+	status := stateAge(h, a.Freshness, now)
+	stated := &answers.Statement{
+		Age: age, Left: left, Status: status,
+		Lines: [3]string{h["Age"][0], maxAge(a.Freshness, now), h["Cache-Status"][0]},
+	}
+	a.Stated.Store(stated)
+	return stated
 }
