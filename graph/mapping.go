@@ -63,7 +63,7 @@ func mapProvider(p *upstream.Provider) *model.OAuth2Provider {
 		VerboseName:                        p.VerboseName,
 		VerboseNamePlural:                  p.VerboseNamePlural,
 		MetaModelName:                      p.MetaModelName,
-		ClientType:                         enum(p.ClientType, model.ClientTypeUnknown),
+		ClientType:                         clientTypes.of(p.ClientType),
 		ClientID:                           p.ClientID,
 		ClientSecret:                       (*string)(p.ClientSecret),
 		AccessCodeValidity:                 p.AccessCodeValidity,
@@ -76,9 +76,9 @@ func mapProvider(p *upstream.Provider) *model.OAuth2Provider {
 		RedirectUris:                       each(p.RedirectURIs, mapRedirectURI),
 		LogoutURI:                          p.LogoutURI,
 		BackchannelLogoutURI:               p.LogoutURI,
-		LogoutMethod:                       enum(p.LogoutMethod, model.LogoutMethodUnknown),
-		SubMode:                            enum(p.SubMode, model.SubModeUnknown),
-		IssuerMode:                         enum(p.IssuerMode, model.IssuerModeUnknown),
+		LogoutMethod:                       logoutMethods.of(p.LogoutMethod),
+		SubMode:                            subModes.of(p.SubMode),
+		IssuerMode:                         issuerModes.of(p.IssuerMode),
 		JwksSources:                        p.JWTFederationSources,
 		JwtFederationSources:               p.JWTFederationSources,
 		JwtFederationProviders:             p.JWTFederationProviders,
@@ -87,7 +87,7 @@ func mapProvider(p *upstream.Provider) *model.OAuth2Provider {
 
 func mapRedirectURI(uri upstream.RedirectURI) model.RedirectURI {
 	return model.RedirectURI{
-		MatchingMode: enum(uri.MatchingMode, model.RedirectURIMatchingModeUnknown),
+		MatchingMode: matchingModes.of(uri.MatchingMode),
 		URL:          uri.URL,
 	}
 }
@@ -114,7 +114,7 @@ func mapUser(u *upstream.User) *model.User {
 		Attributes:         u.Attributes,
 		UID:                u.UID,
 		Path:               u.Path,
-		Type:               enum(u.Type, model.UserTypeUnknown),
+		Type:               userTypes.of(u.Type),
 		UUID:               u.UUID,
 		PasswordChangeDate: u.PasswordChangeDate,
 		LastUpdated:        u.LastUpdated,
@@ -150,18 +150,37 @@ func each[A, B any](list []A, convert func(A) B) []B {
 	return out
 }
 
-// enum gives authentik's lower-case text as the GraphQL value of the same name, or as unknown for
-// one of a release we do not know.
-func enum[E interface {
-	~string
-	IsValid() bool
-}](s *string, unknown E) *E {
+// enum is a GraphQL enum: its values by authentik's text, which is theirs in lower case. They are shared
+// by all answers.
+type enum[E ~string] struct {
+	known   map[string]*E
+	unknown *E
+}
+
+var (
+	clientTypes   = enumOf(model.AllClientType, model.ClientTypeUnknown)
+	matchingModes = enumOf(model.AllRedirectURIMatchingMode, model.RedirectURIMatchingModeUnknown)
+	logoutMethods = enumOf(model.AllLogoutMethod, model.LogoutMethodUnknown)
+	subModes      = enumOf(model.AllSubMode, model.SubModeUnknown)
+	issuerModes   = enumOf(model.AllIssuerMode, model.IssuerModeUnknown)
+	userTypes     = enumOf(model.AllUserType, model.UserTypeUnknown)
+)
+
+func enumOf[E ~string](all []E, unknown E) enum[E] {
+	e := enum[E]{make(map[string]*E, len(all)), &unknown}
+	for _, value := range all {
+		e.known[strings.ToLower(string(value))] = &value
+	}
+	return e
+}
+
+// of gives authentik's text as a value, or as unknown for one of a release we do not know.
+func (e enum[E]) of(s *string) *E {
 	if s == nil {
 		return nil
 	}
-	value := E(strings.ToUpper(*s))
-	if !value.IsValid() {
-		value = unknown
+	if value := e.known[strings.ToLower(*s)]; value != nil {
+		return value
 	}
-	return &value
+	return e.unknown
 }

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"authentik-graphql/graph/model"
 	"authentik-graphql/graph/scalar"
 	"authentik-graphql/upstream"
 )
@@ -26,7 +25,7 @@ func TestEnums(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := json.Marshal(enum(tt.in, model.UserTypeUnknown))
+			got, err := json.Marshal(userTypes.of(tt.in))
 			if err != nil || string(got) != tt.want {
 				t.Errorf("got %s, %v", got, err)
 			}
@@ -43,14 +42,14 @@ func TestEnumsKnowEveryValue(t *testing.T) {
 			}
 		}
 	}
-	check("client_type", "confidential public", func(s *string) bool { return *enum(s, model.ClientTypeUnknown) != model.ClientTypeUnknown })
+	check("client_type", "confidential public", func(s *string) bool { return clientTypes.of(s) != clientTypes.unknown })
 	check("matching_mode", "strict regex", func(s *string) bool {
-		return *enum(s, model.RedirectURIMatchingModeUnknown) != model.RedirectURIMatchingModeUnknown
+		return matchingModes.of(s) != matchingModes.unknown
 	})
-	check("logout_method", "backchannel frontchannel", func(s *string) bool { return *enum(s, model.LogoutMethodUnknown) != model.LogoutMethodUnknown })
-	check("sub_mode", "hashed_user_id user_id user_uuid user_username user_email user_upn", func(s *string) bool { return *enum(s, model.SubModeUnknown) != model.SubModeUnknown })
-	check("issuer_mode", "global per_provider", func(s *string) bool { return *enum(s, model.IssuerModeUnknown) != model.IssuerModeUnknown })
-	check("type", "internal external service_account internal_service_account", func(s *string) bool { return *enum(s, model.UserTypeUnknown) != model.UserTypeUnknown })
+	check("logout_method", "backchannel frontchannel", func(s *string) bool { return logoutMethods.of(s) != logoutMethods.unknown })
+	check("sub_mode", "hashed_user_id user_id user_uuid user_username user_email user_upn", func(s *string) bool { return subModes.of(s) != subModes.unknown })
+	check("issuer_mode", "global per_provider", func(s *string) bool { return issuerModes.of(s) != issuerModes.unknown })
+	check("type", "internal external service_account internal_service_account", func(s *string) bool { return userTypes.of(s) != userTypes.unknown })
 }
 
 func TestIsExpiredFollowsTheClock(t *testing.T) {

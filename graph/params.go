@@ -259,6 +259,9 @@ func isJSONType(h http.Header) bool {
 	if len(lines) != 1 {
 		return false
 	}
+	if lines[0] == typeJSON { // as nearly everyone writes it
+		return true
+	}
 	mediaType, params, err := mime.ParseMediaType(lines[0])
 	charset := strings.ToLower(params["charset"])
 	return err == nil && mediaType == typeJSON && (charset == "" || charset == "utf-8")
