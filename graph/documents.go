@@ -25,7 +25,10 @@ type document struct {
 	hash  documentHash
 	ast   *ast.QueryDocument
 	nodes int
-	costs map[*ast.OperationDefinition][]rootCost
+	// expanded is how many selections and values there are with fragments expanded.
+	expanded int
+	costs    map[*ast.OperationDefinition][]rootCost
+	plans    map[*ast.OperationDefinition]*plans
 	// conditions are the variables that stand in @skip and @include.
 	conditions []string
 }
@@ -39,7 +42,9 @@ const (
 )
 
 func (d *document) weight() uint32 {
-	return uint32(documentWeight + len(d.text) + d.nodes*nodeWeight + strings.Count(d.text, "#")*commentWeight)
+	plans := min(maxPlans, 1<<min(len(d.conditions), maxPlans))
+	return uint32(documentWeight + len(d.text) + d.nodes*nodeWeight + plans*d.expanded*planWeight +
+		strings.Count(d.text, "#")*commentWeight)
 }
 
 // suggestUpTo is how many nodes a document may have for names to be suggested. Each unknown name is
@@ -51,6 +56,7 @@ type parsed struct {
 	text       string
 	tree       *ast.QueryDocument
 	nodes      int
+	expanded   int
 	conditions []string
 }
 
@@ -120,7 +126,7 @@ func (d *documents) parse(text string) (parsed, gqlerror.List) {
 	if e := g.inspect(tree); e != nil {
 		return parsed{}, gqlerror.List{e}
 	}
-	return parsed{text, tree, g.nodes, g.conditions}, nil
+	return parsed{text, tree, g.nodes, g.expanded, g.conditions}, nil
 }
 
 // validate makes a document of a parsed text.
@@ -140,10 +146,13 @@ func (d *documents) validate(p parsed) (*document, gqlerror.List) {
 		hash:       sha256.Sum256([]byte(p.text)),
 		ast:        p.tree,
 		nodes:      p.nodes,
+		expanded:   p.expanded,
+		plans:      make(map[*ast.OperationDefinition]*plans, len(p.tree.Operations)),
 		costs:      make(map[*ast.OperationDefinition][]rootCost, len(p.tree.Operations)),
 		conditions: p.conditions,
 	}
 	for _, op := range p.tree.Operations {
+		doc.plans[op] = &plans{kept: map[uint64]*plan{}}
 		doc.costs[op] = d.weights.costs(op, d.limits.Complexity)
 	}
 	return doc, nil

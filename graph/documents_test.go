@@ -118,8 +118,25 @@ func TestWeightOfDocuments(t *testing.T) {
 		"values": func(i int) string {
 			return fmt.Sprintf("#%d\n{_entities(representations:[%s]){__typename}}", i, strings.Repeat("[1]", 900))
 		},
+		"plans": func(i int) string {
+			var b strings.Builder
+			fmt.Fprintf(&b, "#%d\nquery($a:Boolean!$b:Boolean!){", i)
+			for n := range 90 {
+				fmt.Fprintf(&b, " a%d:refreshToken(id:1){...F}", n)
+			}
+			return b.String() + "} fragment F on RefreshToken{id pk scope @skip(if:$a) expires @skip(if:$b) claims user{id pk name email uid path type uuid __typename} provider{id pk name component subMode signingKey}}"
+		},
+		"operations": func(i int) string {
+			var b strings.Builder
+			fmt.Fprintf(&b, "#%d\n", i)
+			for n := range 10 {
+				fmt.Fprintf(&b, " query q%d($a:Boolean!$b:Boolean!){__typename @skip(if:$a) u:__typename @skip(if:$b) v:__typename}", n)
+			}
+			return b.String()
+		},
 		"text": func(i int) string { return fmt.Sprintf("#%d%s\n{__typename}", i, strings.Repeat(" text", 4000)) },
 	}
+	planner := testPlanner(t, nil)
 	for name, shape := range shapes {
 		t.Run(name, func(t *testing.T) {
 			d := testDocuments(t)
@@ -136,6 +153,13 @@ func TestWeightOfDocuments(t *testing.T) {
 				// Not all of these are valid; what validation leaves in the tree counts as well.
 				if kept[i], errs = d.validate(p); errs != nil {
 					kept[i] = &document{text: text, ast: p.tree, nodes: p.nodes}
+				}
+				for _, op := range kept[i].ast.Operations {
+					for n := range maxPlans {
+						if kept[i].plans[op] != nil {
+							planner.plan(kept[i], op, map[string]any{"a": n&1 > 0, "b": n&2 > 0})
+						}
+					}
 				}
 				counted += uint64(kept[i].weight())
 			}

@@ -25,6 +25,7 @@ type guard struct {
 	aliases    int
 	conditions []string // variables in @skip and @include
 	nodes      int      // of the document, once it was looked at
+	expanded   int      // the same with fragments expanded
 	steps      int
 }
 
@@ -104,6 +105,7 @@ func (g *guard) measure(doc *ast.QueryDocument) ([]root, *gqlerror.Error) {
 	if total > g.limits.Fields {
 		return nil, g.tooManyFields()
 	}
+	g.expanded = total
 	for _, f := range doc.Fragments {
 		if !g.spread[f] {
 			roots = append(roots, root{f.SelectionSet, false})

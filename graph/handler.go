@@ -30,6 +30,8 @@ type Options struct {
 	Answers *answers.Store
 	// DocumentMemory is how many bytes of parsed documents are kept.
 	DocumentMemory uint64
+	// noPlans leaves everything to gqlgen, to compare with what is answered from plans.
+	noPlans bool
 }
 
 // NewHandler makes the GraphQL endpoint. It expects a [Request] in the context and a body that is
@@ -42,6 +44,11 @@ func NewHandler(resolver *Resolver, o Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	answers := budget{answers: newRoom(), answerBytes: int64(o.Limits.Answer)}
+	var plans planner
+	if !o.noPlans {
+		plans = newPlanner(schema.Schema(), r.Query(), answers)
+	}
 	srv := handler.New(schema)
 	srv.AddTransport(transport{
 		now:     r.Now,
@@ -49,11 +56,11 @@ func NewHandler(resolver *Resolver, o Options) (http.Handler, error) {
 		bodies:  newRoom(),
 		library: library{documents: docs, trusted: o.Trusted, only: o.TrustedOnly, texts: o.Texts},
 		answers: o.Answers,
+		planner: plans,
 	})
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(recovered)
 	srv.SetQueryCache(handed{})
-	answers := budget{answers: newRoom(), answerBytes: int64(o.Limits.Answer)}
 	srv.Use(interceptor{
 		federation: federation{resolver: &r, sdl: o.SDL, enabled: o.Federation, representations: o.Limits.Representations, budget: answers},
 		budget:     answers,

@@ -28,6 +28,7 @@ type transport struct {
 	bodies  *room
 	library library
 	answers *answers.Store
+	planner planner
 }
 
 var _ graphql.Transport = transport{}
@@ -130,7 +131,7 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, exec graphql.
 			status = http.StatusBadRequest
 		}
 		resp = exec.DispatchError(graphql.WithOperationContext(ctx, opCtx), errs)
-	} else {
+	} else if resp = t.planner.run(ctx, found.document, opCtx); resp == nil {
 		handler, ctx := exec.DispatchOperation(ctx, opCtx)
 		resp = handler(ctx)
 	}

@@ -1,0 +1,147 @@
+package graph
+
+import (
+	"context"
+	"reflect"
+	"sync"
+	"sync/atomic"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+)
+
+// plan answers an operation in place of gqlgen's executor, which makes an object, a closure and a
+// context for each field of each answer: what is to be resolved, and what of it is to be written. It
+// holds for one set of values of the variables in @skip and @include, so that nothing is decided
+// while an answer is written. Nobody changes it.
+type plan struct {
+	roots []rootField
+	// size is how many bytes the last answer had.
+	size atomic.Int64
+}
+
+// rootField is a field at the top of an operation.
+type rootField struct {
+	step
+	field    *ast.Field // the first of those with its name; it has the arguments
+	resolver resolver   // none for __typename
+}
+
+// plans are an operation's plans, by which of its document's conditions hold.
+type plans struct {
+	mu   sync.Mutex
+	kept map[uint64]*plan // nil for one that is left to gqlgen
+}
+
+const (
+	// maxPlans is how many plans of an operation are kept. gqlgen runs what would be one more.
+	maxPlans = 4
+	// planWeight is what a plan takes for each field of the operation, in bytes.
+	planWeight = 64
+)
+
+// plan returns the plan of an operation, nil if gqlgen must run it.
+func (p planner) plan(doc *document, op *ast.OperationDefinition, variables map[string]any) *plan {
+	var holds uint64
+	if p.schema == nil || op.Operation != ast.Query || len(doc.conditions) > 64 {
+		return nil
+	}
+	for i, name := range doc.conditions {
+		if on, _ := variables[name].(bool); on {
+			holds |= 1 << i
+		}
+	}
+	all := doc.plans[op]
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	made, ok := all.kept[holds]
+	if !ok && len(all.kept) < maxPlans {
+		made = p.compile(op, variables)
+		all.kept[holds] = made
+	}
+	return made
+}
+
+// run answers an operation. It returns nil, and has done nothing, if gqlgen must run it.
+func (p planner) run(ctx context.Context, doc *document, opCtx *graphql.OperationContext) *graphql.Response {
+	plan := p.plan(doc, opCtx.Operation, opCtx.Variables)
+	if plan == nil {
+		return nil
+	}
+	calls := plan.calls(opCtx.Variables)
+	if calls == nil {
+		return nil
+	}
+	a := &answer{ctx: ctx, req: FromContext(ctx), budget: p.budget, size: plan.size.Load()}
+	resp := &graphql.Response{}
+	if !a.inTime() {
+		return resp
+	}
+	var others sync.WaitGroup // each may wait for authentik
+	for i := 1; i < len(calls); i++ {
+		others.Go(func() { calls[i].do(a) })
+	}
+	calls[0].do(a)
+	others.Wait()
+	resp.Data = a.root(calls)
+	for _, c := range calls {
+		resp.Errors = append(resp.Errors, c.errs...)
+	}
+	plan.size.Store(int64(len(resp.Data)) * 9 / 8) // the next one may be a little larger
+	return resp
+}
+
+// call is one call of a resolver, and what came of it.
+type call struct {
+	*rootField
+	in    []reflect.Value // nil for __typename
+	value reflect.Value
+	errs  gqlerror.List
+}
+
+// calls reads the arguments of a plan's root fields. It returns nil if gqlgen must say what is wrong
+// with one.
+func (p *plan) calls(variables map[string]any) []call {
+	calls := make([]call, len(p.roots))
+	for i := range calls {
+		c := &calls[i]
+		c.rootField = &p.roots[i]
+		if c.resolver.goType == nil {
+			continue
+		}
+		if c.in = c.resolver.arguments(c.field.ArgumentMap(variables)); c.in == nil {
+			return nil
+		}
+	}
+	return calls
+}
+
+// do makes the call. Its error is made by gqlgen's own functions, so that it is the same; gqlgen
+// tells no place in the document for a panic.
+func (c *call) do(a *answer) {
+	if c.in == nil {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			c.fail(a, recovered(a.ctx, p), graphql.ErrorOnPath)
+		}
+	}()
+	c.in[0] = reflect.ValueOf(a.ctx)
+	out := c.resolver.fn.Call(c.in)
+	c.value = out[0]
+	if err, failed := out[1].Interface().(error); failed {
+		c.fail(a, err, graphql.AddFieldLocationToError)
+	}
+}
+
+func (c *call) fail(a *answer, err error, at func(context.Context, error) error) {
+	c.value = reflect.Zero(c.resolver.goType)
+	if a.budget.spend(a.ctx, a.req, errorBytes) {
+		ctx := graphql.WithResponseContext(a.ctx, present, recovered)
+		ctx = graphql.WithFieldContext(ctx, &graphql.FieldContext{Object: "Query", Field: graphql.CollectedField{Field: c.field}})
+		graphql.AddError(ctx, at(ctx, err))
+		c.errs = graphql.GetErrors(ctx)
+	}
+}

@@ -1,0 +1,360 @@
+package graph
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/validator"
+	"pgregory.net/rapid"
+
+	"authentik-graphql/cache"
+	"authentik-graphql/upstream"
+)
+
+// Rows that drawnSource answers in its own way.
+const (
+	drawnUnknown = 404
+	drawnBroken  = 500
+	drawnPanic   = 13
+	drawnStale   = 77
+)
+
+// drawnSource has one grant for each key, and fails for some.
+type drawnSource struct {
+	grant upstream.Grant
+	rows  int // of a page, at most
+}
+
+var drawnNow = time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
+
+func (s *drawnSource) Grant(_ context.Context, _ upstream.Credential, _ upstream.Resource, pk upstream.PK) (read GrantRead, err error) {
+	switch pk {
+	case drawnUnknown:
+		return read, &upstream.Error{Kind: upstream.NotFound, Status: 404}
+	case drawnBroken:
+		return read, errors.New("broken")
+	case drawnPanic:
+		panic("a panic")
+	case drawnStale:
+		read.Stale, read.Cause = cache.StaleIfError, &upstream.Error{Kind: upstream.Timeout}
+	}
+	grant := s.grant
+	grant.PK = pk
+	read.Value, read.FetchedAt, read.FreshUntil = &grant, drawnNow.Add(-time.Second), drawnNow.Add(time.Duration(pk)*time.Minute)
+	return read, nil
+}
+
+func (s *drawnSource) List(_ context.Context, _ upstream.Credential, resource upstream.Resource, q upstream.Query) (read ListRead, err error) {
+	if q.First == 100 {
+		return read, &upstream.Error{Kind: upstream.Unavailable, RetryAfter: time.Second}
+	}
+	rows := make([]*upstream.Grant, min(q.First, s.rows))
+	for i := range rows {
+		grant := s.grant
+		grant.PK = upstream.PK(i + 1)
+		rows[i] = &grant
+	}
+	read.Value = &upstream.Rows{Rows: rows, Count: 7, More: q.Oldest}
+	order, after := 0, 0 // no two reads are as fresh, or either may tell the answer's freshness
+	if q.Oldest {
+		order = 1
+	}
+	if q.After != nil {
+		after = 1
+	}
+	read.FetchedAt = drawnNow
+	read.FreshUntil = drawnNow.Add(time.Duration(((q.First*1000+int(q.User))*1000+int(q.Provider))*4+order*2+after) * time.Microsecond)
+	read.FreshUntil = read.FreshUntil.Add(time.Duration(len(resource)) * time.Second)
+	return read, nil
+}
+
+func (s *drawnSource) Revoke(context.Context, upstream.Credential, upstream.Resource, upstream.PK) (Revocation, error) {
+	return Revocation{}, &upstream.Error{Kind: upstream.NotFound}
+}
+
+// twoServers are the endpoint with plans and, over the same source, without.
+func twoServers(t testing.TB, source GrantSource, limits Limits) (planned, plain http.Handler) {
+	t.Helper()
+	resolver := &Resolver{Grants: source, Now: func() time.Time { return drawnNow }}
+	servers := make([]http.Handler, 2)
+	for i := range servers {
+		var err error
+		servers[i], err = NewHandler(resolver, Options{Limits: limits, DocumentMemory: 8 << 20, Federation: true, SDL: "the SDL", noPlans: i == 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return servers[0], servers[1]
+}
+
+// testPlanner is one over a source.
+func testPlanner(t testing.TB, source GrantSource) planner {
+	t.Helper()
+	resolver := &Resolver{Grants: source, Now: time.Now, upstreamCalls: 1}
+	return newPlanner(testDocuments(t).schema, resolver.Query(), budget{answers: newRoom(), answerBytes: roomBytes})
+}
+
+// ask sends a document and returns the answer and what is left for the log.
+func ask(ctx context.Context, h http.Handler, document string, variables map[string]any) (*httptest.ResponseRecorder, Facts) {
+	body, _ := json.Marshal(map[string]any{"query": document, "variables": variables})
+	req := &Request{ID: "test", Credential: upstream.NewCredential("t")}
+	r := httptest.NewRequestWithContext(NewContext(ctx, req), http.MethodPost, "/", strings.NewReader(string(body)))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w, req.Facts()
+}
+
+// inOrder is an answer whose errors are in order: roots fail at the same time.
+func inOrder(w *httptest.ResponseRecorder, facts Facts) string {
+	text := w.Body.String()
+	var list []json.RawMessage
+	if errs, some := strings.CutPrefix(text, `{"errors":`); some {
+		// The rest may be no JSON: what stands for a UUID here is no such text.
+		decoder := json.NewDecoder(strings.NewReader(errs))
+		if err := decoder.Decode(&list); err != nil {
+			return err.Error() + text
+		}
+		slices.SortFunc(list, func(a, b json.RawMessage) int { return bytes.Compare(a, b) })
+		text = fmt.Sprintf("%s%s", list, errs[decoder.InputOffset():])
+	}
+	if len(list) > 1 || len(list) > 0 && strings.Contains(text, "STALE") {
+		facts.Err = nil // that of whichever came first
+	}
+	slices.Sort(facts.ErrorCodes)
+	if e, ok := errors.AsType[*panicError](facts.Err); ok {
+		facts.Err = fmt.Errorf("panic: %v", e.value) // the stacks differ
+	}
+	return fmt.Sprintf("%d %v\n%s\n%s %s %v %s %v %d", w.Code, w.Header(), text,
+		facts.OperationType, facts.OperationName, facts.ErrorCodes, facts.CacheStatus, facts.Err, facts.UpstreamStatus)
+}
+
+// TestPlansAnswerAsGqlgenDoes: byte for byte, status, headers and what the log is told, for any
+// operation over any grants.
+func TestPlansAnswerAsGqlgenDoes(tb *testing.T) {
+	docs, planner := testDocuments(tb), testPlanner(tb, nil)
+	all, invalid, runs, shown, failed := 0, 0, 0, 0, 0
+	rapid.Check(tb, func(t *rapid.T) {
+		source := &drawnSource{rows: 4}
+		fill(t, reflect.ValueOf(&source.grant).Elem())
+		planned, plain := twoServers(tb, source, DefaultLimits())
+		d := drawDocument(t, docs.schema)
+		document := d.text()
+		for range 2 { // the second time the plan is there
+			got, want := inOrder(ask(t.Context(), planned, document, d.values)), inOrder(ask(t.Context(), plain, document, d.values))
+			if got != want {
+				t.Fatalf("%s\n%v\ngot  %s\nwant %s", document, d.values, got, want)
+			}
+			all++
+			if strings.Contains(got, "GRAPHQL_") { // fields of one name that differ in types of a union
+				invalid++
+			}
+			shown += strings.Count(got, "fetchedAt")
+			failed += strings.Count(got, `"code":`)
+		}
+		doc, _, errs := docs.prepare(document, sha256.Sum256([]byte(document)))
+		if errs != nil {
+			return
+		}
+		op := doc.ast.Operations[0]
+		if variables, err := validator.VariableValues(docs.schema, op, d.values); err == nil && planner.plan(doc, op, variables) != nil {
+			runs++
+		}
+	})
+	tb.Logf("%d answers, %d of documents that are not valid; %d plans ran, %d grants were shown, %d errors", all, invalid, runs, shown, failed)
+	if invalid > all/10 || runs == 0 || shown == 0 || failed == 0 {
+		tb.Error("too little was compared")
+	}
+}
+
+// TestTextsAreWrittenAsGqlgenDoes: also those that are no UTF-8.
+func TestTextsAreWrittenAsGqlgenDoes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) })).Draw(t, "text")
+		var want bytes.Buffer
+		graphql.MarshalString(text).MarshalGQL(&want)
+		if got := appendText(nil, text); string(got) != want.String() {
+			t.Errorf("got %s, want %s", got, want.String())
+		}
+		if got, want := appendQuoted(nil, text), strconv.Quote(text); string(got) != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	})
+}
+
+// TestPlansCoverTheSchema: each field of each object that a query can reach, so that one that is
+// added later is not forgotten.
+func TestPlansCoverTheSchema(t *testing.T) {
+	planner := testPlanner(t, nil)
+	d := testDocuments(t)
+	seen, all := map[string]bool{}, 0
+	var cover func(def *ast.Definition, before, after string)
+	cover = func(def *ast.Definition, before, after string) {
+		if seen[def.Name] {
+			return
+		}
+		seen[def.Name] = true
+		for _, f := range def.Fields {
+			if strings.HasPrefix(f.Name, "_") {
+				continue
+			}
+			field := f.Name
+			for _, arg := range f.Arguments {
+				if arg.Type.NonNull {
+					field += "(" + arg.Name + ": 1)"
+				}
+			}
+			if below := planner.schema.Types[f.Type.Name()]; !below.IsLeafType() {
+				cover(below, before+"{ "+field, " }"+after)
+				continue
+			}
+			doc := mustPrepare(t, d, before+"{ "+field+" }"+after)
+			if plan := planner.plan(doc, doc.ast.Operations[0], nil); plan == nil || plan.calls(nil) == nil {
+				t.Errorf("%s.%s is left to gqlgen", def.Name, f.Name)
+			}
+			all++
+		}
+	}
+	cover(planner.schema.Query, "", "")
+	if all < 90 {
+		t.Errorf("only %d fields were looked at", all)
+	}
+}
+
+func TestPlansLeaveToGqlgen(t *testing.T) {
+	planner := testPlanner(t, nil)
+	for name, document := range map[string]string{
+		"a mutation":    `mutation { revokeAccessToken(id: 1) { id } }`,
+		"introspection": `{ __schema { description } }`,
+		"a type":        `{ __type(name: "User") { name } }`,
+		"entities":      `{ _entities(representations: []) { __typename } }`,
+		"the SDL":       `{ authorizationCode(id: 1) { id } _service { sdl } }`,
+		"@defer":        `{ authorizationCode(id: 1) { ... @defer { id } } }`,
+		"nothing":       `{ __typename @skip(if: true) }`,
+		"65 conditions": "query($c: Boolean!) {" + strings.Repeat(" __typename @skip(if: $c)", 65) + "}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			doc := mustPrepare(t, testDocuments(t), document)
+			if planner.plan(doc, doc.ast.Operations[0], map[string]any{"c": false}) != nil {
+				t.Error("it has a plan")
+			}
+		})
+	}
+}
+
+func TestPlansKnowNoOtherDirectives(t *testing.T) {
+	planner := testPlanner(t, nil)
+	doc := mustPrepare(t, testDocuments(t), `{ __typename }`)
+	op := doc.ast.Operations[0]
+	op.Directives = ast.DirectiveList{{Name: "live"}}
+	if planner.plan(doc, op, nil) != nil {
+		t.Error("an operation with a directive has a plan")
+	}
+}
+
+// TestFewPlansAreKept: a client cannot make one for each of its variables' values.
+func TestFewPlansAreKept(t *testing.T) {
+	planner := testPlanner(t, nil)
+	doc := mustPrepare(t, testDocuments(t), `query($a: Boolean!, $b: Boolean!, $c: Boolean!) { x: __typename @skip(if: $a) y: __typename @skip(if: $b) z: __typename @skip(if: $c) u: __typename }`)
+	made := 0
+	for i := range 16 {
+		if planner.plan(doc, doc.ast.Operations[0], map[string]any{"a": i&1 > 0, "b": i&2 > 0, "c": i&4 > 0}) != nil {
+			made++
+		}
+	}
+	if kept := len(doc.plans[doc.ast.Operations[0]].kept); kept != maxPlans || made != 2*maxPlans {
+		t.Errorf("%d plans are kept, and %d of 16 operations had one", kept, made)
+	}
+}
+
+// ending is a context that ends once it was looked at so often.
+type ending struct {
+	context.Context
+	looks atomic.Int64
+}
+
+func endsAfter(ctx context.Context, looks int64) context.Context {
+	c := &ending{Context: ctx}
+	c.looks.Store(looks)
+	return c
+}
+
+func (c *ending) Err() error {
+	if c.looks.Add(-1) < 0 {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// TestPlansAreCut: what is too large, too late or finds no room is answered as gqlgen's is.
+func TestPlansAreCut(t *testing.T) {
+	name := strings.Repeat("n", 3000)
+	source := &drawnSource{upstream.Grant{User: &upstream.User{Name: &name}}, 3}
+	const one, three = `{ authorizationCode(id: 1) { id user { name } } }`, `{ accessTokens(first: 3) { nodes { id user { name } } } }`
+	for _, tt := range []struct {
+		name, document string
+		looks          int64
+		status         int
+		want           string
+	}{
+		{"whole", one, 1000, 200, `"id":"1"`},
+		{"all but too large", three, 1000, 200, `"id":"3"`},
+		{"too large", strings.Replace(three, "id", "id pk revoked", 1), 1000, 200, "MAX_ANSWER"},
+		{"too large by its errors", `{ a: authorizationCode(id: 404) { id } b: authorizationCode(id: 404) { id } c: authorizationCode(id: 404) { id } }`, 1000, 200, "MAX_ANSWER"},
+		{"too late to begin", one, 0, 504, CodeGatewayTimeout},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			limits := DefaultLimits()
+			limits.Answer = 9140
+			planned, plain := twoServers(t, source, limits)
+			got := inOrder(ask(endsAfter(t.Context(), tt.looks), planned, tt.document, nil))
+			want := inOrder(ask(endsAfter(t.Context(), tt.looks), plain, tt.document, nil))
+			if got != want || !strings.HasPrefix(got, fmt.Sprint(tt.status)) || !strings.Contains(got, tt.want) {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+	t.Run("too late while it is read", func(t *testing.T) {
+		planned, _ := twoServers(t, source, DefaultLimits())
+		if got, _ := ask(endsAfter(t.Context(), 1), planned, one, nil); got.Code != 504 {
+			t.Errorf("%d %s", got.Code, got.Body)
+		}
+	})
+	t.Run("too late while it is written", func(t *testing.T) {
+		planned, _ := twoServers(t, source, DefaultLimits())
+		if got, _ := ask(endsAfter(t.Context(), 2), planned, three, nil); got.Code != 504 {
+			t.Errorf("%d %s", got.Code, got.Body)
+		}
+	})
+	t.Run("without room", func(t *testing.T) {
+		long := strings.Repeat("n", 2*freeBytes)
+		planner := testPlanner(t, &drawnSource{upstream.Grant{User: &upstream.User{Name: &long}}, 3})
+		if !planner.budget.answers.left.TryAcquire(roomBytes) {
+			t.Fatal("the room is not empty")
+		}
+		doc := mustPrepare(t, testDocuments(t), three)
+		req := &Request{Credential: upstream.NewCredential("t")}
+		synctest.Test(t, func(t *testing.T) { // it waits a little
+			resp := planner.run(NewContext(t.Context(), req), doc, &graphql.OperationContext{Operation: doc.ast.Operations[0]})
+			if resp == nil || resp.Data != nil || cut(req.cut.Load()) != withoutRoom {
+				t.Errorf("cut %d, %v", req.cut.Load(), resp)
+			}
+		})
+	})
+}

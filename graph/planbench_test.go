@@ -1,0 +1,56 @@
+package graph
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"authentik-graphql/upstream"
+)
+
+// recordedGrant is a code as authentik sent it.
+func recordedGrant(b *testing.B) upstream.Grant {
+	lines, err := os.ReadFile("../upstream/testdata/recorded/2026.2.2.jsonl")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var first struct{ Body json.RawMessage }
+	if err := json.NewDecoder(bytes.NewReader(lines)).Decode(&first); err != nil {
+		b.Fatal(err)
+	}
+	grant, _, err := upstream.DecodeGrant(first.Body, drawnNow)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return *grant
+}
+
+// BenchmarkPlan compares plans with gqlgen, from the HTTP request to the answer's bytes.
+func BenchmarkPlan(b *testing.B) {
+	full, err := os.ReadFile("testdata/every-field.graphql")
+	if err != nil {
+		b.Fatal(err)
+	}
+	text := string(full)
+	fields := text[strings.Index(text, "{\n    id"):strings.LastIndex(text, "}")]
+	planned, plain := twoServers(b, &drawnSource{recordedGrant(b), 20}, DefaultLimits())
+	for name, document := range map[string]string{
+		"full":  strings.ReplaceAll(text, "$id: ID!", "$id: ID = 1"),
+		"small": `query($id: ID!) { authorizationCode(id: $id) { id isExpired expires scope } }`,
+		"page":  `{ authorizationCodes(first: 20) { nodes ` + fields + ` pageInfo { endCursor } } }`,
+	} {
+		for kind, h := range map[string]http.Handler{"plan": planned, "gqlgen": plain} {
+			b.Run(name+"/"+kind, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if w, _ := ask(b.Context(), h, document, map[string]any{"id": "17"}); w.Code != 200 {
+						b.Fatal(w.Body)
+					}
+				}
+			})
+		}
+	}
+}

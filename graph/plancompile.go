@@ -1,0 +1,242 @@
+package graph
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"authentik-graphql/graph/generated"
+)
+
+// planner makes plans from the schema and the generated Go types, so that a field that is added to
+// the schema needs no second edit. What it does not know it leaves to gqlgen; the zero value leaves
+// everything.
+type planner struct {
+	schema *ast.Schema
+	budget budget
+	// resolvers are those of Query's fields, by the field's name.
+	resolvers map[string]resolver
+	// members are the fields of the models, by the names that they have in the schema.
+	members map[reflect.Type]map[string]member
+}
+
+// resolver is the method that resolves a root field; the zero value is none.
+type resolver struct {
+	fn     reflect.Value
+	goType reflect.Type // of what it returns
+	args   []argument
+}
+
+// argument reads an argument of a resolver as the generated code does.
+type argument struct {
+	name   string
+	goType reflect.Type
+	read   func(v any, into reflect.Value) error
+}
+
+// member is a field of a Go struct; the zero value is none.
+type member struct {
+	index  int
+	goType reflect.Type
+}
+
+func newPlanner(schema *ast.Schema, query generated.QueryResolver, b budget) planner {
+	p := planner{schema: schema, budget: b, resolvers: map[string]resolver{}, members: map[reflect.Type]map[string]member{}}
+	methods := reflect.TypeFor[generated.QueryResolver]()
+	for _, field := range schema.Query.Fields {
+		for i := range methods.NumMethod() {
+			if name := methods.Method(i).Name; strings.EqualFold(name, field.Name) {
+				p.add(field, reflect.ValueOf(query).MethodByName(name))
+			}
+		}
+	}
+	return p
+}
+
+// add notes the resolver of a field. Its parameters are the field's arguments, in their order.
+func (p planner) add(field *ast.FieldDefinition, fn reflect.Value) {
+	r := resolver{fn: fn, goType: fn.Type().Out(0), args: make([]argument, len(field.Arguments))}
+	for i, def := range field.Arguments {
+		goType, l := fn.Type().In(i+1), leaves[def.Type.NamedType]
+		value := goType
+		if goType.Kind() == reflect.Pointer {
+			value = goType.Elem()
+		}
+		if reflect.PointerTo(value).Implements(reflect.TypeFor[graphql.Unmarshaler]()) {
+			l = leaf{goType: value, read: readEnum}
+		}
+		if l.goType != value {
+			return
+		}
+		r.args[i] = argument{def.Name, goType, l.read}
+	}
+	if r.goType.Kind() == reflect.Pointer {
+		p.resolvers[field.Name] = r
+		p.learn(r.goType)
+	}
+}
+
+// learn notes the members of a model and of those in it.
+func (p planner) learn(t reflect.Type) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || p.members[t] != nil {
+		return
+	}
+	p.members[t] = make(map[string]member, t.NumField())
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		p.members[t][name] = member{i, t.Field(i).Type}
+		p.learn(t.Field(i).Type)
+	}
+}
+
+// arguments makes what the method is called with, but for the context. It returns nil if an argument
+// cannot be read.
+func (r resolver) arguments(given map[string]any) []reflect.Value {
+	in := make([]reflect.Value, 1+len(r.args))
+	for i, arg := range r.args {
+		v, into := given[arg.name], reflect.New(arg.goType).Elem()
+		in[i+1] = into
+		if v != nil && into.Kind() == reflect.Pointer {
+			into.Set(reflect.New(arg.goType.Elem()))
+			into = into.Elem()
+		}
+		if into.Kind() != reflect.Pointer && arg.read(v, into) != nil {
+			return nil
+		}
+	}
+	return in
+}
+
+// compile makes the plan of an operation, nil if it is left to gqlgen.
+func (p planner) compile(op *ast.OperationDefinition, variables map[string]any) *plan {
+	c := &compiler{planner: p, variables: variables, left: len(op.Directives) > 0}
+	made := &plan{}
+	for _, s := range c.collect(nil, p.schema.Query, op.SelectionSet) {
+		root := rootField{field: s.Field, resolver: p.resolvers[s.Name]}
+		root.step = c.step(s, p.schema.Query, root.resolver.goType)
+		made.roots = append(made.roots, root)
+	}
+	if c.left || len(made.roots) == 0 {
+		return nil
+	}
+	return made
+}
+
+// compiler compiles one operation.
+type compiler struct {
+	planner
+	variables map[string]any
+	// left tells that something is not known, and the operation is left to gqlgen.
+	left bool
+}
+
+// selected is a field of the answer: all that is selected under its name.
+type selected struct {
+	*ast.Field
+	sets []ast.SelectionSet
+}
+
+// collect adds the fields that an object of a type has in the answer for a selection set (CollectFields
+// in GraphQL's specification). A fragment that is spread twice adds nothing; the guard has bounded the
+// walk.
+func (c *compiler) collect(fields []selected, of *ast.Definition, set ast.SelectionSet) []selected {
+	for _, selection := range set {
+		switch s := selection.(type) {
+		case *ast.Field:
+			if !c.included(s.Directives) {
+				continue
+			}
+			at := slices.IndexFunc(fields, func(f selected) bool { return f.Alias == s.Alias })
+			if at < 0 {
+				at = len(fields)
+				fields = append(fields, selected{Field: s})
+			}
+			fields[at].sets = append(fields[at].sets, s.SelectionSet)
+		case *ast.InlineFragment:
+			if c.included(s.Directives) && c.applies(s.TypeCondition, of) {
+				fields = c.collect(fields, of, s.SelectionSet)
+			}
+		case *ast.FragmentSpread:
+			if c.included(s.Directives) && c.applies(s.Definition.TypeCondition, of) {
+				fields = c.collect(fields, of, s.Definition.SelectionSet)
+			}
+		}
+	}
+	return fields
+}
+
+// applies tells whether a fragment with a type condition is for objects of a type.
+func (c *compiler) applies(condition string, of *ast.Definition) bool {
+	return condition == "" || slices.ContainsFunc(c.schema.PossibleTypes[condition], func(def *ast.Definition) bool { return def.Name == of.Name })
+}
+
+// included judges @skip and @include, whose conditions are known to be true or false.
+func (c *compiler) included(directives ast.DirectiveList) bool {
+	for _, d := range directives {
+		if d.Name != "skip" && d.Name != "include" {
+			c.left = true
+		} else if holds, _ := d.Arguments.ForName("if").Value.Value(c.variables); holds != (d.Name == "include") {
+			return false
+		}
+	}
+	return true
+}
+
+// object compiles what is selected of an object that is a Go struct.
+func (c *compiler) object(of *ast.Definition, t reflect.Type, sets []ast.SelectionSet) []step {
+	var fields []selected
+	for _, set := range sets {
+		fields = c.collect(fields, of, set)
+	}
+	steps := make([]step, len(fields))
+	for i, s := range fields {
+		m := c.members[t][s.Name]
+		steps[i] = c.step(s, of, m.goType)
+		steps[i].member = m.index
+		c.left = c.left || len(s.Definition.Arguments) > 0
+	}
+	return steps
+}
+
+// step compiles a field that has a Go type, nil if none is known.
+func (c *compiler) step(s selected, of *ast.Definition, goType reflect.Type) step {
+	made := step{name: s.Alias}
+	if s.Name == "__typename" {
+		made.write = func(_ *answer, b []byte, _ reflect.Value, _ []step) []byte { return appendText(b, of.Name) }
+	} else if goType != nil {
+		made.write, made.below = c.value(s, of.Fields.ForName(s.Name).Type, goType)
+	}
+	c.left = c.left || made.write == nil
+	return made
+}
+
+// value returns what writes a value, and the steps for the objects in it. A Go value that can be null
+// where the schema says that it is not is left to gqlgen, which makes errors of those.
+func (c *compiler) value(s selected, t *ast.Type, goType reflect.Type) (write writer, below []step) {
+	kind := goType.Kind()
+	switch {
+	case kind == reflect.Pointer && !t.NonNull:
+		write, below = c.value(s, t, goType.Elem())
+		return orNull(write), below
+	case kind == reflect.Slice && t.Elem != nil:
+		write, below = c.value(s, t.Elem, goType.Elem())
+		return list(write, t.NonNull), below
+	}
+	switch def := c.schema.Types[t.NamedType]; {
+	case def == nil:
+	case def.Kind == ast.Object && kind == reflect.Struct:
+		return writeObject, c.object(def, goType, s.sets)
+	case def.Kind == ast.Enum && kind == reflect.String:
+		return writeEnum, nil
+	case leaves[def.Name].goType == goType && (kind != reflect.Slice || !t.NonNull):
+		return leaves[def.Name].write, nil
+	}
+	c.left = true
+	return nil, nil
+}
