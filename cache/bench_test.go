@@ -2,24 +2,38 @@ package cache_test
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"authentik-graphql/cache"
 	"authentik-graphql/cache/cachetest"
+	"authentik-graphql/internal/cputime"
 )
 
 // value is as long as a code with its provider and user.
-var value = strings.Repeat("x", 1000)
+var value = strings.Repeat("x", 2700)
+
+// newCacheFor makes a cache whose values are fresh for ttl.
+func newCacheFor(ttl time.Duration, first cache.Store[string], second cache.Shared[string]) *cache.Cache[string] {
+	return newCacheOf(cache.Policy{TTL: ttl}, time.Now, first, second)
+}
 
 func benchmarkGet(b *testing.B, first cache.Store[string], second cache.Shared[string], from cache.Source) {
-	c := cache.New(cache.Options{Policy: cache.Policy{TTL: time.Hour}, LoadTimeout: time.Minute}, first, second)
+	c := newCacheFor(time.Hour, first, second)
 	o, key := &origin{now: time.Now}, cachetest.Key(b, "alice", 1)
 	mustGet(b, c, key, o.gives(value), value, cache.Loaded)
 	load := never(b)
-	b.ReportAllocs()
+	cputime.Report(b)
 	for b.Loop() {
 		mustGet(b, c, key, load, value, from)
+	}
+}
+
+// read fails a benchmark of several callers at once.
+func read(b *testing.B, c *cache.Cache[string], key cache.Key, load cache.Loader[string]) {
+	if _, err := c.Get(b.Context(), key, load); err != nil {
+		b.Error(err)
 	}
 }
 
@@ -29,7 +43,7 @@ func BenchmarkFirstLevelHit(b *testing.B) {
 
 // BenchmarkFirstLevelHitWithGraves is a hit while some other row is known to be revoked.
 func BenchmarkFirstLevelHitWithGraves(b *testing.B) {
-	c := cache.New(cache.Options{Policy: cache.Policy{TTL: time.Hour}, LoadTimeout: time.Minute}, newMemory(b, time.Now), nil)
+	c := newCacheFor(time.Hour, newMemory(b, time.Now), nil)
 	o, key := &origin{now: time.Now}, cachetest.Key(b, "alice", 1)
 	mustGet(b, c, key, o.gives(value), value, cache.Loaded)
 	if err := c.Bury(b.Context(), cachetest.Key(b, "alice", 2).Row()); err != nil {
@@ -43,20 +57,34 @@ func BenchmarkFirstLevelHitWithGraves(b *testing.B) {
 }
 
 func BenchmarkRedisHit(b *testing.B) {
-	server := cachetest.StartRedis(b)
-	benchmarkGet(b, empty{}, newRedis(b, server.URL(), keysOf(b, 1)), cache.SecondLevel)
+	const rows = 1000
+	server := cachetest.StartRedisSocket(b)
+	second := newRedis(b, server.URL(), keysOf(b, 1))
+	c := newCacheFor(time.Hour, empty{}, second)
+	for id := range int32(rows) {
+		mustGet(b, c, cachetest.Key(b, "alice", id+1), (&origin{now: time.Now}).gives(value), value, cache.Loaded)
+	}
+	var id atomic.Int32
+	cputime.Parallel(b, func() { read(b, c, cachetest.Key(b, "alice", id.Add(1)%rows+1), never(b)) })
+}
+
+// benchmarkMiss reads what no level has, each time another row.
+func benchmarkMiss(b *testing.B, second cache.Shared[string]) {
+	c := newCacheFor(time.Hour, newMemory(b, time.Now), second)
+	load := (&origin{now: time.Now}).gives(value)
+	var id atomic.Int32
+	cputime.Parallel(b, func() { read(b, c, cachetest.Key(b, "alice", id.Add(1)), load) })
+}
+
+func BenchmarkMiss(b *testing.B) { benchmarkMiss(b, nil) }
+
+func BenchmarkRedisMiss(b *testing.B) {
+	server := cachetest.StartRedisSocket(b)
+	benchmarkMiss(b, newRedis(b, server.URL(), keysOf(b, 1)))
 }
 
 func BenchmarkFirstLevelHitParallel(b *testing.B) {
-	c := newCache(time.Now, newMemory(b, time.Now), nil)
-	o, key := &origin{now: time.Now}, cachetest.Key(b, "alice", 1)
-	load := o.gives(value)
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			if _, err := c.Get(b.Context(), key, load); err != nil {
-				b.Error(err)
-			}
-		}
-	})
+	c, key := newCache(time.Now, newMemory(b, time.Now), nil), cachetest.Key(b, "alice", 1)
+	load := (&origin{now: time.Now}).gives(value)
+	cputime.Parallel(b, func() { read(b, c, key, load) })
 }
