@@ -109,7 +109,8 @@ func (c *Client) Retrieve(ctx context.Context, cred Credential, resource Resourc
 		return none, err
 	}
 	defer a.free()
-	grant, dropped, decodeErr := DecodeGrant(a.body, a.sent)
+	d := decoder{sent: a.sent, checked: true}
+	grant, decodeErr := d.decode(a.body)
 	if decodeErr == nil && grant.PK != pk {
 		decodeErr = errors.New("the answer is another row")
 	}
@@ -117,7 +118,7 @@ func (c *Client) Retrieve(ctx context.Context, cred Credential, resource Resourc
 	if decodeErr != nil {
 		return none, &Error{Kind: InvalidResponse, Status: a.status, AuthentikID: id, Err: decodeErr}
 	}
-	c.countDropped(ctx, dropped)
+	c.countDropped(ctx, d.dropped)
 	return Answer[*Grant]{Value: grant, FetchedAt: a.at, AuthentikID: id}, nil
 }
 

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -42,6 +41,7 @@ func RestoreGrant(stored []byte) (*Grant, error) {
 type decoder struct {
 	sent    time.Time
 	stored  bool
+	checked bool // the text is known to be JSON
 	dropped []string
 	held    int // bytes of all that was allocated for the result
 	err     error
@@ -64,7 +64,7 @@ func (d *decoder) decode(body []byte) (*Grant, error) {
 
 // root parses a text that is a JSON object.
 func (d *decoder) root(body []byte) (root gjson.Result, err error) {
-	if !utf8.Valid(body) || !json.Valid(body) {
+	if !utf8.Valid(body) || !d.checked && !validJSON(body) {
 		return root, errSyntax
 	}
 	// gjson.ParseBytes would copy the text, for no use: the result keeps nothing of it.

@@ -3,7 +3,6 @@ package upstream
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"mime"
@@ -123,17 +122,15 @@ var (
 
 // classify turns an answer into an error, or nil for a 200 with a JSON body worth decoding.
 func classify(a answer) *Error {
-	e := &Error{
-		Status:      a.status,
-		RetryAfter:  retryAfter(a.header),
-		AuthentikID: cleanID(a.header.Get("X-Authentik-Id")),
-	}
-	isJSON := isJSON(a)
-	switch {
-	case starting(a, e.RetryAfter):
-		e.Kind, e.Err = Unavailable, errStarting
-	case a.status == http.StatusOK && isJSON:
+	wait := retryAfter(a.header)
+	isJSON, starting := isJSON(a), starting(a, wait)
+	if a.status == http.StatusOK && isJSON && !starting {
 		return nil
+	}
+	e := &Error{Status: a.status, RetryAfter: wait, AuthentikID: cleanID(a.header.Get("X-Authentik-Id"))}
+	switch {
+	case starting:
+		e.Kind, e.Err = Unavailable, errStarting
 	case a.status == http.StatusOK:
 		e.Kind, e.Err = InvalidResponse, errNotJSON
 	case a.status == http.StatusBadRequest:
@@ -167,7 +164,8 @@ func classify(a answer) *Error {
 func starting(a answer, wait time.Duration) bool {
 	switch a.status {
 	case http.StatusOK:
-		return gjson.GetBytes(a.body, "error").Str == "authentik starting" && !gjson.GetBytes(a.body, "pk").Exists()
+		return bytes.Contains(a.body, []byte("authentik starting")) && // not so in almost all, whose search would cost more
+			gjson.GetBytes(a.body, "error").Str == "authentik starting" && !gjson.GetBytes(a.body, "pk").Exists()
 	case http.StatusBadGateway:
 		return bytes.Contains(a.body, []byte("failed to connect to authentik backend"))
 	case http.StatusServiceUnavailable:
@@ -176,20 +174,28 @@ func starting(a answer, wait time.Duration) bool {
 	return false
 }
 
-// isJSON checks the body by encoding/json, whose depth is bounded; gjson's own check recurses
-// without a bound, and a few megabytes of brackets would end the process.
-func isJSON(a answer) bool { return saysJSON(a.header) && json.Valid(a.body) }
+func isJSON(a answer) bool { return saysJSON(a.header) && validJSON(a.body) }
+
+const mimeJSON = "application/json"
 
 // saysJSON compares the media type only: the charset comes and goes with the release.
 func saysJSON(h http.Header) bool {
-	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	return err == nil && mediaType == "application/json"
+	said := h.Get("Content-Type")
+	if said == mimeJSON { // which needs no parsing
+		return true
+	}
+	mediaType, _, err := mime.ParseMediaType(said)
+	return err == nil && mediaType == mimeJSON
 }
 
 // retryAfter reads the header's seconds form, the only one authentik and its router use, and caps
 // it at an hour. Absent or unreadable is 0.
 func retryAfter(h http.Header) time.Duration {
-	s, err := strconv.Atoi(h.Get("Retry-After"))
+	said := h.Get("Retry-After")
+	if said == "" {
+		return 0
+	}
+	s, err := strconv.Atoi(said)
 	if err != nil || s < 0 {
 		return 0
 	}
@@ -200,7 +206,7 @@ func retryAfter(h http.Header) time.Duration {
 // them are dropped: they repeat what was sent.
 func fieldNames(body []byte) []string {
 	var names []string
-	if !json.Valid(body) {
+	if !validJSON(body) {
 		return nil
 	}
 	gjson.ParseBytes(body).ForEach(func(key, value gjson.Result) bool {

@@ -21,6 +21,9 @@ func RetryAfter(value string) time.Duration {
 // CleanID is what is kept of authentik's id of a request.
 func CleanID(s string) string { return cleanID(s) }
 
+// ValidJSON tells JSON.
+func ValidJSON(text []byte) bool { return validJSON(text) }
+
 // SmallBody is what a body may take without asking.
 const SmallBody = smallBody
 

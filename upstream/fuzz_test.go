@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -126,6 +127,32 @@ func FuzzClassify(f *testing.F) {
 			t.Errorf("retry after %v, fields %q", e.RetryAfter, e.Fields)
 		}
 	})
+}
+
+// FuzzValidJSON: what is taken for JSON is what encoding/json takes for it.
+func FuzzValidJSON(f *testing.F) {
+	seeds(f, func(body []byte) { f.Add(body) })
+	for _, text := range []string{
+		"", " ", "null", " true\n", "nul", "1", "-0", "01", "1.", "1e5", "1E+", "-", "{} {}", "[1,]", `{"a":1,"a":2}`, `{"a"}`, `{1:2}`,
+		`"\ud800"`, `"\u12"`, `"\x"`, "\"\xff\"", "\"\x00\"", "\"\t\"", "\"\x7f\"", "\ufeff{}", "[\v]", `"`, "{", "]",
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if got, want := upstream.ValidJSON(text), json.Valid(text); got != want {
+			t.Errorf("%q: %t, and %t by encoding/json", text, got, want)
+		}
+	})
+}
+
+// TestDeepJSON: the deepest JSON is that of encoding/json.
+func TestDeepJSON(t *testing.T) {
+	for depth, want := range map[int]bool{10_000: true, 10_001: false, 4 << 20: false} {
+		text := []byte(strings.Repeat("[", depth) + strings.Repeat("]", depth))
+		if got := upstream.ValidJSON(text); got != want || json.Valid(text) != want {
+			t.Errorf("depth %d: %t", depth, got)
+		}
+	}
 }
 
 func FuzzParsePK(f *testing.F) {

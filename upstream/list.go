@@ -103,7 +103,7 @@ func (c *Client) page(ctx context.Context, cred Credential, resource Resource, q
 		return p, a, err
 	}
 	defer a.free()
-	d := decoder{sent: a.sent}
+	d := decoder{sent: a.sent, checked: true}
 	p, err = d.page(a.body)
 	if err != nil {
 		return p, a, &Error{Kind: InvalidResponse, Status: a.status, AuthentikID: cleanID(a.header.Get("X-Authentik-Id")), Err: err}

@@ -7,9 +7,16 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 	"github.com/tidwall/gjson"
 )
+
+// validJSON is json.Valid, at a third of its time. Like that it bounds how deep it goes; gjson's own
+// check recurses without a bound, and a few megabytes of brackets would end the process.
+func validJSON(text []byte) bool {
+	return jsontext.Value(text).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+}
 
 // tinyBlock is what Go takes for a value without pointers that is smaller: such values share a
 // block, and any one of them keeps it.
