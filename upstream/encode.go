@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/tidwall/gjson"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // EncodeGrant writes a code for storage, in the keys of the newest release, so that one decoder
@@ -172,7 +172,7 @@ func (w *writer) int(key string, n int32) {
 func (w *writer) text(key string, s *string) {
 	if s != nil {
 		w.key(key)
-		w.b = gjson.AppendJSONString(w.b, *s)
+		w.quote(*s)
 	}
 }
 
@@ -184,10 +184,13 @@ func (w *writer) texts(key string, items []string) {
 	w.b = append(w.b, '[')
 	for _, s := range items {
 		w.comma()
-		w.b = gjson.AppendJSONString(w.b, s)
+		w.quote(s)
 	}
 	w.b = append(w.b, ']')
 }
+
+// quote writes a text, which is in UTF-8.
+func (w *writer) quote(s string) { w.b, _ = jsontext.AppendQuote(w.b, s) }
 
 func (w *writer) boolean(key string, v *bool) {
 	if v != nil {
