@@ -69,6 +69,7 @@ func lean(b *testing.B, answer string) (address string) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = listener.Close() })
+	text := []byte(answer)
 	go func() {
 		for {
 			conn, err := listener.Accept()
@@ -82,7 +83,7 @@ func lean(b *testing.B, answer string) (address string) {
 					read, err := conn.Read(request[n:])
 					if n += read; bytes.HasSuffix(request[:n], []byte("\r\n\r\n")) {
 						n = 0
-						_, err = io.WriteString(conn, answer)
+						_, err = conn.Write(text)
 					}
 					if err != nil {
 						return

@@ -18,6 +18,9 @@ const (
 	// smallBody is what a body may take without asking: codes are some 3 kB. It is also all that is
 	// read of an answer that is no code, and far more than what such an answer is known by.
 	smallBody = 64 << 10
+	// keptBuffer is the largest buffer of a small body that is kept for another. Most are much smaller,
+	// and as many can be idle as calls ran at once.
+	keptBuffer = 16 << 10
 	// largeBodies is what all larger bodies may take together. It is less than what the process has
 	// beside its cache, and four times maxBody, so that a slow one does not hold up all others.
 	largeBodies = 16 << 20
@@ -29,16 +32,17 @@ var errTooLarge = errors.New("the answer is over the size cap")
 // that get something huge would hold 64 times the cap, and as much again while their buffers grow.
 type bodies struct {
 	budget *semaphore.Weighted
-	// buffers are of maxBody, for bodies of unknown length. No more are in use than the budget has
-	// room for, and idle ones go with the garbage.
-	buffers sync.Pool
+	// small are for bodies up to smallBody; large are of maxBody, for bodies of unknown length, and no
+	// more are in use than the budget has room for. Idle ones go with the garbage.
+	small, large sync.Pool
 }
 
 func newBodies() *bodies {
 	return &bodies{
 		budget: semaphore.NewWeighted(largeBodies),
+		small:  sync.Pool{New: func() any { return new(bytes.Buffer) }},
 		// A byte more tells a body over the cap, and MinRead more keeps the buffer from growing.
-		buffers: sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, maxBody+1+bytes.MinRead)) }},
+		large: sync.Pool{New: func() any { return bytes.NewBuffer(make([]byte, 0, maxBody+1+bytes.MinRead)) }},
 	}
 }
 
@@ -54,22 +58,28 @@ func (b *bodies) read(ctx context.Context, resp *http.Response) (body []byte, fr
 			return nil, free, errTooLarge
 		}
 	}
-	if n := min(resp.ContentLength, limit); n > 0 {
-		if n > smallBody {
-			if err := b.budget.Acquire(ctx, n); err != nil {
-				return nil, free, err
-			}
-			free = func() { b.budget.Release(n) }
+	n := min(resp.ContentLength, limit)
+	if n > smallBody {
+		if err := b.budget.Acquire(ctx, n); err != nil {
+			return nil, free, err
 		}
 		body = make([]byte, n)
 		got, err := io.ReadFull(resp.Body, body)
-		return body[:got], free, err
+		return body[:got], func() { b.budget.Release(n) }, err
 	}
-	body, err = io.ReadAll(io.LimitReader(resp.Body, smallBody))
-	if err != nil || len(body) < smallBody || limit == smallBody {
-		return body, free, err
+	buf := b.small.Get().(*bytes.Buffer)
+	free = func() {
+		if buf.Cap() <= keptBuffer {
+			b.small.Put(buf)
+		}
 	}
-	return b.readLarge(ctx, body, resp.Body)
+	buf.Reset()
+	buf.Grow(max(int(n), 0) + bytes.MinRead) // so much more keeps it from growing once it has all
+	_, err = buf.ReadFrom(io.LimitReader(resp.Body, smallBody))
+	if err != nil || n > 0 || buf.Len() < smallBody || limit == smallBody {
+		return buf.Bytes(), free, err
+	}
+	return b.readLarge(ctx, buf.Bytes(), resp.Body)
 }
 
 // readLarge reads on after head. It takes the cap from the budget at once: calls that took it bit
@@ -78,9 +88,9 @@ func (b *bodies) readLarge(ctx context.Context, head []byte, rest io.Reader) (bo
 	if err := b.budget.Acquire(ctx, maxBody); err != nil {
 		return nil, func() {}, err
 	}
-	buf := b.buffers.Get().(*bytes.Buffer)
+	buf := b.large.Get().(*bytes.Buffer)
 	free = func() {
-		b.buffers.Put(buf)
+		b.large.Put(buf)
 		b.budget.Release(maxBody)
 	}
 	buf.Reset()

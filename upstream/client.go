@@ -39,7 +39,7 @@ type Options struct {
 type Client struct {
 	base      string
 	timeout   time.Duration
-	userAgent string
+	userAgent []string
 	now       func() time.Time
 	log       *slog.Logger
 	policy    *policy
@@ -76,7 +76,7 @@ func NewClient(o Options) *Client {
 	return &Client{
 		base:      strings.TrimRight(o.BaseURL.String(), "/"),
 		timeout:   o.Timeout,
-		userAgent: o.UserAgent,
+		userAgent: []string{o.UserAgent},
 		now:       o.Now,
 		log:       o.Logger,
 		policy:    newPolicy(o),
@@ -135,13 +135,14 @@ func (c *Client) get(ctx context.Context, cred Credential, path string) (answer,
 	return a, nil
 }
 
+var acceptJSON = []string{mimeJSON}
+
 // send sends one request and returns its answer with its body, which the caller frees, or an *Error.
 func (c *Client) send(ctx context.Context, method string, cred Credential, path string) (answer, error) {
 	c.calls.Add(1)
 	sent := c.now()
-	req := c.resty.R().SetContext(ctx).
-		SetHeader("Accept", "application/json").
-		SetHeader("User-Agent", c.userAgent)
+	req := c.resty.R().SetContext(ctx)
+	req.Header["Accept"], req.Header["User-Agent"] = acceptJSON, c.userAgent // which resty copies
 	cred.setHeader(req.Header)
 	resp, err := req.Execute(method, c.base+path)
 	if err != nil {
@@ -166,9 +167,9 @@ func (c *Client) send(ctx context.Context, method string, cred Credential, path 
 func (c *Client) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	resp, err := c.resty.R().SetContext(ctx).
-		SetHeader("User-Agent", c.userAgent).
-		Get(c.base + "/-/health/ready/")
+	req := c.resty.R().SetContext(ctx)
+	req.Header["User-Agent"] = c.userAgent
+	resp, err := req.Get(c.base + "/-/health/ready/")
 	if err != nil {
 		return fmt.Errorf("reach authentik: %w", err)
 	}

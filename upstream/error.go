@@ -164,8 +164,9 @@ func classify(a answer) *Error {
 func starting(a answer, wait time.Duration) bool {
 	switch a.status {
 	case http.StatusOK:
-		return bytes.Contains(a.body, []byte("authentik starting")) && // not so in almost all, whose search would cost more
-			gjson.GetBytes(a.body, "error").Str == "authentik starting" && !gjson.GetBytes(a.body, "pk").Exists()
+		// A row begins with its pk, and hardly anything holds the words: these are found out fast.
+		return !gjson.GetBytes(a.body, "pk").Exists() && bytes.Contains(a.body, []byte("authentik starting")) &&
+			gjson.GetBytes(a.body, "error").Str == "authentik starting"
 	case http.StatusBadGateway:
 		return bytes.Contains(a.body, []byte("failed to connect to authentik backend"))
 	case http.StatusServiceUnavailable:
