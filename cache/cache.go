@@ -199,7 +199,7 @@ func (c *Cache[V]) lease(ctx context.Context, key Key, k *known[V], token string
 	failures, untrusted := 0, 0
 	k.current = false // until Redis has said so
 	epoch, asked := c.second.Epoch(), time.Now()
-	view, err := c.second.Read(ctx, key)
+	view, err := c.look(ctx, key, *k, token)
 	for pause := time.Duration(0); ; pause = min(max(2*pause, firstPause), longestPause) {
 		switch {
 		case err == nil:
@@ -240,8 +240,18 @@ func (c *Cache[V]) lease(ctx context.Context, key Key, k *known[V], token string
 			}
 		}
 		epoch, asked = c.second.Epoch(), time.Now()
-		view, err = c.second.Acquire(ctx, key, token)
+		view, err = c.second.Acquire(ctx, key, token, false)
 	}
+}
+
+// look asks the second level first: for a word on what is here, if that may then be given out as
+// fresh; else for what is there, and for the lease at once if that is nothing.
+func (c *Cache[V]) look(ctx context.Context, key Key, k known[V], token string) (View[V], error) {
+	now := c.now()
+	if k.found && fresh(c.policy, k.entry, now) || k.failing && fresh(c.policy, k.failure, now) {
+		return c.second.Read(ctx, key)
+	}
+	return c.second.Acquire(ctx, key, token, true)
 }
 
 const (

@@ -50,9 +50,13 @@ func (s second) Read(ctx context.Context, key cache.Key) (cache.View[string], er
 	return s.Shared.Read(ctx, key)
 }
 
-func (s second) Acquire(ctx context.Context, key cache.Key, token string) (cache.View[string], error) {
-	s.add("acquire")
-	return s.Shared.Acquire(ctx, key, token)
+func (s second) Acquire(ctx context.Context, key cache.Key, token string, unlessFound bool) (cache.View[string], error) {
+	if unlessFound {
+		s.add("look")
+	} else {
+		s.add("acquire")
+	}
+	return s.Shared.Acquire(ctx, key, token, unlessFound)
 }
 
 func (s second) Settle(ctx context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (bool, error) {
@@ -79,18 +83,22 @@ type overtaken struct {
 	value cache.Entry[string]
 }
 
-func (s overtaken) Acquire(ctx context.Context, key cache.Key, token string) (cache.View[string], error) {
-	_ = s.Set(ctx, key, s.value, ttl)
-	return s.Shared.Acquire(ctx, key, token)
+func (s overtaken) Acquire(ctx context.Context, key cache.Key, token string, unlessFound bool) (cache.View[string], error) {
+	if !unlessFound {
+		_ = s.Set(ctx, key, s.value, ttl)
+	}
+	return s.Shared.Acquire(ctx, key, token, unlessFound)
 }
 
 func TestOrderOfSteps(t *testing.T) {
 	clock := cachetest.NewClock()
 	key := cachetest.Key(t, "alice", 1)
 	kept := cache.Entry[string]{Value: "kept", FetchedAt: clock.Now()}
-	inFirst := func() cache.Store[string] {
+	old := cache.Entry[string]{Value: "old", FetchedAt: clock.Now().Add(-ttl)}
+	failed := cache.Entry[string]{Err: errOutage, Verdict: cache.Outage, FetchedAt: clock.Now().Add(-ttl)}
+	inFirst := func(e cache.Entry[string]) cache.Store[string] {
 		m := newMemory(t, clock.Now)
-		_ = m.Set(t.Context(), key, kept, ttl)
+		_ = m.Set(t.Context(), key, e, ttl)
 		return m
 	}
 	process := func(entries ...cache.Entry[string]) *cachetest.Process {
@@ -110,23 +118,31 @@ func TestOrderOfSteps(t *testing.T) {
 		want   []string
 		from   cache.Source
 	}{
-		{"hit in the first level", ttl, inFirst(), nil,
+		{"hit in the first level", ttl, inFirst(kept), nil,
 			[]string{"first get"}, cache.FirstLevel},
-		{"a flight landed between two steps", ttl, &landing{Store: inFirst()}, nil,
+		{"a flight landed between two steps", ttl, &landing{Store: inFirst(kept)}, nil,
 			[]string{"first get", "first get"}, cache.FirstLevel},
 		{"miss without a second level", ttl, empty{}, nil,
 			[]string{"first get", "first get", "load", "first set"}, cache.Loaded},
-		{"hit in the first level that Redis has not confirmed", ttl, inFirst(), process(),
+		{"hit in the first level that Redis has not confirmed", ttl, inFirst(kept), process(),
 			[]string{"first get", "first get", "read", "first set"}, cache.FirstLevel},
 		{"hit in the second level", ttl, empty{}, process(kept),
-			[]string{"first get", "first get", "read", "first set"}, cache.SecondLevel},
+			[]string{"first get", "first get", "look", "first set"}, cache.SecondLevel},
+		{"hit in the second level, and a stale one in the first", ttl, inFirst(old), process(kept),
+			[]string{"first get", "first get", "look", "first set"}, cache.SecondLevel},
 		{"miss", ttl, empty{}, process(),
-			[]string{"first get", "first get", "read", "acquire", "load", "settle", "first set"}, cache.Loaded},
-		{"another process's load landed before the lease was taken", ttl, empty{}, overtaken{process(), kept},
-			[]string{"first get", "first get", "read", "acquire", "first set", "settle"}, cache.SecondLevel},
+			[]string{"first get", "first get", "look", "load", "settle", "first set"}, cache.Loaded},
+		{"miss in the second level, and a stale one in the first", ttl, inFirst(old), process(),
+			[]string{"first get", "first get", "look", "first set", "load", "settle", "first set"}, cache.Loaded},
+		{"stale in the second level", ttl, empty{}, process(old),
+			[]string{"first get", "first get", "look", "first set", "acquire", "load", "settle", "first set"}, cache.Loaded},
+		{"a failure in the second level that is over", ttl, empty{}, process(failed),
+			[]string{"first get", "first get", "look", "first set", "acquire", "load", "settle", "first set"}, cache.Loaded},
+		{"another process's load landed before the lease was taken", ttl, empty{}, overtaken{process(old), kept},
+			[]string{"first get", "first get", "look", "first set", "acquire", "first set", "settle"}, cache.SecondLevel},
 		{"a second level that fails is not made to wait for ever", ttl, empty{}, down,
-			[]string{"first get", "first get", "read", "acquire", "load", "first set"}, cache.Loaded},
-		{"a second level that fails, and a hit in the first", ttl, inFirst(), down,
+			[]string{"first get", "first get", "look", "acquire", "load", "first set"}, cache.Loaded},
+		{"a second level that fails, and a hit in the first", ttl, inFirst(kept), down,
 			[]string{"first get", "first get", "read", "acquire"}, cache.FirstLevel},
 		{"no ttl, no second level", 0, empty{}, process(kept),
 			[]string{"first get", "load"}, cache.Loaded},

@@ -370,3 +370,39 @@ func TestLateBurialAtTheEnd(t *testing.T) {
 		t.Errorf("buried %t, error %v", v.Buried, err)
 	}
 }
+
+// TestRedisDoesNotStore: one that is full or read-only is read still, also where nothing is found,
+// which is what makes an older value here fit to be given out while the origin fails.
+func TestRedisDoesNotStore(t *testing.T) {
+	for name, refuse := range map[string]func(t *testing.T, s *stored) *cachetest.RedisServer{
+		"full": func(t *testing.T, s *stored) *cachetest.RedisServer {
+			if err := s.client.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
+				t.Fatal(err)
+			}
+			return s.RedisServer
+		},
+		"a replica": func(t *testing.T, s *stored) *cachetest.RedisServer { return cachetest.StartReplica(t, s.RedisServer) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStored(t)
+			there, nowhere, here, gone := cachetest.Key(t, "alice", 1), cachetest.Key(t, "alice", 2), cachetest.Key(t, "alice", 3), cachetest.Key(t, "alice", 4)
+			policy := cache.Policy{TTL: ttl, StaleIfError: time.Hour}
+			mustGet(t, newCacheOf(policy, s.clock.Now, empty{}, s.store), there, s.origin.gives("there"), "there", cache.Loaded)
+			if err := s.store.Bury(t.Context(), gone.Row(), time.Minute); err != nil {
+				t.Fatal(err)
+			}
+			c := newCacheOf(policy, s.clock.Now, newMemory(t, s.clock.Now), newRedis(t, refuse(t, s).URL(), keysOf(t, 1)))
+			mustGet(t, c, there, never(t), "there", cache.SecondLevel)
+			mustGet(t, c, here, s.origin.gives("here"), "here", cache.Loaded)
+			wantError(t, c, gone, never(t), cache.ErrBuried)
+			s.clock.Advance(ttl)
+			mustGet(t, c, nowhere, s.origin.gives("loaded"), "loaded", cache.Loaded)
+			for key, want := range map[cache.Key]string{there: "there", here: "here"} {
+				r, err := c.Get(t.Context(), key, s.origin.fails(errOutage))
+				if err != nil || r.Value != want || r.Stale != cache.StaleIfError {
+					t.Errorf("got %q, stale %q, error %v; want %q", r.Value, r.Stale, err, want)
+				}
+			}
+		})
+	}
+}

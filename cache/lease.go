@@ -22,10 +22,11 @@ end
 // acquire takes a lease that is free or ours. One that lives for ever or longer than any lease is
 // foreign, and would stop loads for as long as it lives.
 //
-// KEYS entry, failure, tombstone, lease; ARGV token, time to live in ms, proof of a tombstone.
+// KEYS entry, failure, tombstone, lease; ARGV token, time to live in ms, proof of a tombstone, 1 to
+// take no lease where there is an entry or a failure.
 var acquire = redis.NewScript(luaGet + `
 local entry, failure, tombstone = get(KEYS[1]), get(KEYS[2]), get(KEYS[3])
-if tombstone == ARGV[3] then
+if tombstone == ARGV[3] or ARGV[4] == '1' and (entry or failure) then
 	return {entry, failure, tombstone, 0}
 end
 local left = redis.call('PTTL', KEYS[4])
@@ -77,14 +78,17 @@ return 0
 
 func (n names) all() []string { return []string{n.entry, n.failure, n.tombstone, n.lease} }
 
-// Acquire implements [Shared].
-func (r *Redis[V]) Acquire(ctx context.Context, key Key, token string) (View[V], error) {
+// Acquire implements [Shared]. A Redis that does not store is read still, if that may be enough.
+func (r *Redis[V]) Acquire(ctx context.Context, key Key, token string, unlessFound bool) (View[V], error) {
 	n := r.keys.namesOf(r.prefix, key)
 	var values []any
 	err := r.ask(ctx, "take a lease in Redis", func(ctx context.Context) (err error) {
-		values, err = acquire.Run(ctx, r.client, n.all(), token, leaseTTL.Milliseconds(), n.proof).Slice()
+		values, err = acquire.Run(ctx, r.client, n.all(), token, leaseTTL.Milliseconds(), n.proof, unlessFound).Slice()
 		return err
 	})
+	if err != nil && unlessFound && refuses(err) {
+		return r.Read(ctx, key)
+	}
 	if err != nil {
 		return View[V]{}, err
 	}

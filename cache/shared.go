@@ -25,9 +25,10 @@ type Shared[V any] interface {
 
 	// Read returns all that is known of a key.
 	Read(ctx context.Context, key Key) (View[V], error)
-	// Acquire does too and takes the key's lease for leaseTTL if nobody has it: Held tells. token is
-	// the owner's, and whoever has it may acquire again.
-	Acquire(ctx context.Context, key Key, token string) (View[V], error)
+	// Acquire does too and, in the same step, takes the key's lease for leaseTTL if nobody has it: Held
+	// tells. With unlessFound it takes none where there is an entry or a failure, which may be all
+	// that is wanted. token is the owner's, and whoever has it may acquire again.
+	Acquire(ctx context.Context, key Key, token string, unlessFound bool) (View[V], error)
 	// Renew makes the token's lease last for leaseTTL from now. held is false if it has lapsed.
 	Renew(ctx context.Context, key Key, token string) (held bool, err error)
 	// Settle ends the token's lease and, in the same step, keeps its outcome for ttl: a value or a

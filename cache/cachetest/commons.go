@@ -111,10 +111,13 @@ func (p *Process) Read(_ context.Context, key cache.Key) (v cache.View[string], 
 }
 
 // Acquire implements [cache.Shared].
-func (p *Process) Acquire(_ context.Context, key cache.Key, token string) (v cache.View[string], err error) {
+func (p *Process) Acquire(_ context.Context, key cache.Key, token string, unlessFound bool) (v cache.View[string], err error) {
 	err = p.locked(func(c *Commons) {
 		v = c.view(key)
-		if l, taken := c.leases[key]; !v.Buried && (!taken || l.token == token || !c.now().Before(l.until)) {
+		if v.Buried || unlessFound && (v.Found || v.Failing) {
+			return
+		}
+		if l, taken := c.leases[key]; !taken || l.token == token || !c.now().Before(l.until) {
 			c.leases[key] = lease{token, c.now().Add(leaseTTL)}
 			v.Held = true
 		}

@@ -37,6 +37,7 @@ func SharedConformance(t *testing.T, open func(t *testing.T) SharedHarness) {
 		{"a value takes the failure away", testValueEndsFailure},
 		{"settling nothing only frees the lease", testSettleNothing},
 		{"one of many gets the lease", testLeaseRace},
+		{"what is found may do without the lease", testUnlessFound},
 		{"a buried row has no entries, whoever asks", testBury},
 		{"a buried row takes no outcome", testSettleBuried},
 		{"a burial ends with its ttl", testBurialEnds},
@@ -49,9 +50,14 @@ func SharedConformance(t *testing.T, open func(t *testing.T) SharedHarness) {
 
 func acquire(t *testing.T, s cache.Shared[string], key cache.Key, token string, want bool) cache.View[string] {
 	t.Helper()
+	return acquireIf(t, s, key, token, false, want)
+}
+
+func acquireIf(t *testing.T, s cache.Shared[string], key cache.Key, token string, unlessFound, want bool) cache.View[string] {
+	t.Helper()
 	var v cache.View[string]
 	err := patiently(func() (err error) {
-		v, err = s.Acquire(t.Context(), key, token)
+		v, err = s.Acquire(t.Context(), key, token, unlessFound)
 		return err
 	})
 	if err != nil || v.Held != want || v.Untrusted != 0 {
@@ -211,7 +217,7 @@ func testLeaseRace(t *testing.T, h SharedHarness) {
 		wg.Go(func() {
 			var v cache.View[string]
 			err := patiently(func() (err error) {
-				v, err = store.Acquire(t.Context(), key, fmt.Sprint(i))
+				v, err = store.Acquire(t.Context(), key, fmt.Sprint(i), i%4 < 2)
 				return err
 			})
 			if err != nil {
@@ -225,6 +231,31 @@ func testLeaseRace(t *testing.T, h SharedHarness) {
 	wg.Wait()
 	if got := owners.Load(); got != 1 {
 		t.Errorf("%d owners, want 1", got)
+	}
+}
+
+func testUnlessFound(t *testing.T, h SharedHarness) {
+	key, failed, gone := Key(t, "alice", 1), Key(t, "alice", 2), Key(t, "alice", 3)
+	if v := acquireIf(t, h.One, key, "one", true, true); v.Found || v.Failing || v.Buried {
+		t.Errorf("of nothing: %+v", v)
+	}
+	acquireIf(t, h.Two, key, "two", true, false) // it is another's
+	acquireIf(t, h.One, key, "one", true, true)  // it is still its own
+	settle(t, h.One, key, "one", entry("value"), time.Minute, false)
+	if v := acquireIf(t, h.Two, key, "two", true, false); !v.Found || v.Entry.Value != "value" {
+		t.Errorf("of a value: %+v", v)
+	}
+	acquire(t, h.Two, key, "two", true) // nobody has taken it meanwhile
+
+	set(t, Harness{Store: h.One}, failed, failure("down"), time.Minute)
+	if v := acquireIf(t, h.Two, failed, "two", true, false); !v.Failing {
+		t.Errorf("of a failure: %+v", v)
+	}
+	acquire(t, h.One, failed, "one", true)
+
+	bury(t, h.One, gone.Row(), time.Minute)
+	if v := acquireIf(t, h.Two, gone, "two", true, false); !v.Buried {
+		t.Errorf("of a buried row: %+v", v)
 	}
 }
 
