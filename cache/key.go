@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
@@ -10,6 +11,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
+	"sync"
+
+	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // SecretSize is the length of the secret that all keys are derived from, in bytes.
@@ -80,6 +85,9 @@ func (k Key) ofFailure() Key {
 // Keys holds what is derived from the secret. It prints as "[redacted]".
 type Keys struct {
 	caller, names, seal []byte
+	// macs are under names, and aeads those of some callers.
+	macs  *sync.Pool
+	aeads *lru.Cache[Caller, cipher.AEAD]
 }
 
 // NewSecret makes a random secret.
@@ -107,6 +115,8 @@ func DeriveKeys(secret []byte) (*Keys, error) {
 		}
 		*key = derived
 	}
+	k.macs = &sync.Pool{New: func() any { return &mac{hash: hmac.New(sha256.New, k.names)} }}
+	k.aeads, _ = lru.New[Caller, cipher.AEAD](keptAEADs) // fails only for a size below 1
 	return k, nil
 }
 
@@ -124,27 +134,27 @@ func (k Keys) MarshalJSON() ([]byte, error) { return json.Marshal("[redacted]") 
 // one cluster slot and are invalidated together. D depends on the row, the caller, the variant and
 // the format; a tombstone has none, for it is the row's.
 type names struct {
-	entry, failure, tombstone, lease string
-	// generation is that of a resource's lists, whose row it is.
-	generation string
+	entry, failure, lease, tombstone string
 	// proof is what a tombstone of the row holds.
 	proof string
 }
 
 func (k *Keys) namesOf(prefix string, key Key) names {
-	d := encode(k.mac("value "+string([]byte{formatVersion}), key.caller[:], key.row, key.variant))
 	tag := k.Tag(key.row)
-	slot := prefix + "{" + encode(tag[:]) + "}"
-	return names{
-		entry:     slot + "v" + d,
-		failure:   slot + "e" + d,
-		lease:     slot + "l" + d,
-		tombstone: slot + "x",
-
-		generation: slot + "g",
-		proof:      k.proofOf(tag),
-	}
+	slot := slotOf(prefix, tag)
+	sum := k.mac("value "+string([]byte{formatVersion}), key.caller[:], key.row, key.variant)
+	d := encode(sum[:])
+	all := slot + "v" + d + slot + "e" + d + slot + "l" + d + slot + "x" // as one text, of which each is a part
+	n := len(slot) + 1 + len(d)
+	return names{entry: all[:n], failure: all[n : 2*n], lease: all[2*n : 3*n], tombstone: all[3*n:], proof: k.proofOf(tag)}
 }
+
+// generationOf is the name of the generation of a resource's lists.
+func (k *Keys) generationOf(prefix, resource string) string {
+	return slotOf(prefix, k.Tag(ListsOf(resource))) + "g"
+}
+
+func slotOf(prefix string, tag Tag) string { return prefix + "{" + encode(tag[:]) + "}" }
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
@@ -152,15 +162,16 @@ func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 type Tag [16]byte
 
 // Tag makes the tag of a row.
-func (k *Keys) Tag(row Row) Tag { return Tag(k.mac("row", nil, row, "")[:16]) }
+func (k *Keys) Tag(row Row) Tag {
+	sum := k.mac("row", nil, row, "")
+	return Tag(sum[:16])
+}
 
 // proofOf is the content of a tombstone and of the message that tells of it. Only who has the
 // secret can make one: a foreign value under a tombstone's name buries nothing.
 func (k *Keys) proofOf(t Tag) string {
-	mac := hmac.New(sha256.New, k.names)
-	_, _ = mac.Write([]byte("tombstone"))
-	_, _ = mac.Write(t[:])
-	return encode(mac.Sum(nil)[:16])
+	sum := k.sum(func(b []byte) []byte { return append(append(b, "tombstone"...), t[:]...) })
+	return encode(sum[:16])
 }
 
 // message tells other processes that a row is buried.
@@ -181,14 +192,30 @@ func (k *Keys) readMessage(s string) (t Tag, ok bool) {
 }
 
 // mac hashes its parts, each with its length, so that no two lists of parts collide.
-func (k *Keys) mac(purpose string, caller []byte, row Row, variant string) []byte {
-	mac := hmac.New(sha256.New, k.names)
-	b := make([]byte, 0, 256)
-	for _, part := range []string{purpose, string(caller), row.resource, variant} {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(part)))
-		b = append(b, part...)
-	}
-	b = binary.BigEndian.AppendUint32(b, uint32(row.id))
-	_, _ = mac.Write(b)
-	return mac.Sum(nil)
+func (k *Keys) mac(purpose string, caller []byte, row Row, variant string) [sha256.Size]byte {
+	return k.sum(func(b []byte) []byte {
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(purpose))), purpose...)
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(caller))), caller...)
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(row.resource))), row.resource...)
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(variant))), variant...)
+		return binary.BigEndian.AppendUint32(b, uint32(row.id))
+	})
+}
+
+// mac makes one MAC at a time, of what is in text. Setting its key up costs more than a MAC, so it is
+// used again, with its memory.
+type mac struct {
+	hash      hash.Hash
+	text, sum []byte
+}
+
+// sum is the MAC of what write appends.
+func (k *Keys) sum(write func([]byte) []byte) [sha256.Size]byte {
+	m := k.macs.Get().(*mac)
+	defer k.macs.Put(m)
+	m.text = write(m.text[:0])
+	m.hash.Reset()
+	_, _ = m.hash.Write(m.text)
+	m.sum = m.hash.Sum(m.sum[:0])
+	return [sha256.Size]byte(m.sum)
 }

@@ -170,7 +170,7 @@ func (r *Redis[V]) bury(ctx context.Context, row Row, ttl time.Duration) error {
 		if err := r.client.Set(ctx, n.tombstone, n.proof, ttl).Err(); err != nil {
 			return err
 		}
-		if err := r.client.Set(ctx, r.generationName(row.resource), rand.Text(), generationTTL).Err(); err != nil {
+		if err := r.client.Set(ctx, r.keys.generationOf(r.prefix, row.resource), rand.Text(), generationTTL).Err(); err != nil {
 			return err
 		}
 		return publish.Run(ctx, r.client, []string{r.channel()}, r.keys.message(r.keys.Tag(row))).Err()
@@ -193,10 +193,6 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return ARGV[1]
 `)
 
-func (r *Redis[V]) generationName(resource string) string {
-	return r.keys.namesOf(r.prefix, Key{row: ListsOf(resource)}).generation
-}
-
 // errUnburied says that a revocation could not be told yet, so that lists of before it may be there.
 var errUnburied = errors.New("cache: a revocation has not reached Redis yet")
 
@@ -213,7 +209,7 @@ func (r *Redis[V]) Generation(ctx context.Context, resource string) (generation 
 		return "", err
 	}
 	err = r.ask(ctx, "read a generation from Redis", func(ctx context.Context) (err error) {
-		generation, err = currentGeneration.Run(ctx, r.client, []string{r.generationName(resource)},
+		generation, err = currentGeneration.Run(ctx, r.client, []string{r.keys.generationOf(r.prefix, resource)},
 			rand.Text(), generationTTL.Milliseconds()).Text()
 		return err
 	})

@@ -3,6 +3,7 @@ package cache
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -422,6 +424,42 @@ func FuzzDecodeEntry(f *testing.F) {
 }
 
 // FuzzReadMessage: only what the secret's holder made buries a row.
+// TestKeysAtOnce: what is used again is not used by two at once, and a caller's seal stays that
+// caller's, also for more callers than are kept.
+func TestKeysAtOnce(t *testing.T) {
+	k, alone := deriveKeys(t, fixedSecret()), deriveKeys(t, fixedSecret())
+	caller := func(i int) (c Caller) {
+		binary.BigEndian.PutUint64(c[:], uint64(i)+1)
+		return c
+	}
+	var wants []names
+	for i := range keptAEADs + 100 {
+		wants = append(wants, alone.namesOf(testPrefix, makeKey(t, caller(i), "codes", int32(i+1), "")))
+	}
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for i, want := range wants {
+				if got := k.namesOf(testPrefix, makeKey(t, caller(i), "codes", int32(i+1), "")); got != want {
+					t.Errorf("names %+v, want %+v", got, want)
+					return
+				}
+				sealed, err := k.sealValue(caller(i), "name", []byte("plain"))
+				if err != nil {
+					t.Error(err)
+				}
+				if plain, err := alone.openValue(caller(i), "name", sealed); err != nil || string(plain) != "plain" {
+					t.Errorf("got %q, error %v", plain, err)
+				}
+				if _, err := k.openValue(caller(i+1), "name", sealed); err == nil {
+					t.Errorf("caller %d opens what is another's", i+1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func FuzzReadMessage(f *testing.F) {
 	k := deriveKeys(f, fixedSecret())
 	row := Row{resource: "codes", id: 1}

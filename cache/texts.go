@@ -43,7 +43,8 @@ func NewTexts[V any](r *Redis[V]) *Texts {
 }
 
 func (t *Texts) name(hash [sha256.Size]byte) string {
-	return t.prefix + "t" + encode(t.keys.mac("text", hash[:], Row{}, ""))
+	sum := t.keys.mac("text", hash[:], Row{}, "")
+	return t.prefix + "t" + encode(sum[:])
 }
 
 // Text returns the text that was kept under a hash. A Redis that cannot be asked has none.
