@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 
-	"github.com/tidwall/gjson"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"authentik-graphql/internal/jsondepth"
 )
@@ -14,12 +14,13 @@ import (
 const maxClaimsDepth = 64
 
 // claims reads the claims of an ID token: authentik sends them as JSON within a text.
-func (d *decoder) claims(v gjson.Result) json.RawMessage {
+func (d *decoder) claims() json.RawMessage {
 	var b bytes.Buffer
-	if v.Type == gjson.Null {
+	v := d.next()
+	if isNull(v) {
 		return nil
 	}
-	if v.Type != gjson.String || json.Compact(&b, []byte(v.Str)) != nil || jsondepth.Of(b.Bytes()) > maxClaimsDepth {
+	if v.Kind() != jsontext.KindString || json.Compact(&b, unquote(v)) != nil || jsondepth.Of(b.Bytes()) > maxClaimsDepth {
 		d.dropped = append(d.dropped, "id_token")
 		return nil
 	}

@@ -109,7 +109,7 @@ func (c *Client) Retrieve(ctx context.Context, cred Credential, resource Resourc
 		return none, err
 	}
 	defer a.free()
-	d := decoder{sent: a.sent, checked: true}
+	d := decoder{sent: a.sent}
 	grant, decodeErr := d.decode(a.body)
 	if decodeErr == nil && grant.PK != pk {
 		decodeErr = errors.New("the answer is another row")
@@ -122,7 +122,7 @@ func (c *Client) Retrieve(ctx context.Context, cred Credential, resource Resourc
 	return Answer[*Grant]{Value: grant, FetchedAt: a.at, AuthentikID: id}, nil
 }
 
-// get sends one GET and returns a 200 with a JSON body, which the caller frees, or an *Error.
+// get sends one GET and returns a 200 that is said to be JSON, whose body the caller frees, or an *Error.
 func (c *Client) get(ctx context.Context, cred Credential, path string) (answer, error) {
 	a, err := c.send(ctx, http.MethodGet, cred, path)
 	if err != nil {

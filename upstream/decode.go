@@ -1,14 +1,12 @@
 package upstream
 
 import (
-	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
-	"unsafe"
 
-	"github.com/tidwall/gjson"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // storedEndsAt is the one key of our own in a stored code: [Code.EndsAt] in microseconds.
@@ -39,75 +37,59 @@ func RestoreGrant(stored []byte) (*Grant, error) {
 // decoder walks the JSON text once and assigns each known key. The result shares no memory with
 // the text.
 type decoder struct {
+	json    *jsontext.Decoder
 	sent    time.Time
 	stored  bool
-	checked bool // the text is known to be JSON
 	dropped []string
-	held    int // bytes of all that was allocated for the result
-	err     error
+	held    int   // bytes of all that was allocated for the result
+	err     error // ends the walk
 }
 
-var errSyntax = errors.New("decode: not a JSON object in UTF-8")
-
-func (d *decoder) decode(body []byte) (*Grant, error) {
-	root, err := d.root(body)
-	if err != nil {
+func (d *decoder) decode(body []byte) (g *Grant, err error) {
+	if err := d.walk(body, func() { g = d.grant() }); err != nil {
 		return nil, err
 	}
-	g := d.grant(root)
-	if d.err != nil {
-		return nil, d.err
-	}
-	g.size = d.held
 	return g, nil
 }
 
-// root parses a text that is a JSON object.
-func (d *decoder) root(body []byte) (root gjson.Result, err error) {
-	if !utf8.Valid(body) || !d.checked && !validJSON(body) {
-		return root, errSyntax
-	}
-	// gjson.ParseBytes would copy the text, for no use: the result keeps nothing of it.
-	root = gjson.Parse(unsafe.String(unsafe.SliceData(body), len(body))) //nolint:gosec // see above
-	if !root.IsObject() {
-		return root, errSyntax
-	}
-	return root, nil
-}
-
-func (d *decoder) grant(v gjson.Result) *Grant {
+func (d *decoder) grant() *Grant {
 	c := &Grant{Scope: []string{}}
+	before, said := d.held, false
+	defer func() { c.size = d.held - before }()
 	holds[Grant](d, 1)
-	said := false
-	v.ForEach(func(key, v gjson.Result) bool {
-		switch key.Str {
+	isObject := d.object(func(key []byte) {
+		switch string(key) {
 		case "pk":
-			c.PK = d.pk("pk", v)
+			c.PK = d.pk("pk")
 		case "provider":
-			c.Provider = d.provider(v)
+			c.Provider = d.provider()
 		case "user":
-			c.User = d.user(v)
+			c.User = d.user()
 		case "is_expired":
-			said = d.isExpired(c, v)
+			said = d.isExpired(c)
 		case "expires":
-			c.Expires = d.expires(v)
+			c.Expires = d.expires()
 		case "scope":
-			c.Scope = d.texts("scope", v)
+			c.Scope = d.texts("scope")
 		case "id_token":
-			c.Claims = d.claims(v)
+			c.Claims = d.claims()
 		case "revoked":
-			c.Revoked = d.boolean("revoked", v)
+			c.Revoked = d.boolean("revoked")
 		case storedClaims:
-			if d.stored {
+			if v := d.next(); d.stored {
 				c.Claims = d.raw(v)
 			}
 		case storedEndsAt:
-			if d.stored {
-				c.EndsAt = time.UnixMicro(v.Int()).UTC()
+			if us, err := strconv.ParseInt(string(d.next()), 10, 64); d.stored && err == nil {
+				c.EndsAt = time.UnixMicro(us).UTC()
 			}
+		default:
+			d.skip()
 		}
-		return true
 	})
+	if !isObject {
+		d.fail("a grant is no object")
+	}
 	if c.Scope == nil {
 		c.Scope = []string{}
 	}
@@ -137,87 +119,88 @@ func (d *decoder) judge(c *Grant, said bool) {
 	}
 }
 
-func (d *decoder) provider(v gjson.Result) *Provider {
-	if !v.IsObject() {
-		return nil
-	}
+func (d *decoder) provider() *Provider {
 	p := &Provider{}
-	holds[Provider](d, 1)
-	v.ForEach(func(key, v gjson.Result) bool {
-		switch key.Str {
+	isObject := d.object(func(key []byte) {
+		switch string(key) {
 		case "pk":
-			p.PK = d.pk("provider.pk", v)
+			p.PK = d.pk("provider.pk")
 		case "name":
-			p.Name = d.text("provider.name", v)
+			p.Name = d.text("provider.name")
 		case "authentication_flow":
-			p.AuthenticationFlow = d.uuid("provider.authentication_flow", v)
+			p.AuthenticationFlow = d.uuid("provider.authentication_flow")
 		case "authorization_flow":
-			p.AuthorizationFlow = d.uuid("provider.authorization_flow", v)
+			p.AuthorizationFlow = d.uuid("provider.authorization_flow")
 		case "invalidation_flow":
-			p.InvalidationFlow = d.uuid("provider.invalidation_flow", v)
+			p.InvalidationFlow = d.uuid("provider.invalidation_flow")
 		case "property_mappings":
-			p.PropertyMappings = d.uuids("provider.property_mappings", v)
+			p.PropertyMappings = d.uuids("provider.property_mappings")
 		case "component":
-			p.Component = d.text("provider.component", v)
+			p.Component = d.text("provider.component")
 		case "assigned_application_slug":
-			p.AssignedApplicationSlug = d.text("provider.assigned_application_slug", v)
+			p.AssignedApplicationSlug = d.text("provider.assigned_application_slug")
 		case "assigned_application_name":
-			p.AssignedApplicationName = d.text("provider.assigned_application_name", v)
+			p.AssignedApplicationName = d.text("provider.assigned_application_name")
 		case "assigned_backchannel_application_slug":
-			p.AssignedBackchannelApplicationSlug = d.text("provider.assigned_backchannel_application_slug", v)
+			p.AssignedBackchannelApplicationSlug = d.text("provider.assigned_backchannel_application_slug")
 		case "assigned_backchannel_application_name":
-			p.AssignedBackchannelApplicationName = d.text("provider.assigned_backchannel_application_name", v)
+			p.AssignedBackchannelApplicationName = d.text("provider.assigned_backchannel_application_name")
 		case "verbose_name":
-			p.VerboseName = d.text("provider.verbose_name", v)
+			p.VerboseName = d.text("provider.verbose_name")
 		case "verbose_name_plural":
-			p.VerboseNamePlural = d.text("provider.verbose_name_plural", v)
+			p.VerboseNamePlural = d.text("provider.verbose_name_plural")
 		case "meta_model_name":
-			p.MetaModelName = d.text("provider.meta_model_name", v)
+			p.MetaModelName = d.text("provider.meta_model_name")
 		case "client_type":
-			p.ClientType = d.text("provider.client_type", v)
+			p.ClientType = d.text("provider.client_type")
 		case "client_id":
-			p.ClientID = d.text("provider.client_id", v)
+			p.ClientID = d.text("provider.client_id")
 		case "client_secret":
-			p.ClientSecret = (*Secret)(d.text("provider.client_secret", v))
+			p.ClientSecret = (*Secret)(d.text("provider.client_secret"))
 		case "access_code_validity":
-			p.AccessCodeValidity = d.text("provider.access_code_validity", v)
+			p.AccessCodeValidity = d.text("provider.access_code_validity")
 		case "access_token_validity":
-			p.AccessTokenValidity = d.text("provider.access_token_validity", v)
+			p.AccessTokenValidity = d.text("provider.access_token_validity")
 		case "refresh_token_validity":
-			p.RefreshTokenValidity = d.text("provider.refresh_token_validity", v)
+			p.RefreshTokenValidity = d.text("provider.refresh_token_validity")
 		case "refresh_token_threshold":
-			p.RefreshTokenThreshold = d.text("provider.refresh_token_threshold", v)
+			p.RefreshTokenThreshold = d.text("provider.refresh_token_threshold")
 		case "include_claims_in_id_token":
-			p.IncludeClaimsInIDToken = d.boolean("provider.include_claims_in_id_token", v)
+			p.IncludeClaimsInIDToken = d.boolean("provider.include_claims_in_id_token")
 		case "signing_key":
-			p.SigningKey = d.uuid("provider.signing_key", v)
+			p.SigningKey = d.uuid("provider.signing_key")
 		case "encryption_key":
-			p.EncryptionKey = d.uuid("provider.encryption_key", v)
+			p.EncryptionKey = d.uuid("provider.encryption_key")
 		case "redirect_uris":
-			p.RedirectURIs = d.redirectURIs(v)
+			p.RedirectURIs = d.redirectURIs()
 		case "logout_uri":
-			p.LogoutURI = coalesce(d.text("provider.logout_uri", v), p.LogoutURI)
+			p.LogoutURI = coalesce(d.text("provider.logout_uri"), p.LogoutURI)
 		case "backchannel_logout_uri":
-			p.LogoutURI = coalesce(p.LogoutURI, d.text("provider.backchannel_logout_uri", v))
+			p.LogoutURI = coalesce(p.LogoutURI, d.text("provider.backchannel_logout_uri"))
 		case "logout_method":
-			p.LogoutMethod = d.text("provider.logout_method", v)
+			p.LogoutMethod = d.text("provider.logout_method")
 		case "sub_mode":
-			p.SubMode = d.text("provider.sub_mode", v)
+			p.SubMode = d.text("provider.sub_mode")
 		case "issuer_mode":
-			p.IssuerMode = d.text("provider.issuer_mode", v)
+			p.IssuerMode = d.text("provider.issuer_mode")
 		case "jwt_federation_sources":
-			if sources := d.uuids("provider.jwt_federation_sources", v); sources != nil {
+			if sources := d.uuids("provider.jwt_federation_sources"); sources != nil {
 				p.JWTFederationSources = sources
 			}
 		case "jwks_sources":
-			if sources := d.uuids("provider.jwks_sources", v); p.JWTFederationSources == nil {
+			if sources := d.uuids("provider.jwks_sources"); p.JWTFederationSources == nil {
 				p.JWTFederationSources = sources
 			}
 		case "jwt_federation_providers":
-			p.JWTFederationProviders = list(d, "provider.jwt_federation_providers", v, integer)
+			p.JWTFederationProviders = list(d, "provider.jwt_federation_providers", func() (int32, bool) { return integer(d.next()) })
+		default:
+			d.skip()
 		}
-		return true
 	})
+	if !isObject {
+		return nil
+	}
+	holds[Provider](d, 1)
 	if p.PK == 0 {
 		d.fail("provider.pk is missing")
 	}
@@ -226,115 +209,127 @@ func (d *decoder) provider(v gjson.Result) *Provider {
 
 // redirectURIs reads the list of newer releases and the text of older ones, whose words are
 // entries without a mode.
-func (d *decoder) redirectURIs(v gjson.Result) []RedirectURI {
-	if v.Type == gjson.String {
-		words := strings.Fields(v.Str)
+func (d *decoder) redirectURIs() []RedirectURI {
+	if d.json.PeekKind() == jsontext.KindString {
+		words := strings.Fields(string(unquote(d.next())))
 		uris := make([]RedirectURI, len(words))
 		holds[string](d, len(words))
 		holds[RedirectURI](d, len(words))
 		for i := range words {
-			words[i] = d.keep(words[i])
+			words[i] = d.keep([]byte(words[i]))
 			uris[i].URL = &words[i]
 		}
 		return uris
 	}
-	return list(d, "provider.redirect_uris", v, func(v gjson.Result) (uri RedirectURI, ok bool) {
-		if !v.IsObject() {
-			return uri, false
-		}
-		uri.MatchingMode = d.text("provider.redirect_uris.matching_mode", v.Get("matching_mode"))
-		uri.URL = d.text("provider.redirect_uris.url", v.Get("url"))
-		return uri, true
+	return list(d, "provider.redirect_uris", func() (uri RedirectURI, ok bool) {
+		ok = d.object(func(key []byte) {
+			switch string(key) {
+			case "matching_mode":
+				uri.MatchingMode = d.text("provider.redirect_uris.matching_mode")
+			case "url":
+				uri.URL = d.text("provider.redirect_uris.url")
+			default:
+				d.skip()
+			}
+		})
+		return uri, ok
 	})
 }
 
-func (d *decoder) user(v gjson.Result) *User {
-	if !v.IsObject() {
+func (d *decoder) user() *User {
+	u := &User{}
+	isObject := d.object(func(key []byte) {
+		switch string(key) {
+		case "pk":
+			u.PK = d.pk("user.pk")
+		case "username":
+			u.Username = d.text("user.username")
+		case "name":
+			u.Name = d.text("user.name")
+		case "is_active":
+			u.IsActive = d.boolean("user.is_active")
+		case "last_login":
+			u.LastLogin = d.time("user.last_login")
+		case "date_joined":
+			u.DateJoined = d.time("user.date_joined")
+		case "is_superuser":
+			u.IsSuperuser = d.boolean("user.is_superuser")
+		case "groups":
+			u.GroupIDs = d.uuids("user.groups")
+		case "groups_obj":
+			u.Groups = list(d, "user.groups_obj", d.group)
+		case "roles":
+			u.RoleIDs = d.uuids("user.roles")
+		case "roles_obj":
+			u.Roles = list(d, "user.roles_obj", d.role)
+		case "email":
+			u.Email = d.text("user.email")
+		case "avatar":
+			u.Avatar = d.text("user.avatar")
+		case "attributes":
+			u.Attributes = d.raw(d.next())
+		case "uid":
+			u.UID = d.text("user.uid")
+		case "path":
+			u.Path = d.text("user.path")
+		case "type":
+			u.Type = d.text("user.type")
+		case "uuid":
+			u.UUID = d.uuid("user.uuid")
+		case "password_change_date":
+			u.PasswordChangeDate = d.time("user.password_change_date")
+		case "last_updated":
+			u.LastUpdated = d.time("user.last_updated")
+		default:
+			d.skip()
+		}
+	})
+	if !isObject {
 		return nil
 	}
-	u := &User{}
 	holds[User](d, 1)
-	v.ForEach(func(key, v gjson.Result) bool {
-		switch key.Str {
-		case "pk":
-			u.PK = d.pk("user.pk", v)
-		case "username":
-			u.Username = d.text("user.username", v)
-		case "name":
-			u.Name = d.text("user.name", v)
-		case "is_active":
-			u.IsActive = d.boolean("user.is_active", v)
-		case "last_login":
-			u.LastLogin = d.time("user.last_login", v)
-		case "date_joined":
-			u.DateJoined = d.time("user.date_joined", v)
-		case "is_superuser":
-			u.IsSuperuser = d.boolean("user.is_superuser", v)
-		case "groups":
-			u.GroupIDs = d.uuids("user.groups", v)
-		case "groups_obj":
-			u.Groups = list(d, "user.groups_obj", v, d.group)
-		case "roles":
-			u.RoleIDs = d.uuids("user.roles", v)
-		case "roles_obj":
-			u.Roles = list(d, "user.roles_obj", v, d.role)
-		case "email":
-			u.Email = d.text("user.email", v)
-		case "avatar":
-			u.Avatar = d.text("user.avatar", v)
-		case "attributes":
-			u.Attributes = d.raw(v)
-		case "uid":
-			u.UID = d.text("user.uid", v)
-		case "path":
-			u.Path = d.text("user.path", v)
-		case "type":
-			u.Type = d.text("user.type", v)
-		case "uuid":
-			u.UUID = d.uuid("user.uuid", v)
-		case "password_change_date":
-			u.PasswordChangeDate = d.time("user.password_change_date", v)
-		case "last_updated":
-			u.LastUpdated = d.time("user.last_updated", v)
-		}
-		return true
-	})
 	if u.PK == 0 {
 		d.fail("user.pk is missing")
 	}
 	return u
 }
 
-func (d *decoder) group(v gjson.Result) (g Group, ok bool) {
-	v.ForEach(func(key, v gjson.Result) bool {
-		switch key.Str {
+func (d *decoder) group() (g Group, ok bool) {
+	ok = d.object(func(key []byte) {
+		switch string(key) {
 		case "pk":
-			g.PK, _ = d.asUUID(v)
+			g.PK, _ = d.asUUID(d.next())
 		case "num_pk":
-			g.NumPK = optional(d, "user.groups_obj.num_pk", v, integer)
+			g.NumPK = optional(d, "user.groups_obj.num_pk", integer)
 		case "name":
-			g.Name = d.text("user.groups_obj.name", v)
+			g.Name = d.text("user.groups_obj.name")
 		case "is_superuser":
-			g.IsSuperuser = d.boolean("user.groups_obj.is_superuser", v)
+			g.IsSuperuser = d.boolean("user.groups_obj.is_superuser")
 		case "parent":
-			g.Parent = d.uuid("user.groups_obj.parent", v)
+			g.Parent = d.uuid("user.groups_obj.parent")
 		case "parent_name":
-			g.ParentName = d.text("user.groups_obj.parent_name", v)
+			g.ParentName = d.text("user.groups_obj.parent_name")
 		case "attributes":
-			g.Attributes = d.raw(v)
+			g.Attributes = d.raw(d.next())
+		default:
+			d.skip()
 		}
-		return true
 	})
-	return g, v.IsObject() && g.PK != ""
+	return g, ok && g.PK != ""
 }
 
-func (d *decoder) role(v gjson.Result) (r Role, ok bool) {
-	if !v.IsObject() {
-		return r, false
-	}
-	r.PK, _ = d.asUUID(v.Get("pk"))
-	r.Name = d.text("user.roles_obj.name", v.Get("name"))
-	return r, r.PK != ""
+func (d *decoder) role() (r Role, ok bool) {
+	ok = d.object(func(key []byte) {
+		switch string(key) {
+		case "pk":
+			r.PK, _ = d.asUUID(d.next())
+		case "name":
+			r.Name = d.text("user.roles_obj.name")
+		default:
+			d.skip()
+		}
+	})
+	return r, ok && r.PK != ""
 }
 
 // fail records the first violation of a strict field. The text is constant: it goes to the log.
@@ -344,8 +339,8 @@ func (d *decoder) fail(what string) {
 	}
 }
 
-func (d *decoder) pk(name string, v gjson.Result) PK {
-	n, ok := integer(v)
+func (d *decoder) pk(name string) PK {
+	n, ok := integer(d.next())
 	if !ok || n < 1 {
 		d.fail(name + " is not a primary key")
 	}
@@ -353,19 +348,22 @@ func (d *decoder) pk(name string, v gjson.Result) PK {
 }
 
 // isExpired reads authentik's flag and tells whether it was there.
-func (d *decoder) isExpired(c *Grant, v gjson.Result) (said bool) {
-	if v.Type == gjson.Null {
+func (d *decoder) isExpired(c *Grant) (said bool) {
+	v := d.next()
+	if isNull(v) {
 		return false
 	}
-	if !v.IsBool() {
+	expired, ok := asBool(v)
+	if !ok {
 		d.fail("is_expired is not a boolean")
 	}
-	c.Expired = v.Bool()
+	c.Expired = expired
 	return true
 }
 
-func (d *decoder) expires(v gjson.Result) *time.Time {
-	if v.Type == gjson.Null {
+func (d *decoder) expires() *time.Time {
+	v := d.next()
+	if isNull(v) {
 		return nil
 	}
 	t, ok := asTime(v)
@@ -375,9 +373,15 @@ func (d *decoder) expires(v gjson.Result) *time.Time {
 	return &t
 }
 
-func (d *decoder) text(name string, v gjson.Result) *string    { return optional(d, name, v, d.asText) }
-func (d *decoder) uuid(name string, v gjson.Result) *string    { return optional(d, name, v, d.asUUID) }
-func (d *decoder) boolean(name string, v gjson.Result) *bool   { return optional(d, name, v, asBool) }
-func (d *decoder) time(name string, v gjson.Result) *time.Time { return optional(d, name, v, asTime) }
-func (d *decoder) texts(name string, v gjson.Result) []string  { return list(d, name, v, d.asText) }
-func (d *decoder) uuids(name string, v gjson.Result) []string  { return list(d, name, v, d.asUUID) }
+func (d *decoder) text(name string) *string    { return optional(d, name, d.asText) }
+func (d *decoder) uuid(name string) *string    { return optional(d, name, d.asUUID) }
+func (d *decoder) boolean(name string) *bool   { return optional(d, name, asBool) }
+func (d *decoder) time(name string) *time.Time { return optional(d, name, asTime) }
+
+func (d *decoder) texts(name string) []string {
+	return list(d, name, func() (string, bool) { return d.asText(d.next()) })
+}
+
+func (d *decoder) uuids(name string) []string {
+	return list(d, name, func() (string, bool) { return d.asUUID(d.next()) })
+}

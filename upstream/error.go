@@ -120,11 +120,12 @@ var (
 	errCut        = errors.New("the connection broke within the answer")
 )
 
-// classify turns an answer into an error, or nil for a 200 with a JSON body worth decoding.
+// classify turns an answer into an error, or nil for a 200 that is said to be JSON, which decoding
+// tells.
 func classify(a answer) *Error {
 	wait := retryAfter(a.header)
-	isJSON, starting := isJSON(a), starting(a, wait)
-	if a.status == http.StatusOK && isJSON && !starting {
+	saysJSON, starting := saysJSON(a.header), starting(a, wait)
+	if a.status == http.StatusOK && saysJSON && !starting {
 		return nil
 	}
 	e := &Error{Status: a.status, RetryAfter: wait, AuthentikID: cleanID(a.header.Get("X-Authentik-Id"))}
@@ -142,7 +143,7 @@ func classify(a answer) *Error {
 		if slices.Contains(authenticationTexts, gjson.GetBytes(a.body, "detail").Str) {
 			e.Kind = Unauthenticated
 		}
-	case a.status == http.StatusNotFound && isJSON:
+	case a.status == http.StatusNotFound && saysJSON && validJSON(a.body):
 		e.Kind = NotFound
 	case a.status == http.StatusNotFound:
 		e.Kind, e.Err = InvalidResponse, errNotAPI
@@ -174,8 +175,6 @@ func starting(a answer, wait time.Duration) bool {
 	}
 	return false
 }
-
-func isJSON(a answer) bool { return saysJSON(a.header) && validJSON(a.body) }
 
 const mimeJSON = "application/json"
 

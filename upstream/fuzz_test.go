@@ -118,7 +118,7 @@ func FuzzClassify(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status int, mime, retryAfter string, body []byte) {
 		e := upstream.Classify(status, http.Header{"Content-Type": {mime}, "Retry-After": {retryAfter}}, body)
 		if e == nil {
-			if status != http.StatusOK || !json.Valid(body) {
+			if status != http.StatusOK {
 				t.Errorf("status %d with %q is worth decoding", status, body)
 			}
 			return

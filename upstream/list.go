@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/tidwall/gjson"
 )
 
 // Query says which rows of a resource are wanted: First rows, newest first unless Oldest, from the
@@ -103,7 +103,7 @@ func (c *Client) page(ctx context.Context, cred Credential, resource Resource, q
 		return p, a, err
 	}
 	defer a.free()
-	d := decoder{sent: a.sent, checked: true}
+	d := decoder{sent: a.sent}
 	p, err = d.page(a.body)
 	if err != nil {
 		return p, a, &Error{Kind: InvalidResponse, Status: a.status, AuthentikID: cleanID(a.header.Get("X-Authentik-Id")), Err: err}
@@ -112,32 +112,41 @@ func (c *Client) page(ctx context.Context, cred Credential, resource Resource, q
 	return p, a, nil
 }
 
+// pageNumbers are the members of a page's pagination that must be there.
+var pageNumbers = [...]string{"count", "start_index", "end_index", "current", "total_pages"}
+
 // page reads a page of a list.
 func (d *decoder) page(body []byte) (p page[*Grant], err error) {
-	root, err := d.root(body)
-	if err != nil {
-		return p, err
-	}
-	results, pagination := root.Get("results"), root.Get("pagination")
-	if !results.IsArray() || !pagination.IsObject() {
-		return p, errors.New("decode: results or pagination is missing")
-	}
-	number := func(name string) int {
-		n, ok := integer(pagination.Get(name))
-		if !ok {
-			d.fail("pagination." + name + " is no integer")
-		}
-		return int(n)
-	}
-	p.Count = number("count")
-	first, end, current, pages := number("start_index"), number("end_index"), number("current"), number("total_pages")
-	results.ForEach(func(_, row gjson.Result) bool {
-		p.Rows = append(p.Rows, d.row(row))
-		return d.err == nil
+	var results, pagination bool
+	var numbers [len(pageNumbers)]int
+	missing := slices.Clone(pageNumbers[:])
+	err = d.walk(body, func() {
+		d.object(func(key []byte) {
+			switch string(key) {
+			case "results":
+				p.Rows, results = d.rows()
+			case "pagination":
+				pagination = d.object(func(key []byte) {
+					i := slices.Index(pageNumbers[:], string(key))
+					if n, ok := integer(d.next()); i >= 0 && ok {
+						numbers[i], missing[i] = int(n), ""
+					}
+				})
+			default:
+				d.skip()
+			}
+		})
 	})
-	if d.err != nil {
-		return page[*Grant]{}, d.err
+	switch name := strings.Join(missing, ""); {
+	case err != nil:
+		return page[*Grant]{}, err
+	case !results || !pagination:
+		return page[*Grant]{}, errors.New("decode: results or pagination is missing")
+	case name != "":
+		return page[*Grant]{}, errors.New("decode: a number of pagination is missing: " + name)
 	}
+	count, first, end, current, pages := numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]
+	p.Count = count
 	p.Start = max(0, first-1) // 0 on an empty page
 	if current < pages {      // the last page does not tell its size
 		p.Size = max(0, end-first+1) // which is not that of its rows: one may be deleted since they were counted
@@ -145,16 +154,13 @@ func (d *decoder) page(body []byte) (p page[*Grant], err error) {
 	return p, nil
 }
 
-// row reads a grant within a list.
-func (d *decoder) row(v gjson.Result) *Grant {
-	if !v.IsObject() {
-		d.fail("a row is no object")
-		return nil
+// rows reads the grants of a list.
+func (d *decoder) rows() (rows []*Grant, isList bool) {
+	isList = d.elements(func() { rows = append(rows, d.grant()) })
+	if !isList {
+		d.skip()
 	}
-	before := d.held
-	g := d.grant(v)
-	g.size = d.held - before
-	return g
+	return rows, isList
 }
 
 // Size is what a part of a list takes in memory, in bytes.
@@ -192,23 +198,34 @@ func EncodeRows(r *Rows) []byte {
 // RestoreRows reads what [EncodeRows] wrote.
 func RestoreRows(stored []byte) (*Rows, error) {
 	d := decoder{stored: true}
-	root, err := d.root(stored)
+	r := &Rows{Offset: -1, Count: -1}
+	var hasMore, hasRows bool
+	number := func(place *int) {
+		if n, ok := integer(d.next()); ok {
+			*place = int(n)
+		}
+	}
+	err := d.walk(stored, func() {
+		d.object(func(key []byte) {
+			switch string(key) {
+			case "offset":
+				number(&r.Offset)
+			case "count":
+				number(&r.Count)
+			case "more":
+				r.More, hasMore = asBool(d.next())
+			case "rows":
+				r.Rows, hasRows = d.rows()
+			default:
+				d.skip()
+			}
+		})
+	})
 	if err != nil {
 		return nil, err
 	}
-	offset, ok1 := integer(root.Get("offset"))
-	count, ok2 := integer(root.Get("count"))
-	rows := root.Get("rows")
-	if !ok1 || !ok2 || offset < 0 || count < 0 || !rows.IsArray() || !root.Get("more").IsBool() {
+	if r.Offset < 0 || r.Count < 0 || !hasMore || !hasRows {
 		return nil, fmt.Errorf("upstream: stored list: %w", errSyntax)
-	}
-	r := &Rows{Offset: int(offset), Count: int(count), More: root.Get("more").Bool()}
-	rows.ForEach(func(_, row gjson.Result) bool {
-		r.Rows = append(r.Rows, d.row(row))
-		return d.err == nil
-	})
-	if d.err != nil {
-		return nil, d.err
 	}
 	return r, nil
 }

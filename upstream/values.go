@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"strconv"
@@ -9,14 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
-	"github.com/tidwall/gjson"
 )
-
-// validJSON is json.Valid, at a third of its time. Like that it bounds how deep it goes; gjson's own
-// check recurses without a bound, and a few megabytes of brackets would end the process.
-func validJSON(text []byte) bool {
-	return jsontext.Value(text).IsValid(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-}
 
 // tinyBlock is what Go takes for a value without pointers that is smaller: such values share a
 // block, and any one of them keeps it.
@@ -24,12 +18,12 @@ const tinyBlock = 16
 
 // keep copies a text out of the answer. A part of it would keep the whole answer in memory, which
 // is longer than all texts that are wanted of it together, and the values that are redacted too.
-func (d *decoder) keep(s string) string {
-	if s == "" {
+func (d *decoder) keep(text []byte) string {
+	if len(text) == 0 {
 		return ""
 	}
-	var b strings.Builder // unlike strings.Clone it tells how much it took
-	b.WriteString(s)
+	var b strings.Builder // unlike a conversion it tells how much it took
+	b.Write(text)
 	d.held += max(b.Cap(), tinyBlock)
 	return b.String()
 }
@@ -41,8 +35,9 @@ func holds[T any](d *decoder, n int) {
 }
 
 // optional reads a value that may be absent or null. One that read refuses is dropped.
-func optional[T any](d *decoder, name string, v gjson.Result, read func(gjson.Result) (T, bool)) *T {
-	if v.Type == gjson.Null {
+func optional[T any](d *decoder, name string, read func(jsontext.Value) (T, bool)) *T {
+	v := d.next()
+	if isNull(v) {
 		return nil
 	}
 	t, ok := read(v)
@@ -54,66 +49,75 @@ func optional[T any](d *decoder, name string, v gjson.Result, read func(gjson.Re
 	return &t
 }
 
-// list reads a list that may be absent or null. If read refuses one element the whole list is
-// dropped: a shorter list would be a lie.
-func list[T any](d *decoder, name string, v gjson.Result, read func(gjson.Result) (T, bool)) []T {
-	if v.Type == gjson.Null {
-		return nil
-	}
-	items, ok := []T{}, v.IsArray()
-	v.ForEach(func(_, v gjson.Result) bool {
-		var t T
-		if ok {
-			t, ok = read(v)
-			items = append(items, t)
+// list reads a list that may be absent or null, element by element. If read refuses one the whole
+// list is dropped: a shorter list would be a lie.
+func list[T any](d *decoder, name string, read func() (T, bool)) []T {
+	items, ok := []T{}, true
+	isList := d.elements(func() {
+		if !ok {
+			d.skip()
+			return
 		}
-		return ok
+		var t T
+		t, ok = read()
+		items = append(items, t)
 	})
-	if !ok {
+	switch {
+	case isList && ok:
+		d.held += cap(items) * int(reflect.TypeFor[T]().Size())
+		return items
+	case isList || !isNull(d.next()):
 		d.dropped = append(d.dropped, name)
-		return nil
 	}
-	d.held += cap(items) * int(reflect.TypeFor[T]().Size())
-	return items
+	return nil
 }
 
-func (d *decoder) asText(v gjson.Result) (string, bool) {
-	return d.keep(v.Str), v.Type == gjson.String
-}
+func isNull(v jsontext.Value) bool { return v.Kind() == jsontext.KindNull }
 
-func asBool(v gjson.Result) (bool, bool) { return v.Bool(), v.IsBool() }
-
-func (d *decoder) asUUID(v gjson.Result) (string, bool) {
-	if v.Type != gjson.String || len(v.Str) != 36 || uuid.Validate(v.Str) != nil {
+func (d *decoder) asText(v jsontext.Value) (string, bool) {
+	if v.Kind() != jsontext.KindString {
 		return "", false
 	}
-	return d.keep(strings.ToLower(v.Str)), true
+	return d.keep(unquote(v)), true
 }
 
-func asTime(v gjson.Result) (time.Time, bool) {
-	if v.Type != gjson.String {
+func asBool(v jsontext.Value) (b, ok bool) {
+	b = v.Kind() == jsontext.KindTrue
+	return b, b || v.Kind() == jsontext.KindFalse
+}
+
+func (d *decoder) asUUID(v jsontext.Value) (string, bool) {
+	text := unquote(v)
+	if _, err := uuid.ParseBytes(text); err != nil || len(text) != 36 {
+		return "", false
+	}
+	return strings.ToLower(d.keep(text)), true
+}
+
+func asTime(v jsontext.Value) (time.Time, bool) {
+	if v.Kind() != jsontext.KindString {
 		return time.Time{}, false
 	}
-	t, err := time.Parse(time.RFC3339Nano, v.Str)
+	t, err := time.Parse(time.RFC3339Nano, string(unquote(v)))
 	t = t.UTC() // which an offset may carry out of the years that can be written
 	return t, err == nil && t.Year() >= 0 && t.Year() <= 9999
 }
 
 // integer reads 17 and 17.0: authentik documents some of its integers as numbers.
-func integer(v gjson.Result) (int32, bool) {
-	if v.Type != gjson.Number {
+func integer(v jsontext.Value) (int32, bool) {
+	if v.Kind() != jsontext.KindNumber {
 		return 0, false
 	}
-	n, err := strconv.ParseInt(strings.TrimSuffix(v.Raw, ".0"), 10, 32)
+	n, err := strconv.ParseInt(string(bytes.TrimSuffix(v, []byte(".0"))), 10, 32)
 	return int32(n), err == nil
 }
 
 // raw copies the bytes of a JSON value; null is nil.
-func (d *decoder) raw(v gjson.Result) json.RawMessage {
-	if v.Type == gjson.Null {
+func (d *decoder) raw(v jsontext.Value) json.RawMessage {
+	if isNull(v) {
 		return nil
 	}
-	b := json.RawMessage(v.Raw)
+	b := json.RawMessage(bytes.Clone(v))
 	d.held += max(cap(b), tinyBlock)
 	return b
 }
