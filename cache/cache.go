@@ -311,23 +311,39 @@ func (c *Cache[V]) load(ctx context.Context, key Key, k known[V], token string, 
 	return Result[V]{}, e.Err
 }
 
-// renew keeps a lease alive until stop is called, which does not wait for Redis.
+// renew keeps a lease alive until stop is called, which does not wait for Redis. Most loads end
+// before the first renewal, and cost no goroutine.
 func (c *Cache[V]) renew(ctx context.Context, key Key, token string) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	c.renewers.Go(func() {
-		for sleep(ctx, leaseRenewal) == nil {
-			held, err := c.second.Renew(ctx, key, token)
-			switch {
-			case ctx.Err() != nil: // the load has ended, and so has the lease
-			case err != nil:
-				c.stats.secondErrors.Add(1)
-			case !held: // somebody else loads by now; ours is of use to those who wait here
-				c.stats.leasesLost.Add(1)
-				return
-			}
+	c.renewers.Add(1)
+	first := time.AfterFunc(leaseRenewal, func() {
+		defer c.renewers.Done()
+		for ctx.Err() == nil && c.renewOnce(ctx, key, token) {
+			_ = sleep(ctx, leaseRenewal)
 		}
 	})
-	return cancel
+	return func() {
+		cancel()
+		if first.Stop() {
+			c.renewers.Done()
+		}
+	}
+}
+
+// renewOnce tells whether the lease may still be ours. If it is not, somebody else loads by now; our
+// load is of use to those who wait here.
+func (c *Cache[V]) renewOnce(ctx context.Context, key Key, token string) bool {
+	held, err := c.second.Renew(ctx, key, token)
+	switch {
+	case ctx.Err() != nil: // the load has ended, and so has the lease
+		return false
+	case err != nil:
+		c.stats.secondErrors.Add(1)
+	case !held:
+		c.stats.leasesLost.Add(1)
+		return false
+	}
+	return true
 }
 
 // release gives back a lease that is not needed.
