@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -33,12 +35,24 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
+// BenchmarkNew asks for a code that nobody has asked for, each time.
+func BenchmarkNew(b *testing.B) {
+	h, body := hotHandler(b, must(b, "graph/testdata/every-field.graphql"))
+	before, after, _ := strings.Cut(string(body), `"17"`)
+	n := 1_000_000
+	b.ReportAllocs()
+	for b.Loop() {
+		n++
+		askHot(b, h, []byte(before+strconv.Quote(strconv.Itoa(n))+after))
+	}
+}
+
 // hotHandler is the service with one code that is fresh for an hour, and a request for it.
 func hotHandler(b *testing.B, document string, settings ...string) (h http.Handler, body []byte) {
 	b.Helper()
 	fake := upstreamtest.New(upstreamtest.Options{})
 	fake.AddCode(upstreamtest.Code{PK: 17, Owner: upstreamtest.UserAlice, Provider: upstreamtest.ProviderGrafana, Expires: time.Now().Add(time.Hour)})
-	srv := httptest.NewServer(fake)
+	srv := httptest.NewServer(anyID(b, fake))
 	b.Cleanup(srv.Close)
 	address, err := url.Parse(srv.URL)
 	if err != nil {
@@ -60,6 +74,20 @@ func hotHandler(b *testing.B, document string, settings ...string) (h http.Handl
 	h = s.routes()
 	askHot(b, h, body)
 	return h, body
+}
+
+// anyID answers as authentik does for code 17, whatever id it is asked for, and takes little time for it.
+func anyID(b *testing.B, authentik http.Handler) http.Handler {
+	b.Helper()
+	r := httptest.NewRequest(http.MethodGet, "/api/v3/oauth2/authorization_codes/17/", nil)
+	r.Header.Set("Authorization", "Bearer "+upstreamtest.TokenAlice)
+	w := httptest.NewRecorder()
+	authentik.ServeHTTP(w, r)
+	before, after, _ := strings.Cut(w.Body.String(), `"pk":17,`)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Content-Type"] = []string{"application/json"}
+		_, _ = io.WriteString(w, before+`"pk":`+path.Base(r.URL.Path)+","+after)
+	})
 }
 
 func askHot(b *testing.B, h http.Handler, body []byte) {
