@@ -64,7 +64,8 @@ func (f *finished) answer(x *exchange, r *http.Request) bool {
 	return true
 }
 
-// handler keeps the answers of next.
+// handler answers as next does. What next answers with a finished answer is kept as the answer to the
+// request as it was sent; not at once, because most requests of some clients come only once.
 func (f *finished) handler(next http.Handler) http.Handler {
 	if f == nil {
 		return next
@@ -84,7 +85,7 @@ func (f *finished) handler(next http.Handler) http.Handler {
 		defer f.texts.Put(x.sent)
 		rec := &recorder{ResponseWriter: w, header: http.Header{}}
 		next.ServeHTTP(rec, r)
-		if a := x.req.Finished(); a != nil && rec.status == http.StatusOK {
+		if a := x.req.Replayed(); a != nil && rec.status == http.StatusOK {
 			f.store.Keep(x.req.Digest, *x.sent, rec.finish(a))
 		}
 	})
@@ -148,6 +149,9 @@ type again struct {
 	rest []byte
 	err  error // that came after it
 }
+
+// Whole is what was read, if that was all, so that nobody needs to copy it.
+func (b *again) Whole() ([]byte, bool) { return b.rest, b.err == nil }
 
 func (b *again) Read(p []byte) (int, error) {
 	if len(b.rest) > 0 {

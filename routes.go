@@ -154,8 +154,8 @@ func (s *service) observe(next http.Handler) http.Handler {
 			return
 		}
 		r = r.WithContext(context.WithValue(graph.NewContext(r.Context(), &x.req), exchangeKey{}, x))
-		x.restore(r)
 		s.limitBody(w, r)
+		x.restore(r)
 		next.ServeHTTP(x, r)
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"authentik-graphql/cache"
 )
 
+var varyLines = []string{vary}
+
 const (
 	cacheName = "authentik-graphql"
 	// vary names what of a request decides its answer.

@@ -48,7 +48,7 @@ func TestSetFreshness(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := &Request{reads: map[readKey]*read{}}
 			for i, c := range tt.reads {
-				r.reads[readKey{pk: upstream.PK(i + 1)}] = &read{grant: c, shown: true, freshness: cache.With(c, struct{}{})}
+				r.reads[readKey{pk: upstream.PK(i + 1)}] = &read{grant: c.Value, shown: true, freshness: cache.With(c, struct{}{})}
 			}
 			h := http.Header{}
 			extension := r.setFreshness(h, tt.failed, now)

@@ -38,9 +38,9 @@ func (r *Request) finish(contentType string, body []byte) *answers.Answer {
 	defer r.mu.Unlock()
 	a := &answers.Answer{
 		Fields: []answers.Field{
-			{Name: "Content-Type", Lines: []string{contentType + "; charset=utf-8"}},
+			{Name: "Content-Type", Lines: withCharset(contentType)},
 			{Name: "Content-Length", Lines: []string{strconv.Itoa(len(body))}},
-			{Name: "Vary", Lines: []string{vary}},
+			{Name: "Vary", Lines: varyLines},
 		},
 		Body:          body,
 		Marks:         make([]cache.Mark, 0, len(r.reads)),
@@ -66,9 +66,13 @@ func (r *Request) finish(contentType string, body []byte) *answers.Answer {
 	return a
 }
 
-// Finished is the answer to the request, if it is one that equal requests may be given. It is known
-// once the answer is written.
-func (r *Request) Finished() *answers.Answer { return r.finished }
+// Replayed is the finished answer that the request was given, nil if its answer was made for it.
+func (r *Request) Replayed() *answers.Answer {
+	if !r.replayed {
+		return nil
+	}
+	return r.finished
+}
 
 // WriteFinished answers a request with a finished answer. What is made anew each time is what tells
 // its age.
@@ -85,7 +89,7 @@ func WriteFinished(w http.ResponseWriter, r *Request, a *answers.Answer, now tim
 	h["Age"], h["Cache-Control"], h["Cache-Status"] = stated.Lines[0:1:1], stated.Lines[1:2:2], stated.Lines[2:3:3]
 	r.mu.Lock()
 	r.facts.OperationType, r.facts.OperationName, r.facts.CacheStatus = a.OperationType, a.OperationName, stated.Status
-	r.finished = a
+	r.finished, r.replayed = a, true
 	r.mu.Unlock()
 	w.WriteHeader(http.StatusOK)
 	_, _ = w.Write(a.Body)

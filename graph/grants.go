@@ -134,18 +134,18 @@ func (r *Resolver) list(ctx context.Context, resource upstream.Resource, q upstr
 		if q.Spent.Load() >= int64(r.upstreamCalls) {
 			return &upstream.Error{Kind: upstream.Unavailable, RetryAfter: time.Second, Err: upstream.ErrCalls}
 		}
-		shared.list, err = r.Grants.List(ctx, cred, resource, q)
-		shared.shown = err == nil && shared.list.Value != nil
-		shared.freshness = cache.With(shared.list, struct{}{})
+		got, err := r.Grants.List(ctx, cred, resource, q)
+		shared.rows, shared.freshness = got.Value, cache.With(got, struct{}{})
+		shared.shown = err == nil && got.Value != nil
 		if shared.shown { // a list that is kept by others must not outlive a row that it shows as alive
-			shared.freshness.FreshUntil = endOf(shared.list, r.Now())
+			shared.freshness.FreshUntil = endOf(got, r.Now())
 		}
 		return err
 	})
 	if err != nil {
 		return ListRead{}, err
 	}
-	return shared.list, nil
+	return cache.With(shared.freshness, shared.rows), nil
 }
 
 // endOf is when a list stops being fresh, or the first of its rows ends that are alive.

@@ -13,6 +13,14 @@ const (
 	typeResponse = "application/graphql-response+json"
 )
 
+var charsets = map[string][]string{
+	typeJSON:     {typeJSON + "; charset=utf-8"},
+	typeResponse: {typeResponse + "; charset=utf-8"},
+}
+
+// withCharset is the line of the header field Content-Type for one of the two.
+func withCharset(contentType string) []string { return charsets[contentType] }
+
 // negotiate picks the media type of the answer (RFC 9110, section 12.5.1): the better liked of
 // the two, JSON where both are or where nothing is said.
 func negotiate(accept []string) (contentType string, ok bool) {

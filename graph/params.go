@@ -166,6 +166,11 @@ func (t transport) readBody(r *http.Request, hold *hold) ([]byte, *fault) {
 	if !hold.reach(r.Context(), t.bodies, length) {
 		return nil, noRoom()
 	}
+	if read, ok := r.Body.(interface{ Whole() ([]byte, bool) }); ok {
+		if body, whole := read.Whole(); whole {
+			return body, nil
+		}
+	}
 	var body []byte
 	var err error
 	if r.ContentLength >= 0 {

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"encoding/json"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -63,20 +64,21 @@ func (p planner) plan(doc *document, op *ast.OperationDefinition, variables map[
 	return made
 }
 
-// run answers an operation. It returns nil, and has done nothing, if gqlgen must run it.
-func (p planner) run(ctx context.Context, doc *document, opCtx *graphql.OperationContext) *graphql.Response {
+// run answers an operation. It returns nil, and has done nothing, if gqlgen must run it. whole is the
+// answer as it is to be written if nothing but the data is in it; it lacks its end.
+func (p planner) run(ctx context.Context, doc *document, opCtx *graphql.OperationContext) (resp *graphql.Response, whole []byte) {
 	plan := p.plan(doc, opCtx.Operation, opCtx.Variables)
 	if plan == nil {
-		return nil
+		return nil, nil
 	}
 	calls := plan.calls(opCtx.Variables)
 	if calls == nil {
-		return nil
+		return nil, nil
 	}
 	a := &answer{ctx: ctx, req: FromContext(ctx), budget: p.budget, size: plan.size.Load()}
-	resp := &graphql.Response{}
+	resp = &graphql.Response{}
 	if !a.inTime() {
-		return resp
+		return resp, nil
 	}
 	var others sync.WaitGroup // each may wait for authentik
 	for i := 1; i < len(calls); i++ {
@@ -84,12 +86,14 @@ func (p planner) run(ctx context.Context, doc *document, opCtx *graphql.Operatio
 	}
 	calls[0].do(a)
 	others.Wait()
-	resp.Data = a.root(calls)
+	if whole = a.root(calls); whole != nil {
+		resp.Data = json.RawMessage(whole[len(dataPrefix):])
+	}
 	for _, c := range calls {
 		resp.Errors = append(resp.Errors, c.errs...)
 	}
-	plan.size.Store(int64(len(resp.Data)) * 9 / 8) // the next one may be a little larger
-	return resp
+	plan.size.Store(int64(len(whole)) * 9 / 8) // the next one may be a little larger
+	return resp, whole
 }
 
 // call is one call of a resolver, and what came of it.

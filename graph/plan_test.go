@@ -351,7 +351,7 @@ func TestPlansAreCut(t *testing.T) {
 		doc := mustPrepare(t, testDocuments(t), three)
 		req := &Request{Credential: upstream.NewCredential("t")}
 		synctest.Test(t, func(t *testing.T) { // it waits a little
-			resp := planner.run(NewContext(t.Context(), req), doc, &graphql.OperationContext{Operation: doc.ast.Operations[0]})
+			resp, _ := planner.run(NewContext(t.Context(), req), doc, &graphql.OperationContext{Operation: doc.ast.Operations[0]})
 			if resp == nil || resp.Data != nil || cut(req.cut.Load()) != withoutRoom {
 				t.Errorf("cut %d, %v", req.cut.Load(), resp)
 			}

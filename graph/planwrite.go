@@ -57,9 +57,9 @@ func (a *answer) settle(b []byte) []byte {
 	return slices.Grow(b, max(int(min(a.size, freeBytes+a.req.answer.granted.Load()))-len(b), 0))
 }
 
-// root writes the whole answer. It returns nil if the answer is cut.
+// root writes the data of the whole answer, and what stands before it. It returns nil if the answer is cut.
 func (a *answer) root(calls []call) []byte {
-	b := make([]byte, 0, min(a.size, freeBytes))
+	b := append(make([]byte, 0, min(a.size, freeBytes)), dataPrefix...)
 	for i := range calls {
 		c := &calls[i]
 		if c.in != nil && !c.value.IsNil() && !a.inTime() {

@@ -41,6 +41,7 @@ type Request struct {
 	reads    map[readKey]*read
 	facts    Facts
 	finished *answers.Answer
+	replayed bool
 }
 
 // Facts is what an operation leaves behind.

@@ -61,8 +61,8 @@ type read struct {
 	// shown tells that there is something to show, and freshness how fresh it is.
 	shown      bool
 	freshness  cache.Result[struct{}]
-	grant      GrantRead
-	list       ListRead
+	grant      *upstream.Grant
+	rows       *upstream.Rows
 	revocation Revocation
 }
 
@@ -108,15 +108,15 @@ func (r *Resolver) grant(ctx context.Context, resource upstream.Resource, id str
 		return GrantRead{}, err
 	}
 	shared, err := r.share(ctx, readKey{resource: resource, pk: pk}, func(cred upstream.Credential, shared *read) (err error) {
-		shared.grant, err = r.Grants.Grant(ctx, cred, resource, pk)
-		shared.shown = err == nil && shared.grant.Value != nil
-		shared.freshness = cache.With(shared.grant, struct{}{})
+		got, err := r.Grants.Grant(ctx, cred, resource, pk)
+		shared.grant, shared.freshness = got.Value, cache.With(got, struct{}{})
+		shared.shown = err == nil && got.Value != nil
 		return err
 	})
 	if err != nil {
 		return GrantRead{}, err
 	}
-	return shared.grant, nil
+	return cache.With(shared.freshness, shared.grant), nil
 }
 
 // parseID reads a primary key that is the value of an argument.

@@ -126,12 +126,13 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, exec graphql.
 		}
 	}
 	var resp *graphql.Response
+	var ready []byte // the answer, if nothing but data is in it
 	if len(errs) != 0 {
 		if contentType == typeResponse {
 			status = http.StatusBadRequest
 		}
 		resp = exec.DispatchError(graphql.WithOperationContext(ctx, opCtx), errs)
-	} else if resp = t.planner.run(ctx, found.document, opCtx); resp == nil {
+	} else if resp, ready = t.planner.run(ctx, found.document, opCtx); resp == nil {
 		handler, ctx := exec.DispatchOperation(ctx, opCtx)
 		resp = handler(ctx)
 	}
@@ -152,7 +153,10 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, exec graphql.
 		}
 		resp.Extensions["cache"] = stale
 	}
-	answer := encode(resp)
+	answer := append(ready, '}', '\n')
+	if ready == nil || len(resp.Errors) > 0 || len(resp.Extensions) > 0 {
+		answer = encode(resp)
+	}
 	if why == tooLarge || len(answer) > t.limits.Answer {
 		w.Header()["Cache-Control"] = []string{"no-store"}
 		e := present(ctx, over("MAX_ANSWER", t.limits.Answer, "The answer has more bytes"))
@@ -188,6 +192,9 @@ func (f found) operation(name string) *ast.OperationDefinition {
 	return f.tree.Operations.ForName(name)
 }
 
+// dataPrefix stands before the data of an answer without errors.
+const dataPrefix = `{"data":`
+
 // encode writes a response. Data is absent, not null, where nothing was executed, and is taken as
 // it is: encoding/json would scan it a second time.
 func encode(resp *graphql.Response) []byte {
@@ -200,7 +207,7 @@ func encode(resp *graphql.Response) []byte {
 		if len(b) > 1 {
 			b = append(b, ',')
 		}
-		b = append(b, `"data":`...)
+		b = append(b, dataPrefix[1:]...)
 		b = append(b, resp.Data...)
 	}
 	if len(resp.Extensions) > 0 {
@@ -225,7 +232,7 @@ func appendMember(b []byte, key string, v any) []byte {
 
 func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	h := w.Header()
-	h["Content-Type"] = []string{contentType + "; charset=utf-8"}
+	h["Content-Type"] = withCharset(contentType)
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
