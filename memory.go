@@ -10,8 +10,13 @@ import (
 // What the process may take beside the memory of the cache, before the garbage collector works
 // harder than it must.
 const (
-	memoryBase    = 40 << 20 // an idle process, the requests that run, and garbage between two collections
-	memoryPerConn = 32 << 10 // buffers and stack of an open connection
+	// memoryBase is for an idle process, the requests that run, the first freeConns connections, and
+	// garbage: the less there is room for, the more often everything that lives is looked at. With
+	// what is not Go's, some 8 MiB, a process takes 64 MiB beside its cache.
+	memoryBase = 56 << 20
+	freeConns  = 500
+	// memoryPerConn is for the buffers and the stack of each further connection.
+	memoryPerConn = 32 << 10
 	// connStep is how many connections the limit is moved for at a time: setting it stops the
 	// world for a moment.
 	connStep = 64
@@ -23,7 +28,7 @@ const (
 
 // memoryFor is the soft limit that leaves room for a cache and for open connections.
 func memoryFor(cache byteSize, conns int) int64 {
-	return int64(cache) + memoryBase + int64(conns)*memoryPerConn
+	return int64(cache) + memoryBase + int64(max(0, conns-freeConns))*memoryPerConn
 }
 
 // memoryLimit keeps the process's soft memory limit where the settings and the open connections
@@ -60,9 +65,10 @@ func (l *memoryLimit) connState(_ net.Conn, state http.ConnState) {
 	case http.StateClosed, http.StateHijacked:
 		l.open--
 	}
-	if room := roomFor(l.open, l.room); room != l.room && !l.ended {
-		l.room = room
-		l.set(memoryFor(l.cache, room))
+	before := memoryFor(l.cache, l.room)
+	l.room = roomFor(l.open, l.room)
+	if now := memoryFor(l.cache, l.room); now != before && !l.ended {
+		l.set(now)
 	}
 }
 

@@ -90,7 +90,7 @@ func TestRoomFor(t *testing.T) {
 }
 
 func TestMemoryLimit(t *testing.T) {
-	const cacheSize, base = 64 << 20, 104 << 20
+	const cacheSize, base = 64 << 20, 120 << 20
 	limit, calls := int64(1), 0
 	l := limitMemory(cacheSize, func(n int64) (old int64) {
 		old, limit = limit, n
@@ -99,7 +99,7 @@ func TestMemoryLimit(t *testing.T) {
 	})
 	want := func(conns, sets int) {
 		t.Helper()
-		if got := int64(base + conns*32<<10); limit != got || calls != sets {
+		if got := int64(base + (max(conns, 500)-500)*32<<10); limit != got || calls != sets {
 			t.Errorf("the limit is %d after %d settings, want %d after %d", limit, calls, got, sets)
 		}
 	}
@@ -108,22 +108,22 @@ func TestMemoryLimit(t *testing.T) {
 			l.connState(nil, state)
 		}
 	}
-	want(64, 1)
-	each(64, http.StateNew)
-	each(64, http.StateActive)
-	want(64, 1)
+	want(0, 1)
+	each(448, http.StateNew)
+	each(448, http.StateActive)
+	want(448, 1)
 	each(1, http.StateNew)
-	want(128, 2)
+	want(512, 2)
 	for range 10 { // around a step
 		each(60, http.StateClosed)
 		each(60, http.StateNew)
 	}
-	want(128, 2)
+	want(512, 2)
 	each(135, http.StateNew)
-	want(256, 4)
+	want(640, 4)
 	each(60, http.StateHijacked)
 	each(140, http.StateClosed)
-	want(64, 6)
+	want(448, 6)
 	l.end()
 	if limit != 1 || calls != 7 {
 		t.Errorf("the limit is %d after its end, want the one before", limit)
@@ -143,19 +143,19 @@ func TestMemoryLimitFollowsConnections(t *testing.T) {
 		cachetest.Eventually(t, "the limit is "+limit.String(), func() bool { return currentMemoryLimit() == limit })
 	}
 	want(byteSize(memoryFor(32<<20, 64)))
-	conns := make([]net.Conn, 200)
+	conns := make([]net.Conn, 600)
 	for i := range conns {
 		var err error
 		if conns[i], err = (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(a.URL, "http://")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	want(byteSize(memoryFor(32<<20, 256)))
+	want(byteSize(memoryFor(32<<20, 640)))
 	for _, c := range conns {
 		_ = c.Close()
 	}
 	want(byteSize(memoryFor(32<<20, 64)))
-	if !strings.Contains(a.Log.String(), `"memory_limit":"74 MiB"`) {
+	if !strings.Contains(a.Log.String(), `"memory_limit":"88 MiB"`) {
 		t.Errorf("the log does not tell the limit:\n%s", a.Log)
 	}
 	if err := a.Stop(); err != nil {
