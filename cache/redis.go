@@ -157,7 +157,7 @@ func (r *Redis[V]) view(key Key, n names, values []any) (v View[V]) {
 		if !ok {
 			return e, false
 		}
-		plain, err := r.keys.openValue(key.caller, name, []byte(sealed))
+		plain, err := r.keys.openValue(key.caller, name, sealed)
 		if err == nil {
 			e, err = decodeEntry(r.codec, plain)
 		}

@@ -29,7 +29,7 @@ func (k *Keys) sealValue(caller Caller, name string, plain []byte) ([]byte, erro
 }
 
 // openValue reverses sealValue; anything else is errUntrusted.
-func (k *Keys) openValue(caller Caller, name string, sealed []byte) ([]byte, error) {
+func (k *Keys) openValue(caller Caller, name, sealed string) ([]byte, error) {
 	if len(sealed) < 1 || sealed[0] != formatVersion {
 		return nil, errUntrusted
 	}
@@ -37,7 +37,8 @@ func (k *Keys) openValue(caller Caller, name string, sealed []byte) ([]byte, err
 	if err != nil {
 		return nil, err
 	}
-	plain, err := aead.Open(nil, nil, sealed[1:], associated(name))
+	b := []byte(sealed[1:]) // in which it is opened as well
+	plain, err := aead.Open(b[:0], nil, b, associated(name))
 	if err != nil {
 		return nil, errUntrusted
 	}

@@ -155,7 +155,7 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if plain, err := k.openValue(key.caller, name, sealed); err != nil || string(plain) != "value" {
+	if plain, err := k.openValue(key.caller, name, string(sealed)); err != nil || string(plain) != "value" {
 		t.Errorf("an older seal gives %q, error %v", plain, err)
 	}
 }
@@ -220,7 +220,7 @@ func TestSeal(t *testing.T) {
 		if bytes.Equal(one, two) {
 			t.Error("two seals of the same value are the same")
 		}
-		if got, err := k.openValue(caller, "name", one); err != nil || string(got) != plain {
+		if got, err := k.openValue(caller, "name", string(one)); err != nil || string(got) != plain {
 			t.Errorf("got %.20q, error %v, want %.20q", got, err, plain)
 		}
 	}
@@ -241,7 +241,7 @@ func TestSeal(t *testing.T) {
 		{"with another secret", deriveKeys(t, NewSecret()), caller, "name"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if plain, err := tt.keys.openValue(tt.caller, tt.at, sealed); !errors.Is(err, errUntrusted) || plain != nil {
+			if plain, err := tt.keys.openValue(tt.caller, tt.at, string(sealed)); !errors.Is(err, errUntrusted) || plain != nil {
 				t.Errorf("opened to %q, error %v", plain, err)
 			}
 		})
@@ -250,11 +250,11 @@ func TestSeal(t *testing.T) {
 		for bit := range 8 {
 			spoiled := bytes.Clone(sealed)
 			spoiled[i] ^= 1 << bit
-			if _, err := k.openValue(caller, "name", spoiled); !errors.Is(err, errUntrusted) {
+			if _, err := k.openValue(caller, "name", string(spoiled)); !errors.Is(err, errUntrusted) {
 				t.Errorf("opened with bit %d of byte %d flipped, error %v", bit, i, err)
 			}
 		}
-		if _, err := k.openValue(caller, "name", sealed[:i]); !errors.Is(err, errUntrusted) {
+		if _, err := k.openValue(caller, "name", string(sealed[:i])); !errors.Is(err, errUntrusted) {
 			t.Errorf("opened when cut to %d bytes, error %v", i, err)
 		}
 	}
@@ -383,7 +383,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add("name", []byte{formatVersion})
 	f.Add("name", make([]byte, 100))
 	f.Fuzz(func(t *testing.T, name string, b []byte) {
-		plain, err := k.openValue(caller, name, b)
+		plain, err := k.openValue(caller, name, string(b))
 		// Nonces are random, so what another process of the fuzzer sealed opens here as well.
 		if err == nil && (name != "name" || string(plain) != "value") {
 			t.Errorf("opened %x under %q to %q", b, name, plain)
@@ -448,10 +448,10 @@ func TestKeysAtOnce(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-				if plain, err := alone.openValue(caller(i), "name", sealed); err != nil || string(plain) != "plain" {
+				if plain, err := alone.openValue(caller(i), "name", string(sealed)); err != nil || string(plain) != "plain" {
 					t.Errorf("got %q, error %v", plain, err)
 				}
-				if _, err := k.openValue(caller(i+1), "name", sealed); err == nil {
+				if _, err := k.openValue(caller(i+1), "name", string(sealed)); err == nil {
 					t.Errorf("caller %d opens what is another's", i+1)
 				}
 			}
@@ -494,10 +494,11 @@ func BenchmarkOpen(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	text := string(sealed)
 	b.SetBytes(1000)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := k.openValue(caller, "name", sealed); err != nil {
+		if _, err := k.openValue(caller, "name", text); err != nil {
 			b.Fatal(err)
 		}
 	}

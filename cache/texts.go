@@ -50,18 +50,18 @@ func (t *Texts) name(hash [sha256.Size]byte) string {
 // Text returns the text that was kept under a hash. A Redis that cannot be asked has none.
 func (t *Texts) Text(ctx context.Context, hash [sha256.Size]byte) (text string, ok bool) {
 	name := t.name(hash)
-	var sealed []byte
+	var sealed string
 	err := t.ask(ctx, "read a text from Redis", func(ctx context.Context) (err error) {
-		sealed, err = t.client.Get(ctx, name).Bytes()
+		sealed, err = t.client.Get(ctx, name).Result()
 		if errors.Is(err, redis.Nil) {
 			return nil
 		}
 		return err
 	})
-	if err != nil || sealed == nil {
+	if err != nil {
 		return "", false
 	}
-	plain, err := t.keys.openValue(t.owner, name, sealed)
+	plain, err := t.keys.openValue(t.owner, name, sealed) // which no text is if there was none
 	return string(plain), err == nil
 }
 
