@@ -218,11 +218,11 @@ var listPrefix = []byte(`{"offset":`)
 // codec keeps grants and lists, and authentik's errors for them, in Redis. An error that authentik
 // did not make stays in the process: another may well get through.
 var codec = cache.Codec[cached]{
-	Encode: func(c cached) []byte {
+	Encode: func(b []byte, c cached) []byte {
 		if c.rows != nil {
-			return upstream.EncodeRows(c.rows)
+			return upstream.AppendRows(b, c.rows)
 		}
-		return upstream.EncodeGrant(c.grant)
+		return upstream.AppendGrant(b, c.grant)
 	},
 	Decode: func(b []byte) (c cached, err error) {
 		if bytes.HasPrefix(b, listPrefix) {

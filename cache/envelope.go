@@ -4,14 +4,16 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
-// Codec turns values and the origin's errors into bytes and back. Decoding must accept exactly what
-// encoding gave and return an error, not panic, for anything else. An error that EncodeError makes
-// nothing of is not shared with other processes; without EncodeError none is.
+// Codec turns values and the origin's errors into bytes and back. Encode appends to what it is given.
+// Decoding must accept exactly what encoding gave and return an error, not panic, for anything else;
+// it must not keep the bytes, which are used again. An error that EncodeError makes nothing of is not
+// shared with other processes; without EncodeError none is.
 type Codec[V any] struct {
-	Encode      func(V) []byte
+	Encode      func([]byte, V) []byte
 	Decode      func([]byte) (V, error)
 	EncodeError func(error) []byte
 	DecodeError func([]byte) (origin error, err error)
@@ -25,26 +27,25 @@ const flagFreshOnly = 1
 
 var errNoCodec = errors.New("cache: this value cannot be encoded")
 
-func encodeEntry[V any](c Codec[V], e Entry[V]) ([]byte, error) {
-	var payload []byte
-	switch {
-	case e.Verdict == Given:
-		payload = c.Encode(e.Value)
-	case c.EncodeError == nil:
-		return nil, errNoCodec
-	default:
-		if payload = c.EncodeError(e.Err); payload == nil {
-			return nil, errNoCodec
-		}
-	}
+// appendEntry appends an entry to b.
+func appendEntry[V any](b []byte, c Codec[V], e Entry[V]) ([]byte, error) {
 	flags := byte(0)
 	if e.FreshOnly {
 		flags |= flagFreshOnly
 	}
-	b := make([]byte, 0, envelopeHeader+len(payload))
 	b = append(b, byte(e.Verdict), flags)
 	b = binary.BigEndian.AppendUint64(b, uint64(micros(e.FetchedAt)))
 	b = binary.BigEndian.AppendUint64(b, uint64(micros(e.EndsAt)))
+	if e.Verdict == Given {
+		return c.Encode(b, e.Value), nil
+	}
+	if c.EncodeError == nil {
+		return b, errNoCodec
+	}
+	payload := c.EncodeError(e.Err)
+	if payload == nil {
+		return b, errNoCodec
+	}
 	return append(b, payload...), nil
 }
 
@@ -72,6 +73,29 @@ func decodeEntry[V any](c Codec[V], b []byte) (e Entry[V], err error) {
 		return Entry[V]{}, fmt.Errorf("%w: %w", errUntrusted, err)
 	}
 	return e, nil
+}
+
+// keptBuffer is the largest buffer that is kept for the next value. Most are much smaller, and as many
+// can be idle as operations ran at once.
+const keptBuffer = 64 << 10
+
+// buffer is memory for one value on its way to Redis or from there, plain and sealed.
+type buffer struct{ plain, sealed []byte }
+
+// buffers are used again by one operation after the other.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) get() *buffer {
+	if used, ok := b.pool.Get().(*buffer); ok {
+		return used
+	}
+	return new(buffer)
+}
+
+func (b *buffers) put(used *buffer) {
+	if cap(used.plain)+cap(used.sealed) <= keptBuffer {
+		b.pool.Put(used)
+	}
 }
 
 // micros is 0 for the zero time, which lies far before 1970.

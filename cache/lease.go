@@ -121,12 +121,14 @@ func (r *Redis[V]) Settle(ctx context.Context, key Key, token string, e Entry[V]
 		if e.Verdict == Outage || e.Verdict == Failed {
 			at, name = 4, n.failure
 		}
-		plain, err := encodeEntry(r.codec, e)
+		b := r.buffers.get()
+		defer r.buffers.put(b) // once it is written
+		b.plain, err = appendEntry(b.plain[:0], r.codec, e)
 		if err == nil {
-			plain, err = r.keys.sealValue(key.caller, name, plain)
+			b.sealed, err = r.keys.appendSealed(b.sealed[:0], key.caller, name, b.plain)
 		}
 		if err == nil {
-			args[at], args[at+1] = plain, ttl.Milliseconds()
+			args[at], args[at+1] = b.sealed, ttl.Milliseconds()
 		}
 	}
 	err = r.ask(ctx, "write to Redis", func(ctx context.Context) (err error) {

@@ -40,6 +40,7 @@ type Redis[V any] struct {
 	keys    *Keys
 	codec   Codec[V]
 	prefix  string
+	buffers buffers
 	log     *slog.Logger
 	breaker circuitbreaker.CircuitBreaker[any]
 	// refusing tells that Redis reads but does not write: full, or a replica.
@@ -157,8 +158,11 @@ func (r *Redis[V]) view(key Key, n names, values []any) (v View[V]) {
 		if !ok {
 			return e, false
 		}
-		plain, err := r.keys.openValue(key.caller, name, sealed)
+		b := r.buffers.get()
+		defer r.buffers.put(b)
+		plain, err := r.keys.appendOpened(b.plain[:0], key.caller, name, sealed)
 		if err == nil {
+			b.plain = plain
 			e, err = decodeEntry(r.codec, plain)
 		}
 		if err != nil || !right(e.Verdict) {

@@ -16,20 +16,18 @@ const formatVersion = 2
 // errUntrusted says that bytes from Redis are not a value that we sealed under this name.
 var errUntrusted = errors.New("cache: the value cannot be trusted")
 
-// sealValue encrypts plain for one caller. The name and the format are authenticated with it, so a
-// value moved to another name does not open.
-func (k *Keys) sealValue(caller Caller, name string, plain []byte) ([]byte, error) {
+// appendSealed encrypts plain for one caller, and appends that to b. The name and the format are
+// authenticated with it, so a value moved to another name does not open.
+func (k *Keys) appendSealed(b []byte, caller Caller, name string, plain []byte) ([]byte, error) {
 	aead, err := k.aead(caller)
 	if err != nil {
-		return nil, err
+		return b, err
 	}
-	sealed := make([]byte, 1, 1+aead.Overhead()+len(plain))
-	sealed[0] = formatVersion
-	return aead.Seal(sealed, nil, plain, associated(name)), nil
+	return aead.Seal(append(b, formatVersion), nil, plain, associated(name)), nil
 }
 
-// openValue reverses sealValue; anything else is errUntrusted.
-func (k *Keys) openValue(caller Caller, name, sealed string) ([]byte, error) {
+// appendOpened appends to b, which has nothing yet, what was sealed; anything else is errUntrusted.
+func (k *Keys) appendOpened(b []byte, caller Caller, name, sealed string) ([]byte, error) {
 	if len(sealed) < 1 || sealed[0] != formatVersion {
 		return nil, errUntrusted
 	}
@@ -37,7 +35,7 @@ func (k *Keys) openValue(caller Caller, name, sealed string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := []byte(sealed[1:]) // in which it is opened as well
+	b = append(b, sealed[1:]...) // in which it is opened as well
 	plain, err := aead.Open(b[:0], nil, b, associated(name))
 	if err != nil {
 		return nil, errUntrusted

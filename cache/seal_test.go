@@ -19,7 +19,7 @@ import (
 const testPrefix = "authentik-graphql:"
 
 var stringCodec = Codec[string]{
-	Encode:      func(s string) []byte { return []byte(s) },
+	Encode:      func(b []byte, s string) []byte { return append(b, s...) },
 	Decode:      func(b []byte) (string, error) { return string(b), nil },
 	EncodeError: func(err error) []byte { return []byte(err.Error()) },
 	DecodeError: func(b []byte) (origin, err error) { return errors.New(string(b)), nil },
@@ -27,7 +27,7 @@ var stringCodec = Codec[string]{
 
 func mustEncode(t testing.TB, e Entry[string]) []byte {
 	t.Helper()
-	b, err := encodeEntry(stringCodec, e)
+	b, err := appendEntry(nil, stringCodec, e)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if plain, err := k.openValue(key.caller, name, string(sealed)); err != nil || string(plain) != "value" {
+	if plain, err := k.appendOpened(nil, key.caller, name, string(sealed)); err != nil || string(plain) != "value" {
 		t.Errorf("an older seal gives %q, error %v", plain, err)
 	}
 }
@@ -206,11 +206,11 @@ func TestRedisName(t *testing.T) {
 func TestSeal(t *testing.T) {
 	k, caller := deriveKeys(t, fixedSecret()), callerOf(1)
 	for _, plain := range []string{"", "value", strings.Repeat("x", 100_000)} {
-		one, err := k.sealValue(caller, "name", []byte(plain))
+		one, err := k.appendSealed(nil, caller, "name", []byte(plain))
 		if err != nil {
 			t.Fatal(err)
 		}
-		two, err := k.sealValue(caller, "name", []byte(plain))
+		two, err := k.appendSealed(nil, caller, "name", []byte(plain))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -220,12 +220,12 @@ func TestSeal(t *testing.T) {
 		if bytes.Equal(one, two) {
 			t.Error("two seals of the same value are the same")
 		}
-		if got, err := k.openValue(caller, "name", string(one)); err != nil || string(got) != plain {
+		if got, err := k.appendOpened(nil, caller, "name", string(one)); err != nil || string(got) != plain {
 			t.Errorf("got %.20q, error %v, want %.20q", got, err, plain)
 		}
 	}
 
-	sealed, err := k.sealValue(caller, "name", []byte("value"))
+	sealed, err := k.appendSealed(nil, caller, "name", []byte("value"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +241,7 @@ func TestSeal(t *testing.T) {
 		{"with another secret", deriveKeys(t, NewSecret()), caller, "name"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if plain, err := tt.keys.openValue(tt.caller, tt.at, string(sealed)); !errors.Is(err, errUntrusted) || plain != nil {
+			if plain, err := tt.keys.appendOpened(nil, tt.caller, tt.at, string(sealed)); !errors.Is(err, errUntrusted) || plain != nil {
 				t.Errorf("opened to %q, error %v", plain, err)
 			}
 		})
@@ -250,11 +250,11 @@ func TestSeal(t *testing.T) {
 		for bit := range 8 {
 			spoiled := bytes.Clone(sealed)
 			spoiled[i] ^= 1 << bit
-			if _, err := k.openValue(caller, "name", string(spoiled)); !errors.Is(err, errUntrusted) {
+			if _, err := k.appendOpened(nil, caller, "name", string(spoiled)); !errors.Is(err, errUntrusted) {
 				t.Errorf("opened with bit %d of byte %d flipped, error %v", bit, i, err)
 			}
 		}
-		if _, err := k.openValue(caller, "name", string(sealed[:i])); !errors.Is(err, errUntrusted) {
+		if _, err := k.appendOpened(nil, caller, "name", string(sealed[:i])); !errors.Is(err, errUntrusted) {
 			t.Errorf("opened when cut to %d bytes, error %v", i, err)
 		}
 	}
@@ -327,7 +327,7 @@ func TestEnvelope(t *testing.T) {
 	})
 	t.Run("errors without a codec", func(t *testing.T) {
 		c := Codec[string]{Encode: stringCodec.Encode, Decode: stringCodec.Decode}
-		if b, err := encodeEntry(c, Entry[string]{Err: errors.New("no"), Verdict: Denied}); err == nil {
+		if b, err := appendEntry(nil, c, Entry[string]{Err: errors.New("no"), Verdict: Denied}); err == nil {
 			t.Errorf("encoded to %x", b)
 		}
 		if e, err := decodeEntry(c, mustEncode(t, Entry[string]{Err: errors.New("no"), Verdict: Denied})); !errors.Is(err, errUntrusted) {
@@ -372,7 +372,7 @@ func TestNothingPrintsSecrets(t *testing.T) {
 
 func FuzzOpen(f *testing.F) {
 	k, caller := deriveKeys(f, fixedSecret()), callerOf(1)
-	sealed, err := k.sealValue(caller, "name", []byte("value"))
+	sealed, err := k.appendSealed(nil, caller, "name", []byte("value"))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -383,7 +383,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add("name", []byte{formatVersion})
 	f.Add("name", make([]byte, 100))
 	f.Fuzz(func(t *testing.T, name string, b []byte) {
-		plain, err := k.openValue(caller, name, string(b))
+		plain, err := k.appendOpened(nil, caller, name, string(b))
 		// Nonces are random, so what another process of the fuzzer sealed opens here as well.
 		if err == nil && (name != "name" || string(plain) != "value") {
 			t.Errorf("opened %x under %q to %q", b, name, plain)
@@ -424,6 +424,16 @@ func FuzzDecodeEntry(f *testing.F) {
 }
 
 // FuzzReadMessage: only what the secret's holder made buries a row.
+func TestLargeBuffersAreNotKept(t *testing.T) {
+	var b buffers
+	for range 100 {
+		b.put(&buffer{plain: make([]byte, keptBuffer), sealed: make([]byte, 1)})
+		if used := b.get(); cap(used.plain)+cap(used.sealed) > keptBuffer {
+			t.Fatalf("%d bytes are kept", cap(used.plain)+cap(used.sealed))
+		}
+	}
+}
+
 // TestKeysAtOnce: what is used again is not used by two at once, and a caller's seal stays that
 // caller's, also for more callers than are kept.
 func TestKeysAtOnce(t *testing.T) {
@@ -444,14 +454,14 @@ func TestKeysAtOnce(t *testing.T) {
 					t.Errorf("names %+v, want %+v", got, want)
 					return
 				}
-				sealed, err := k.sealValue(caller(i), "name", []byte("plain"))
+				sealed, err := k.appendSealed(nil, caller(i), "name", []byte("plain"))
 				if err != nil {
 					t.Error(err)
 				}
-				if plain, err := alone.openValue(caller(i), "name", string(sealed)); err != nil || string(plain) != "plain" {
+				if plain, err := alone.appendOpened(nil, caller(i), "name", string(sealed)); err != nil || string(plain) != "plain" {
 					t.Errorf("got %q, error %v", plain, err)
 				}
-				if _, err := k.openValue(caller(i+1), "name", string(sealed)); err == nil {
+				if _, err := k.appendOpened(nil, caller(i+1), "name", string(sealed)); err == nil {
 					t.Errorf("caller %d opens what is another's", i+1)
 				}
 			}
@@ -479,10 +489,12 @@ func FuzzReadMessage(f *testing.F) {
 
 func BenchmarkSeal(b *testing.B) {
 	k, plain := deriveKeys(b, fixedSecret()), make([]byte, 1000)
+	var sealed []byte
 	b.SetBytes(int64(len(plain)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := k.sealValue(callerOf(1), "name", plain); err != nil {
+		var err error
+		if sealed, err = k.appendSealed(sealed[:0], callerOf(1), "name", plain); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -490,15 +502,15 @@ func BenchmarkSeal(b *testing.B) {
 
 func BenchmarkOpen(b *testing.B) {
 	k, caller := deriveKeys(b, fixedSecret()), callerOf(1)
-	sealed, err := k.sealValue(caller, "name", make([]byte, 1000))
+	sealed, err := k.appendSealed(nil, caller, "name", make([]byte, 1000))
 	if err != nil {
 		b.Fatal(err)
 	}
-	text := string(sealed)
+	text, plain := string(sealed), []byte(nil)
 	b.SetBytes(1000)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := k.openValue(caller, "name", text); err != nil {
+		if plain, err = k.appendOpened(plain[:0], caller, "name", text); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -2,7 +2,9 @@ package cache_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -84,6 +86,27 @@ func TestRedisForgetsByItself(t *testing.T) {
 }
 
 // Redis knows no ttl under a millisecond, and go-redis makes a whole one of it.
+// TestValuesAtOnce: what is used again for values is used by one at a time, whatever their sizes.
+func TestValuesAtOnce(t *testing.T) {
+	s := newRedis(t, cachetest.StartRedis(t).URL(), keysOf(t, 1))
+	var wg sync.WaitGroup
+	for caller := range 16 {
+		wg.Go(func() {
+			for id := range int32(30) {
+				key := cachetest.Key(t, fmt.Sprint(caller), id+1)
+				want := cache.Entry[string]{Value: strings.Repeat(fmt.Sprint(caller, " ", id, " "), 1<<(id/2)), FetchedAt: time.Now()}
+				if err := s.Set(t.Context(), key, want, time.Minute); err != nil {
+					t.Error(err)
+				}
+				if got, found, err := s.Get(t.Context(), key); err != nil || !found || got.Value != want.Value {
+					t.Errorf("got %.20q, found %t, error %v; want %.20q", got.Value, found, err, want.Value)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestRedisDoesNotRoundUp(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	store, key := newRedis(t, server.URL(), keysOf(t, 1)), cachetest.Key(t, "alice", 1)

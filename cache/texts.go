@@ -61,7 +61,7 @@ func (t *Texts) Text(ctx context.Context, hash [sha256.Size]byte) (text string, 
 	if err != nil {
 		return "", false
 	}
-	plain, err := t.keys.openValue(t.owner, name, sealed) // which no text is if there was none
+	plain, err := t.keys.appendOpened(nil, t.owner, name, sealed) // which no text is if there was none
 	return string(plain), err == nil
 }
 
@@ -71,7 +71,7 @@ func (t *Texts) Keep(ctx context.Context, hash [sha256.Size]byte, text string) {
 		return
 	}
 	name := t.name(hash)
-	sealed, err := t.keys.sealValue(t.owner, name, []byte(text))
+	sealed, err := t.keys.appendSealed(nil, t.owner, name, []byte(text))
 	if err != nil {
 		return
 	}

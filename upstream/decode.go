@@ -28,7 +28,7 @@ func DecodeGrant(body []byte, sent time.Time) (c *Grant, dropped []string, err e
 	return c, d.dropped, err
 }
 
-// RestoreGrant reads what [EncodeGrant] wrote.
+// RestoreGrant reads what [AppendGrant] wrote.
 func RestoreGrant(stored []byte) (*Grant, error) {
 	d := decoder{stored: true}
 	return d.decode(stored)

@@ -8,12 +8,21 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// EncodeGrant writes a code for storage, in the keys of the newest release, so that one decoder
-// reads both. The result holds everything the code holds, its secret too: it must be sealed
+// AppendGrant writes a code for storage, in the keys of the newest release, so that one decoder
+// reads both. What it appends holds everything the code holds, its secret too: it must be sealed
 // before it leaves the process.
-func EncodeGrant(c *Grant) []byte {
-	w := writer{b: make([]byte, 0, c.size)}
-	w.open("")
+func AppendGrant(b []byte, c *Grant) []byte {
+	w := writer{append(b, '{')}
+	w.grant(c)
+	w.close()
+	return w.b
+}
+
+// writer appends JSON. A nil value leaves its key out.
+type writer struct{ b []byte }
+
+// grant writes the members of a grant.
+func (w *writer) grant(c *Grant) {
 	w.int("pk", int32(c.PK))
 	w.provider(c.Provider)
 	w.user(c.User)
@@ -26,12 +35,7 @@ func EncodeGrant(c *Grant) []byte {
 		w.key(storedEndsAt)
 		w.b = strconv.AppendInt(w.b, c.EndsAt.UnixMicro(), 10)
 	}
-	w.close()
-	return w.b
 }
-
-// writer appends JSON. A nil value leaves its key out.
-type writer struct{ b []byte }
 
 func (w *writer) provider(p *Provider) {
 	if p == nil {
@@ -140,7 +144,7 @@ func objects[T any](w *writer, key string, items []T, members func(T)) {
 }
 
 func (w *writer) comma() {
-	if n := len(w.b); n > 0 && w.b[n-1] != '{' && w.b[n-1] != '[' {
+	if last := w.b[len(w.b)-1]; last != '{' && last != '[' {
 		w.b = append(w.b, ',')
 	}
 }

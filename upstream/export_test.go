@@ -24,6 +24,12 @@ func CleanID(s string) string { return cleanID(s) }
 // ValidJSON tells JSON.
 func ValidJSON(text []byte) bool { return validJSON(text) }
 
+// EncodeGrant is a grant as it is stored.
+func EncodeGrant(c *Grant) []byte { return AppendGrant(nil, c) }
+
+// EncodeRows is a part of a list as it is stored.
+func EncodeRows(r *Rows) []byte { return AppendRows(nil, r) }
+
 // SmallBody is what a body may take without asking.
 const SmallBody = smallBody
 

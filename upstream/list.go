@@ -175,27 +175,22 @@ func (w *Window[R]) Size() int {
 	return n
 }
 
-// EncodeRows writes a part of a list for storage, like [EncodeGrant].
-func EncodeRows(r *Rows) []byte {
-	w := writer{b: make([]byte, 0, r.Size())}
-	w.open("")
+// AppendRows writes a part of a list for storage, like [AppendGrant].
+func AppendRows(b []byte, r *Rows) []byte {
+	w := writer{append(b, '{')}
 	w.int("offset", int32(r.Offset))
 	w.int("count", int32(r.Count))
 	w.boolean("more", &r.More)
-	w.key("rows")
-	w.b = append(w.b, '[')
-	for i, row := range r.Rows {
-		if i > 0 {
-			w.b = append(w.b, ',')
-		}
-		w.b = append(w.b, EncodeGrant(row)...)
+	rows := r.Rows
+	if rows == nil {
+		rows = []*Grant{} // which is written
 	}
-	w.b = append(w.b, ']')
+	objects(&w, "rows", rows, w.grant)
 	w.close()
 	return w.b
 }
 
-// RestoreRows reads what [EncodeRows] wrote.
+// RestoreRows reads what [AppendRows] wrote.
 func RestoreRows(stored []byte) (*Rows, error) {
 	d := decoder{stored: true}
 	r := &Rows{Offset: -1, Count: -1}

@@ -153,7 +153,7 @@ type Role struct {
 }
 
 // The domain types hold secrets and personal data, so none of them prints or marshals its
-// content: a stray log line shows which row it was and no more. [EncodeGrant] is the one way out.
+// content: a stray log line shows which row it was and no more. [AppendGrant] is the one way out.
 // For fmt this ends at unexported fields, whose methods it does not call: there, hold a pointer.
 
 // Secret is a text that no log, error or JSON may show.
