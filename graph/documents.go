@@ -143,7 +143,7 @@ func (d *documents) validate(p parsed) (*document, gqlerror.List) {
 	}
 	doc := &document{
 		text:       p.text,
-		hash:       sha256.Sum256([]byte(p.text)),
+		hash:       hashOf(p.text),
 		ast:        p.tree,
 		nodes:      p.nodes,
 		expanded:   p.expanded,

@@ -69,7 +69,13 @@ func (l library) find(ctx context.Context, p *params) found {
 	case p.hash != "":
 		return l.persisted(ctx, p)
 	}
-	return l.prepare(p.Query, sha256.Sum256([]byte(p.Query)))
+	return l.prepare(p.Query, hashOf(p.Query))
+}
+
+// hashOf is the SHA-256 of a text. One of usual length is hashed without memory of its own.
+func hashOf(text string) documentHash {
+	onStack := make([]byte, 0, 2<<10)
+	return sha256.Sum256(append(onStack, text...))
 }
 
 func (l library) prepare(text string, hash documentHash) (f found) {
@@ -82,14 +88,14 @@ func (l library) schemaOnly(p *params) found {
 	if p.Query == "" && p.hash != "" {
 		return found{fault: errNotKept} // the gateway sends the text then
 	}
-	if hash, ok := readHash(p.hash); p.hash != "" && (!ok || hash != sha256.Sum256([]byte(p.Query))) {
+	if hash, ok := readHash(p.hash); p.hash != "" && (!ok || hash != hashOf(p.Query)) {
 		return found{fault: errOtherText}
 	}
 	parsed, errs := l.documents.parse(p.Query)
 	if p.Query == "" || errs != nil || !asksForSDL(parsed.tree) {
 		return notTrusted("This service runs trusted documents only: ask for one by its id.")
 	}
-	return l.prepare(p.Query, sha256.Sum256([]byte(p.Query)))
+	return l.prepare(p.Query, hashOf(p.Query))
 }
 
 // persisted finds a persisted query by its hash, or registers the text that comes with it, once it
@@ -97,7 +103,7 @@ func (l library) schemaOnly(p *params) found {
 func (l library) persisted(ctx context.Context, p *params) found {
 	hash, ok := readHash(p.hash)
 	if p.Query != "" {
-		if !ok || hash != sha256.Sum256([]byte(p.Query)) {
+		if !ok || hash != hashOf(p.Query) {
 			return found{fault: errOtherText}
 		}
 		f := l.prepare(p.Query, hash)
@@ -113,7 +119,7 @@ func (l library) persisted(ctx context.Context, p *params) found {
 		return found{document: doc, tree: doc.ast}
 	}
 	if l.texts != nil {
-		if text, ok := l.texts.Text(ctx, hash); ok && sha256.Sum256([]byte(text)) == hash {
+		if text, ok := l.texts.Text(ctx, hash); ok && hashOf(text) == hash {
 			return l.prepare(text, hash)
 		}
 	}
