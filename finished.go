@@ -52,7 +52,7 @@ func (f *finished) answer(x *exchange, r *http.Request) bool {
 	if x.body = readPlain(r, sent); x.body.err != nil {
 		return false
 	}
-	now := f.now()
+	now := f.now() // not when the request began: its body may have taken seconds
 	a, ok := f.store.Get(x.req.Digest, *sent, now)
 	if !ok {
 		x.sent = sent

@@ -192,6 +192,53 @@ func unzip(t *testing.T, b []byte) []byte {
 	return plain
 }
 
+// slowBody lets time pass before it is read.
+type slowBody struct {
+	io.Reader
+	wait func()
+}
+
+func (b slowBody) Read(p []byte) (int, error) {
+	b.wait()
+	return b.Reader.Read(p)
+}
+
+// TestSlowBody: an answer is judged when the request has arrived, not when it began.
+func TestSlowBody(t *testing.T) {
+	a := newAsker(t)
+	body := fmt.Sprintf(twoOperations, "B", "1")
+	for range 3 {
+		a.ask(body)
+	}
+	r := httptest.NewRequest(http.MethodPost, "/graphql", slowBody{strings.NewReader(body), func() { a.clock.Advance(3 * time.Second) }})
+	r.ContentLength = int64(len(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+upstreamtest.TokenRoot)
+	got := httptest.NewRecorder()
+	a.handler.ServeHTTP(got, r)
+	if !strings.Contains(got.Body.String(), `"isExpired":true`) {
+		t.Errorf("the code has ended: %s", got.Body)
+	}
+}
+
+// TestEqualBytesAreNotDecoded: once an answer was given again, equal requests do not reach GraphQL.
+func TestEqualBytesAreNotDecoded(t *testing.T) {
+	a := newAsker(t)
+	reached := 0
+	inner := a.service.graphql
+	a.service.graphql = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		reached++
+		inner.ServeHTTP(w, r)
+	})
+	a.handler = a.service.routes()
+	for range 5 {
+		a.ask(fmt.Sprintf(twoOperations, "B", "1"))
+	}
+	if reached != 2 {
+		t.Errorf("%d of 5 equal requests reached GraphQL, want the first, and the second, whose answer is kept as it was sent", reached)
+	}
+}
+
 // TestBodyIsReadOnce: a body that does not arrive whole gets the error that it gets elsewhere.
 func TestBodyIsReadOnce(t *testing.T) {
 	a := newAsker(t)

@@ -195,7 +195,6 @@ func harmless(s string) bool {
 // warning, probes are for debugging only. What was asked is never in it, and who asks only if
 // they have a name in CALLERS_FILE.
 func (s *service) logRequest(r *http.Request, x *exchange) {
-	took := time.Since(x.start)
 	route := r.Pattern
 	if x.finished {
 		route = graphqlPath
@@ -213,6 +212,7 @@ func (s *service) logRequest(r *http.Request, x *exchange) {
 	if !s.log.Enabled(r.Context(), level) {
 		return
 	}
+	took := time.Since(x.start)
 	attrs := make([]slog.Attr, 0, 12)
 	attrs = append(attrs,
 		slog.String("request_id", x.req.ID),
