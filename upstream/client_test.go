@@ -702,11 +702,11 @@ func TestConnections(t *testing.T) {
 		}
 	}
 	load(calls, parallel)
-	if n := most.Load(); n > parallel {
+	// On a busy machine net/http now and then replaces a connection whose answer came while it was
+	// being given back, and the server hears of the new one before it does of the old one's end.
+	if n := most.Load(); n > parallel+parallel/8 {
 		t.Errorf("%d connections were open at once", n)
 	}
-	// On a busy machine net/http now and then replaces a connection whose answer came while it was
-	// being given back.
 	if n := opened.Load(); n > parallel+parallel/8 {
 		t.Errorf("%d connections were opened", n)
 	}
@@ -715,11 +715,15 @@ func TestConnections(t *testing.T) {
 	if n := opened.Load() - before; n > 0 {
 		t.Errorf("steady load opened %d more", n)
 	}
-	load(400, 2*parallel)
-	if n := opened.Load(); n > parallel+parallel/8 {
-		t.Errorf("%d connections were opened for more calls than may run", n)
+	load(calls, parallel)
+	if n := opened.Load() - before; n > parallel/8 {
+		t.Errorf("steady load of as many as may run opened %d more", n)
 	}
-	if n := fake.Retrieves(pk); n != calls+200+400 {
+	load(400, 2*parallel)
+	if n := opened.Load() - before; n > parallel/4 {
+		t.Errorf("more calls than may run opened %d more", n)
+	}
+	if n := fake.Retrieves(pk); n != 2*calls+200+400 {
 		t.Errorf("%d requests arrived", n)
 	}
 }
