@@ -69,7 +69,12 @@ func (l library) find(ctx context.Context, p *params) found {
 	case p.hash != "":
 		return l.persisted(ctx, p)
 	}
-	return l.prepare(p.Query, hashOf(p.Query))
+	if doc := p.spelling.document; doc != nil {
+		return found{document: doc, tree: doc.ast}
+	}
+	f := l.prepare(p.Query, hashOf(p.Query))
+	l.documents.learn(p.spelling.raw, f.document)
+	return f
 }
 
 // hashOf is the SHA-256 of a text. One of usual length is hashed without memory of its own.
