@@ -85,7 +85,7 @@ func (f *finished) handler(next http.Handler) http.Handler {
 		defer f.texts.Put(x.sent)
 		rec := &recorder{ResponseWriter: w, header: http.Header{}}
 		next.ServeHTTP(rec, r)
-		if a := x.req.Replayed(); a != nil && rec.status == http.StatusOK {
+		if a := x.req.Replayed(); a != nil && rec.status == http.StatusOK && !rec.cut {
 			f.store.Keep(x.req.Digest, *x.sent, rec.finish(a))
 		}
 	})
@@ -171,6 +171,8 @@ type recorder struct {
 	header  http.Header
 	status  int
 	encoded []byte
+	// cut tells that the client left: what compresses an answer stops then, and encoded is a part of it.
+	cut bool
 }
 
 func (w *recorder) Header() http.Header { return w.header }
@@ -196,7 +198,9 @@ func (w *recorder) Write(b []byte) (int, error) {
 	if w.header["Content-Encoding"] != nil {
 		w.encoded = append(w.encoded, b...)
 	}
-	return w.ResponseWriter.Write(b)
+	n, err := w.ResponseWriter.Write(b)
+	w.cut = w.cut || err != nil
+	return n, err
 }
 
 // Unwrap lets http.ResponseController reach the connection.

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"authentik-graphql/upstream/upstreamtest"
+)
+
+// gone is a client that leaves while it is answered.
+type gone struct {
+	http.ResponseWriter
+	left int // bytes that it still takes
+}
+
+func (w *gone) Write(b []byte) (int, error) {
+	if w.left -= len(b); w.left < 0 {
+		return 0, errors.New("the client is gone")
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+const allCodes = `{"query":"{ authorizationCodes(first: 80) { nodes { id scope user { username email } provider { name } } } }"}`
+
+// addLarge adds codes of which a list is long even when it is compressed.
+func addLarge(up *fake, expires time.Time, size int) {
+	random := rand.NewChaCha8([32]byte{})
+	for pk := range int32(80) {
+		scope := make([]byte, size)
+		_, _ = random.Read(scope)
+		up.AddCode(upstreamtest.Code{PK: pk + 10, Owner: upstreamtest.UserAlice, Expires: expires, Scope: []string{fmt.Sprintf("%x", scope)}})
+	}
+}
+
+// TestCutAnswerIsNotKept: a client that leaves while it gets a compressed answer leaves no half of it
+// to the next.
+func TestCutAnswerIsNotKept(t *testing.T) {
+	for _, taken := range []int{0, 100, 20_000} {
+		a := newAsker(t)
+		addLarge(a.up, a.clock.Now().Add(time.Minute), 1000)
+		first, _ := a.ask(allCodes)
+		r := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(allCodes))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+upstreamtest.TokenRoot)
+		r.Header.Set("Accept-Encoding", "gzip")
+		a.handler.ServeHTTP(&gone{httptest.NewRecorder(), taken}, r)
+		got, _ := a.ask(allCodes, "Accept-Encoding: gzip")
+		if got.Header().Get("Content-Encoding") != "gzip" || !bytes.Equal(unzip(t, got.Body.Bytes()), first.Body.Bytes()) {
+			t.Errorf("after a client that took %d bytes: %v", taken, got.Header())
+		}
+	}
+}
