@@ -57,3 +57,19 @@ func TestCutAnswerIsNotKept(t *testing.T) {
 		}
 	}
 }
+
+// TestAllowanceIsTakenOnce: a request counts once, wherever a finished answer is looked for.
+func TestAllowanceIsTakenOnce(t *testing.T) {
+	for _, origins := range []string{"", "https://dash.example.com"} {
+		a := newAsker(t, "RATE_LIMIT=5", "ALLOWED_ORIGINS="+origins)
+		passed := 0
+		for range 20 {
+			if got, _ := a.ask(fmt.Sprintf(twoOperations, "A", "1")); got.Code == http.StatusOK {
+				passed++
+			}
+		}
+		if passed != 10 {
+			t.Errorf("ALLOWED_ORIGINS=%s: %d requests of a burst of 10 pass", origins, passed)
+		}
+	}
+}

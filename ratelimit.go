@@ -68,6 +68,7 @@ func (l *rateLimiter) handler(next http.Handler) http.Handler {
 				graph.WriteRateLimited(w, r, float64(l.limit), wait)
 				return
 			}
+			x.allowed = true // once: what gives finished answers asks as well
 		}
 		next.ServeHTTP(w, r)
 	})
