@@ -59,7 +59,6 @@ func (f *finished) answer(x *exchange, r *http.Request) bool {
 		return false
 	}
 	f.texts.Put(sent)
-	x.finished = true
 	graph.WriteFinished(x, &x.req, a, now)
 	return true
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -71,5 +72,23 @@ func TestAllowanceIsTakenOnce(t *testing.T) {
 		if passed != 10 {
 			t.Errorf("ALLOWED_ORIGINS=%s: %d requests of a burst of 10 pass", origins, passed)
 		}
+	}
+}
+
+// TestPanicBeforeRouting: where a finished answer is looked for, a panic is answered and logged as
+// anywhere.
+func TestPanicBeforeRouting(t *testing.T) {
+	a := newAsker(t)
+	log := newBuffer()
+	a.service.log = slog.New(slog.NewJSONHandler(log, nil))
+	a.service.finished.now = func() time.Time { panic("oops") }
+	got, _ := a.ask(fmt.Sprintf(twoOperations, "A", "1"), "X-Request-ID: mine")
+	if got.Code != http.StatusInternalServerError || !strings.Contains(got.Body.String(), `"requestId":"mine"`) {
+		t.Errorf("%d %s", got.Code, got.Body)
+	}
+	lines := log.Lines()
+	line := lines[len(lines)-1]
+	if line["level"] != "ERROR" || line["route"] != "/graphql" || fmt.Sprint(line["codes"]) != "[INTERNAL_SERVER_ERROR]" {
+		t.Errorf("%v", line)
 	}
 }

@@ -106,8 +106,8 @@ type exchange struct {
 	req    graph.Request
 	start  time.Time
 	status int
-	// allowed tells that the rate limit has let the request pass, finished that it has a finished answer.
-	allowed, finished bool
+	// allowed tells that the rate limit has let the request pass.
+	allowed bool
 	// sent is what the request was sent as, if it was read, and body that part of it which can be read
 	// again.
 	sent *[]byte
@@ -168,6 +168,7 @@ func (s *service) answerPanic(x *exchange, r *http.Request, p any) {
 	if p == http.ErrAbortHandler { //nolint:errorlint // the sentinel itself, as net/http compares it
 		panic(p)
 	}
+	r = r.WithContext(graph.NewContext(r.Context(), &x.req)) // which it may not have had yet
 	s.log.ErrorContext(r.Context(), "panic", "value", fmt.Sprint(p), "stack", string(debug.Stack()))
 	graph.WriteError(x, r, http.StatusInternalServerError, graph.CodeInternal, "Something went wrong. Quote the request id.")
 }
@@ -196,7 +197,7 @@ func harmless(s string) bool {
 // they have a name in CALLERS_FILE.
 func (s *service) logRequest(r *http.Request, x *exchange) {
 	route := r.Pattern
-	if x.finished {
+	if x.body != nil { // which nobody else reads before the route is known
 		route = graphqlPath
 	}
 	facts := x.req.Facts()
