@@ -221,7 +221,7 @@ func (w *recorder) finish(a *answers.Answer) *answers.Answer {
 		}
 	}
 	if w.encoded != nil {
-		sent.Body = w.encoded
+		sent.Body = answers.Body(w.encoded)
 	}
 	sent.Fields = append(sent.Fields, answers.Field{Name: "Content-Length", Lines: []string{strconv.Itoa(len(sent.Body))}})
 	return sent

@@ -92,3 +92,27 @@ func TestPanicBeforeRouting(t *testing.T) {
 		t.Errorf("%v", line)
 	}
 }
+
+// TestFinishedTakesWhatItWeighs: a small answer does not keep the memory that was taken for it because
+// the last one was large, compressed or not.
+func TestFinishedTakesWhatItWeighs(t *testing.T) {
+	const page = `{"query":"query($first: Int) { authorizationCodes(first: $first) { nodes { id scope } } }","variables":{"first":%d}}`
+	for _, coding := range []string{"identity", "gzip"} {
+		a := newAsker(t)
+		addLarge(a.up, a.clock.Now().Add(time.Minute), 100)
+		inner, most := a.service.graphql, 0.0
+		a.service.graphql = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			inner.ServeHTTP(w, r)
+			if kept := r.Context().Value(exchangeKey{}).(*exchange).req.Replayed(); kept != nil {
+				most = max(most, float64(cap(kept.Body))/float64(len(kept.Body)))
+			}
+		})
+		a.handler = a.service.routes()
+		for _, first := range []int{80, 80, 1, 1, 30, 30} {
+			a.ask(fmt.Sprintf(page, first), "Accept-Encoding: "+coding)
+		}
+		if most == 0 || most > 1.5 {
+			t.Errorf("%s: a kept body takes up to %.1f times its length", coding, most)
+		}
+	}
+}

@@ -23,7 +23,8 @@ import (
 type Answer struct {
 	// Fields are the header fields that are the same each time: all but those that tell its age.
 	Fields []Field
-	Body   []byte
+	// Body is made by [Body].
+	Body []byte
 	// Freshness is that of the least fresh read, as one that is given out of this process's memory.
 	Freshness cache.Result[struct{}]
 	// Marks are of all reads.
@@ -73,12 +74,12 @@ type kept struct {
 
 // What is kept beside the bytes, about: the answer and the store's node, and each mark.
 const (
-	overhead     = 700
+	overhead     = 800
 	markOverhead = 120
 )
 
 func (k kept) weight() uint32 {
-	return uint32(min(overhead+len(k.request)+len(k.answer.Body)+len(k.answer.Marks)*markOverhead, 1<<31-1)) //nolint:gosec // it fits
+	return uint32(min(overhead+len(k.request)+cap(k.answer.Body)+len(k.answer.Marks)*markOverhead, 1<<31-1)) //nolint:gosec // it fits
 }
 
 // New makes a store of about maxBytes that evicts what is least used. stands tells whether a read
@@ -132,6 +133,15 @@ func (s *Store) Keep(caller cache.Caller, request []byte, a *Answer) {
 		return
 	}
 	s.kept.Set(s.place(caller, request), kept{bytes.Clone(request), a})
+}
+
+// Body is an answer's body, in memory that is little larger: one that was made where a larger one had
+// been expected is copied.
+func Body(made []byte) []byte {
+	if cap(made)-len(made) > len(made)/4 {
+		return bytes.Clone(made)
+	}
+	return made
 }
 
 // Close ends the store's goroutines.

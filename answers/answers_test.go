@@ -1,6 +1,7 @@
 package answers_test
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"sync"
@@ -113,6 +114,23 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 		return n > 0 && n*len(body) <= size
 	})
+}
+
+// TestBody: a body takes little more than its bytes, and is copied only for that.
+func TestBody(t *testing.T) {
+	for _, tt := range []struct {
+		length, room int
+		copied       bool
+	}{{100, 100, false}, {100, 125, false}, {100, 126, true}, {100, 16 << 10, true}, {0, 0, false}} {
+		made := make([]byte, tt.length, tt.room)
+		for i := range made {
+			made[i] = byte(i)
+		}
+		got := answers.Body(made)
+		if !bytes.Equal(got, made) || cap(got) > tt.length*3/2 || (cap(got) != cap(made)) != tt.copied {
+			t.Errorf("%d bytes in memory of %d: %d in %d", tt.length, tt.room, len(got), cap(got))
+		}
+	}
 }
 
 func TestTogether(t *testing.T) {

@@ -42,7 +42,7 @@ func (r *Request) finish(contentType string, body []byte) *answers.Answer {
 			{Name: "Content-Length", Lines: []string{strconv.Itoa(len(body))}},
 			{Name: "Vary", Lines: varyLines},
 		},
-		Body:          body,
+		Body:          answers.Body(body),
 		Marks:         make([]cache.Mark, 0, len(r.reads)),
 		OperationType: r.facts.OperationType,
 		OperationName: r.facts.OperationName,
