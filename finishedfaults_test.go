@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -113,6 +114,26 @@ func TestFinishedTakesWhatItWeighs(t *testing.T) {
 		}
 		if most == 0 || most > 1.5 {
 			t.Errorf("%s: a kept body takes up to %.1f times its length", coding, most)
+		}
+	}
+}
+
+// TestBodyIsInTime: the time that a body takes to arrive is part of its operation's, whether it is read
+// for a finished answer or not.
+func TestBodyIsInTime(t *testing.T) {
+	a := newAsker(t, "OPERATION_TIMEOUT=100ms")
+	for name, length := range map[string]int64{"known length": 1, "chunked": -1} {
+		body := `{"query":"{ __typename }"}`
+		late := time.After(150 * time.Millisecond)
+		wait := sync.OnceFunc(func() { <-late })
+		r := httptest.NewRequest(http.MethodPost, "/graphql", slowBody{strings.NewReader(body), wait})
+		r.ContentLength = length * int64(len(body))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+upstreamtest.TokenRoot)
+		got := httptest.NewRecorder()
+		a.handler.ServeHTTP(got, r)
+		if got.Code != http.StatusGatewayTimeout {
+			t.Errorf("%s: %d %s", name, got.Code, got.Body)
 		}
 	}
 }

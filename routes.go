@@ -75,11 +75,12 @@ func (s *service) protect(next http.Handler) http.Handler {
 }
 
 // deadline ends an operation before the connection's write deadline, so that there is always an
-// answer.
+// answer. The body's time counts, which may have been read by now.
 func (s *service) deadline(next http.Handler) http.Handler {
 	limit := bounded(s.cfg.OperationTimeout)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), limit)
+		start := r.Context().Value(exchangeKey{}).(*exchange).start
+		ctx, cancel := context.WithDeadline(r.Context(), start.Add(limit))
 		defer cancel()
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})
