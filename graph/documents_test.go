@@ -126,6 +126,10 @@ func TestWeightOfDocuments(t *testing.T) {
 			}
 			return b.String() + "} fragment F on RefreshToken{id pk scope @skip(if:$a) expires @skip(if:$b) claims user{id pk name email uid path type uuid __typename} provider{id pk name component subMode signingKey}}"
 		},
+		"plans of lists": func(i int) string {
+			return fmt.Sprintf("#%d\nquery($a:Boolean!$b:Boolean!){x:__typename @skip(if:$a) y:__typename @skip(if:$b)%s}", i, manyLists(90)) +
+				" fragment F on AccessTokenConnection{edges{node{user{groups{name}}provider{redirectUris{url}}}}nodes{scope user{groups{id}roles{id}}}}"
+		},
 		"operations": func(i int) string {
 			var b strings.Builder
 			fmt.Fprintf(&b, "#%d\n", i)
@@ -177,6 +181,14 @@ func manyVariables(n int) string {
 	var b strings.Builder
 	for i := range n {
 		fmt.Fprintf(&b, "$v%d:Int ", i)
+	}
+	return b.String()
+}
+
+func manyLists(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, " a%d:accessTokens{...F}", i)
 	}
 	return b.String()
 }

@@ -38,8 +38,9 @@ type plans struct {
 const (
 	// maxPlans is how many plans of an operation are kept. gqlgen runs what would be one more.
 	maxPlans = 4
-	// planWeight is what a plan takes for each field of the operation, in bytes.
-	planWeight = 64
+	// planWeight is what a plan takes for each field of the operation, in bytes: most for a list of
+	// objects, some 70 for a text.
+	planWeight = 96
 )
 
 // plan returns the plan of an operation, nil if gqlgen must run it.
