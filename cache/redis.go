@@ -114,8 +114,8 @@ func (r *Redis[V]) stored() {
 // refuses tells that Redis answers and only does not do this: it is full, or a replica.
 func refuses(err error) bool {
 	for _, prefix := range []string{"OOM", "READONLY", "MISCONF", "NOREPLICAS", "NOPERM"} {
-		// Before release 7 an error within a script is told as one of the script.
-		if redis.HasErrorPrefix(err, prefix) || redis.HasErrorPrefix(err, "ERR Error running script") && strings.Contains(err.Error(), "-"+prefix+" ") {
+		// Before release 7 an error within a script is told as one of the script. Its ERR is passed over.
+		if redis.HasErrorPrefix(err, prefix) || redis.HasErrorPrefix(err, "Error running script") && strings.Contains(err.Error(), "-"+prefix+" ") {
 			return true
 		}
 	}
