@@ -25,7 +25,7 @@ const (
 )
 
 // logWriter gathers log lines: a write of its own for each costs more than to answer a request. What
-// it holds is lost if the process is killed.
+// it holds is lost if the process is killed, by a second signal too.
 type logWriter struct {
 	out io.Writer
 

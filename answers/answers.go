@@ -103,7 +103,7 @@ func New(maxBytes uint64, stands func(m cache.Mark, now time.Time) bool, now fun
 // Get returns what an equal request of the caller was answered with, if all that it shows would be
 // read the same again now. The request is a text made by [AppendPart].
 func (s *Store) Get(caller cache.Caller, request []byte, now time.Time) (*Answer, bool) {
-	if s == nil || caller == (cache.Caller{}) {
+	if s == nil || caller == (cache.Caller{}) || len(request) == 0 {
 		return nil, false
 	}
 	k, ok := s.kept.GetIfPresent(s.place(caller, request))
@@ -129,7 +129,7 @@ func (s *Store) Hits() int64 {
 
 // Keep keeps an answer for as long as it is fresh. It does not keep the request's memory.
 func (s *Store) Keep(caller cache.Caller, request []byte, a *Answer) {
-	if s == nil || caller == (cache.Caller{}) || !s.now().Before(a.Freshness.FreshUntil) {
+	if s == nil || caller == (cache.Caller{}) || len(request) == 0 || !s.now().Before(a.Freshness.FreshUntil) {
 		return
 	}
 	s.kept.Set(s.place(caller, request), kept{bytes.Clone(request), a})

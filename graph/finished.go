@@ -24,7 +24,8 @@ func (t transport) question(p *params, f found, contentType string) []byte {
 	if err := variables.Format(jsontext.ReorderRawObjects(true), jsontext.SpaceAfterColon(false), jsontext.SpaceAfterComma(false)); len(variables) > 0 && err != nil {
 		return nil
 	}
-	text := make([]byte, 0, len(f.document.hash)+len(contentType)+len(op.Name)+len(variables)+16)
+	text := make([]byte, 0, len(f.document.hash)+len(contentType)+len(op.Name)+len(variables)+32)
+	text = answers.AppendPart(text, "operation") // where a request as it was sent has its method
 	text = append(text, f.document.hash[:]...)
 	text = answers.AppendPart(text, contentType)
 	text = answers.AppendPart(text, op.Name)
