@@ -127,6 +127,14 @@ func (s *Store) Hits() int64 {
 	return s.hits.Load()
 }
 
+// Size is how many answers are kept, and about how many bytes they take.
+func (s *Store) Size() (entries int, bytes uint64) {
+	if s == nil {
+		return 0, 0
+	}
+	return s.kept.EstimatedSize(), s.kept.WeightedSize()
+}
+
 // Keep keeps an answer for as long as it is fresh. It does not keep the request's memory.
 func (s *Store) Keep(caller cache.Caller, request []byte, a *Answer) {
 	if s == nil || caller == (cache.Caller{}) || len(request) == 0 || !s.now().Before(a.Freshness.FreshUntil) {

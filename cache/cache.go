@@ -126,8 +126,8 @@ func (c *Cache[V]) await(ctx context.Context, key Key, call *call[Result[V]], be
 		if !c.mayGive(key, call.offer, window, began) {
 			return r, false
 		}
-		c.stats.stale.Add(1)
 		r = call.offer
+		c.stats.of(r.Source).stale.Add(1)
 		r.Stale = why
 		return r, true
 	}

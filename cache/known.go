@@ -12,6 +12,7 @@ type known[V any] struct {
 	level   Source
 	failure Entry[V]
 	failing bool
+	failed  Source // the level that knows of the failure
 	// current tells that no revocation can have gone unheard. Without it only what is fresh may be
 	// given out, and that only when Redis cannot be asked.
 	current bool
@@ -23,7 +24,7 @@ type known[V any] struct {
 
 // readFirst looks into the first level.
 func (c *Cache[V]) readFirst(ctx context.Context, key Key) (k known[V]) {
-	k.level = FirstLevel
+	k.level, k.failed = FirstLevel, FirstLevel
 	k.entry, k.found, _ = c.first.Get(ctx, key) // memory does not fail
 	if !k.found || !fresh(c.policy, k.entry, c.now()) {
 		k.failure, k.failing, _ = c.first.Get(ctx, key.ofFailure())
@@ -43,7 +44,7 @@ func (c *Cache[V]) readFirst(ctx context.Context, key Key) (k known[V]) {
 func (c *Cache[V]) merge(ctx context.Context, key Key, k *known[V], view View[V], epoch int64) {
 	k.current = true // until the next look
 	if view.Failing && (!k.failing || !hereCounts(k.failure, view.Failure)) {
-		k.failure, k.failing = view.Failure, true
+		k.failure, k.failing, k.failed = view.Failure, true, SecondLevel
 		k.failure.epoch = epoch
 		c.storeFirst(ctx, key, k.failure)
 	}
@@ -62,14 +63,10 @@ func (c *Cache[V]) decide(k known[V]) (r Result[V], done bool, err error) {
 	switch {
 	case k.found && fresh(c.policy, k.entry, now):
 		if k.entry.Verdict != Given {
-			c.stats.negativeHits.Add(1)
+			c.stats.of(k.level).negativeHits.Add(1)
 			return r, true, k.entry.Err
 		}
-		if k.level == FirstLevel {
-			c.stats.firstHits.Add(1)
-		} else {
-			c.stats.secondHits.Add(1)
-		}
+		c.stats.of(k.level).hits.Add(1)
 		return c.result(k.entry, k.level), true, nil
 	case k.failing && fresh(c.policy, k.failure, now): // not to be loaded again yet
 		switch {
@@ -78,7 +75,7 @@ func (c *Cache[V]) decide(k known[V]) (r Result[V], done bool, err error) {
 		case k.current && k.failure.Verdict == Outage && c.mayBeStale(k, c.policy.StaleIfError):
 			return c.stale(k, StaleIfError, k.failure.Err), true, nil
 		}
-		c.stats.failureHits.Add(1)
+		c.stats.of(k.failed).failureHits.Add(1)
 		return r, true, k.failure.Err
 	}
 	return r, false, nil
@@ -98,7 +95,7 @@ func (c *Cache[V]) mayBeStale(k known[V], window time.Duration) bool {
 }
 
 func (c *Cache[V]) stale(k known[V], why Staleness, cause error) Result[V] {
-	c.stats.stale.Add(1)
+	c.stats.of(k.level).stale.Add(1)
 	r := c.result(k.entry, k.level)
 	r.Stale, r.Cause = why, cause
 	return r

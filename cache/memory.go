@@ -72,6 +72,11 @@ func (m *Memory[V]) Delete(_ context.Context, key Key) error {
 	return nil
 }
 
+// Size is how many entries are kept, and about how many bytes they take.
+func (m *Memory[V]) Size() (entries int, bytes uint64) {
+	return m.cache.EstimatedSize(), m.cache.WeightedSize()
+}
+
 // Close ends the store's goroutines.
 func (m *Memory[V]) Close() error {
 	m.cache.StopAllGoroutines()

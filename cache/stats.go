@@ -3,8 +3,19 @@ package cache
 import "sync/atomic"
 
 type counters struct {
-	firstHits, secondHits, negativeHits, failureHits, stale, loads, joined atomic.Int64
-	untrusted, secondErrors, leaseWaits, leasesLost, burialsHeard          atomic.Int64
+	first, second                                                 levelCounters
+	loads, joined                                                 atomic.Int64
+	untrusted, secondErrors, leaseWaits, leasesLost, burialsHeard atomic.Int64
+}
+
+// levelCounters are of the reads that a level answers.
+type levelCounters struct{ hits, negativeHits, failureHits, stale atomic.Int64 }
+
+func (c *counters) of(level Source) *levelCounters {
+	if level == SecondLevel {
+		return &c.second
+	}
+	return &c.first
 }
 
 // Stats are counts since the start.
@@ -14,6 +25,9 @@ type Stats struct {
 	// with a stale value. Loads are those that asked the origin, Joined those that waited for
 	// another's flight.
 	FirstHits, SecondHits, NegativeHits, FailureHits, Stale, Loads, Joined int64
+	// SecondNegativeHits, SecondFailureHits and SecondStale are those of NegativeHits, FailureHits and
+	// Stale that the second level answered.
+	SecondNegativeHits, SecondFailureHits, SecondStale int64
 	// Untrusted are values in the second level that we did not store under their name.
 	Untrusted int64
 	// SecondErrors are operations on which the second level failed or that it was spared.
@@ -27,12 +41,9 @@ type Stats struct {
 
 // Stats returns a copy of the counts.
 func (c *Cache[V]) Stats() Stats {
-	return Stats{
-		FirstHits:    c.stats.firstHits.Load(),
-		SecondHits:   c.stats.secondHits.Load(),
-		NegativeHits: c.stats.negativeHits.Load(),
-		FailureHits:  c.stats.failureHits.Load(),
-		Stale:        c.stats.stale.Load(),
+	s := Stats{
+		FirstHits:    c.stats.first.hits.Load(),
+		SecondHits:   c.stats.second.hits.Load(),
 		Loads:        c.stats.loads.Load(),
 		Joined:       c.stats.joined.Load(),
 		Untrusted:    c.stats.untrusted.Load(),
@@ -40,5 +51,13 @@ func (c *Cache[V]) Stats() Stats {
 		LeaseWaits:   c.stats.leaseWaits.Load(),
 		LeasesLost:   c.stats.leasesLost.Load(),
 		BurialsHeard: c.stats.burialsHeard.Load(),
+
+		SecondNegativeHits: c.stats.second.negativeHits.Load(),
+		SecondFailureHits:  c.stats.second.failureHits.Load(),
+		SecondStale:        c.stats.second.stale.Load(),
 	}
+	s.NegativeHits = s.SecondNegativeHits + c.stats.first.negativeHits.Load()
+	s.FailureHits = s.SecondFailureHits + c.stats.first.failureHits.Load()
+	s.Stale = s.SecondStale + c.stats.first.stale.Load()
+	return s
 }

@@ -34,9 +34,20 @@ type Options struct {
 	noPlans bool
 }
 
+// Handler is the GraphQL endpoint.
+type Handler struct {
+	http.Handler
+	documents *documents
+}
+
+// DocumentsSize is how many documents are kept, and about how many bytes they take.
+func (h *Handler) DocumentsSize() (entries int, bytes uint64) {
+	return h.documents.kept.EstimatedSize(), h.documents.kept.WeightedSize()
+}
+
 // NewHandler makes the GraphQL endpoint. It expects a [Request] in the context and a body that is
 // already limited.
-func NewHandler(resolver *Resolver, o Options) (http.Handler, error) {
+func NewHandler(resolver *Resolver, o Options) (*Handler, error) {
 	r := *resolver
 	r.upstreamCalls = o.Limits.UpstreamCalls
 	schema := generated.NewExecutableSchema(generated.Config{Resolvers: &r})
@@ -68,5 +79,5 @@ func NewHandler(resolver *Resolver, o Options) (http.Handler, error) {
 	if o.Introspection {
 		srv.Use(extension.Introspection{})
 	}
-	return srv, nil
+	return &Handler{srv, docs}, nil
 }
