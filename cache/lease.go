@@ -82,7 +82,7 @@ func (n names) all() []string { return []string{n.entry, n.failure, n.tombstone,
 func (r *Redis[V]) Acquire(ctx context.Context, key Key, token string, unlessFound bool) (View[V], error) {
 	n := r.keys.namesOf(r.prefix, key)
 	var values []any
-	err := r.ask(ctx, "take a lease in Redis", func(ctx context.Context) (err error) {
+	err := r.ask(ctx, opAcquire, func(ctx context.Context) (err error) {
 		values, err = acquire.Run(ctx, r.client, n.all(), token, leaseTTL.Milliseconds(), n.proof, unlessFound).Slice()
 		return err
 	})
@@ -105,7 +105,7 @@ func (r *Redis[V]) Acquire(ctx context.Context, key Key, token string, unlessFou
 // Renew implements [Shared].
 func (r *Redis[V]) Renew(ctx context.Context, key Key, token string) (held bool, err error) {
 	n := r.keys.namesOf(r.prefix, key)
-	err = r.ask(ctx, "renew a lease in Redis", func(ctx context.Context) (err error) {
+	err = r.ask(ctx, opRenew, func(ctx context.Context) (err error) {
 		held, err = renew.Run(ctx, r.client, []string{n.lease}, token, leaseTTL.Milliseconds()).Bool()
 		return err
 	})
@@ -131,7 +131,7 @@ func (r *Redis[V]) Settle(ctx context.Context, key Key, token string, e Entry[V]
 			args[at], args[at+1] = b.sealed, ttl.Milliseconds()
 		}
 	}
-	err = r.ask(ctx, "write to Redis", func(ctx context.Context) (err error) {
+	err = r.ask(ctx, opSettle, func(ctx context.Context) (err error) {
 		buried, err = settle.Run(ctx, r.client, n.all(), args...).Bool()
 		return err
 	})

@@ -166,7 +166,7 @@ func (r *Redis[V]) Bury(ctx context.Context, row Row, ttl time.Duration) error {
 
 func (r *Redis[V]) bury(ctx context.Context, row Row, ttl time.Duration) error {
 	n := r.keys.namesOf(r.prefix, Key{row: row})
-	return r.ask(ctx, "bury a row in Redis", func(ctx context.Context) error {
+	return r.ask(ctx, opBury, func(ctx context.Context) error {
 		if err := r.client.Set(ctx, n.tombstone, n.proof, ttl).Err(); err != nil {
 			return err
 		}
@@ -208,7 +208,7 @@ func (r *Redis[V]) Generation(ctx context.Context, resource string) (generation 
 	if err != nil {
 		return "", err
 	}
-	err = r.ask(ctx, "read a generation from Redis", func(ctx context.Context) (err error) {
+	err = r.ask(ctx, opGeneration, func(ctx context.Context) (err error) {
 		generation, err = currentGeneration.Run(ctx, r.client, []string{r.keys.generationOf(r.prefix, resource)},
 			rand.Text(), generationTTL.Milliseconds()).Text()
 		return err

@@ -30,6 +30,9 @@ type StoreOptions struct {
 	Prefix string
 	// Logger is told once when Redis cannot be used any more, and once when it can.
 	Logger *slog.Logger
+	// Observe is told of each operation that Redis was asked for, how long it took and its error; nil
+	// tells nobody.
+	Observe func(op Operation, took time.Duration, err error)
 }
 
 // Redis is a [Shared] store of the processes with the same secret. Values are sealed, names are
@@ -42,6 +45,7 @@ type Redis[V any] struct {
 	prefix  string
 	buffers buffers
 	log     *slog.Logger
+	observe func(op Operation, took time.Duration, err error)
 	breaker circuitbreaker.CircuitBreaker[any]
 	// refusing tells that Redis reads but does not write: full, or a replica.
 	refusing atomic.Bool
@@ -59,7 +63,10 @@ func NewRedis[V any](client redis.UniversalClient, keys *Keys, codec Codec[V], o
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	r := &Redis[V]{client: client, keys: keys, codec: codec, prefix: o.Prefix, log: o.Logger, unburied: map[Row]time.Time{}}
+	if o.Observe == nil {
+		o.Observe = func(Operation, time.Duration, error) {}
+	}
+	r := &Redis[V]{client: client, keys: keys, codec: codec, prefix: o.Prefix, log: o.Logger, observe: o.Observe, unburied: map[Row]time.Time{}}
 	r.ears.start = time.Now()
 	r.breaker = circuitbreaker.NewBuilder[any]().
 		WithFailureThreshold(restAfter).
@@ -80,13 +87,15 @@ var errResting = errors.New("cache: Redis is left alone for a moment")
 
 // ask runs one operation. It is not ended with the request that wants it: an operation that is cut
 // costs its connection, and a caller that leaves says nothing about Redis.
-func (r *Redis[V]) ask(ctx context.Context, action string, op func(context.Context) error) error {
+func (r *Redis[V]) ask(ctx context.Context, op Operation, run func(context.Context) error) error {
 	if !r.breaker.TryAcquirePermit() {
 		return errResting
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), operationTimeout)
 	defer cancel()
-	err := op(ctx)
+	began := time.Now()
+	err := run(ctx)
+	r.observe(op, time.Since(began), err)
 	switch {
 	case err == nil:
 		r.breaker.RecordSuccess()
@@ -101,7 +110,7 @@ func (r *Redis[V]) ask(ctx context.Context, action string, op func(context.Conte
 	default:
 		r.breaker.RecordFailure()
 	}
-	return fmt.Errorf("cache: %s: %w", action, err)
+	return fmt.Errorf("cache: %s: %w", operations[op].action, err)
 }
 
 // stored notes that Redis took a value. What only deletes or renews works on a full one as well.
@@ -126,7 +135,7 @@ func refuses(err error) bool {
 func (r *Redis[V]) Read(ctx context.Context, key Key) (View[V], error) {
 	n := r.keys.namesOf(r.prefix, key)
 	var values []any
-	err := r.ask(ctx, "read from Redis", func(ctx context.Context) (err error) {
+	err := r.ask(ctx, opRead, func(ctx context.Context) (err error) {
 		values, err = r.client.MGet(ctx, n.entry, n.failure, n.tombstone).Result()
 		return err
 	})
@@ -202,7 +211,7 @@ func (r *Redis[V]) Set(ctx context.Context, key Key, e Entry[V], ttl time.Durati
 // Delete implements [Store].
 func (r *Redis[V]) Delete(ctx context.Context, key Key) error {
 	n := r.keys.namesOf(r.prefix, key)
-	return r.ask(ctx, "delete from Redis", func(ctx context.Context) error {
+	return r.ask(ctx, opDelete, func(ctx context.Context) error {
 		return r.client.Del(ctx, n.entry).Err()
 	})
 }

@@ -22,7 +22,7 @@ const (
 // Texts keeps texts that belong to no caller, such as persisted queries, for all processes that share
 // a [Redis]. They are sealed like everything else there, and their names do not show their hashes.
 type Texts struct {
-	ask    func(ctx context.Context, action string, op func(context.Context) error) error
+	ask    func(ctx context.Context, op Operation, run func(context.Context) error) error
 	client redis.UniversalClient
 	keys   *Keys
 	prefix string
@@ -51,7 +51,7 @@ func (t *Texts) name(hash [sha256.Size]byte) string {
 func (t *Texts) Text(ctx context.Context, hash [sha256.Size]byte) (text string, ok bool) {
 	name := t.name(hash)
 	var sealed string
-	err := t.ask(ctx, "read a text from Redis", func(ctx context.Context) (err error) {
+	err := t.ask(ctx, opReadText, func(ctx context.Context) (err error) {
 		sealed, err = t.client.Get(ctx, name).Result()
 		if errors.Is(err, redis.Nil) {
 			return nil
@@ -76,7 +76,7 @@ func (t *Texts) Keep(ctx context.Context, hash [sha256.Size]byte, text string) {
 		return
 	}
 	// A text that is not kept is sent again by its client; the breaker has counted the failure.
-	_ = t.ask(ctx, "keep a text in Redis", func(ctx context.Context) error {
+	_ = t.ask(ctx, opKeepText, func(ctx context.Context) error {
 		return t.client.Set(ctx, name, sealed, textTTL).Err()
 	})
 }

@@ -113,6 +113,11 @@ func (b *breaker) wait() time.Duration {
 	return 0
 }
 
+// BreakerStates are the values of [Stats.BreakerState].
+func BreakerStates() []string {
+	return []string{circuitbreaker.ClosedState.String(), circuitbreaker.HalfOpenState.String(), circuitbreaker.OpenState.String()}
+}
+
 // state names the state for operators, and tells how often it opened.
 func (b *breaker) state() (name string, opened int64) {
 	b.mu.Lock()

@@ -33,6 +33,9 @@ type Options struct {
 	Now func() time.Time
 	// Logger gets what a caller is not told; slog.Default().
 	Logger *slog.Logger
+	// Observe is told of each call that was sent, how long it took until its answer was read, and what
+	// its status and type said: nil or an *Error. Nil tells nobody.
+	Observe func(took time.Duration, err error)
 }
 
 // Client calls authentik. It is safe for concurrent use and lives as long as the process.

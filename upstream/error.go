@@ -51,6 +51,15 @@ var kindNames = [...]string{
 	Unavailable: "unavailable", Timeout: "timeout", InvalidResponse: "invalid response", Unlicensed: "unlicensed",
 }
 
+// Kinds lists all kinds, in order from 0.
+func Kinds() []Kind {
+	all := make([]Kind, len(kindNames))
+	for i := range all {
+		all[i] = Kind(i)
+	}
+	return all
+}
+
 // String names the kind for logs.
 func (k Kind) String() string {
 	if k < 0 || int(k) >= len(kindNames) {

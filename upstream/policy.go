@@ -37,6 +37,7 @@ func (e *Error) NotSent() bool {
 // when better not. A call of do is a GET, which may be sent again whatever became of it.
 type policy struct {
 	timeout time.Duration
+	observe func(took time.Duration, err error)
 	breaker *breaker
 	slots   chan struct{} // one element for each call that runs
 
@@ -46,7 +47,10 @@ type policy struct {
 }
 
 func newPolicy(o Options) *policy {
-	return &policy{timeout: o.Timeout, breaker: newBreaker(o.Logger), slots: make(chan struct{}, o.Concurrency)}
+	if o.Observe == nil {
+		o.Observe = func(time.Duration, error) {}
+	}
+	return &policy{timeout: o.Timeout, observe: o.Observe, breaker: newBreaker(o.Logger), slots: make(chan struct{}, o.Concurrency)}
 }
 
 // do makes a call, and up to two more where they may help, and returns what the last one brought.
@@ -95,7 +99,9 @@ func (p *policy) try(ctx context.Context, call func(context.Context) (answer, er
 	}
 	v := unknown // if call panics
 	defer func() { p.breaker.leave(period, v) }()
+	began := time.Now()
 	a, err = call(ctx)
+	p.observe(time.Since(began), err)
 	v = judge(ctx, err)
 	return a, true, err
 }

@@ -1,0 +1,41 @@
+package cache
+
+// Operation is what Redis is asked to do.
+type Operation int
+
+const (
+	opRead Operation = iota
+	opAcquire
+	opRenew
+	opSettle
+	opDelete
+	opBury
+	opGeneration
+	opReadText
+	opKeepText
+)
+
+// Names of the operations, and what an error says of them.
+var operations = [...]struct{ name, action string }{
+	opRead:       {"read", "read from Redis"},
+	opAcquire:    {"acquire", "take a lease in Redis"},
+	opRenew:      {"renew", "renew a lease in Redis"},
+	opSettle:     {"settle", "write to Redis"},
+	opDelete:     {"delete", "delete from Redis"},
+	opBury:       {"bury", "bury a row in Redis"},
+	opGeneration: {"generation", "read a generation from Redis"},
+	opReadText:   {"read_text", "read a text from Redis"},
+	opKeepText:   {"keep_text", "keep a text in Redis"},
+}
+
+// Operations lists all, in order from 0.
+func Operations() []Operation {
+	all := make([]Operation, len(operations))
+	for i := range all {
+		all[i] = Operation(i)
+	}
+	return all
+}
+
+// String is the operation's name.
+func (o Operation) String() string { return operations[o].name }

@@ -1,0 +1,106 @@
+package cache_test
+
+import (
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"maps"
+	"testing"
+	"time"
+
+	"authentik-graphql/cache"
+	"authentik-graphql/cache/cachetest"
+)
+
+// TestStatsTellTheLevel: of two processes the second finds in the shared level, and then in its own,
+// what the first has loaded.
+func TestStatsTellTheLevel(t *testing.T) {
+	policy := cache.Policy{TTL: 5 * time.Second, StaleWhileRevalidate: time.Second, StaleIfError: time.Minute, NegativeTTL: 2 * time.Second}
+	for _, tt := range []struct {
+		name   string
+		first  error         // of the load
+		then   time.Duration // passes, and a load fails in the first process
+		stats  cache.Stats   // of the second one's two reads
+		errors bool
+	}{
+		{"hit", nil, 0, cache.Stats{SecondHits: 1, FirstHits: 1}, false},
+		{"denied", errDenied, 0, cache.Stats{NegativeHits: 2, SecondNegativeHits: 1}, true},
+		{"failed", errFailed, 0, cache.Stats{FailureHits: 2, SecondFailureHits: 1}, true},
+		{"stale", nil, 10 * time.Second, cache.Stats{Stale: 2, SecondStale: 1}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			clock, key := cachetest.NewClock(), cachetest.Key(t, "alice", 1)
+			commons := cachetest.NewCommons(keysOf(t, 1), clock.Now)
+			o := &origin{now: clock.Now}
+			one := newCacheOf(policy, clock.Now, newMemory(t, clock.Now), commons.Process())
+			two := newCacheOf(policy, clock.Now, newMemory(t, clock.Now), commons.Process())
+			load := o.gives("value")
+			if tt.first != nil {
+				load = o.fails(tt.first)
+			}
+			if _, err := one.Get(t.Context(), key, load); !errors.Is(err, tt.first) {
+				t.Fatal(err)
+			}
+			if clock.Advance(tt.then); tt.then > 0 {
+				if r, err := one.Get(t.Context(), key, o.fails(errOutage)); err != nil || r.Stale != cache.StaleIfError {
+					t.Fatal(r, err)
+				}
+			}
+			for range 2 {
+				if _, err := two.Get(t.Context(), key, never(t)); (err != nil) != tt.errors {
+					t.Fatal(err)
+				}
+			}
+			wantStats(t, two, tt.stats)
+		})
+	}
+}
+
+// TestRedisOperationsAreObserved: each that Redis is asked for, by its name, and none that it is
+// spared.
+func TestRedisOperationsAreObserved(t *testing.T) {
+	server := cachetest.StartRedis(t)
+	client, err := cache.NewRedisClient(cache.RedisOptions{URL: server.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen, failed := map[string]int{}, 0
+	store := cache.NewRedis(client, keysOf(t, 1), cachetest.StringCodec, cache.StoreOptions{
+		Prefix: "authentik-graphql:", Logger: slog.New(slog.DiscardHandler),
+		Observe: func(op cache.Operation, took time.Duration, err error) {
+			if seen[op.String()]++; err != nil {
+				failed++
+			}
+			if took <= 0 {
+				t.Errorf("%s took %s", op, took)
+			}
+		},
+	})
+	defer func() { _ = store.Close() }()
+	ctx, key := t.Context(), cachetest.Key(t, "alice", 1)
+	_, _ = store.Read(ctx, key)
+	_, _ = store.Acquire(ctx, key, "token", true)
+	_, _ = store.Renew(ctx, key, "token")
+	_, _ = store.Settle(ctx, key, "token", cache.Entry[string]{Value: "value", FetchedAt: time.Now()}, time.Minute)
+	_ = store.Delete(ctx, key)
+	_, _ = store.Generation(ctx, "codes")
+	_ = store.Bury(ctx, key.Row(), time.Minute)
+	texts, hash := cache.NewTexts(store), sha256.Sum256([]byte("text"))
+	texts.Keep(ctx, hash, "text")
+	texts.Text(ctx, hash)
+	want := map[string]int{}
+	for _, op := range cache.Operations() {
+		want[op.String()] = 1
+	}
+	if !maps.Equal(seen, want) || failed != 0 {
+		t.Errorf("%d failed of %v, want %v", failed, seen, want)
+	}
+
+	server.Kill()
+	for range 20 {
+		_, _ = store.Read(ctx, key)
+	}
+	if seen["read"] >= 21 || failed == 0 || failed != seen["read"]-1 {
+		t.Errorf("without Redis: %d of %d failed", failed, seen["read"])
+	}
+}
