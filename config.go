@@ -22,6 +22,7 @@ import (
 // them.
 type Config struct {
 	ListenAddr           listenAddr      `env:"LISTEN_ADDR" envDefault:":8080" example:"127.0.0.1:8080" help:"Address to listen on; :8080 is port 8080 on every interface. With -demo the default is 127.0.0.1:8080."`
+	AdminAddr            adminAddr       `env:"ADMIN_ADDR" envDefault:"127.0.0.1:9464" example:"127.0.0.1:9464" help:"Address to listen on for those who run the service, with its metrics; every process of a host needs its own. off turns it off, which is the default with -demo."`
 	AuthentikURL         baseURL         `env:"AUTHENTIK_URL" example:"https://auth.example.com" help:"authentik's address, with its path prefix if it has one. Required, but for -demo, which brings its own authentik."`
 	AuthentikCAFile      string          `env:"AUTHENTIK_CA_FILE" example:"/etc/ssl/authentik.pem" help:"PEM file of certificates to trust beside the system's, for authentik's self-signed one."`
 	TokenFile            string          `env:"AUTHENTIK_TOKEN_FILE" example:"/etc/authentik-graphql/token" help:"File with this service's own token of authentik, which is then used for the callers of CALLERS_FILE instead of theirs. Read again when it changes."`
@@ -68,7 +69,7 @@ type Config struct {
 }
 
 // The defaults that -demo changes.
-var demoDefaults = map[string]string{"LISTEN_ADDR": "127.0.0.1:8080", "LOG_FORMAT": "text"}
+var demoDefaults = map[string]string{"LISTEN_ADDR": "127.0.0.1:8080", "ADMIN_ADDR": "off", "LOG_FORMAT": "text"}
 
 // loadConfig reads the settings from an environment. All mistakes are reported together, each
 // with the setting's name, what is wrong and an example, and never with a secret's value.

@@ -32,6 +32,8 @@ func TestConfigMistakes(t *testing.T) {
 		{"user in URL", []string{"AUTHENTIK_URL=https://u:s3cr3t@auth.example.com"}, []string{"AUTHENTIK_URL must not have a user"}},
 		{"API in URL", []string{testURL + "/api/v3/"}, []string{"AUTHENTIK_URL is authentik's base address"}},
 		{"no port", []string{testURL, "LISTEN_ADDR=localhost"}, []string{"LISTEN_ADDR is not host:port; for example 127.0.0.1:8080"}},
+		{"no port of the admin listener", []string{testURL, "ADMIN_ADDR=9464"}, []string{"ADMIN_ADDR is neither host:port nor off; for example 127.0.0.1:9464"}},
+		{"off for the wrong one", []string{testURL, "LISTEN_ADDR=off"}, []string{"LISTEN_ADDR is not host:port"}},
 		{"no unit", []string{testURL, "CACHE_TTL=5"}, []string{"CACHE_TTL cannot be read as a duration; for example 5s"}},
 		{"negative", []string{testURL, "CACHE_TTL=-1s", "UPSTREAM_TIMEOUT=-1s"}, []string{"CACHE_TTL must not be negative", "UPSTREAM_TIMEOUT must not be negative"}},
 		{"no calls at once", []string{testURL, "UPSTREAM_CONCURRENCY=0"}, []string{"UPSTREAM_CONCURRENCY must be from 1 to 10000; for example 64"}},
@@ -118,7 +120,7 @@ func TestConfigDefaultsAndValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cfg.CacheTTL != 5*time.Second || cfg.LogLevel != slog.LevelWarn || cfg.CacheMemory != 1<<30 || cfg.ListenAddr != ":8080" ||
+	if cfg.CacheTTL != 5*time.Second || cfg.LogLevel != slog.LevelWarn || cfg.CacheMemory != 1<<30 || cfg.ListenAddr != ":8080" || cfg.AdminAddr != "127.0.0.1:9464" ||
 		cfg.Concurrency != 10000 || !cfg.Playground || !cfg.Introspection || !cfg.Federation || cfg.LogFormat != "json" || len(cfg.AllowedOrigins) != 2 || cfg.redaction.String() != "OAuth2Provider.clientSecret" {
 		t.Errorf("got %v", cfg)
 	}
@@ -135,8 +137,11 @@ func TestConfigDefaultsAndValues(t *testing.T) {
 		t.Errorf("got %v, %v", cfg, err)
 	}
 	demo, err := loadConfig([]string{"CACHE_TTL=0s"}, true)
-	if err != nil || demo.ListenAddr != "127.0.0.1:8080" || demo.LogFormat != "text" || demo.CacheTTL != 0 || demo.Concurrency != 64 {
+	if err != nil || demo.AdminAddr != adminOff || demo.ListenAddr != "127.0.0.1:8080" || demo.LogFormat != "text" || demo.CacheTTL != 0 || demo.Concurrency != 64 {
 		t.Errorf("demo: %v, %v", demo, err)
+	}
+	if demo, err = loadConfig([]string{"ADMIN_ADDR=127.0.0.1:1"}, true); err != nil || demo.AdminAddr != "127.0.0.1:1" {
+		t.Errorf("demo with an admin listener: %v, %v", demo, err)
 	}
 }
 

@@ -20,6 +20,8 @@ const spareConnections = 64
 type connectionLimit struct {
 	limit int64
 	open  atomic.Int64
+	// refused is told of each request that is refused.
+	refused func()
 }
 
 type overLimitKey struct{}
@@ -56,6 +58,7 @@ func (c *connectionLimit) handler(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r) // who kills a process because it is asked for much only makes it worse
 			return
 		}
+		c.refused()
 		w.Header()["Retry-After"] = []string{"1"}
 		graph.WriteError(w, r, http.StatusServiceUnavailable, graph.CodeTooManyConnections, "Too many connections are open: MAX_CONNECTIONS is reached. Try again later.")
 	})

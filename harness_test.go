@@ -20,6 +20,7 @@ import (
 // app is the whole program as run starts it, on a port of the system's choice.
 type app struct {
 	URL    string
+	Admin  string // of the admin listener
 	Stdout *buffer
 	Log    *buffer
 	stop   context.CancelFunc
@@ -32,7 +33,7 @@ func startApp(t *testing.T, args []string, settings ...string) *app {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	a := &app{Stdout: newBuffer(), Log: newBuffer(), stop: cancel, done: make(chan error, 1)}
-	environ := append([]string{"LISTEN_ADDR=127.0.0.1:0", "LOG_FORMAT=json", "LOG_LEVEL=debug"}, settings...)
+	environ := append([]string{"LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "LOG_FORMAT=json", "LOG_LEVEL=debug"}, settings...)
 	go func() { a.done <- run(ctx, args, environ, a.Stdout, a.Log) }()
 	t.Cleanup(func() {
 		if err := a.Stop(); err != nil {
@@ -49,7 +50,7 @@ func startApp(t *testing.T, args []string, settings ...string) *app {
 	}
 	for _, line := range a.Log.Lines() {
 		if line["msg"] == "listening" {
-			a.URL = "http://" + line["address"].(string)
+			a.URL, a.Admin = "http://"+line["address"].(string), "http://"+line["admin_address"].(string)
 		}
 	}
 	return a

@@ -157,7 +157,7 @@ func startBinary(t *testing.T, settings ...string) process {
 	}
 	log := newBuffer()
 	cmd := exec.Command(binary) //nolint:noctx // the test's end stops it gently
-	cmd.Env = append([]string{"LISTEN_ADDR=127.0.0.1:0"}, settings...)
+	cmd.Env = append([]string{"LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=off"}, settings...)
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -33,9 +33,13 @@ func (s *service) routes() http.Handler {
 		mux.Handle("/playground/", s.playground)
 	}
 	s.cfg.dashboard.addTo(mux)
+	s.addProbes(mux)
+	return s.observe(mux)
+}
+
+func (s *service) addProbes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
 	mux.HandleFunc("GET /readyz", s.readyz)
-	return s.observe(mux)
 }
 
 // readyz tells whether this process wants requests. Redis or authentik being down makes nobody
@@ -193,7 +197,7 @@ func harmless(s string) bool {
 	return true
 }
 
-// logRequest writes the request's line: a failure of this service is an error, one of authentik a
+// logRequest counts the request, if it is one to the GraphQL endpoint, and writes its line: a failure of this service is an error, one of authentik a
 // warning, probes are for debugging only. What was asked is never in it, and who asks only if
 // they have a name in CALLERS_FILE.
 func (s *service) logRequest(r *http.Request, x *exchange) {
@@ -201,7 +205,10 @@ func (s *service) logRequest(r *http.Request, x *exchange) {
 	if x.body != nil { // which nobody else reads before the route is known
 		route = graphqlPath
 	}
-	facts := x.req.Facts()
+	facts, took := x.req.Facts(), time.Since(x.start)
+	if route == graphqlPath {
+		s.metrics.answered(r.Context(), x.status, &facts, took)
+	}
 	level := slog.LevelInfo
 	switch {
 	case slices.Contains(facts.ErrorCodes, graph.CodeInternal):
@@ -214,7 +221,6 @@ func (s *service) logRequest(r *http.Request, x *exchange) {
 	if !s.log.Enabled(r.Context(), level) {
 		return
 	}
-	took := time.Since(x.start)
 	attrs := make([]slog.Attr, 0, 12)
 	attrs = append(attrs,
 		slog.String("request_id", x.req.ID),

@@ -132,6 +132,8 @@ type service struct {
 	graphql    http.Handler
 	playground http.Handler // nil when it is off
 	draining   atomic.Bool
+	metrics    *metrics
+	conns      *connectionLimit
 }
 
 func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions) (*service, error) {
@@ -139,7 +141,8 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	if err != nil {
 		return nil, err
 	}
-	client, err := newClient(cfg, log)
+	m := newMetrics()
+	client, err := newClient(cfg, log, m.upstreamCalls())
 	if err != nil {
 		return nil, err
 	}
@@ -163,11 +166,12 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		if err != nil {
 			return nil, err
 		}
-		store := cache.NewRedis(rc, keys, codec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log})
+		store := cache.NewRedis(rc, keys, codec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log, Observe: m.redisOperations()})
 		second, texts = store, cache.NewTexts(store)
 	}
 	digester := upstream.NewDigester(keys.CallerKey())
-	s := &service{cfg: cfg, log: log, client: client, serviceMode: own, digester: digester, limiter: newRateLimiter(cfg.RateLimit, cfg.now)}
+	s := &service{cfg: cfg, log: log, client: client, serviceMode: own, digester: digester, limiter: newRateLimiter(cfg.RateLimit, cfg.now), metrics: m}
+	s.conns = &connectionLimit{limit: int64(cfg.MaxConnections), refused: m.turnedAway}
 	s.protection = http.NewCrossOriginProtection()
 	for _, origin := range cfg.AllowedOrigins {
 		_ = s.protection.AddTrustedOrigin(origin) // checked with the settings
@@ -196,7 +200,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		}
 		s.finished = newFinished(s)
 	}
-	s.graphql, err = graph.NewHandler(&graph.Resolver{
+	endpoint, err := graph.NewHandler(&graph.Resolver{
 		Grants: grants,
 		Now:    cfg.now,
 	}, graph.Options{
@@ -210,12 +214,17 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		Answers:        s.answers,
 		DocumentMemory: documents,
 	})
-	if err == nil && cfg.redaction.HidesSecret() {
-		s.graphql, err = compress(s.graphql)
-	}
 	if err != nil {
 		return nil, err
 	}
+	if s.graphql = endpoint; cfg.redaction.HidesSecret() {
+		if s.graphql, err = compress(endpoint); err != nil {
+			return nil, err
+		}
+	}
+	m.registry.MustRegister(newCollector(s, readingsOf(map[string]sizeOf{
+		"finished": s.answers.Size, "memory": first.Size, "documents": endpoint.DocumentsSize,
+	})))
 	if cfg.Playground && !cfg.TrustedOnly {
 		s.playground = graph.Playground(playground)
 	}
@@ -225,7 +234,8 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	return s, nil
 }
 
-func newClient(cfg Config, log *slog.Logger) (*upstream.Client, error) {
+// newClient makes the client that the settings name. observe, if not nil, is told of its calls.
+func newClient(cfg Config, log *slog.Logger, observe func(time.Duration, error)) (*upstream.Client, error) {
 	roots, err := certificates("AUTHENTIK_CA_FILE", cfg.AuthentikCAFile)
 	if err != nil {
 		return nil, err
@@ -238,6 +248,7 @@ func newClient(cfg Config, log *slog.Logger) (*upstream.Client, error) {
 		UserAgent:   "authentik-graphql/" + buildVersion(),
 		Now:         cfg.now,
 		Logger:      log,
+		Observe:     observe,
 	}), nil
 }
 
@@ -281,7 +292,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.P
 	if err != nil {
 		return err
 	}
-	conns := &connectionLimit{limit: int64(cfg.MaxConnections)}
+	conns := s.conns
 	connState := conns.connState
 	if !cfg.ownMemoryLimit {
 		memory := limitMemory(cfg.CacheMemory, debug.SetMemoryLimit)
@@ -298,6 +309,11 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.P
 	if err != nil {
 		return errors.Join(fmt.Errorf("LISTEN_ADDR: %w", err), s.close(ctx))
 	}
+	admin, err := s.listenAdmin(ctx)
+	if err != nil {
+		return errors.Join(err, ln.Close(), s.close(ctx))
+	}
+	defer admin.stop() // last: it tells of the end
 	srv := &http.Server{
 		Handler:           conns.handler(s.routes()),
 		ConnContext:       conns.connContext,
@@ -314,7 +330,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.P
 	if announce != nil {
 		announce(ln.Addr())
 	}
-	log.Info("listening", "address", ln.Addr().String(), "version", buildVersion(),
+	log.Info("listening", "address", ln.Addr().String(), "admin_address", admin.String(), "version", buildVersion(),
 		"memory_limit", currentMemoryLimit().String(), "settings", cfg)
 	select {
 	case err = <-failed:

@@ -186,7 +186,7 @@ func TestUpstreamConcurrency(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := newClient(cfg, slog.New(slog.DiscardHandler))
+	client, err := newClient(cfg, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -504,6 +504,7 @@ func TestFlags(t *testing.T) {
 		{"check, no authentik", []string{"-check"}, []string{"AUTHENTIK_URL=http://127.0.0.1:1"}, 1, []string{"authentik  FAILED"}, []string{"the check failed"}},
 		{"check, no redis", []string{"-check"}, []string{"AUTHENTIK_URL=" + up.URL, "REDIS_URL=redis://:pw-s3cr3t@127.0.0.1:1", "CACHE_SECRET=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="}, 1, []string{"redis      FAILED"}, nil},
 		{"address in use", nil, []string{"AUTHENTIK_URL=" + up.URL, "LISTEN_ADDR=" + strings.TrimPrefix(up.URL, "http://")}, 1, nil, []string{"LISTEN_ADDR"}},
+		{"admin address in use", nil, []string{"AUTHENTIK_URL=" + up.URL, "LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=" + strings.TrimPrefix(up.URL, "http://")}, 1, nil, []string{"ADMIN_ADDR: ", "every process of a host needs its own"}},
 		{"no CA file", nil, []string{"AUTHENTIK_URL=" + up.URL, "AUTHENTIK_CA_FILE=testdata/none.pem"}, 2, nil, []string{"AUTHENTIK_CA_FILE cannot be read"}},
 		{"CA file without certificate", nil, []string{"AUTHENTIK_URL=" + up.URL, "AUTHENTIK_CA_FILE=go.mod"}, 2, nil, []string{"AUTHENTIK_CA_FILE holds no PEM certificate"}},
 	}

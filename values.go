@@ -30,6 +30,22 @@ func (a *listenAddr) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// adminAddr is a listenAddr or adminOff.
+type adminAddr listenAddr
+
+const adminOff adminAddr = "off"
+
+func (a *adminAddr) UnmarshalText(text []byte) error {
+	if adminAddr(text) == adminOff {
+		*a = adminOff
+		return nil
+	}
+	if (*listenAddr)(a).UnmarshalText(text) != nil {
+		return valueError("is neither host:port nor off")
+	}
+	return nil
+}
+
 type baseURL struct{ *url.URL }
 
 func (u *baseURL) UnmarshalText(text []byte) error {

@@ -77,7 +77,7 @@ func (b *bench) startService(ctx context.Context, w workload) (*service, error) 
 		return nil, err
 	}
 	s := &service{addr: addr, quiet: slices.Contains(w.settings, "LOG_LEVEL=warn"), progress: b.progress, drained: make(chan struct{})}
-	settings := append([]string{"LISTEN_ADDR=" + addr, "AUTHENTIK_URL=http://" + b.upstream, "CACHE_TTL=1h"}, w.settings...)
+	settings := append([]string{"LISTEN_ADDR=" + addr, "ADMIN_ADDR=off", "AUTHENTIK_URL=http://" + b.upstream, "CACHE_TTL=1h"}, w.settings...)
 	if b.profile != "" {
 		s.profile = filepath.Join(b.profile, regexp.MustCompile(`\W+`).ReplaceAllString(w.name, "-")+".pprof")
 		settings = append(settings, "BENCH_PROFILE="+s.profile)

@@ -77,7 +77,7 @@ func (s *service) start() {
 		addr = "127.0.0.1:0"
 	}
 	cmd := exec.Command(s.binary)
-	cmd.Env = append([]string{"LISTEN_ADDR=" + addr}, s.settings...)
+	cmd.Env = append([]string{"LISTEN_ADDR=" + addr, "ADMIN_ADDR=off"}, s.settings...)
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{pipe}
 	if err := cmd.Start(); err != nil {
 		s.t.Fatalf("start the service: %v", err)

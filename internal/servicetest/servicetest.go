@@ -86,7 +86,7 @@ type Service struct {
 func Start(t testing.TB, binary string, args []string, settings ...string) *Service {
 	t.Helper()
 	s := &Service{t: t, cmd: exec.Command(binary, args...), ended: make(chan error, 1)}
-	s.cmd.Env = append([]string{"LISTEN_ADDR=127.0.0.1:0", "LOG_FORMAT=json"}, settings...)
+	s.cmd.Env = append([]string{"LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=off", "LOG_FORMAT=json"}, settings...)
 	stderr, err := s.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

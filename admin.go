@@ -1,0 +1,97 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
+)
+
+const (
+	// adminConnections are taken at a time; the next wait in the system's queue.
+	adminConnections = 16
+	// adminStop is how long a scrape that runs is waited for at the end.
+	adminStop = time.Second
+)
+
+// admin is the listener for those who run the service, apart from what clients reach.
+type admin struct {
+	addr  string
+	srv   *http.Server
+	ended chan struct{}
+}
+
+// listenAdmin begins to answer on ADMIN_ADDR. It returns nil if that is off.
+func (s *service) listenAdmin(ctx context.Context) (*admin, error) {
+	if s.cfg.AdminAddr == adminOff {
+		return nil, nil
+	}
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", string(s.cfg.AdminAddr))
+	if err != nil {
+		return nil, fmt.Errorf("ADMIN_ADDR: %w; every process of a host needs its own, or off", err)
+	}
+	a := &admin{
+		addr: ln.Addr().String(),
+		srv: &http.Server{
+			Handler:           s.adminRoutes(),
+			ReadHeaderTimeout: 5 * time.Second,
+			ReadTimeout:       5 * time.Second,
+			WriteTimeout:      10 * time.Second,
+			IdleTimeout:       2 * time.Minute, // scrapes are up to a minute apart
+			MaxHeaderBytes:    8 << 10,
+			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		},
+		ended: make(chan struct{}),
+	}
+	go func() {
+		defer close(a.ended)
+		if err := a.srv.Serve(netutil.LimitListener(ln, adminConnections)); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("the admin listener ended", "error", err)
+		}
+	}()
+	return a, nil
+}
+
+// stop ends the listener and its connections.
+func (a *admin) stop() {
+	if a == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), adminStop)
+	defer cancel()
+	if a.srv.Shutdown(ctx) != nil {
+		_ = a.srv.Close()
+	}
+	<-a.ended
+}
+
+// String is where it listens.
+func (a *admin) String() string {
+	if a == nil {
+		return string(adminOff)
+	}
+	return a.addr
+}
+
+// adminRoutes makes the admin listener's handler. No request to it has a body.
+func (s *service) adminRoutes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelError),
+	}))
+	s.addProbes(mux)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			w.Header().Set("Connection", "close") // or net/http reads it
+			plain(w, http.StatusRequestEntityTooLarge, "a body is not taken")
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"authentik-graphql/upstream/upstreamtest"
+)
+
+// fetch gets a page.
+func fetch(t *testing.T, url string) reply {
+	t.Helper()
+	return send(t, newRequest(t, http.MethodGet, url, nil))
+}
+
+func TestAdminRoutes(t *testing.T) {
+	a := startApp(t, []string{"-demo"})
+	for _, tt := range []struct {
+		name, method, url, body string
+		status                  int
+	}{
+		{"metrics", http.MethodGet, a.Admin + "/metrics", "", http.StatusOK},
+		{"health", http.MethodGet, a.Admin + "/healthz", "", http.StatusOK},
+		{"readiness", http.MethodGet, a.Admin + "/readyz", "", http.StatusOK},
+		{"no Playground", http.MethodGet, a.Admin + "/", "", http.StatusNotFound},
+		{"no GraphQL", http.MethodPost, a.Admin + "/graphql", "", http.StatusNotFound},
+		{"no profiles", http.MethodGet, a.Admin + "/debug/pprof/", "", http.StatusNotFound},
+		{"below", http.MethodGet, a.Admin + "/metrics/more", "", http.StatusNotFound},
+		{"another method", http.MethodPost, a.Admin + "/metrics", "", http.StatusMethodNotAllowed},
+		{"a body", http.MethodGet, a.Admin + "/metrics", "x", http.StatusRequestEntityTooLarge},
+		{"not where clients come", http.MethodGet, a.URL + "/metrics", "", http.StatusNotFound},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := send(t, newRequest(t, tt.method, tt.url, strings.NewReader(tt.body)))
+			if got.Status != tt.status || got.Closed != (tt.body != "") {
+				t.Errorf("got %d, closed %t", got.Status, got.Closed)
+			}
+			if metrics := strings.Contains(string(got.Body), namespace+"_"); metrics != (tt.name == "metrics") {
+				t.Errorf("with metrics: %t", metrics)
+			}
+		})
+	}
+}
+
+// TestAdminOff: nothing listens, and the service does all else.
+func TestAdminOff(t *testing.T) {
+	a := startApp(t, []string{"-demo"}, "ADMIN_ADDR=off")
+	if a.Admin != "http://off" {
+		t.Errorf("it listens on %s", a.Admin)
+	}
+	if got := query(t, a.URL, "demo-alice", `{ authorizationCode(id: 17) { id } }`); len(got.Errors) > 0 {
+		t.Errorf("got %s", got.Body)
+	}
+}
+
+// TestAdminStopsLast: while requests are awaited it still answers, and then it is gone.
+func TestAdminStopsLast(t *testing.T) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	up, a := newWorld(t, upstreamtest.Options{})
+	up.SetFault(17, upstreamtest.Fault{Name: "held", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		close(arrived)
+		<-release
+		next.ServeHTTP(w, r)
+	}})
+	answered := make(chan reply, 1)
+	go func() { answered <- query(t, a.URL, upstreamtest.TokenAlice, aliceCode) }()
+	<-arrived
+	a.stop()
+	<-a.Log.Contains(`"msg":"draining"`)
+	if got := fetch(t, a.Admin+"/readyz"); got.Status != http.StatusServiceUnavailable || string(got.Body) != "draining\n" {
+		t.Errorf("%d %s", got.Status, got.Body)
+	}
+	if got := a.scrape(t); got["draining"] != 1 || got["upstream_running"] != 1 {
+		t.Errorf("draining is %v, calls run %v", got["draining"], got["upstream_running"])
+	}
+	close(release)
+	<-answered
+	if err := a.Stop(); err != nil {
+		t.Error(err)
+	}
+	if resp, err := http.Get(a.Admin + "/healthz"); err == nil { //nolint:noctx // must fail
+		_ = resp.Body.Close()
+		t.Error("the admin listener still answers")
+	}
+}
+
+// TestTwoServicesShareNoMetrics: one counts what it answered itself, though both are in one process.
+func TestTwoServicesShareNoMetrics(t *testing.T) {
+	_, one := newWorld(t, upstreamtest.Options{})
+	_, two := newWorld(t, upstreamtest.Options{})
+	query(t, one.URL, upstreamtest.TokenAlice, aliceCode)
+	<-one.Log.Contains(`"msg":"request"`) // it is counted before
+	const series = `requests_total{outcome="ok",type="query"}`
+	if a, b := one.scrape(t)[series], two.scrape(t)[series]; a != 1 || b != 0 {
+		t.Errorf("they count %v and %v", a, b)
+	}
+}

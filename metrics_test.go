@@ -1,0 +1,318 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"authentik-graphql/cache/cachetest"
+	"authentik-graphql/graph"
+	"authentik-graphql/upstream/upstreamtest"
+)
+
+// scrape is what a listener's /metrics tells: each series as it is written, with its value.
+type scrape map[string]float64
+
+func readScrape(t *testing.T, text string) scrape {
+	t.Helper()
+	s := scrape{}
+	for line := range strings.Lines(text) {
+		if line[0] == '#' {
+			continue
+		}
+		at := strings.LastIndexByte(line, ' ')
+		value, err := strconv.ParseFloat(strings.TrimSpace(line[at+1:]), 64)
+		if err != nil {
+			t.Fatalf("%v in %q", err, line)
+		}
+		s[strings.TrimPrefix(line[:at], namespace+"_")] = value
+	}
+	return s
+}
+
+func (a *asker) scrape() scrape {
+	a.t.Helper()
+	w := httptest.NewRecorder()
+	a.service.adminRoutes().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if w.Code != http.StatusOK {
+		a.t.Fatalf("%d %s", w.Code, w.Body)
+	}
+	return readScrape(a.t, w.Body.String())
+}
+
+func (a *app) scrape(t *testing.T) scrape {
+	t.Helper()
+	return readScrape(t, string(fetch(t, a.Admin+"/metrics").Body))
+}
+
+// counted are the counters of requests, errors and reads that differ from an earlier scrape, and by
+// how much.
+func (s scrape) counted(before scrape) map[string]float64 {
+	more := map[string]float64{}
+	for series, value := range s {
+		name, _, _ := strings.Cut(series, "{")
+		if slices.Contains([]string{"requests_total", "errors_total", "cache_reads_total"}, name) && value != before[series] {
+			more[series] = value - before[series]
+		}
+	}
+	return more
+}
+
+const (
+	codeTwo  = `{"query":"{ authorizationCode(id: 2) { id } }"}`
+	codeNone = `{"query":"{ authorizationCode(id: 9) { id } }"}`
+	pageOne  = `{"query":"{ authorizationCodes { totalCount } }"}`
+	revoke   = `{"query":"mutation { revokeAuthorizationCode(id: 2) { id } }"}`
+)
+
+// TestMetricsCount has a row for each outcome of a request and each way to read.
+func TestMetricsCount(t *testing.T) {
+	asked := func(bodies ...string) func(*asker) {
+		return func(a *asker) {
+			for _, body := range bodies {
+				a.ask(body)
+			}
+		}
+	}
+	withHeader := func(line string) func(*asker) { return func(a *asker) { a.ask(codeTwo, line) } }
+	none := func(*asker) {}
+	breaks := func(body string, pass time.Duration) func(*asker) { // once it was asked
+		return func(a *asker) {
+			a.ask(body)
+			a.clock.Advance(pass)
+			a.up.SetFault(2, upstreamtest.Error500)
+		}
+	}
+	for _, tt := range []struct {
+		name        string
+		setting     string
+		before, ask func(a *asker)
+		want        string // series that count one more
+	}{
+		{"a query", "", none, asked(codeTwo), `requests_total{outcome="ok",type="query"} cache_reads_total{level="upstream",result="load"}`},
+		{"the same once more", "", asked(codeTwo), asked(codeTwo), `requests_total{outcome="ok",type="query"} cache_reads_total{level="finished",result="hit"}`},
+		{"another of the same code", "", asked(codeTwo), asked(strings.Replace(codeTwo, "id }", "pk }", 1)), `requests_total{outcome="ok",type="query"} cache_reads_total{level="memory",result="hit"}`},
+		{"a list", "", none, asked(pageOne), `requests_total{outcome="ok",type="query"} cache_reads_total{level="upstream",result="load"}`},
+		{"a mutation", "", none, asked(revoke), `requests_total{outcome="ok",type="mutation"}`},
+		{"a code that is not there", "", none, asked(codeNone), `requests_total{outcome="error",type="query"} errors_total{code="NOT_FOUND"} cache_reads_total{level="upstream",result="load"}`},
+		{"and is asked for once more", "", asked(codeNone), asked(codeNone), `requests_total{outcome="error",type="query"} errors_total{code="NOT_FOUND"} cache_reads_total{level="memory",result="negative"}`},
+		{"a mutation of it", "", none, asked(strings.Replace(revoke, "2", "9", 1)), `requests_total{outcome="error",type="mutation"} errors_total{code="NOT_FOUND"}`},
+		{"an authentik that fails", "", func(a *asker) { a.up.SetFault(2, upstreamtest.Error500) }, asked(codeTwo), `requests_total{outcome="failed",type="query"} errors_total{code="UPSTREAM_ERROR"} cache_reads_total{level="upstream",result="load"}`},
+		{"and has failed just now", "", func(a *asker) { a.up.SetFault(2, upstreamtest.Error500); a.ask(codeTwo) }, asked(codeTwo), `requests_total{outcome="failed",type="query"} errors_total{code="UPSTREAM_ERROR"} cache_reads_total{level="memory",result="failure"}`},
+		{"a stale answer", "CACHE_TTL=1s", breaks(codeTwo, 2*time.Second), asked(codeTwo), `requests_total{outcome="ok",type="query"} cache_reads_total{level="upstream",result="load"} cache_reads_total{level="memory",result="stale"}`},
+		{"not GraphQL", "", none, asked(`{"query":"{"}`), `requests_total{outcome="refused",type="none"} errors_total{code="GRAPHQL_PARSE_FAILED"}`},
+		{"not of the schema", "", none, asked(`{"query":"{ nothing }"}`), `requests_total{outcome="refused",type="query"} errors_total{code="GRAPHQL_VALIDATION_FAILED"}`},
+		{"the same by its other media type", "", none, func(a *asker) { a.ask(`{"query":"{ nothing }"}`, "Accept: application/graphql-response+json") }, `requests_total{outcome="refused",type="query"} errors_total{code="GRAPHQL_VALIDATION_FAILED"}`},
+		{"another media type, 415", "", none, withHeader("Content-Type: text/plain"), `requests_total{outcome="refused",type="none"} errors_total{code="UNSUPPORTED_MEDIA_TYPE"}`},
+		{"another origin, 403", "", none, withHeader("Origin: https://elsewhere.example"), `requests_total{outcome="refused",type="none"} errors_total{code="FORBIDDEN"}`},
+		{"over the rate, 429", "RATE_LIMIT=0.5", asked(codeTwo), asked(codeTwo), `requests_total{outcome="refused",type="none"} errors_total{code="RATE_LIMITED"}`},
+		{"a client that left", "", none, leaves, `requests_total{outcome="left",type="query"} errors_total{code="GATEWAY_TIMEOUT"} cache_reads_total{level="upstream",result="load"}`},
+		{"another path", "", none, func(a *asker) {
+			a.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		}, ``},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := newAsker(t, tt.setting)
+			tt.before(a)
+			before := a.scrape()
+			tt.ask(a)
+			want := map[string]float64{}
+			for _, series := range strings.Fields(tt.want) {
+				want[series] = 1
+			}
+			after := a.scrape()
+			if got := after.counted(before); !maps.Equal(got, want) {
+				t.Errorf("got %v, want %v", got, want)
+			}
+			for kind := range want {
+				if timed := regexp.MustCompile(`type="(\w+)"`).FindStringSubmatch(kind); timed != nil {
+					series := fmt.Sprintf(`request_duration_seconds_count{type=%q}`, timed[1])
+					if after[series] != before[series]+1 {
+						t.Errorf("%s went from %v to %v", series, before[series], after[series])
+					}
+				}
+			}
+		})
+	}
+}
+
+// leaves sends a query and leaves before authentik has answered.
+func leaves(a *asker) {
+	ctx, cancel := context.WithCancel(a.t.Context())
+	release := make(chan struct{})
+	a.up.SetFault(2, upstreamtest.Fault{Name: "held", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		cancel()
+		<-release
+		next.ServeHTTP(w, r)
+	}})
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/graphql", strings.NewReader(codeTwo))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+upstreamtest.TokenRoot)
+	a.handler.ServeHTTP(httptest.NewRecorder(), r)
+	close(release)
+}
+
+// TestMetricsOfRedis: two processes with one Redis.
+func TestMetricsOfRedis(t *testing.T) {
+	rs := cachetest.StartRedis(t)
+	settings := []string{"REDIS_URL=" + rs.URL(), "CACHE_SECRET=" + testSecret}
+	one, two := newAsker(t, settings...), newAsker(t, settings...)
+	for body, want := range map[string]string{
+		codeTwo:  `cache_reads_total{level="redis",result="hit"}`,
+		codeNone: `cache_reads_total{level="redis",result="negative"}`,
+	} {
+		one.ask(body)
+		before := two.scrape()
+		two.ask(body)
+		after := two.scrape()
+		if got := after.counted(before); got[want] != 1 {
+			t.Errorf("got %v, want %s", got, want)
+		}
+		const acquired = `redis_operation_duration_seconds_count{operation="acquire"}`
+		if after[acquired] != before[acquired]+1 {
+			t.Errorf("%s went from %v to %v", acquired, before[acquired], after[acquired])
+		}
+	}
+	rs.Kill()
+	two.ask(pageOne)
+	after := two.scrape()
+	if after[`redis_operation_errors_total{operation="acquire"}`] == 0 || after["cache_redis_errors_total"] == 0 {
+		t.Errorf("a Redis that is gone is not counted: %v", after)
+	}
+	if got := newAsker(t).scrape(); len(got) == 0 || slices.ContainsFunc(slices.Collect(maps.Keys(got)), func(s string) bool { return strings.HasPrefix(s, "redis_") }) {
+		t.Errorf("without Redis: %v", got)
+	}
+}
+
+// TestMetricsOfState: what is read at the time of a scrape.
+func TestMetricsOfState(t *testing.T) {
+	a := newAsker(t)
+	empty := a.scrape()
+	a.ask(codeTwo)
+	a.ask(codeTwo)
+	a.service.draining.Store(true)
+	a.service.conns.open.Store(7)
+	full := a.scrape()
+	for series, want := range map[string]float64{
+		`cache_entries{level="memory"}`: 1, `cache_entries{level="documents"}`: 1, `upstream_calls_total`: 1,
+		`upstream_call_duration_seconds_count{outcome="ok"}`: 1, `draining`: 1, `open_connections`: 7,
+	} {
+		if full[series]-empty[series] != want {
+			t.Errorf("%s went from %v to %v", series, empty[series], full[series])
+		}
+	}
+	for _, level := range []string{"memory", "documents", "finished"} {
+		series := fmt.Sprintf(`cache_bytes{level=%q}`, level)
+		if empty[series] != 0 {
+			t.Errorf("%s of nothing is %v", series, empty[series])
+		}
+		cachetest.Eventually(t, series+" is counted", func() bool { return a.scrape()[series] > 500 }) // stores weigh in the background
+	}
+	for state, want := range map[string]float64{"closed": 1, "open": 0, "half-open": 0} {
+		if series := fmt.Sprintf(`upstream_breaker_state{state=%q}`, state); full[series] != want {
+			t.Errorf("%s is %v", series, full[series])
+		}
+	}
+	if full["memory_limit_bytes"] <= 0 || full["go_goroutines"] <= 0 || full["process_open_fds"] <= 0 {
+		t.Errorf("no limit, no runtime or no process: %v", full)
+	}
+}
+
+// TestMetricsOfConnections: who comes over MAX_CONNECTIONS is counted, though nobody looks at what they
+// ask for.
+func TestMetricsOfConnections(t *testing.T) {
+	a := startApp(t, []string{"-demo"}, "MAX_CONNECTIONS=1")
+	if got := fetch(t, a.URL+"/healthz"); got.Status != http.StatusOK { // its connection stays
+		t.Fatal(got.Status)
+	}
+	other := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := other.Do(newQuery(t, a.URL, "demo-alice", aliceCode))
+	if err != nil || resp.StatusCode != http.StatusServiceUnavailable {
+		t.Fatal(resp, err)
+	}
+	_ = resp.Body.Close()
+	got := a.scrape(t)
+	if got[`requests_total{outcome="failed",type="none"}`] != 1 || got[`errors_total{code="TOO_MANY_CONNECTIONS"}`] != 1 || got["open_connections"] < 1 {
+		t.Errorf("got %v", got)
+	}
+}
+
+// TestMetricsAreClosed: nothing that a client sends makes a series.
+func TestMetricsAreClosed(t *testing.T) {
+	a := newAsker(t)
+	series := func() []string { return slices.Sorted(maps.Keys(a.scrape())) }
+	before := series()
+	const hostile = "h0st1le"
+	a.ask(`{"query":"query h0st1le($id: ID!) { authorizationCode(id: $id) { id } }","operationName":"h0st1le","variables":{"id":"4711"}}`)
+	a.ask(`{"query":"subscription h0st1le { h0st1le }"}`)
+	a.ask(`{"query":"{ h0st1le }","extensions":{"persistedQuery":{"version":1,"sha256Hash":"h0st1le"}}}`)
+	a.ask(`{"documentId":"h0st1le"}`)
+	a.ask(codeTwo, "X-Request-ID: h0st1le", "Authorization: Bearer h0st1le", "Accept: text/h0st1le", "User-Agent: h0st1le")
+	for _, target := range []string{"/h0st1le", "/graphql/h0st1le", "/graphql?query=h0st1le", "//graphql"} {
+		for _, method := range []string{http.MethodGet, http.MethodPost, "H0ST1LE"} {
+			r := httptest.NewRequest(method, target, strings.NewReader(hostile))
+			r.Host = hostile + ".example"
+			a.handler.ServeHTTP(httptest.NewRecorder(), r)
+		}
+	}
+	if after := series(); !reflect.DeepEqual(after, before) {
+		t.Errorf("there are other series than before:\n%q\n%q", before, after)
+	}
+	if a.scrape()[`errors_total{code="other"}`] != 0 {
+		t.Error("a code is not in the table")
+	}
+}
+
+// TestMetricsKnowAllCodes: the table of codes is that of package graph.
+func TestMetricsKnowAllCodes(t *testing.T) {
+	codes := []string{"GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED"}
+	for _, code := range regexp.MustCompile(`= "([A-Z_]+)"`).FindAllStringSubmatch(must(t, "graph/errors.go"), -1) {
+		codes = append(codes, code[1])
+	}
+	slices.Sort(codes)
+	if known := slices.Sorted(maps.Keys(codeOutcomes)); !slices.Equal(known, codes) {
+		t.Errorf("known are %q, there are %q", known, codes)
+	}
+}
+
+// TestMetricsOfUnknown: what should not be there fits in as well.
+func TestMetricsOfUnknown(t *testing.T) {
+	m := newMetrics()
+	m.answered(t.Context(), http.StatusOK, &graph.Facts{OperationType: "other", ErrorCodes: []string{"OTHER"}}, time.Second)
+	families, err := m.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			text := metric.String()
+			if metric.GetCounter().GetValue() == 1 && (strings.Contains(text, `"other"`) || strings.Contains(text, `"failed"`) && strings.Contains(text, `"none"`)) {
+				found++
+			}
+		}
+	}
+	if found != 2 {
+		t.Errorf("%d counters counted it", found)
+	}
+}
+
+// BenchmarkMetrics is what the metrics add to a finished answer.
+func BenchmarkMetrics(b *testing.B) {
+	m, facts := newMetrics(), graph.Facts{OperationType: "query"}
+	took := time.Duration(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		took = (took + 997) % time.Millisecond
+		m.answered(b.Context(), http.StatusOK, &facts, took)
+	}
+}
