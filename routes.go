@@ -197,9 +197,9 @@ func harmless(s string) bool {
 	return true
 }
 
-// logRequest counts the request, if it is one to the GraphQL endpoint, and writes its line: a failure of this service is an error, one of authentik a
-// warning, probes are for debugging only. What was asked is never in it, and who asks only if
-// they have a name in CALLERS_FILE.
+// logRequest counts the request, if it is one to the GraphQL endpoint, and writes its line: a failure
+// of this service is an error, one of authentik a warning, probes are for debugging only. What was
+// asked is never in it, and who asks only if they have a name in CALLERS_FILE.
 func (s *service) logRequest(r *http.Request, x *exchange) {
 	route := r.Pattern
 	if x.body != nil { // which nobody else reads before the route is known
