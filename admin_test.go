@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"authentik-graphql/upstream/upstreamtest"
@@ -58,6 +59,8 @@ func TestAdminOff(t *testing.T) {
 func TestAdminStopsLast(t *testing.T) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	up, a := newWorld(t, upstreamtest.Options{})
+	goOn := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(goOn)
 	up.SetFault(17, upstreamtest.Fault{Name: "held", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		close(arrived)
 		<-release
@@ -74,7 +77,7 @@ func TestAdminStopsLast(t *testing.T) {
 	if got := a.scrape(t); got["draining"] != 1 || got["upstream_running"] != 1 {
 		t.Errorf("draining is %v, calls run %v", got["draining"], got["upstream_running"])
 	}
-	close(release)
+	goOn()
 	<-answered
 	if err := a.Stop(); err != nil {
 		t.Error(err)
