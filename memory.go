@@ -13,7 +13,7 @@ const (
 	// memoryBase is for an idle process, the requests that run, the first freeConns connections, and
 	// garbage: the less there is room for, the more often everything that lives is looked at. With
 	// what is not Go's, some 12 MiB, a process takes 64 MiB beside its cache.
-	memoryBase = 50 << 20
+	memoryBase = 48 << 20
 	freeConns  = 500
 	// memoryPerConn is for the buffers and the stack of each further connection.
 	memoryPerConn = 32 << 10

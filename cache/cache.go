@@ -6,6 +6,7 @@ import (
 	"errors"
 	mathrand "math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,6 +40,8 @@ type Cache[V any] struct {
 	// renewers are those that may still wait for Redis after their load has ended.
 	renewers sync.WaitGroup
 	stats    counters
+	// stored counts what was put into the first level.
+	stored atomic.Int64
 }
 
 // Loader asks the origin. Its error goes to the caller as it is.
@@ -88,7 +91,7 @@ func (c *Cache[V]) Get(ctx context.Context, key Key, load Loader[V]) (Result[V],
 	burials := c.graves.count()
 	r, err := c.get(ctx, key, load)
 	if err == nil {
-		r.mark = Mark{key, r.FetchedAt.UnixNano(), burials}
+		r.mark = Mark{key, r.stored, burials}
 	}
 	return r, err
 }
@@ -297,7 +300,7 @@ func (c *Cache[V]) load(ctx context.Context, key Key, k known[V], token string, 
 		return Result[V]{}, ErrBuried
 	}
 	e.epoch = epoch
-	c.storeFirst(ctx, key, e)
+	c.storeFirst(ctx, key, &e)
 	switch e.Verdict {
 	case Given:
 		r := c.result(e, Loaded)

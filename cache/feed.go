@@ -29,7 +29,7 @@ func (c *Cache[V]) Feed(ctx context.Context, key Key, e Entry[V], asked int64) {
 			return
 		}
 		e.epoch = asked
-		c.storeFirst(ctx, key, e)
+		c.storeFirst(ctx, key, &e)
 	})
 }
 

@@ -46,14 +46,14 @@ func (c *Cache[V]) merge(ctx context.Context, key Key, k *known[V], view View[V]
 	if view.Failing && (!k.failing || !hereCounts(k.failure, view.Failure)) {
 		k.failure, k.failing, k.failed = view.Failure, true, SecondLevel
 		k.failure.epoch = epoch
-		c.storeFirst(ctx, key, k.failure)
+		c.storeFirst(ctx, key, &k.failure)
 	}
 	if view.Found && (!k.found || !hereCounts(k.entry, view.Entry)) {
 		k.entry, k.found, k.level = view.Entry, true, SecondLevel
 	}
 	if k.found && k.entry.epoch != epoch {
 		k.entry.epoch = epoch
-		c.storeFirst(ctx, key, k.entry)
+		c.storeFirst(ctx, key, &k.entry)
 	}
 }
 
@@ -111,11 +111,11 @@ func (c *Cache[V]) ttl(e Entry[V]) time.Duration {
 	return min(keptUntil(c.policy, e).Sub(c.now()), c.policy.longest())
 }
 
-// storeFirst keeps an entry, or a failure beside it, in this process.
-func (c *Cache[V]) storeFirst(ctx context.Context, key Key, e Entry[V]) {
+// storeFirst keeps an entry, or a failure beside it, in this process, and numbers it.
+func (c *Cache[V]) storeFirst(ctx context.Context, key Key, e *Entry[V]) {
 	if e.Verdict == Outage || e.Verdict == Failed {
 		key = key.ofFailure()
 	}
-	e.tag = c.tag(key.row)
-	_ = c.first.Set(ctx, key, e, c.ttl(e)) // memory does not fail
+	e.tag, e.stored = c.tag(key.row), c.stored.Add(1)
+	_ = c.first.Set(ctx, key, *e, c.ttl(*e)) // memory does not fail
 }

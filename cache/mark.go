@@ -8,8 +8,8 @@ import (
 // Mark names an entry as a read gave it out: who keeps something that was made of the entry can ask
 // whether a read would give the same again, [Cache.Stands].
 type Mark struct {
-	key     Key
-	fetched int64 // when, in nanoseconds
+	key    Key
+	stored int64 // which of all entries that this process has stored; 0 for none
 	// burials is how many this process knew when the read began.
 	burials int64
 }
@@ -22,7 +22,7 @@ func (r Result[V]) Mark() Mark { return r.mark }
 // no revocation can have gone unheard. A list does not stand after any revocation.
 func (c *Cache[V]) Stands(m Mark, now time.Time) bool {
 	e, found, _ := c.first.Get(context.Background(), m.key) // memory does not fail
-	if !found || e.Verdict != Given || e.FetchedAt.UnixNano() != m.fetched || !fresh(c.policy, e, now) || !c.hears(e.epoch) {
+	if !found || e.Verdict != Given || e.stored != m.stored || !fresh(c.policy, e, now) || !c.hears(e.epoch) {
 		return false
 	}
 	if m.key.isList() {

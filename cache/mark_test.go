@@ -56,6 +56,12 @@ func TestStands(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, false, true},
+		{"it is loaded anew at the same moment", func(t *testing.T, w *world) {
+			if err := w.cache[0].Drop(t.Context(), w.key); err != nil {
+				t.Fatal(err)
+			}
+			mustGet(t, w.cache[0], w.key, w.origin.gives("another"), "another", cache.Loaded)
+		}, false, true},
 		{"a list brings it anew", func(t *testing.T, w *world) {
 			w.clock.Advance(1)
 			w.cache[0].Feed(t.Context(), w.key, w.fed("fed", 0), w.cache[0].Epoch())

@@ -30,8 +30,9 @@ type Entry[V any] struct {
 
 	// epoch is the subscription under which Redis last confirmed the entry; see [Shared].
 	epoch int64
-	// tag is the row's, in the first level.
-	tag Tag
+	// tag is the row's, and stored the entry's number, in the first level.
+	tag    Tag
+	stored int64
 }
 
 // Verdict is what the outcome of a load means for what is kept.
