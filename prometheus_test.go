@@ -108,10 +108,12 @@ func startPrometheus(t *testing.T, target, flag string) (api string) {
 			t.Errorf("Prometheus ended with: %v\n%s", err, log)
 		}
 	})
-	select {
-	case <-log.Contains("Server is ready"):
-	case <-time.After(20 * time.Second):
-		t.Fatalf("Prometheus does not start:\n%s", log)
+	for _, said := range []string{"Server is ready", `msg="Listening on"`} { // in either order
+		select {
+		case <-log.Contains(said):
+		case <-time.After(20 * time.Second):
+			t.Fatalf("Prometheus does not start:\n%s", log)
+		}
 	}
 	listening := regexp.MustCompile(`msg="Listening on" address=(\S+)`).FindStringSubmatch(log.String())
 	if listening == nil {
