@@ -36,6 +36,7 @@ type installation struct {
 // that happens to one happens to the other, at the same moment.
 type twins struct {
 	t     *rapid.T
+	test  *testing.T
 	clock *cachetest.Clock
 	both  [2]*installation
 	asked []question
@@ -49,7 +50,7 @@ type question struct {
 }
 
 func newTwins(t *testing.T, rt *rapid.T, processes int, settings ...string) *twins {
-	w := &twins{t: rt, clock: cachetest.NewClock()}
+	w := &twins{t: rt, test: t, clock: cachetest.NewClock()}
 	for i := range w.both {
 		in := &installation{up: startFake(t, upstreamtest.Options{Now: w.clock.Now})}
 		w.both[i] = in
@@ -250,9 +251,7 @@ func (w *twins) revoke() {
 			continue
 		}
 		for i, s := range in.processes {
-			for s.cache.Stats().BurialsHeard == heard[i] {
-				time.Sleep(time.Millisecond)
-			}
+			cachetest.Eventually(w.test, "the process hears of the revocation", func() bool { return s.cache.Stats().BurialsHeard > heard[i] })
 		}
 	}
 }
