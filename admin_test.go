@@ -3,7 +3,6 @@ package main
 import (
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 
 	"authentik-graphql/upstream/upstreamtest"
@@ -57,20 +56,7 @@ func TestAdminOff(t *testing.T) {
 
 // TestAdminStopsLast: while requests are awaited it still answers, and then it is gone.
 func TestAdminStopsLast(t *testing.T) {
-	arrived, release := make(chan struct{}), make(chan struct{})
-	up, a := newWorld(t, upstreamtest.Options{})
-	goOn := sync.OnceFunc(func() { close(release) })
-	t.Cleanup(goOn)
-	up.SetFault(17, upstreamtest.Fault{Name: "held", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		close(arrived)
-		<-release
-		next.ServeHTTP(w, r)
-	}})
-	answered := make(chan reply, 1)
-	go func() { answered <- query(t, a.URL, upstreamtest.TokenAlice, aliceCode) }()
-	<-arrived
-	a.stop()
-	<-a.Log.Contains(`"msg":"draining"`)
+	a, goOn, answered := startDraining(t)
 	if got := fetch(t, a.Admin+"/readyz"); got.Status != http.StatusServiceUnavailable || string(got.Body) != "draining\n" {
 		t.Errorf("%d %s", got.Status, got.Body)
 	}

@@ -15,27 +15,14 @@ import (
 	"time"
 
 	"authentik-graphql/cache/cachetest"
+	"authentik-graphql/internal/servicetest"
 	"authentik-graphql/upstream/upstreamtest"
 )
-
-// prometheusTool finds a program of Debian's package prometheus. Without it the test is skipped, or
-// fails if CI=true.
-func prometheusTool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is not installed", name)
-		}
-		t.Skipf("%s is not installed; skipping", name)
-	}
-	return path
-}
 
 // TestMetricsAreWellFormed has promtool check a scrape of a service that uses all that it can: names,
 // types and texts.
 func TestMetricsAreWellFormed(t *testing.T) {
-	promtool := prometheusTool(t, "promtool")
+	promtool := servicetest.Program(t, "promtool")
 	rs := cachetest.StartRedis(t)
 	_, a := newWorld(t, upstreamtest.Options{}, "REDIS_URL="+rs.URL(), "CACHE_SECRET="+testSecret)
 	query(t, a.URL, upstreamtest.TokenAlice, aliceCode)
@@ -91,7 +78,7 @@ func TestPrometheusScrapes(t *testing.T) {
 // its API.
 func startPrometheus(t *testing.T, target, flag string) (api string) {
 	t.Helper()
-	program, dir, log := prometheusTool(t, "prometheus"), t.TempDir(), newBuffer()
+	program, dir, log := servicetest.Program(t, "prometheus"), t.TempDir(), newBuffer()
 	config := filepath.Join(dir, "prometheus.yml")
 	content := fmt.Sprintf("scrape_configs: [{job_name: service, scrape_interval: 100ms, scrape_timeout: 100ms, static_configs: [{targets: [%q]}]}]\n", target)
 	if err := os.WriteFile(config, []byte(content), 0o600); err != nil {

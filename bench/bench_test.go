@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -25,12 +24,7 @@ func TestMain(m *testing.M) {
 // tiny is all that the benchmark does, a few hundred times each.
 func tiny(t *testing.T) options {
 	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("redis-server is not installed")
-		}
-		t.Skip("redis-server is not installed; skipping")
-	}
+	servicetest.Program(t, "redis-server")
 	o := defaults()
 	o.rounds, o.time, o.perConn, o.warm, o.conns = 2, time.Minute, 15, 3, 8
 	o.ids, o.documents, o.memoryConns = 50, 20, []int{10, 20}

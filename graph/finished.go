@@ -32,9 +32,9 @@ func (t transport) question(p *params, f found, contentType string) []byte {
 	return answers.AppendPart(text, variables)
 }
 
-// finish makes a finished answer of a whole one. It returns nil if a read for it failed, or gave
-// something stale or nothing: such an answer is not given twice.
-func (r *Request) finish(contentType string, body []byte) *answers.Answer {
+// finish makes a finished answer of a whole one, unless a read for it failed, or gave something stale
+// or nothing: such an answer is not given twice.
+func (r *Request) finish(contentType string, body []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	a := &answers.Answer{
@@ -50,13 +50,13 @@ func (r *Request) finish(contentType string, body []byte) *answers.Answer {
 	}
 	for _, read := range r.reads {
 		if !read.shown || read.freshness.Stale != cache.NotStale {
-			return nil
+			return
 		}
 		a.Marks = append(a.Marks, read.freshness.Mark())
 	}
 	least := leastFresh(r.reads)
 	if least == nil {
-		return nil
+		return
 	}
 	a.Freshness = cache.Result[struct{}]{
 		Entry:      cache.Entry[struct{}]{FetchedAt: least.freshness.FetchedAt},
@@ -64,7 +64,6 @@ func (r *Request) finish(contentType string, body []byte) *answers.Answer {
 		Source:     cache.FirstLevel,
 	}
 	r.finished = a
-	return a
 }
 
 // Replayed is the finished answer that the request was given, nil if its answer was made for it.

@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"authentik-graphql/internal/servicetest"
 )
 
 // startTimeout is how long a server may take to answer on a busy machine.
@@ -59,14 +61,7 @@ func StartRedis(t testing.TB, args ...string) *RedisServer {
 
 func newServer(t testing.TB, args ...string) *RedisServer {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("redis-server is not installed")
-		}
-		t.Skip("redis-server is not installed; skipping")
-	}
-	s := &RedisServer{t: t, path: path, dir: t.TempDir(), args: slices.Clone(args)}
+	s := &RedisServer{t: t, path: servicetest.Program(t, "redis-server"), dir: t.TempDir(), args: slices.Clone(args)}
 	if i := slices.Index(args, "--requirepass"); i >= 0 {
 		s.password = args[i+1]
 	}

@@ -37,6 +37,19 @@ func Root(t testing.TB) string {
 	}
 }
 
+// Program finds a program on the PATH. Without it the test is skipped, or fails if CI=true.
+func Program(t testing.TB, name string) (path string) {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%s is not installed", name)
+		}
+		t.Skipf("%s is not installed; skipping", name)
+	}
+	return path
+}
+
 // Build compiles the service as make build does, with further flags of go build, and returns the
 // binary's path. It is named authentik-graphql and is alone in its folder.
 func Build(t testing.TB, flags ...string) (binary string) {
