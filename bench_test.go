@@ -109,6 +109,7 @@ func BenchmarkFinished(b *testing.B) {
 			h, body := hotHandler(b, must(b, "graph/testdata/every-field.graphql"), "LOG_LEVEL="+level)
 			sent := bytes.NewReader(body)
 			r := httptest.NewRequest(http.MethodPost, "/graphql", io.NopCloser(sent))
+			r = r.WithContext((&connectionLimit{limit: 1}).connContext(b.Context(), nil))
 			r.ContentLength = int64(len(body))
 			r.Header = http.Header{
 				"Accept": {"application/json"}, "Authorization": {"Bearer " + upstreamtest.TokenAlice},

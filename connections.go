@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
+	"authentik-graphql/answers"
 	"authentik-graphql/graph"
 )
 
@@ -24,19 +25,36 @@ type connectionLimit struct {
 	refused func()
 }
 
-type overLimitKey struct{}
+// connection is one of a client's. Its requests come one after the other.
+type connection struct {
+	overLimit bool
+	last      answers.Last
+}
+
+type connectionKey struct{}
+
+// lastOf is what the request's connection was given last.
+func lastOf(r *http.Request) *answers.Last {
+	if c := connectionOf(r); c != nil {
+		return &c.last
+	}
+	return &answers.Last{}
+}
+
+// connectionOf is nil for a request that did not come over a listener of ours.
+func connectionOf(r *http.Request) *connection {
+	c, _ := r.Context().Value(connectionKey{}).(*connection)
+	return c
+}
 
 // listener bounds what is accepted, and counts it.
 func (c *connectionLimit) listener(ln net.Listener) net.Listener {
 	return netutil.LimitListener(ln, int(c.limit)+spareConnections)
 }
 
-// connContext is an [http.Server]'s ConnContext hook: it marks the connections over the limit.
+// connContext is an [http.Server]'s ConnContext hook: it counts the connection.
 func (c *connectionLimit) connContext(ctx context.Context, _ net.Conn) context.Context {
-	if c.open.Add(1) > c.limit {
-		return context.WithValue(ctx, overLimitKey{}, true)
-	}
-	return ctx
+	return context.WithValue(ctx, connectionKey{}, &connection{overLimit: c.open.Add(1) > c.limit})
 }
 
 // connState is the ConnState hook.
@@ -49,7 +67,7 @@ func (c *connectionLimit) connState(_ net.Conn, state http.ConnState) {
 // handler refuses requests on connections over the limit.
 func (c *connectionLimit) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Context().Value(overLimitKey{}) == nil {
+		if conn := connectionOf(r); conn == nil || !conn.overLimit {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -53,7 +53,7 @@ func (f *finished) answer(x *exchange, r *http.Request) bool {
 		return false
 	}
 	now := f.now() // not when the request began: its body may have taken seconds
-	a, ok := f.store.Get(x.req.Digest, *sent, now)
+	a, ok := f.store.GetAgain(lastOf(r), x.req.Digest, *sent, now)
 	if !ok {
 		x.sent = sent
 		return false

@@ -195,7 +195,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	grants := newGrantSource(s.cache, client, gate, digester, cfg.redaction, log)
 	grants.ownToken = own != nil
 	if !cfg.noAnswers {
-		if s.answers, err = answers.New(answerMemory, s.cache.Stands, cfg.now); err != nil {
+		if s.answers, err = answers.New(answerMemory, s.cache, cfg.now); err != nil {
 			return nil, err
 		}
 		s.finished = newFinished(s)

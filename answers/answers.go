@@ -13,6 +13,7 @@ import (
 	"hash/maphash"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/maypok86/otter/v2"
 
@@ -52,11 +53,18 @@ type Field struct {
 
 // Store keeps answers. A nil Store keeps none. It is safe for concurrent use.
 type Store struct {
-	kept   *otter.Cache[place, kept]
-	seed   maphash.Seed
-	stands func(m cache.Mark, now time.Time) bool
-	now    func() time.Time
-	hits   atomic.Int64
+	kept  *otter.Cache[place, *kept]
+	seed  maphash.Seed
+	reads Reads
+	now   func() time.Time
+	hits  atomic.Int64
+}
+
+// Reads tell whether they would give the same again; see [cache.Cache].
+type Reads interface {
+	Stands(m cache.Mark, now time.Time) bool
+	Moment() cache.Moment
+	Unchanged(m cache.Moment) bool
 }
 
 // place is where an answer is looked for. The seed of the hash is secret: nobody can choose requests
@@ -78,19 +86,18 @@ const (
 	markOverhead = 120
 )
 
-func (k kept) weight() uint32 {
+func (k *kept) weight() uint32 {
 	return uint32(min(overhead+len(k.request)+cap(k.answer.Body)+len(k.answer.Marks)*markOverhead, 1<<31-1)) //nolint:gosec // it fits
 }
 
-// New makes a store of about maxBytes that evicts what is least used. stands tells whether a read
-// would give the same again.
-func New(maxBytes uint64, stands func(m cache.Mark, now time.Time) bool, now func() time.Time) (*Store, error) {
-	s := &Store{seed: maphash.MakeSeed(), stands: stands, now: now}
+// New makes a store of about maxBytes that evicts what is least used.
+func New(maxBytes uint64, reads Reads, now func() time.Time) (*Store, error) {
+	s := &Store{seed: maphash.MakeSeed(), reads: reads, now: now}
 	var err error
-	s.kept, err = otter.New(&otter.Options[place, kept]{
+	s.kept, err = otter.New(&otter.Options[place, *kept]{
 		MaximumWeight: maxBytes,
-		Weigher:       func(_ place, k kept) uint32 { return k.weight() },
-		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[place, kept]) time.Duration {
+		Weigher:       func(_ place, k *kept) uint32 { return k.weight() },
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[place, *kept]) time.Duration {
 			return e.Value.answer.Freshness.FreshUntil.Sub(now())
 		}),
 	})
@@ -103,19 +110,63 @@ func New(maxBytes uint64, stands func(m cache.Mark, now time.Time) bool, now fun
 // Get returns what an equal request of the caller was answered with, if all that it shows would be
 // read the same again now. The request is a text made by [AppendPart].
 func (s *Store) Get(caller cache.Caller, request []byte, now time.Time) (*Answer, bool) {
-	if s == nil || caller == (cache.Caller{}) || len(request) == 0 {
+	k := s.get(caller, request, now)
+	if k == nil {
 		return nil, false
+	}
+	return k.answer, true
+}
+
+func (s *Store) get(caller cache.Caller, request []byte, now time.Time) *kept {
+	if s == nil || caller == (cache.Caller{}) || len(request) == 0 {
+		return nil
 	}
 	k, ok := s.kept.GetIfPresent(s.place(caller, request))
 	if !ok || !bytes.Equal(k.request, request) || !now.Before(k.answer.Freshness.FreshUntil) {
-		return nil, false
+		return nil
 	}
 	for _, m := range k.answer.Marks {
-		if !s.stands(m, now) {
-			return nil, false
+		if !s.reads.Stands(m, now) {
+			return nil
 		}
 	}
 	s.hits.Add(1)
+	return k
+}
+
+// Last is what a connection was given last: most of them ask the same again and again. The zero value
+// is ready. It keeps no answer in memory.
+type Last struct {
+	caller cache.Caller
+	kept   weak.Pointer[kept]
+	moment cache.Moment
+	until  time.Time
+}
+
+// lastFor is how long the store does not hear of what a connection asks again, and so cannot tell what
+// is used from what is not.
+const lastFor = time.Second
+
+// GetAgain returns what Get does. If that is what was given last, and nothing has changed, it does so
+// without looking for it.
+func (s *Store) GetAgain(last *Last, caller cache.Caller, request []byte, now time.Time) (*Answer, bool) {
+	if s == nil {
+		return nil, false
+	}
+	if k := last.kept.Value(); k != nil && last.caller == caller && now.Before(last.until) &&
+		s.reads.Unchanged(last.moment) && bytes.Equal(k.request, request) {
+		s.hits.Add(1)
+		return k.answer, true
+	}
+	moment := s.reads.Moment() // before the marks are checked
+	k := s.get(caller, request, now)
+	if k == nil {
+		return nil, false
+	}
+	*last = Last{caller, weak.Make(k), moment, now.Add(lastFor)}
+	if fresh := k.answer.Freshness.FreshUntil; fresh.Before(last.until) {
+		last.until = fresh
+	}
 	return k.answer, true
 }
 
@@ -140,7 +191,7 @@ func (s *Store) Keep(caller cache.Caller, request []byte, a *Answer) {
 	if s == nil || caller == (cache.Caller{}) || len(request) == 0 || !s.now().Before(a.Freshness.FreshUntil) {
 		return
 	}
-	s.kept.Set(s.place(caller, request), kept{bytes.Clone(request), a})
+	s.kept.Set(s.place(caller, request), &kept{bytes.Clone(request), a})
 }
 
 // Body is an answer's body, in memory that is little larger: one that was made where a larger one had

@@ -3,6 +3,7 @@ package answers_test
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -15,10 +16,25 @@ import (
 
 var alice, bob = cachetest.Caller("alice"), cachetest.Caller("bob")
 
+// reads are answers.Reads.
+type reads struct {
+	stands  func(cache.Mark, time.Time) bool
+	changed bool
+}
+
+func (r *reads) Stands(m cache.Mark, now time.Time) bool { return r.stands(m, now) }
+func (*reads) Moment() cache.Moment                      { return cache.Moment{} }
+func (r *reads) Unchanged(cache.Moment) bool             { return !r.changed }
+
 func newStore(t testing.TB, bytes uint64, stands func(cache.Mark, time.Time) bool) (*answers.Store, *cachetest.Clock) {
 	t.Helper()
+	return newStoreOf(t, bytes, &reads{stands: stands})
+}
+
+func newStoreOf(t testing.TB, bytes uint64, r *reads) (*answers.Store, *cachetest.Clock) {
+	t.Helper()
 	clock := cachetest.NewClock()
-	s, err := answers.New(bytes, stands, clock.Now)
+	s, err := answers.New(bytes, r, clock.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,6 +88,85 @@ func TestStore(t *testing.T) {
 	}
 }
 
+// TestGetAgain: what a connection asks again is checked again only if something has changed, or the
+// store has not heard of it for a second.
+func TestGetAgain(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		caller  cache.Caller
+		request string
+		then    func(r *reads, s *answers.Store, clock *cachetest.Clock)
+		checks  int
+		want    string
+	}{
+		{"nothing happens", alice, "request", nil, 0, "answer"},
+		{"something changes", alice, "request", func(r *reads, _ *answers.Store, _ *cachetest.Clock) { r.changed = true }, 2, "answer"},
+		{"it does not stand any more", alice, "request", func(r *reads, _ *answers.Store, _ *cachetest.Clock) {
+			r.changed, r.stands = true, func(cache.Mark, time.Time) bool { return false }
+		}, 0, ""},
+		{"another request", alice, "Request", nil, 2, "another answer"},
+		{"another caller's", bob, "request", nil, 0, ""},
+		{"nobody's", cache.Caller{}, "request", nil, 0, ""},
+		{"a moment less than a second", alice, "request", func(_ *reads, _ *answers.Store, clock *cachetest.Clock) { clock.Advance(time.Second - 1) }, 0, "answer"},
+		{"a second", alice, "request", func(_ *reads, _ *answers.Store, clock *cachetest.Clock) { clock.Advance(time.Second) }, 2, "answer"},
+		{"the end of its freshness", alice, "request", func(_ *reads, _ *answers.Store, clock *cachetest.Clock) { clock.Advance(1500 * time.Millisecond) }, 0, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			checks := 0
+			r := &reads{stands: func(cache.Mark, time.Time) bool { checks++; return true }}
+			s, clock := newStoreOf(t, 1<<20, r)
+			for request, body := range map[string]string{"request": "answer", "Request": "another answer"} {
+				a := answer(clock, body)
+				a.Freshness.FreshUntil = clock.Now().Add(1500 * time.Millisecond)
+				s.Keep(alice, []byte(request), a)
+			}
+			var last answers.Last
+			kept, ok := s.GetAgain(&last, alice, []byte("request"), clock.Now())
+			if !ok || checks != 2 || s.Hits() != 1 {
+				t.Fatalf("%t after %d checks", ok, checks)
+			}
+			if checks = 0; tt.then != nil {
+				tt.then(r, s, clock)
+			}
+			got := ""
+			a, ok := s.GetAgain(&last, tt.caller, []byte(tt.request), clock.Now())
+			if ok {
+				got = string(a.Body)
+			}
+			if got != tt.want || checks != tt.checks || ok != (s.Hits() == 2) {
+				t.Errorf("%q after %d checks, %d hits", got, checks, s.Hits())
+			}
+			runtime.KeepAlive(kept)
+		})
+	}
+}
+
+// TestLastKeepsNothing: what the store evicts is gone, whoever was given it last.
+func TestLastKeepsNothing(t *testing.T) {
+	s, clock := newStore(t, 1<<20, func(cache.Mark, time.Time) bool { return true })
+	var last answers.Last
+	gone := make(chan struct{})
+	func() {
+		a := answer(clock, "answer")
+		runtime.AddCleanup(a, func(gone chan struct{}) { close(gone) }, gone)
+		s.Keep(alice, []byte("request"), a)
+		if _, ok := s.GetAgain(&last, alice, []byte("request"), clock.Now()); !ok {
+			t.Fatal("not kept")
+		}
+	}()
+	s.Keep(alice, []byte("request"), answer(clock, "another"))
+	cachetest.Eventually(t, "the answer is gone", func() bool {
+		runtime.GC()
+		select {
+		case <-gone:
+			return true
+		default:
+			return false
+		}
+	})
+	runtime.KeepAlive(&last)
+}
+
 // TestNothingIsKept of nobody, and of what is not fresh.
 func TestNothingIsKept(t *testing.T) {
 	s, clock := newStore(t, 1<<20, func(cache.Mark, time.Time) bool { return true })
@@ -80,14 +175,16 @@ func TestNothingIsKept(t *testing.T) {
 	old.Freshness.FreshUntil = clock.Now()
 	s.Keep(alice, []byte("request"), old)
 	var none *answers.Store
+	var last answers.Last
 	none.Keep(alice, []byte("request"), answer(clock, "answer"))
 	none.Close()
 	for name, get := range map[string]func() (*answers.Answer, bool){
-		"nobody's":     func() (*answers.Answer, bool) { return s.Get(cache.Caller{}, []byte("request"), clock.Now()) },
-		"an old one":   func() (*answers.Answer, bool) { return s.Get(alice, []byte("request"), clock.Now()) },
-		"of no store":  func() (*answers.Answer, bool) { return none.Get(alice, []byte("request"), clock.Now()) },
-		"never a hit":  func() (*answers.Answer, bool) { return s.Get(bob, nil, clock.Now()) },
-		"nobody's nil": func() (*answers.Answer, bool) { return s.Get(cache.Caller{}, nil, clock.Now()) },
+		"nobody's":           func() (*answers.Answer, bool) { return s.Get(cache.Caller{}, []byte("request"), clock.Now()) },
+		"an old one":         func() (*answers.Answer, bool) { return s.Get(alice, []byte("request"), clock.Now()) },
+		"of no store":        func() (*answers.Answer, bool) { return none.Get(alice, []byte("request"), clock.Now()) },
+		"of no store, again": func() (*answers.Answer, bool) { return none.GetAgain(&last, alice, []byte("request"), clock.Now()) },
+		"never a hit":        func() (*answers.Answer, bool) { return s.Get(bob, nil, clock.Now()) },
+		"nobody's nil":       func() (*answers.Answer, bool) { return s.Get(cache.Caller{}, nil, clock.Now()) },
 	} {
 		if a, ok := get(); ok {
 			t.Errorf("%s: %v", name, a)

@@ -40,8 +40,9 @@ type Cache[V any] struct {
 	// renewers are those that may still wait for Redis after their load has ended.
 	renewers sync.WaitGroup
 	stats    counters
-	// stored counts what was put into the first level.
-	stored atomic.Int64
+	// stored numbers what is put into the first level, and changes counts what has been put there or
+	// deleted.
+	stored, changes atomic.Int64
 }
 
 // Loader asks the origin. Its error goes to the caller as it is.

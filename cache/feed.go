@@ -64,6 +64,7 @@ func (c *Cache[V]) Peek(ctx context.Context, key Key) (r Result[V], ok bool) {
 // Drop forgets the caller's own entry: it may be wrong, and only the origin can tell.
 func (c *Cache[V]) Drop(ctx context.Context, key Key) error {
 	err := c.first.Delete(ctx, key)
+	c.changes.Add(1)
 	if c.second != nil {
 		err = errors.Join(err, c.second.Delete(ctx, key))
 	}

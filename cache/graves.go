@@ -28,7 +28,7 @@ func newGraves(now func() time.Time) *graves {
 func (g *graves) add(t Tag, ttl time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.added.Add(1)
+	defer g.added.Add(1) // once it is there to be found
 	now := g.now()
 	if now.After(g.sweep) {
 		for t, until := range g.until {

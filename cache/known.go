@@ -118,4 +118,5 @@ func (c *Cache[V]) storeFirst(ctx context.Context, key Key, e *Entry[V]) {
 	}
 	e.tag, e.stored = c.tag(key.row), c.stored.Add(1)
 	_ = c.first.Set(ctx, key, *e, c.ttl(*e)) // memory does not fail
+	c.changes.Add(1)
 }

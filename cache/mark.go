@@ -31,5 +31,24 @@ func (c *Cache[V]) Stands(m Mark, now time.Time) bool {
 	return !c.graves.has(func() Tag { return e.tag })
 }
 
+// Moment is a state of what this process knows.
+type Moment struct{ changes, burials, epoch int64 }
+
+// Moment returns the present one. Who checks marks takes it first.
+func (c *Cache[V]) Moment() Moment {
+	m := Moment{changes: c.changes.Load(), burials: c.graves.count()}
+	if c.second != nil {
+		m.epoch = c.second.Epoch()
+	}
+	return m
+}
+
+// Unchanged tells whether a mark that stood after m was taken stands now, while what it names is fresh:
+// nothing was stored, deleted or revoked since, nor can a revocation have gone unheard. An entry that
+// was evicted does not matter. It costs less than to ask [Cache.Stands].
+func (c *Cache[V]) Unchanged(m Moment) bool {
+	return c.changes.Load() == m.changes && c.graves.count() == m.burials && c.hears(m.epoch)
+}
+
 // hears tells whether what was learned in an epoch may be used without asking the second level.
 func (c *Cache[V]) hears(epoch int64) bool { return c.second == nil || c.second.Hears(epoch) }
