@@ -23,13 +23,14 @@ type options struct {
 	memoryConns []int
 	binary      string // the service's; "" is to be built
 	profile     string // folder; "" is none
+	beside      string // the role of what the service is compared with
 	progress    io.Writer
 }
 
 func defaults() options {
 	return options{
 		only: regexp.MustCompile(""), rounds: 5, time: 2 * time.Second, warm: 50, conns: 64,
-		ids: 10_000, documents: 1000, memoryConns: []int{500, 3000}, progress: os.Stderr,
+		ids: 10_000, documents: 1000, memoryConns: []int{500, 3000}, beside: "bare", progress: os.Stderr,
 	}
 }
 

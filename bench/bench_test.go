@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,16 @@ func tiny(t *testing.T) options {
 	o.ids, o.documents, o.memoryConns = 50, 20, []int{10, 20}
 	o.binary, o.progress = servicetest.Build(t), io.Discard
 	return o
+}
+
+// TestDressed: the other handler to compare with gives the same answers.
+func TestDressed(t *testing.T) {
+	o := tiny(t)
+	o.beside, o.only, o.memoryConns = "dressed", regexp.MustCompile("^hot id, small"), nil
+	got, err := measure(t.Context(), o)
+	if err != nil || len(got.rows) != 1 || got.rows[0].bare[0].Requests != o.conns*o.perConn {
+		t.Errorf("%v %v", got, err)
+	}
 }
 
 // The benchmark itself checks each answer, each log and the calls of authentik.

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path"
 	"strconv"
 	"sync/atomic"
+	"time"
 )
 
 //go:embed testdata/row.json
@@ -49,7 +51,7 @@ func runUpstream() error {
 		writeJSON(w, "application/json", page(before, after, size))
 	})
 	mux.HandleFunc("GET "+callsPath, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, calls.Load()) })
-	return serve(mux)
+	return serve(&http.Server{Handler: mux})
 }
 
 // page is the first page of a list of many codes, the newest first.
@@ -75,7 +77,29 @@ func runBare() error {
 	if err := json.NewDecoder(os.Stdin).Decode(&a); err != nil {
 		return err
 	}
-	return serve(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, a.ContentType, a.Body) }))
+	contentType := a.Header.Get("Content-Type")
+	return serve(&http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, contentType, a.Body) })})
+}
+
+// runDressed is runBare with what no service can do without that reads what it is asked, says how old
+// its answer is, and does not wait for ever: it reads the body, has the service's time-outs, and writes
+// its header fields. What it does not do is to decide what to answer.
+func runDressed() error {
+	var a answer
+	if err := json.NewDecoder(os.Stdin).Decode(&a); err != nil {
+		return err
+	}
+	a.Header.Del("Date") // net/http's own
+	return serve(&http.Server{
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 40 * time.Second, IdleTimeout: time.Minute,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, err := io.ReadFull(r.Body, make([]byte, r.ContentLength)); err != nil {
+				return
+			}
+			maps.Copy(w.Header(), a.Header)
+			_, _ = w.Write(a.Body)
+		}),
+	})
 }
 
 func writeJSON(w http.ResponseWriter, contentType string, body []byte) {
@@ -85,13 +109,12 @@ func writeJSON(w http.ResponseWriter, contentType string, body []byte) {
 }
 
 // serve tells its address on stdout, and serves until stdin ends.
-func serve(h http.Handler) error {
+func serve(srv *http.Server) error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	fmt.Println(ln.Addr())
-	srv := &http.Server{Handler: h}
 	go func() { _ = srv.Serve(ln) }()
 	_, err = io.Copy(io.Discard, os.Stdin)
 	return errors.Join(err, srv.Close())

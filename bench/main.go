@@ -40,6 +40,8 @@ func roleOf(args []string) func() error {
 			return runUpstream
 		case "bare":
 			return runBare
+		case "dressed":
+			return runDressed
 		case "load":
 			return runLoad
 		}
@@ -66,6 +68,10 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	flags.DurationVar(&o.time, "time", o.time, "`time` of a round, for the service and for the bare handler each")
 	flags.StringVar(&o.binary, "binary", "", "measure this `file` instead of building the service")
 	flags.StringVar(&o.profile, "profile", "", "write a CPU profile of the service for each workload into this `folder`; not with -binary")
+	flags.BoolFunc("dressed", "compare with a handler that also reads the body and has the service's time-outs and header fields", func(string) error {
+		o.beside = "dressed"
+		return nil
+	})
 	strict := flags.Bool("strict", false, "fail if a goal is missed")
 	if err := flags.Parse(args); err != nil {
 		return err

@@ -89,8 +89,8 @@ func post(body any, headers ...string) []byte {
 
 // answer is one of the service.
 type answer struct {
-	ContentType string
-	Body        []byte
+	Header http.Header
+	Body   []byte
 }
 
 // ask sends what is to be sent first and then one request, and returns its answer if that is right
@@ -114,7 +114,7 @@ func (w *workload) ask(server *process, addr string) (a answer, err error) {
 		if a.Body, err = io.ReadAll(resp.Body); err != nil {
 			return a, err
 		}
-		a.ContentType = resp.Header.Get("Content-Type")
+		a.Header = resp.Header
 	}
 	return a, w.check(a.Body)
 }
