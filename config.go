@@ -46,6 +46,7 @@ type Config struct {
 	AllowedOrigins       origins         `env:"ALLOWED_ORIGINS" example:"https://dash.example.com" help:"Origins of web pages on other hosts that may call the service, separated by commas."`
 	TrustedDocuments     string          `env:"TRUSTED_DOCUMENTS" example:"/etc/authentik-graphql/documents.json" help:"JSON file of documents that may be asked for by id: Apollo's persisted query manifest, or an object of texts by id."`
 	TrustedOnly          bool            `env:"TRUSTED_DOCUMENTS_ONLY" envDefault:"false" example:"true" help:"Run nothing but trusted documents and a gateway's _service, which shows the schema unless FEDERATION=false. Turns the Playground off; gateways that plan their own queries cannot be used."`
+	ShutdownDelay        time.Duration   `env:"SHUTDOWN_DELAY" envDefault:"0s" example:"5s" help:"How long requests are still taken after SIGTERM, while /readyz says 503: what whoever sends them here takes to notice."`
 	RateLimit            perSecond       `env:"RATE_LIMIT" envDefault:"0" example:"5" help:"Most requests a second of each caller, such as 5 or 0.5, with bursts of twice that; for each process apart. 0 sets no limit."`
 	LogLevel             slog.Level      `env:"LOG_LEVEL" envDefault:"INFO" example:"info" help:"Least level that is logged: debug, info, warn or error."`
 	LogFormat            logFormat       `env:"LOG_FORMAT" envDefault:"json" example:"text" help:"Form of log lines, json or text. With -demo the default is text."`
@@ -163,6 +164,7 @@ func (c *Config) validate(demo bool) (errs []error) {
 		{"CACHE_STALE_WHILE_REVALIDATE", c.StaleWhileRevalidate},
 		{"CACHE_STALE_IF_ERROR", c.StaleIfError},
 		{"CACHE_NEGATIVE_TTL", c.NegativeTTL},
+		{"SHUTDOWN_DELAY", c.ShutdownDelay},
 	} {
 		switch {
 		case d.value < 0:

@@ -23,6 +23,8 @@ type connectionLimit struct {
 	open  atomic.Int64
 	// refused is told of each request that is refused.
 	refused func()
+	// ending tells that each answer is to end its connection.
+	ending atomic.Bool
 }
 
 // connection is one of a client's. Its requests come one after the other.
@@ -64,9 +66,12 @@ func (c *connectionLimit) connState(_ net.Conn, state http.ConnState) {
 	}
 }
 
-// handler refuses requests on connections over the limit.
+// handler refuses requests on connections over the limit, and ends connections when the process ends.
 func (c *connectionLimit) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c.ending.Load() {
+			w.Header()["Connection"] = []string{"close"}
+		}
 		if conn := connectionOf(r); conn == nil || !conn.overLimit {
 			next.ServeHTTP(w, r)
 			return

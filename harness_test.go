@@ -59,6 +59,7 @@ func startApp(t *testing.T, args []string, settings ...string) *app {
 // Stop ends the program as a signal would and returns what run returned. It may be called twice.
 func (a *app) Stop() error {
 	a.stop()
+	http.DefaultClient.CloseIdleConnections() // or the service waits for them
 	select {
 	case err := <-a.done:
 		a.done <- err

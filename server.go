@@ -34,8 +34,6 @@ import (
 //go:embed schema.graphqls
 var schemaSDL string
 
-const drainTimeout = 15 * time.Second
-
 // The parts of CACHE_MEMORY that parsed documents and finished answers may take: one in so many. The
 // rest is for what authentik said.
 const (
@@ -319,14 +317,15 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.P
 		ConnContext:       conns.connContext,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      bounded(cfg.OperationTimeout) + 10*time.Second,
+		WriteTimeout:      s.longest(),
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    int(cfg.MaxURL+cfg.MaxHeaders) + headerSlack,
 		ConnState:         connState,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- srv.Serve(conns.listener(ln)) }()
+	taken := conns.listener(ln)
+	go func() { failed <- srv.Serve(taken) }()
 	if announce != nil {
 		announce(ln.Addr())
 	}
@@ -335,30 +334,8 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.P
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
-		err = s.drain(srv)
+		err = s.drain(srv, taken)
 	}
-	return err
-}
-
-// drain stops taking requests, waits for those that run, and closes every connection.
-func (s *service) drain(srv *http.Server) error {
-	s.draining.Store(true)
-	s.log.Info("draining")
-	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
-	defer cancel()
-	err := srv.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(fmt.Errorf("requests were still running after %s: %w", drainTimeout, err), srv.Close())
-	}
-	err = errors.Join(err, s.close(ctx))
-	s.log.Info("stopped")
-	return err
-}
-
-func (s *service) close(ctx context.Context) error {
-	err := errors.Join(s.serviceMode.close(ctx), s.cache.Close(ctx))
-	s.answers.Close()
-	s.client.Close()
 	return err
 }
 

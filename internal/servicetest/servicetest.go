@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -91,7 +92,9 @@ type Service struct {
 	t     testing.TB
 	cmd   *exec.Cmd
 	ended chan error
-	log   log
+	// told is that a test knows what it ended with.
+	told bool
+	log  log
 }
 
 // Start starts the binary with nothing in its environment but settings, and waits until it listens on
@@ -131,19 +134,29 @@ func Start(t testing.TB, binary string, args []string, settings ...string) *Serv
 	return s
 }
 
-// stop ends the process as an operator would.
+// stop ends the process as an operator would, unless it has ended.
 func (s *Service) stop() {
 	s.t.Helper()
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	http.DefaultClient.CloseIdleConnections() // or the service waits for them
+	told := s.told
+	if err := s.End(syscall.SIGTERM); err != nil && !told {
+		s.t.Errorf("the service ended with: %v\n%s", err, s.Log())
+	}
+}
+
+// End sends the process signals, unless it has ended, waits for its end, and returns what it ended with.
+func (s *Service) End(signals ...syscall.Signal) error {
+	s.told = true
+	for _, signal := range signals {
+		_ = s.cmd.Process.Signal(signal)
+	}
 	select {
 	case err := <-s.ended:
-		if err != nil {
-			s.t.Errorf("the service ended with: %v\n%s", err, s.Log())
-		}
+		s.ended <- err
+		return err
 	case <-time.After(wait):
 		_ = s.cmd.Process.Kill()
-		<-s.ended
-		s.t.Errorf("the service does not stop on SIGTERM\n%s", s.Log())
+		return fmt.Errorf("it does not stop on %v: %w", signals, <-s.ended)
 	}
 }
 
