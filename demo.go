@@ -81,7 +81,7 @@ var demoCodes = map[int32]string{
 
 // announceDemo says what there is to try. newest is the id of the code that was made last.
 func announceDemo(w io.Writer, cfg Config, addr net.Addr, newest int32) {
-	base := "http://" + browsable(addr)
+	base := "http://" + reachable(addr.String())
 	page := base + "/"
 	switch {
 	case !cfg.Playground:
@@ -117,16 +117,4 @@ func announceDemo(w io.Writer, cfg Config, addr net.Addr, newest int32) {
 func demoCurl(base string) string {
 	return fmt.Sprintf(`curl -s %s/graphql -H 'Authorization: Bearer %s' -H 'Content-Type: application/json' -d '{"query":"{ authorizationCode(id: %d) { id isExpired expires scope fetchedAt user { username groups { name } } provider { name clientId } } }"}'`,
 		base, upstreamtest.TokenAlice, upstreamtest.DemoAlice)
-}
-
-// browsable gives an address that a browser on this machine can open.
-func browsable(addr net.Addr) string {
-	host, port, err := net.SplitHostPort(addr.String())
-	if err != nil {
-		return addr.String()
-	}
-	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	return net.JoinHostPort(host, port)
 }

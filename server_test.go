@@ -505,7 +505,7 @@ func TestFlags(t *testing.T) {
 		{"schema", []string{"-schema"}, nil, 0, []string{"type Query {", "authorizationCode("}, nil},
 		{"version", []string{"-version"}, nil, 0, []string{"authentik-graphql "}, nil},
 		{"help", []string{"-help"}, nil, 0, []string{"-demo", "CACHE_SECRET[_FILE] (default: unset)", "openssl rand -base64 32", "CACHE_TTL (default: 5s)"}, nil},
-		{"help, short", []string{"-h"}, nil, 0, []string{"-demo", "CACHE_TTL (default: 5s)"}, nil},
+		{"help, short", []string{"-h"}, nil, 0, []string{"-demo", "-healthcheck", "CACHE_TTL (default: 5s)"}, nil},
 		{"unknown flag", []string{"-nope"}, nil, 2, nil, []string{"authentik-graphql: unknown flag -nope; see -help\n"}},
 		{"a flag's value", []string{"-demo=x"}, nil, 2, nil, []string{`invalid boolean value "x" for -demo`, "; see -help\n"}},
 		{"unknown argument", []string{"serve"}, nil, 2, nil, []string{`"serve"`}},
