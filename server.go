@@ -78,7 +78,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	check := flags.Bool("check", false, "validate the settings, reach authentik and Redis, try the service's own token, print what was found")
 	healthcheck := flags.Bool("healthcheck", false, "ask the service that listens on LISTEN_ADDR of this host for its /healthz; exit with 0 or 1")
 	schema := flags.Bool("schema", false, "print the schema")
-	version := flags.Bool("version", false, "print the version")
+	version := flags.Bool("version", false, "print the version, the commit and the release of Go that it was built from")
 	help := flags.Bool("help", false, "print this text")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		*help = true // by -h
@@ -92,7 +92,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	case flags.NArg() > 0:
 		return usagef("unknown argument %q; see -help", flags.Arg(0))
 	case *version:
-		_, err := fmt.Fprintln(stdout, "authentik-graphql", buildVersion())
+		_, err := fmt.Fprintln(stdout, describe(buildInfo()))
 		return err
 	case *schema:
 		_, err := io.WriteString(stdout, schemaSDL)
@@ -356,15 +356,6 @@ func usage(w io.Writer, flags *flag.FlagSet) {
 		}
 		_, _ = fmt.Fprintf(w, "  %s (default: %s)\n      %s\n", name, value, s.Help)
 	}
-}
-
-// buildVersion is the module's version as Go recorded it in the binary.
-func buildVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
-		return "devel"
-	}
-	return info.Main.Version
 }
 
 // bounded keeps sums of durations from overflowing.

@@ -503,7 +503,7 @@ func TestFlags(t *testing.T) {
 		stderr  []string
 	}{
 		{"schema", []string{"-schema"}, nil, 0, []string{"type Query {", "authorizationCode("}, nil},
-		{"version", []string{"-version"}, nil, 0, []string{"authentik-graphql "}, nil},
+		{"version", []string{"-version"}, nil, 0, []string{"authentik-graphql devel", ", go1."}, nil},
 		{"help", []string{"-help"}, nil, 0, []string{"-demo", "CACHE_SECRET[_FILE] (default: unset)", "openssl rand -base64 32", "CACHE_TTL (default: 5s)"}, nil},
 		{"help, short", []string{"-h"}, nil, 0, []string{"-demo", "-healthcheck", "CACHE_TTL (default: 5s)"}, nil},
 		{"unknown flag", []string{"-nope"}, nil, 2, nil, []string{"authentik-graphql: unknown flag -nope; see -help\n"}},
