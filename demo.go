@@ -7,11 +7,9 @@ import (
 	"log/slog"
 	"maps"
 	"net"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
-	"time"
 
 	"authentik-graphql/graph"
 	"authentik-graphql/upstream/upstreamtest"
@@ -19,28 +17,15 @@ import (
 
 // runDemo serves against a fake authentik that listens on a loopback port of the system's choice.
 func runDemo(ctx context.Context, cfg Config, check bool, log *slog.Logger, stdout io.Writer) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	fake, err := startFakeAuthentik(ctx, "127.0.0.1:0")
 	if err != nil {
-		return fmt.Errorf("start the demo's authentik: %w", err)
+		return err
 	}
-	demo := upstreamtest.NewDemo(upstreamtest.Options{})
-	srv := &http.Server{Handler: demo, ReadHeaderTimeout: 5 * time.Second}
-	done := make(chan struct{}, 2)
-	go func() { _ = srv.Serve(ln); done <- struct{}{} }()
-	life, endLife := context.WithCancel(context.WithoutCancel(ctx))
-	go func() { demo.Run(life); done <- struct{}{} }()
-	defer func() {
-		endLife()
-		_ = srv.Close()
-		<-done
-		<-done
-	}()
+	defer fake.stop()
 
 	// Some of the demo's codes answer as if the token were bad.
 	cfg.accepted = []string{upstreamtest.TokenAlice, upstreamtest.TokenBob, upstreamtest.TokenRoot}
-	cfg.AuthentikURL = baseURL{&url.URL{Scheme: "http", Host: ln.Addr().String()}}
+	cfg.AuthentikURL = baseURL{&url.URL{Scheme: "http", Host: fake.addr.String()}}
 	if check {
 		return runCheck(ctx, cfg, stdout)
 	}
@@ -51,7 +36,7 @@ func runDemo(ctx context.Context, cfg Config, check bool, log *slog.Logger, stdo
 		Authorization: "Bearer " + upstreamtest.TokenAlice,
 		ErrorIDs:      demoErrors(),
 	}
-	return serve(ctx, cfg, log, playground, func(addr net.Addr) { announceDemo(stdout, cfg, addr, demo.Newest()) })
+	return serve(ctx, cfg, log, playground, func(addr net.Addr) { announceDemo(stdout, cfg, addr, fake.Newest()) })
 }
 
 // demoErrors lists the demo's ids that answer with an error, in order.
@@ -89,7 +74,7 @@ func announceDemo(w io.Writer, cfg Config, addr net.Addr, newest int32) {
 	case cfg.TrustedOnly:
 		page = "turned off by TRUSTED_DOCUMENTS_ONLY"
 	}
-	tokens := fmt.Sprintf("%s, %s (see their own), %s (sees everybody's)", upstreamtest.TokenAlice, upstreamtest.TokenBob, upstreamtest.TokenRoot)
+	tokens := demoTokens()
 	if cfg.CallersFile != "" {
 		tokens = "those of CALLERS_FILE"
 	}

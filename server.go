@@ -76,6 +76,10 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	flags.SetOutput(io.Discard) // a mistake is told in one line, and help is printed below
 	demo := flags.Bool("demo", false, "run against a fake authentik inside, with the Playground and three tokens to try")
 	check := flags.Bool("check", false, "validate the settings, reach authentik and Redis, try the service's own token, print what was found")
+	var fake listenAddr
+	flags.Func("fake-authentik", "run the demo's fake authentik alone, on `ADDR`, for several processes of the service to share", func(value string) error {
+		return fake.UnmarshalText([]byte(value))
+	})
 	healthcheck := flags.Bool("healthcheck", false, "ask the service that listens on LISTEN_ADDR of this host for its /healthz; exit with 0 or 1")
 	schema := flags.Bool("schema", false, "print the schema")
 	version := flags.Bool("version", false, "print the version, the commit and the release of Go that it was built from")
@@ -99,6 +103,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return err
 	case *healthcheck:
 		return runHealthcheck(ctx, environ)
+	case fake != "":
+		return runFakeAuthentik(ctx, fake, stdout)
 	}
 	cfg, err := loadConfig(environ, *demo)
 	if err != nil {
@@ -344,7 +350,10 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.P
 
 func usage(w io.Writer, flags *flag.FlagSet) {
 	_, _ = fmt.Fprintf(w, "authentik-graphql serves authentik's OAuth2 authorization codes and tokens as GraphQL.\n\nUsage: authentik-graphql [flag]\n\n")
-	flags.VisitAll(func(f *flag.Flag) { _, _ = fmt.Fprintf(w, "  -%-12s %s\n", f.Name, f.Usage) })
+	flags.VisitAll(func(f *flag.Flag) {
+		value, text := flag.UnquoteUsage(f)
+		_, _ = fmt.Fprintf(w, "  -%-20s %s\n", strings.TrimSpace(f.Name+" "+value), text)
+	})
 	_, _ = fmt.Fprintf(w, "\nSettings come from the environment. A secret may be given as NAME_FILE, the path of a file.\n\n")
 	for _, s := range settings() {
 		name, value := s.Name, s.Default
