@@ -1,13 +1,16 @@
 # Tasks of authentik-graphql. `make` lists them.
 GO ?= go
 
-.PHONY: help gen test race lint bench memory faults attacks packages verify fuzz playground build
+.PHONY: help gen test race lint bench memory faults attacks packages verify fuzz playground build dist
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the binary into the current folder
 	CGO_ENABLED=0 $(GO) build -trimpath -o authentik-graphql .
+
+dist: ## build reproducible binaries for release into dist/, with SHA256SUMS (PLATFORMS="linux/amd64 ...")
+	@scripts/dist $(PLATFORMS)
 
 gen: ## generate the executor and the models from schema.graphqls
 	$(GO) generate ./graph
