@@ -21,7 +21,7 @@ import (
 // wait bounds how long a process may take to listen, and to stop.
 const wait = 20 * time.Second
 
-// Root is the module's folder.
+// Root is the folder of the service's module, also for tests of a module within it.
 func Root(t testing.TB) string {
 	t.Helper()
 	dir, err := os.Getwd()
@@ -29,11 +29,12 @@ func Root(t testing.TB) string {
 		t.Fatal(err)
 	}
 	for ; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+		mod, _ := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if strings.HasPrefix(string(mod), "module authentik-graphql\n") {
 			return dir
 		}
 		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the test's folder")
+			t.Fatal("the service's go.mod is not above the test's folder")
 		}
 	}
 }
