@@ -1,0 +1,76 @@
+package deploy
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"authentik-graphql/internal/servicetest"
+)
+
+// samples are contents that the secrets' files may have, by the setting that names them.
+var samples = map[string]string{
+	"CACHE_SECRET_FILE": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+	"REDIS_URL_FILE":    "redis://authentik-graphql:password@redis.example.com:6379/0",
+}
+
+// accepts checks an environment with what the binary says of its settings. files are the paths that
+// the deployment gives to the process.
+func accepts(t *testing.T, binary string, environ map[string]string, files ...string) {
+	t.Helper()
+	given := map[string]bool{}
+	for _, file := range files {
+		given[file] = true
+	}
+	var list []string
+	for name, value := range environ {
+		if sample, ok := samples[name]; ok {
+			if !given[value] {
+				t.Errorf("%s names %s; there are %q", name, value, files)
+			}
+			value = filepath.Join(t.TempDir(), "secret")
+			if err := os.WriteFile(value, []byte(sample), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		list = append(list, name+"="+value)
+	}
+	servicetest.Accepts(t, binary, list...)
+}
+
+// drain is how long the service waits at its end for requests that run.
+func drain(t *testing.T) time.Duration {
+	t.Helper()
+	m := regexp.MustCompile(`drainTimeout = (\d+) \* time.Second`).FindStringSubmatch(read(t, "../server.go"))
+	seconds, err := strconv.Atoi(m[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+// memory is what the process aims to stay within, with as many connections: the README's formula.
+func memory(t *testing.T, settings map[string]string, connections int64) int64 {
+	t.Helper()
+	cache, err := humanize.ParseBytes(settings["CACHE_MEMORY"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int64(cache) + 64<<20 + max(0, connections-500)*(32<<10)
+}
+
+// mostMemory is that with every connection that the settings allow, and a tenth more: the limit is a
+// soft one.
+func mostMemory(t *testing.T, settings map[string]string) int64 {
+	t.Helper()
+	connections, err := strconv.ParseInt(settings["MAX_CONNECTIONS"], 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return memory(t, settings, connections) * 11 / 10
+}
