@@ -120,7 +120,11 @@ func fileOf(variable, value string) (file string, named bool) {
 // TestComposeSecrets: each is a file of its own, which git does not know, and goes to those who read it.
 func TestComposeSecrets(t *testing.T) {
 	project := loadCompose(t)
+	readme := read(t, "README.md")
 	for name, secret := range project.Secrets {
+		if !strings.Contains(readme, "> secrets/"+name+"\n") {
+			t.Errorf("the README does not make %s", name)
+		}
 		if secret.Content != "" || secret.Environment != "" || secret.File != project.WorkingDir+"/secrets/"+name {
 			t.Errorf("%s is %+v", name, secret)
 		}

@@ -47,11 +47,16 @@ func accepts(t *testing.T, binary string, environ map[string]string, files ...st
 func drain(t *testing.T) time.Duration {
 	t.Helper()
 	m := regexp.MustCompile(`drainTimeout = (\d+) \* time.Second`).FindStringSubmatch(read(t, "../server.go"))
-	seconds, err := strconv.Atoi(m[1])
+	return time.Duration(number(t, m[1])) * time.Second
+}
+
+func number(t *testing.T, text string) int64 {
+	t.Helper()
+	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return time.Duration(seconds) * time.Second
+	return n
 }
 
 // memory is what the process aims to stay within, with as many connections: the README's formula.
@@ -68,9 +73,5 @@ func memory(t *testing.T, settings map[string]string, connections int64) int64 {
 // soft one.
 func mostMemory(t *testing.T, settings map[string]string) int64 {
 	t.Helper()
-	connections, err := strconv.ParseInt(settings["MAX_CONNECTIONS"], 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return memory(t, settings, connections) * 11 / 10
+	return memory(t, settings, number(t, settings["MAX_CONNECTIONS"])) * 11 / 10
 }
