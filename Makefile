@@ -34,7 +34,7 @@ bench: ## measure the CPU per request beside a bare handler (ARGS="-run hot"; AR
 memory: ## ask the built program for IDS (1000000) codes and watch its memory; takes minutes
 	$(GO) test -run TestManyIDs -count=1 -v -ids $${IDS:-1000000} -ids-memory 64MiB -timeout 60m .
 
-faults: ## print what clients see while things break (UPDATE=1 writes it into the README)
+faults: ## print what clients see while things break (UPDATE=1 writes it into docs/faults.md)
 	@cd faults && $(GO) test -count=1 -timeout 20m -run '^Test(Faults|Storm)$$' -args -full $${UPDATE:+-update}
 
 attacks: ## attack the built service, many at a time, and print what comes of it

@@ -18,7 +18,7 @@ import (
 )
 
 // Config is every setting of the service. It is validated once, at start, and never changes. The
-// tags are the one source of names, defaults and meanings: -help and the README's table follow
+// tags are the one source of names, defaults and meanings: -help and the table of docs/settings.md follow
 // them.
 type Config struct {
 	ListenAddr           listenAddr      `env:"LISTEN_ADDR" envDefault:":8080" example:"127.0.0.1:8080" help:"Address to listen on; :8080 is port 8080 on every interface. With -demo the default is 127.0.0.1:8080."`
@@ -284,7 +284,7 @@ func settingError(name, what string) error {
 	return fmt.Errorf("%s %s; for example %s", name, what, settingNamed(name).Example)
 }
 
-// setting is one row of -help and of the README.
+// setting is one row of -help and of docs/settings.md.
 type setting struct {
 	Name, Default, Example, Help string
 	Secret                       bool

@@ -32,13 +32,13 @@ func TestMetricsAreWellFormed(t *testing.T) {
 	if out, err := check.CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("%v\n%s", err, out)
 	}
-	readme := must(t, "README.md")
+	page := must(t, "docs/operations.md")
 	for _, name := range regexp.MustCompile(`(?m)^# TYPE (\S+)`).FindAllStringSubmatch(text, -1) {
 		if !strings.Contains(text, "# HELP "+name[1]+" ") {
 			t.Errorf("%s has no help", name[1])
 		}
-		if own, ok := strings.CutPrefix(name[1], namespace+"_"); ok && !strings.Contains(readme, "`"+own+"`") {
-			t.Errorf("the README does not name %s", own)
+		if own, ok := strings.CutPrefix(name[1], namespace+"_"); ok && !strings.Contains(page, "`"+own+"`") {
+			t.Errorf("docs/operations.md does not name %s", own)
 		}
 	}
 	if len(regexp.MustCompile(`(?m)^`+namespace+`_request_duration_seconds_bucket\{type="query",le="[^"]+"\} `).FindAllString(text, -1)) < 10 {

@@ -21,9 +21,9 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// TestReadmeSettings: the README's table is made of the tags of Config. With -update it is
+// TestSettingsTable: the table of docs/settings.md is made of the tags of Config. With -update it is
 // written.
-func TestReadmeSettings(t *testing.T) {
+func TestSettingsTable(t *testing.T) {
 	var table strings.Builder
 	table.WriteString("<!-- settings -->\n| Setting | Default | Meaning |\n|---|---|---|\n")
 	for _, s := range settings() {
@@ -34,20 +34,20 @@ func TestReadmeSettings(t *testing.T) {
 		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", s.Name, value, s.Help)
 	}
 	table.WriteString("<!-- end of settings -->\n")
-	readme := must(t, "README.md")
+	page := must(t, "docs/settings.md")
 	current := regexp.MustCompile(`(?s)<!-- settings -->\n.*?(<!-- end of settings -->\n|$)`)
 	if *update {
-		if !strings.Contains(readme, "<!-- end of settings -->") {
+		if !strings.Contains(page, "<!-- end of settings -->") {
 			current = regexp.MustCompile(`<!-- settings -->\n`)
 		}
-		readme = current.ReplaceAllLiteralString(readme, table.String())
-		if err := os.WriteFile("README.md", []byte(readme), 0o644); err != nil {
+		page = current.ReplaceAllLiteralString(page, table.String())
+		if err := os.WriteFile("docs/settings.md", []byte(page), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
-	if current.FindString(readme) != table.String() {
-		t.Errorf("the README's settings are not the code's; want\n%s", table.String())
+	if current.FindString(page) != table.String() {
+		t.Errorf("the settings of docs/settings.md are not the code's; want\n%s", table.String())
 	}
 }
 
@@ -117,9 +117,9 @@ func form(t *testing.T, text string) string {
 	return string(b)
 }
 
-// TestReadmeRedis runs -check with each example of another form of Redis, with the addresses of real
+// TestDocsRedis runs -check with each example of another form of Redis, with the addresses of real
 // servers put in place of the README's.
-func TestReadmeRedis(t *testing.T) {
+func TestDocsRedis(t *testing.T) {
 	up := startFake(t, upstreamtest.Options{})
 	user := []string{"--user", "app", "on", ">password", "~*", "&*", "+@all", "--user", "default", "off"}
 	replace := map[string]func(*testing.T) []string{
@@ -142,7 +142,7 @@ func TestReadmeRedis(t *testing.T) {
 			return []string{"sentinel-1.example.com:26379", sentinels[0].Addr(), "sentinel-2.example.com:26379", sentinels[1].Addr()}
 		},
 	}
-	section := regexp.MustCompile("(?s)### Redis in other forms\n\n```sh\n(.*?)```").FindStringSubmatch(must(t, "README.md"))[1]
+	section := regexp.MustCompile("(?s)## Redis in other forms\n\n```sh\n(.*?)```").FindStringSubmatch(must(t, "docs/settings.md"))[1]
 	for example := range strings.SplitSeq(section, "\n\n") {
 		title := regexp.MustCompile(`^# (TLS|a Unix socket|an ACL user|Redis Cluster|Redis under Sentinel)`).FindStringSubmatch(example)[1]
 		start := replace[title]
@@ -161,23 +161,23 @@ func TestReadmeRedis(t *testing.T) {
 		})
 	}
 	if len(replace) > 0 {
-		t.Errorf("the README has no example of %v", slices.Collect(maps.Keys(replace)))
+		t.Errorf("docs/settings.md has no example of %v", slices.Collect(maps.Keys(replace)))
 	}
 }
 
-// TestReadmeCallers: the README's example of CALLERS_FILE is one.
-func TestReadmeCallers(t *testing.T) {
-	example := regexp.MustCompile("(?s)```\n(# name, hash.*?)```").FindStringSubmatch(must(t, "README.md"))[1]
+// TestDocsCallers: the example of CALLERS_FILE is one.
+func TestDocsCallers(t *testing.T) {
+	example := regexp.MustCompile("(?s)```\n(# name, hash.*?)```").FindStringSubmatch(must(t, "docs/security.md"))[1]
 	list, err := parseCallers([]byte(example))
 	if err != nil || list.names() != 2 || list[0].write || !list[1].write {
 		t.Errorf("%v, %v", list, err)
 	}
 }
 
-// TestReadmeServiceMode: the README's recipe makes two files that work, and shows the caller's token.
-func TestReadmeServiceMode(t *testing.T) {
+// TestDocsServiceMode: the recipe makes two files that work, and shows the caller's token.
+func TestDocsServiceMode(t *testing.T) {
 	up := startFake(t, upstreamtest.Options{})
-	recipe := regexp.MustCompile("(?s)```sh\n(TOKEN=.*?)\\./authentik-graphql -check\n```").FindStringSubmatch(must(t, "README.md"))[1]
+	recipe := regexp.MustCompile("(?s)```sh\n(TOKEN=.*?)\\./authentik-graphql -check\n```").FindStringSubmatch(must(t, "docs/security.md"))[1]
 	recipe = strings.Replace(recipe, "openssl rand -hex 32", "echo "+hashOf("random"), 1)
 	cmd := exec.CommandContext(t.Context(), "sh", "-ec", recipe+`echo "$AUTHENTIK_TOKEN_FILE"; echo "$CALLERS_FILE"`)
 	cmd.Dir = t.TempDir()
@@ -201,9 +201,9 @@ func TestReadmeServiceMode(t *testing.T) {
 	}
 }
 
-// TestReadmeTrusted: the README's trusted documents are some, and its request asks for one.
-func TestReadmeTrusted(t *testing.T) {
-	section := strings.Split(must(t, "README.md"), "### Persisted queries and trusted documents\n")[1]
+// TestDocsTrusted: the trusted documents of the docs are some, and its request asks for one.
+func TestDocsTrusted(t *testing.T) {
+	section := strings.Split(must(t, "docs/clients.md"), "## Persisted queries and trusted documents\n")[1]
 	documents := writeFile(t, filepath.Join(t.TempDir(), "documents.json"), regexp.MustCompile("(?s)```json\n(.*?)```").FindStringSubmatch(section)[1])
 	demo := startApp(t, []string{"-demo"}, "TRUSTED_DOCUMENTS="+documents, "TRUSTED_DOCUMENTS_ONLY=true")
 	req := newQuery(t, demo.URL, "demo-alice", "")
@@ -214,16 +214,16 @@ func TestReadmeTrusted(t *testing.T) {
 	}
 }
 
-// TestReadmeErrors: the README names every code that an answer can have.
-func TestReadmeErrors(t *testing.T) {
-	readme := must(t, "README.md")
+// TestErrorsPage: docs/errors.md names every code that an answer can have.
+func TestErrorsPage(t *testing.T) {
+	page := must(t, "docs/errors.md")
 	codes := regexp.MustCompile(`= "([A-Z_]+)"`).FindAllStringSubmatch(must(t, "graph/errors.go"), -1)
 	if len(codes) < 15 {
 		t.Fatalf("only %d codes found", len(codes))
 	}
 	for _, code := range codes {
-		if !strings.Contains(readme, "`"+code[1]+"`") {
-			t.Errorf("the README does not name %s", code[1])
+		if !strings.Contains(page, "`"+code[1]+"`") {
+			t.Errorf("docs/errors.md does not name %s", code[1])
 		}
 	}
 }

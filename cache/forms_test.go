@@ -299,10 +299,10 @@ func cutName(name string) (slot, digest string, ok bool) {
 	return "", "", false
 }
 
-// aclRules are what the README says that an ACL user needs, and nothing else.
+// aclRules are what docs/settings.md says that an ACL user needs, and nothing else.
 const aclRules = "~authentik-graphql:* &authentik-graphql:* -@all +mget +get +set +del +pttl +pexpire +eval +evalsha +publish +subscribe +ping"
 
-// TestLeastRights runs the suites as a user that may do no more than the README asks for.
+// TestLeastRights runs the suites as a user that may do no more than that page asks for.
 func TestLeastRights(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	client := newClient(t, server)
@@ -315,8 +315,8 @@ func TestLeastRights(t *testing.T) {
 	}
 	url := strings.Replace(server.URL(), "redis://", "redis://app:s3cr3t@", 1)
 	conformance(t, client, func(t *testing.T) *cache.Redis[string] { return newRedis(t, url, keysOf(t, 1)) })
-	readme, err := os.ReadFile("../README.md")
-	if err != nil || !strings.Contains(string(readme), aclRules) {
-		t.Errorf("the README does not name the rights %q, error %v", aclRules, err)
+	page, err := os.ReadFile("../docs/settings.md")
+	if err != nil || !strings.Contains(string(page), aclRules) {
+		t.Errorf("docs/settings.md does not name the rights %q, error %v", aclRules, err)
 	}
 }

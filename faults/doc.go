@@ -4,7 +4,7 @@
 // Each row of the table starts the built binary with a Redis of its own, in the form that the row
 // wants, and a fake authentik on a real listener, lets callers ask at a steady rate, breaks one
 // thing and mends it again. Every answer is checked, not just counted. go test runs a short form of
-// every row; make faults runs the long one and prints the table that stands in the README.
+// every row; make faults runs the long one and prints the table of docs/faults.md.
 //
 // Beside the table thousands ask at once for one code over several processes, and authentik is
 // asked as few times as the cache promises: see TestStorm.

@@ -13,7 +13,7 @@ import (
 
 var (
 	full   = flag.Bool("full", false, "let each row take its time")
-	update = flag.Bool("update", false, "write the table into the README")
+	update = flag.Bool("update", false, "write the table into docs/faults.md")
 )
 
 // plan is how long a row's traffic runs before, during and after the fault.
@@ -35,7 +35,7 @@ func thePlan() plan {
 // neither's figures would be its own.
 func TestFaults(t *testing.T) {
 	if *update && !*full {
-		t.Fatal("only figures of -full are for the README")
+		t.Fatal("only figures of -full are for docs/faults.md")
 	}
 	binary := build(t)
 	table := &strings.Builder{}
@@ -60,7 +60,7 @@ func TestFaults(t *testing.T) {
 		})
 	}
 	if *update && !t.Failed() {
-		writeReadme(t, table.String())
+		writePage(t, table.String())
 	}
 }
 

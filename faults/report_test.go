@@ -63,36 +63,36 @@ func milliseconds(d time.Duration) string { return fmt.Sprintf("%d ms", d.Millis
 
 func change(n [2]int) string { return fmt.Sprintf("%d → %d", n[0], n[1]) }
 
-// inReadme finds the table in the README, and what is between its marks.
-func inReadme() *regexp.Regexp {
+// inPage finds the table in docs/faults.md, and what is between its marks.
+func inPage() *regexp.Regexp {
 	return regexp.MustCompile(`(?s)(<!-- faults -->\n)(.*?)(<!-- end of faults -->\n)`)
 }
 
-const readmePath = "../README.md"
+const pagePath = "../docs/faults.md"
 
-// writeReadme puts the table between its marks.
-func writeReadme(t *testing.T, table string) {
+// writePage puts the table between its marks.
+func writePage(t *testing.T, table string) {
 	t.Helper()
-	readme, err := os.ReadFile(readmePath)
+	page, err := os.ReadFile(pagePath)
 	if err != nil {
 		t.Fatal(err)
 	}
-	parts := inReadme().FindSubmatchIndex(readme)
+	parts := inPage().FindSubmatchIndex(page)
 	if parts == nil {
-		t.Fatal("the README has no place for the table")
+		t.Fatal("docs/faults.md has no place for the table")
 	}
-	text := string(readme[:parts[4]]) + table + string(readme[parts[5]:])
-	if err := os.WriteFile(readmePath, []byte(text), 0o644); err != nil { //nolint:gosec // a public file
+	text := string(page[:parts[4]]) + table + string(page[parts[5]:])
+	if err := os.WriteFile(pagePath, []byte(text), 0o644); err != nil { //nolint:gosec // a public file
 		t.Fatal(err)
 	}
 }
 
-// TestReadmeHasEveryFault: the README's table is of these rows. Its figures are not compared.
-func TestReadmeHasEveryFault(t *testing.T) {
+// TestPageHasEveryFault: the table of docs/faults.md is of these rows. Its figures are not compared.
+func TestPageHasEveryFault(t *testing.T) {
 	if *update { // TestFaults writes it
 		return
 	}
-	readme, err := os.ReadFile(readmePath)
+	page, err := os.ReadFile(pagePath)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestReadmeHasEveryFault(t *testing.T) {
 	for _, f := range faults() {
 		want = append(want, f.name)
 	}
-	if parts := inReadme().FindSubmatch(readme); parts != nil {
+	if parts := inPage().FindSubmatch(page); parts != nil {
 		for _, line := range strings.Split(strings.TrimPrefix(string(parts[2]), tableHead), "\n") {
 			if cells := strings.Split(line, " | "); len(cells) > 1 {
 				got = append(got, strings.TrimPrefix(cells[0], "| "))
@@ -108,6 +108,6 @@ func TestReadmeHasEveryFault(t *testing.T) {
 		}
 	}
 	if !slices.Equal(got, want) {
-		t.Errorf("the README has the faults\n%s\nwant\n%s\nwrite them with: make faults UPDATE=1", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Errorf("docs/faults.md has the faults\n%s\nwant\n%s\nwrite them with: make faults UPDATE=1", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }

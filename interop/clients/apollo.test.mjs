@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ApolloClient, CombinedGraphQLErrors, HttpLink, InMemoryCache, gql } from "@apollo/client";
 import { relayStylePagination } from "@apollo/client/utilities";
-import { alice, document, errors, headers, ids, page, readme, recorder, revocation, summary, url } from "./service.mjs";
+import { alice, document, errors, headers, ids, page, guide, recorder, revocation, summary, url } from "./service.mjs";
 
 const query = gql(document);
 
@@ -90,7 +90,7 @@ test("polling shows what has changed", { timeout: 30_000 }, async () => {
 });
 
 test("pages join into one list, which a revocation shortens", async () => {
-  const keys = JSON.parse(readme(/`relayStylePagination\((\[.*?\])\)`/));
+  const keys = JSON.parse(guide(/`relayStylePagination\((\[.*?\])\)`/));
   const { client, requests } = connect({}, { Query: { fields: { authorizationCodes: relayStylePagination(keys) } } });
   const watched = client.watchQuery({ query: gql(page()), variables: { first: 3 } });
   const subscription = watched.subscribe({});

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { project } from "./project.mjs";
 import { page, url } from "./service.mjs";
 
-// The README's example has the program that a user writes. This one asks for every field there is.
+// The example of docs/clients.md has the program that a user writes. This one asks for every field there is.
 const document = readFileSync(new URL("../../graph/testdata/every-field.graphql", import.meta.url), "utf8");
 
 const config = `

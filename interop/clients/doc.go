@@ -2,6 +2,6 @@
 // but tests: nothing of it is in the binary.
 //
 // Each *.test.mjs runs under node's own test runner against a service of its own, started with
-// -demo. The README's examples run too, as they stand there. The versions are those of package.json
+// -demo. The examples of docs/clients.md run too, as they stand there. The versions are those of package.json
 // and package-lock.json.
 package clients

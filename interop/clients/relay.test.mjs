@@ -4,7 +4,7 @@ import { before, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import relay from "relay-runtime";
 import { project } from "./project.mjs";
-import { alice, document, errors, headers, ids, page, readme, revocation, summary, url } from "./service.mjs";
+import { alice, document, errors, headers, ids, page, guide, revocation, summary, url } from "./service.mjs";
 
 const { Environment, Network, RecordSource, Store, commitMutation, createOperationDescriptor, fetchQuery } = relay;
 
@@ -12,7 +12,7 @@ let codeQuery, pageQuery, revokeMutation;
 before(async () => {
   const app = project({
     "code.js": "graphql`" + document.replace("Code", "codeQuery").replace("(id: $id)", "(id: $id) @catch") + "`;",
-    "page.js": "graphql`" + page(readme(/`(@connection\(.*?\))`/)).replace("Page", "pageQuery") + "`;",
+    "page.js": "graphql`" + page(guide(/`(@connection\(.*?\))`/)).replace("Page", "pageQuery") + "`;",
     "revoke.js": "graphql`" + revocation.replace("Revoke", "revokeMutation") + "`;",
     "relay.config.json": '{"src": ".", "schema": "schema.graphql", "language": "javascript", "eagerEsModules": true}',
   });
@@ -23,7 +23,7 @@ before(async () => {
   [codeQuery, pageQuery, revokeMutation] = await Promise.all(["codeQuery", "pageQuery", "revokeMutation"].map(compiled));
 });
 
-const getDataID = (0, eval)(readme(/^const getDataID = (.*);$/m));
+const getDataID = (0, eval)(guide(/^const getDataID = (.*);$/m));
 
 function connect({ endpoint = url, token = headers, ...options } = {}) {
   const network = Network.create(async ({ text, name }, variables) => {

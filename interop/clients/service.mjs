@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 
-/** readme gives what the README has in its place of a pattern's first group. */
-const text = readFileSync(new URL("../../README.md", import.meta.url), "utf8");
-export const readme = (pattern) => text.match(pattern)?.[1] ?? assert.fail(`the README has no ${pattern}`);
+/** guide gives what docs/clients.md has in its place of a pattern's first group. */
+const text = readFileSync(new URL("../../docs/clients.md", import.meta.url), "utf8");
+export const guide = (pattern) => text.match(pattern)?.[1] ?? assert.fail(`docs/clients.md has no ${pattern}`);
 
 export const url = `${process.env.SERVICE_URL}/graphql`;
 export const headers = { Authorization: "Bearer demo-alice" };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Client, cacheExchange, fetchExchange, gql } from "@urql/core";
-import { alice, document, errors, headers, ids, page, readme, recorder, revocation, summary, url } from "./service.mjs";
+import { alice, document, errors, headers, ids, page, guide, recorder, revocation, summary, url } from "./service.mjs";
 
 function connect(options) {
   const { fetch, requests } = recorder();
@@ -83,7 +83,7 @@ test("pages follow one another, and a revocation has them asked for again", asyn
   assert.equal(requests.length, 2);
 
   const [, id] = ids(first);
-  const context = (0, eval)(`(${readme(/`(\{ additionalTypenames: .*? \})`/)})`);
+  const context = (0, eval)(`(${guide(/`(\{ additionalTypenames: .*? \})`/)})`);
   const { data } = await client.mutation(gql(revocation), { id }, context);
   assert.deepEqual(data.revokeAuthorizationCode, { __typename: "RevokeAuthorizationCodePayload", id, uncertain: false });
   assert.deepEqual(ids(await ask(null)), [...ids(first).filter((other) => other !== id), ids(second)[0]]);

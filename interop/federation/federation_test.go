@@ -66,7 +66,7 @@ func TestFederation(t *testing.T) {
 // listening is how all the gateways and subgraphs of the examples say where they are.
 var listening = regexp.MustCompile(`(?i)listening on (http://[^\s\x1b]+)`)
 
-// testCosmo composes as the README says, in a folder that has the example's very files.
+// testCosmo composes as docs/gateways.md says, in a folder that has the example's very files.
 func testCosmo(t *testing.T, sdl string) {
 	here, err := filepath.Abs(examples)
 	if err != nil {

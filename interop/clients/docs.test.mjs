@@ -1,4 +1,4 @@
-// Runs the README's examples as they stand there, but for the service's address.
+// Runs the examples of docs/clients.md as they stand there, but for the service's address.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -6,13 +6,13 @@ import babel from "@babel/core";
 import { project } from "./project.mjs";
 
 const read = (name) => readFileSync(new URL(name, import.meta.url), "utf8");
-const readme = read("../../README.md");
+const guide = read("../../docs/clients.md");
 const { dependencies } = JSON.parse(read("package.json"));
 
 /** example gives the shell lines of a client's section, and its files by their names. */
 function example(title) {
-  const section = readme.split(`\n### ${title}\n`)[1]?.split(/\n##+ /)[0];
-  assert.ok(section, `the README has no section ${title}`);
+  const section = guide.split(`\n## ${title}\n`)[1]?.split(/\n##+ /)[0];
+  assert.ok(section, `docs/clients.md has no section ${title}`);
   const blocks = [...section.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(([, language, text]) => ({ language, text }));
   const lines = blocks.filter((b) => b.language === "sh").flatMap((b) => b.text.trim().split("\n"));
   const files = {};
