@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"net/http"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"authentik-graphql/cache/cachetest"
 	"authentik-graphql/graph"
@@ -39,14 +42,20 @@ func readScrape(t *testing.T, text string) scrape {
 	return s
 }
 
-func (a *asker) scrape() scrape {
+// metrics is what a Prometheus would be told.
+func (a *asker) metrics() string {
 	a.t.Helper()
 	w := httptest.NewRecorder()
 	a.service.adminRoutes().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	if w.Code != http.StatusOK {
 		a.t.Fatalf("%d %s", w.Code, w.Body)
 	}
-	return readScrape(a.t, w.Body.String())
+	return w.Body.String()
+}
+
+func (a *asker) scrape() scrape {
+	a.t.Helper()
+	return readScrape(a.t, a.metrics())
 }
 
 func (a *app) scrape(t *testing.T) scrape {
@@ -166,11 +175,13 @@ func TestMetricsOfRedis(t *testing.T) {
 	rs := cachetest.StartRedis(t)
 	settings := []string{"REDIS_URL=" + rs.URL(), "CACHE_SECRET=" + testSecret}
 	one, two := newAsker(t, settings...), newAsker(t, settings...)
+	leases := 0.0
 	for body, want := range map[string]string{
 		codeTwo:  `cache_reads_total{level="redis",result="hit"}`,
 		codeNone: `cache_reads_total{level="redis",result="negative"}`,
 	} {
 		one.ask(body)
+		leases++
 		before := two.scrape()
 		two.ask(body)
 		after := two.scrape()
@@ -182,14 +193,68 @@ func TestMetricsOfRedis(t *testing.T) {
 			t.Errorf("%s went from %v to %v", acquired, before[acquired], after[acquired])
 		}
 	}
+	if a, b := one.scrape()["cache_leases_taken_total"], two.scrape()["cache_leases_taken_total"]; a != leases || b != 0 {
+		t.Errorf("they took %v and %v leases, want %v and 0", a, b, leases)
+	}
+	cachetest.Eventually(t, "it hears of revocations", func() bool { return two.scrape()["redis_hears_revocations"] == 1 })
+	wantSeries(t, two.scrape(), scrape{`redis_breaker_state{state="closed"}`: 1, "redis_stores": 1, "redis_untold_revocations": 0})
 	rs.Kill()
+	for range 5 { // in a row
+		_ = two.service.redis.Check(t.Context())
+	}
 	two.ask(pageOne)
+	cachetest.Eventually(t, "it hears of nothing", func() bool { return two.scrape()["redis_hears_revocations"] == 0 })
 	after := two.scrape()
-	if after[`redis_operation_errors_total{operation="acquire"}`] == 0 || after["cache_redis_errors_total"] == 0 {
+	wantSeries(t, after, scrape{`redis_breaker_state{state="closed"}`: 0})
+	if after[`redis_operation_errors_total{operation="check"}`] == 0 || after["cache_redis_errors_total"] == 0 {
 		t.Errorf("a Redis that is gone is not counted: %v", after)
 	}
 	if got := newAsker(t).scrape(); len(got) == 0 || slices.ContainsFunc(slices.Collect(maps.Keys(got)), func(s string) bool { return strings.HasPrefix(s, "redis_") }) {
 		t.Errorf("without Redis: %v", got)
+	}
+}
+
+// TestMetricsOfForeignValues: each that somebody else wrote is counted, whatever it stands for.
+func TestMetricsOfForeignValues(t *testing.T) {
+	rs := cachetest.StartRedis(t)
+	settings := []string{"REDIS_URL=" + rs.URL(), "CACHE_SECRET=" + testSecret}
+	text := `{ authorizationCode(id: 2) { isExpired } }`
+	byHash := fmt.Sprintf(`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"%x"}}`, sha256.Sum256([]byte(text)))
+	for name, bodies := range map[string][2]string{ // asked for before it is overwritten, and after
+		"a value":  {codeTwo, codeTwo},
+		"a denial": {codeNone, codeNone},
+		"a text":   {fmt.Sprintf(`%s,"query":%q}`, byHash, text), byHash + `}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			newAsker(t, settings...).ask(bodies[0])
+			client := redis.NewClient(&redis.Options{Addr: rs.Addr()})
+			defer func() { _ = client.Close() }()
+			names, err := client.Keys(t.Context(), "*").Result()
+			if err != nil || len(names) == 0 {
+				t.Fatal(names, err)
+			}
+			for _, name := range names {
+				if err := client.Set(t.Context(), name, "foreign", 0).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			other := newAsker(t, settings...)
+			other.ask(bodies[1])
+			if got := other.scrape()["cache_untrusted_values_total"]; got != 1 {
+				t.Errorf("%v are counted", got)
+			}
+			client.FlushAll(t.Context())
+		})
+	}
+}
+
+// wantSeries checks some series of a scrape.
+func wantSeries(t *testing.T, got, want scrape) {
+	t.Helper()
+	for series, value := range want {
+		if seen, ok := got[series]; !ok || seen != value {
+			t.Errorf("%s is %v, %t, want %v", series, seen, ok, value)
+		}
 	}
 }
 
@@ -222,6 +287,7 @@ func TestMetricsOfState(t *testing.T) {
 			t.Errorf("%s is %v", series, full[series])
 		}
 	}
+	wantSeries(t, full, scrape{"upstream_concurrency": 64, "max_connections": 10000})
 	if full["memory_limit_bytes"] <= 0 || full["go_goroutines"] <= 0 || full["process_open_fds"] <= 0 {
 		t.Errorf("no limit, no runtime or no process: %v", full)
 	}

@@ -140,6 +140,7 @@ type service struct {
 	playground http.Handler // nil when it is off
 	draining   atomic.Bool
 	metrics    *metrics
+	redis      *cache.Redis[cached] // nil without Redis
 	conns      *connectionLimit
 }
 
@@ -166,6 +167,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	if err != nil {
 		return nil, fmt.Errorf("make the cache: %w", err)
 	}
+	var store *cache.Redis[cached]
 	var second cache.Shared[cached]
 	var texts graph.TextStore
 	if cfg.RedisURL != "" {
@@ -173,11 +175,11 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		if err != nil {
 			return nil, err
 		}
-		store := cache.NewRedis(rc, keys, codec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log, Observe: m.redisOperations()})
+		store = cache.NewRedis(rc, keys, codec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log, Observe: m.redisOperations()})
 		second, texts = store, cache.NewTexts(store)
 	}
 	digester := upstream.NewDigester(keys.CallerKey())
-	s := &service{cfg: cfg, log: log, client: client, serviceMode: own, digester: digester, limiter: newRateLimiter(cfg.RateLimit, cfg.now), metrics: m}
+	s := &service{cfg: cfg, log: log, client: client, serviceMode: own, digester: digester, limiter: newRateLimiter(cfg.RateLimit, cfg.now), metrics: m, redis: store}
 	s.conns = &connectionLimit{limit: int64(cfg.MaxConnections), refused: m.turnedAway}
 	s.protection = http.NewCrossOriginProtection()
 	for _, origin := range cfg.AllowedOrigins {
@@ -229,9 +231,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 			return nil, err
 		}
 	}
-	m.registry.MustRegister(newCollector(s, readingsOf(map[string]sizeOf{
-		"finished": s.answers.Size, "memory": first.Size, "documents": endpoint.DocumentsSize,
-	})))
+	s.register(map[string]sizeOf{"finished": s.answers.Size, "memory": first.Size, "documents": endpoint.DocumentsSize})
 	if cfg.Playground && !cfg.TrustedOnly {
 		s.playground = graph.Playground(playground)
 	}

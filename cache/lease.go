@@ -97,6 +97,7 @@ func (r *Redis[V]) Acquire(ctx context.Context, key Key, token string, unlessFou
 	}
 	v := r.view(key, n, values)
 	if v.Held = values[3] == int64(1); v.Held {
+		r.leases.Add(1)
 		r.stored()
 	}
 	return v, nil

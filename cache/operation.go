@@ -13,6 +13,7 @@ const (
 	opGeneration
 	opReadText
 	opKeepText
+	opCheck
 )
 
 // Names of the operations, and what an error says of them.
@@ -26,6 +27,7 @@ var operations = [...]struct{ name, action string }{
 	opGeneration: {"generation", "read a generation from Redis"},
 	opReadText:   {"read_text", "read a text from Redis"},
 	opKeepText:   {"keep_text", "keep a text in Redis"},
+	opCheck:      {"check", "ask whether Redis can be read"},
 }
 
 // Operations lists all, in order from 0.

@@ -50,6 +50,8 @@ type Redis[V any] struct {
 	// refusing tells that Redis reads but does not write: full, or a replica.
 	refusing atomic.Bool
 	ears     ears
+	// leases were taken, and untrustedTexts found, since the start.
+	leases, untrustedTexts atomic.Int64
 
 	mu sync.Mutex
 	// unburied are rows whose tombstone could not be written yet, until when it is of use.

@@ -88,6 +88,7 @@ func TestRedisOperationsAreObserved(t *testing.T) {
 	texts, hash := cache.NewTexts(store), sha256.Sum256([]byte("text"))
 	texts.Keep(ctx, hash, "text")
 	texts.Text(ctx, hash)
+	_ = store.Check(ctx)
 	want := map[string]int{}
 	for _, op := range cache.Operations() {
 		want[op.String()] = 1

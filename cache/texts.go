@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -28,6 +29,8 @@ type Texts struct {
 	prefix string
 	owner  Caller
 	budget *rate.Limiter
+	// untrusted counts the texts that were not stored here.
+	untrusted *atomic.Int64
 }
 
 // NewTexts keeps texts beside a store's values.
@@ -39,11 +42,14 @@ func NewTexts[V any](r *Redis[V]) *Texts {
 		prefix: r.prefix,
 		owner:  Caller(r.keys.mac("owner of texts", nil, Row{}, "")),
 		budget: rate.NewLimiter(textRate, textBurst),
+
+		untrusted: &r.untrustedTexts,
 	}
 }
 
 func (t *Texts) name(hash [sha256.Size]byte) string {
-	sum := t.keys.mac("text", hash[:], Row{}, "")
+	// Under the name of another format stands nothing that this one cannot open.
+	sum := t.keys.mac("text "+string([]byte{formatVersion}), hash[:], Row{}, "")
 	return t.prefix + "t" + encode(sum[:])
 }
 
@@ -58,11 +64,15 @@ func (t *Texts) Text(ctx context.Context, hash [sha256.Size]byte) (text string, 
 		}
 		return err
 	})
-	if err != nil {
+	if err != nil || sealed == "" {
 		return "", false
 	}
-	plain, err := t.keys.appendOpened(nil, t.owner, name, sealed) // which no text is if there was none
-	return string(plain), err == nil
+	plain, err := t.keys.appendOpened(nil, t.owner, name, sealed)
+	if err != nil {
+		t.untrusted.Add(1)
+		return "", false
+	}
+	return string(plain), true
 }
 
 // Keep keeps a text under its hash, if there is room for it.
