@@ -57,7 +57,7 @@ func TestAdminOff(t *testing.T) {
 // TestAdminStopsLast: while requests are awaited it still answers, and then it is gone.
 func TestAdminStopsLast(t *testing.T) {
 	a, goOn, answered := startDraining(t)
-	if got := fetch(t, a.Admin+"/readyz"); got.Status != http.StatusServiceUnavailable || string(got.Body) != "draining\n" {
+	if got := fetch(t, a.Admin+"/readyz"); got.Status != http.StatusServiceUnavailable || !strings.Contains(string(got.Body), `"state": "draining"`) {
 		t.Errorf("%d %s", got.Status, got.Body)
 	}
 	if got := a.scrape(t); got["draining"] != 1 || got["upstream_running"] != 1 {

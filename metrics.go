@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -72,6 +71,7 @@ type metrics struct {
 	requests  [len(typeNames)][len(outcomeNames)]prometheus.Counter
 	durations [len(typeNames)]prometheus.Observer
 	errors    map[string]prometheus.Counter // by code
+	last      lastCalls
 }
 
 func newMetrics() *metrics {
@@ -176,7 +176,7 @@ func (m *metrics) turnedAway() {
 	m.erred(graph.CodeTooManyConnections)
 }
 
-// upstreamCalls makes the observer of calls to authentik.
+// upstreamCalls makes the observer of calls to authentik, which remembers the last of them, too.
 func (m *metrics) upstreamCalls() func(took time.Duration, err error) {
 	v := m.histograms("upstream_call_duration_seconds", "Time of a call to authentik, each try apart, by what its status said.", "outcome",
 		.0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
@@ -184,7 +184,7 @@ func (m *metrics) upstreamCalls() func(took time.Duration, err error) {
 	kinds := upstream.Kinds()
 	byKind := make([]prometheus.Observer, len(kinds))
 	for i, kind := range kinds {
-		byKind[i] = v.WithLabelValues(strings.ReplaceAll(kind.String(), " ", "_"))
+		byKind[i] = v.WithLabelValues(kindName(kind))
 	}
 	return func(took time.Duration, err error) {
 		observer := answered
@@ -192,6 +192,7 @@ func (m *metrics) upstreamCalls() func(took time.Duration, err error) {
 			observer = byKind[e.Kind]
 		}
 		observer.Observe(took.Seconds())
+		m.last.ended(err)
 	}
 }
 

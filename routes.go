@@ -33,13 +33,13 @@ func (s *service) routes() http.Handler {
 		mux.Handle("/playground/", s.playground)
 	}
 	s.cfg.dashboard.addTo(mux)
-	s.addProbes(mux)
+	addProbes(mux, s.readyz)
 	return s.observe(mux)
 }
 
-func (s *service) addProbes(mux *http.ServeMux) {
+func addProbes(mux *http.ServeMux, readyz http.HandlerFunc) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { plain(w, http.StatusOK, "ok") })
-	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.HandleFunc("GET /readyz", readyz)
 }
 
 // readyz tells whether this process wants requests. Redis or authentik being down makes nobody

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"authentik-graphql/upstream"
+)
+
+// lastCalls remember what became of the last calls to authentik.
+type lastCalls struct {
+	answered atomic.Pointer[time.Time] // nil before the first time
+	failed   atomic.Pointer[failedCall]
+}
+
+// failedCall is one that authentik did not answer as it should.
+type failedCall struct {
+	At   time.Time `json:"at"`
+	Kind string    `json:"kind"`
+}
+
+// ended notes the end of a call. One that was given up with its caller, or failed in this process, says
+// nothing about authentik.
+func (l *lastCalls) ended(err error) {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	e, failed := errors.AsType[*upstream.Error](err)
+	if !failed {
+		l.answered.Store(&now)
+		return
+	}
+	switch e.Kind {
+	case upstream.Failed, upstream.Unavailable, upstream.Timeout, upstream.InvalidResponse:
+		if !errors.Is(err, context.Canceled) {
+			l.failed.Store(&failedCall{now, kindName(e.Kind)})
+		}
+	case upstream.Internal:
+	default: // a refusal is an answer
+		l.answered.Store(&now)
+	}
+}
+
+// kindName is how metrics and probes name what authentik said.
+func kindName(kind upstream.Kind) string { return strings.ReplaceAll(kind.String(), " ", "_") }
+
+// readiness is what the admin listener's probe tells beyond its status, which no dependency changes.
+type readiness struct {
+	State     string         `json:"state"` // ready or draining
+	Authentik authentikState `json:"authentik"`
+	Redis     redisState     `json:"redis"`
+}
+
+type authentikState struct {
+	Breaker     string      `json:"breaker"`
+	LastAnswer  *time.Time  `json:"lastAnswer"` // null before the first
+	LastFailure *failedCall `json:"lastFailure"`
+}
+
+type redisState struct {
+	State        string `json:"state"` // off, up or down
+	*redisDetail        // nil if it is off
+}
+
+// redisDetail is of [cache.RedisStatus].
+type redisDetail struct {
+	Breaker           string `json:"breaker"`
+	HearsRevocations  bool   `json:"hearsRevocations"`
+	Stores            bool   `json:"stores"`
+	UntoldRevocations int    `json:"untoldRevocations"`
+}
+
+func (s *service) readiness(ctx context.Context) readiness {
+	now := readiness{
+		State:     "ready",
+		Authentik: authentikState{s.client.Stats().BreakerState, s.metrics.last.answered.Load(), s.metrics.last.failed.Load()},
+		Redis:     s.redisState(ctx),
+	}
+	if s.draining.Load() {
+		now.State = "draining"
+	}
+	return now
+}
+
+// redisState asks Redis, so that it is known to be up again before somebody needs it.
+func (s *service) redisState(ctx context.Context) redisState {
+	if s.redis == nil {
+		return redisState{State: "off"}
+	}
+	state := "up"
+	if s.redis.Check(ctx) != nil {
+		state = "down"
+	}
+	now := s.redis.Status()
+	return redisState{state, &redisDetail{now.Breaker, now.Hears, now.Stores, now.Untold}}
+}
+
+// readyzInFull is readyz with what is known of authentik and Redis.
+func (s *service) readyzInFull(w http.ResponseWriter, r *http.Request) {
+	now := s.readiness(r.Context())
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if now.State != "ready" {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	lines := json.NewEncoder(w)
+	lines.SetIndent("", "  ")
+	_ = lines.Encode(now)
+}
