@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof" // which adds to http.DefaultServeMux, too: no server of ours has that
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -86,6 +87,9 @@ func (s *service) adminRoutes() http.Handler {
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelError),
 	}))
 	addProbes(mux, s.readyzInFull)
+	if s.cfg.AdminPprof {
+		addProfiles(mux)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {
 			w.Header().Set("Connection", "close") // or net/http reads it
@@ -94,4 +98,14 @@ func (s *service) adminRoutes() http.Handler {
 		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// addProfiles adds what go tool pprof and go tool trace ask for. A profile of some seconds has that much
+// longer than WriteTimeout to be written: pprof sees to it.
+func addProfiles(mux *http.ServeMux) {
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 }

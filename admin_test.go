@@ -1,9 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"authentik-graphql/upstream/upstreamtest"
 )
@@ -26,6 +31,8 @@ func TestAdminRoutes(t *testing.T) {
 		{"no Playground", http.MethodGet, a.Admin + "/", "", http.StatusNotFound},
 		{"no GraphQL", http.MethodPost, a.Admin + "/graphql", "", http.StatusNotFound},
 		{"no profiles", http.MethodGet, a.Admin + "/debug/pprof/", "", http.StatusNotFound},
+		{"no profile", http.MethodGet, a.Admin + "/debug/pprof/heap", "", http.StatusNotFound},
+		{"no profiles where clients come", http.MethodGet, a.URL + "/debug/pprof/", "", http.StatusNotFound},
 		{"below", http.MethodGet, a.Admin + "/metrics/more", "", http.StatusNotFound},
 		{"another method", http.MethodPost, a.Admin + "/metrics", "", http.StatusMethodNotAllowed},
 		{"a body", http.MethodGet, a.Admin + "/metrics", "x", http.StatusRequestEntityTooLarge},
@@ -38,6 +45,45 @@ func TestAdminRoutes(t *testing.T) {
 			}
 			if metrics := strings.Contains(string(got.Body), namespace+"_"); metrics != (tt.name == "metrics") {
 				t.Errorf("with metrics: %t", metrics)
+			}
+		})
+	}
+}
+
+// TestAdminProfiles: they are on the admin listener alone, and go tool pprof can read them. One that takes
+// longer than an answer may otherwise is given to its end.
+func TestAdminProfiles(t *testing.T) {
+	a := newAsker(t, "ADMIN_PPROF=true")
+	admin, public := httptest.NewUnstartedServer(a.service.adminRoutes()), httptest.NewServer(a.handler)
+	admin.Config.WriteTimeout = 100 * time.Millisecond
+	admin.Start()
+	t.Cleanup(func() { admin.Close(); public.Close() })
+	for _, tt := range []struct {
+		name, url, want string
+	}{
+		{"the list", admin.URL + "/debug/pprof/", "goroutine"},
+		{"a text", admin.URL + "/debug/pprof/goroutine?debug=1", "goroutine profile: "},
+		{"the heap", admin.URL + "/debug/pprof/heap", "inuse_space"},
+		{"CPU for a second", admin.URL + "/debug/pprof/profile?seconds=1", "cpu"},
+		{"a trace", admin.URL + "/debug/pprof/trace?seconds=0.2", "go 1."},
+		{"the heap's growth", admin.URL + "/debug/pprof/allocs?seconds=1", "alloc_space"},
+		{"not where clients come", public.URL + "/debug/pprof/heap", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := fetch(t, tt.url)
+			text := got.Body
+			if bytes.HasPrefix(text, []byte{0x1f, 0x8b}) {
+				r, err := gzip.NewReader(bytes.NewReader(text))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if text, err = io.ReadAll(r); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if found := got.Status == http.StatusOK; found != (tt.want != "") || !strings.Contains(string(text), tt.want) {
+				t.Errorf("%d, %d bytes without %q", got.Status, len(text), tt.want)
 			}
 		})
 	}

@@ -23,6 +23,7 @@ import (
 type Config struct {
 	ListenAddr           listenAddr      `env:"LISTEN_ADDR" envDefault:":8080" example:"127.0.0.1:8080" help:"Address to listen on; :8080 is port 8080 on every interface. With -demo the default is 127.0.0.1:8080."`
 	AdminAddr            adminAddr       `env:"ADMIN_ADDR" envDefault:"127.0.0.1:9464" example:"127.0.0.1:9464" help:"Address to listen on for those who run the service, with its metrics; every process of a host needs its own. off turns it off, which is the default with -demo."`
+	AdminPprof           bool            `env:"ADMIN_PPROF" envDefault:"false" example:"true" help:"Serve profiles of the process (Go's pprof) at /debug/pprof/ of ADMIN_ADDR."`
 	AuthentikURL         baseURL         `env:"AUTHENTIK_URL" example:"https://auth.example.com" help:"authentik's address, with its path prefix if it has one. Required, but for -demo, which brings its own authentik."`
 	AuthentikCAFile      string          `env:"AUTHENTIK_CA_FILE" example:"/etc/ssl/authentik.pem" help:"PEM file of certificates to trust beside the system's, for authentik's self-signed one."`
 	TokenFile            string          `env:"AUTHENTIK_TOKEN_FILE" example:"/etc/authentik-graphql/token" help:"File with this service's own token of authentik, which is then used for the callers of CALLERS_FILE instead of theirs. Read again when it changes."`
@@ -175,6 +176,9 @@ func (c *Config) validate(demo bool) (errs []error) {
 	}
 	if c.RedisURL != "" && c.CacheSecret == nil {
 		errs = append(errs, settingError("CACHE_SECRET", "is required with REDIS_URL, to seal what goes there"))
+	}
+	if c.AdminPprof && c.AdminAddr == adminOff {
+		errs = append(errs, settingError("ADMIN_ADDR", "is required with ADMIN_PPROF"))
 	}
 	errs = append(errs, c.validateRedis()...)
 	err := c.validateServiceMode()

@@ -54,6 +54,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"unverified Redis", []string{testURL, "REDIS_URL=rediss://:s3cr3t@127.0.0.1?skip_verify=true"}, []string{"REDIS_URL must not have skip_verify", "REDIS_CA_FILE"}},
 		{"no Redis CA file", []string{testURL, "REDIS_URL=rediss://:s3cr3t@127.0.0.1", "REDIS_CA_FILE=testdata/none.pem"}, []string{"REDIS_CA_FILE cannot be read"}},
 		{"Redis CA file without certificate", []string{testURL, "REDIS_URL=rediss://:s3cr3t@127.0.0.1", "REDIS_CA_FILE=go.mod"}, []string{"REDIS_CA_FILE holds no PEM certificate"}},
+		{"profiles without a listener", []string{testURL, "ADMIN_ADDR=off", "ADMIN_PPROF=true"}, []string{"ADMIN_ADDR is required with ADMIN_PPROF; for example 127.0.0.1:9464"}},
 		{"Redis settings without Redis", []string{testURL, "REDIS_MODE=cluster", "REDIS_CA_FILE=x", "REDIS_PREFIX=x"}, []string{"REDIS_MODE is set without REDIS_URL", "REDIS_CA_FILE is set without REDIS_URL", "REDIS_PREFIX is set without REDIS_URL; for example authentik-graphql:"}},
 		{"blank prefix", []string{testURL, "REDIS_URL=redis://127.0.0.1", "REDIS_PREFIX=a b"}, []string{"REDIS_PREFIX must be 1 to 64 printable ASCII characters"}},
 		{"prefix with a hash tag", []string{testURL, "REDIS_URL=redis://127.0.0.1", "REDIS_PREFIX={a}"}, []string{"REDIS_PREFIX must be"}},
