@@ -39,9 +39,12 @@ func TestMetricsAreWellFormed(t *testing.T) {
 	}
 }
 
-// TestPrometheusScrapes has a real Prometheus scrape the admin listener, and asks it what it knows.
+// TestPrometheusScrapes has a real Prometheus scrape the admin listener, and asks it what it knows: with
+// and without native histograms, which take the place of the buckets, each query of the dashboard has an
+// answer.
 func TestPrometheusScrapes(t *testing.T) {
-	_, a := newWorld(t, upstreamtest.Options{})
+	rs := cachetest.StartRedis(t)
+	_, a := newWorld(t, upstreamtest.Options{}, "REDIS_URL="+rs.URL(), "CACHE_SECRET="+testSecret)
 	query(t, a.URL, upstreamtest.TokenAlice, aliceCode)
 	for _, tt := range []struct {
 		name     string
@@ -62,6 +65,11 @@ func TestPrometheusScrapes(t *testing.T) {
 			}
 			if took, err := time.ParseDuration(evaluate(t, api, tt.quantile) + "s"); err != nil || took <= 0 || took > 10*time.Second {
 				t.Errorf("the median is %v, %v", took, err)
+			}
+			for _, query := range readDashboard(t).queries() {
+				if !strings.HasSuffix(query, " > 0") { // which nothing is, as nothing failed
+					cachetest.Eventually(t, query, func() bool { return len(valuesOf(t, api, query)) > 0 })
+				}
 			}
 		})
 	}
@@ -106,24 +114,34 @@ func startPrometheus(t *testing.T, target, flag string) (api string) {
 func evaluate(t *testing.T, api, query string) (value string) {
 	t.Helper()
 	cachetest.Eventually(t, query, func() bool {
-		var answer struct {
-			Data struct {
-				Result []struct{ Value [2]any }
-			}
-		}
-		resp, err := http.DefaultClient.Do(newRequest(t, http.MethodGet, api+url.QueryEscape(query), nil))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = resp.Body.Close() }()
-		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
-			t.Fatal(err)
-		}
-		if len(answer.Data.Result) != 1 {
+		values := valuesOf(t, api, query)
+		if len(values) != 1 {
 			return false
 		}
-		value = fmt.Sprint(answer.Data.Result[0].Value[1])
+		value = values[0]
 		return value != "NaN"
 	})
 	return value
+}
+
+// valuesOf asks Prometheus for the values that a query has now.
+func valuesOf(t *testing.T, api, query string) (values []string) {
+	t.Helper()
+	var answer struct {
+		Data struct {
+			Result []struct{ Value [2]any }
+		}
+	}
+	resp, err := http.DefaultClient.Do(newRequest(t, http.MethodGet, api+url.QueryEscape(query), nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s answers %d, %v", query, resp.StatusCode, err)
+	}
+	for _, result := range answer.Data.Result {
+		values = append(values, fmt.Sprint(result.Value[1]))
+	}
+	return values
 }
