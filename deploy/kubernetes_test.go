@@ -172,7 +172,7 @@ func TestKubernetesProbes(t *testing.T) {
 		ports[port.Name] = port.ContainerPort
 	}
 	if want := map[string]int32{"http": 8080, "admin": 9464}; !maps.Equal(ports, want) || c.settings.Data["ADMIN_ADDR"] != ":9464" || c.settings.Data["LISTEN_ADDR"] != "" {
-		t.Errorf("the ports are %v, want %v", ports, want)
+		t.Errorf("the ports are %v, want %v, and those of %v", ports, want, c.settings.Data)
 	}
 	if service := c.service.Spec.Ports; len(service) != 1 || service[0].TargetPort != intstr.FromString("http") {
 		t.Errorf("the service has %v, not clients' port alone", service)
