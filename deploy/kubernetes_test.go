@@ -139,6 +139,12 @@ func TestKubernetesSettings(t *testing.T) {
 	if few, most := memory(t, settings, 500), mostMemory(t, settings); requests < few || limits < most {
 		t.Errorf("memory: requested %d, limited to %d; it takes %d, and up to %d", requests, limits, few, most)
 	}
+	if grace := time.Duration(*c.pod().Spec.TerminationGracePeriodSeconds) * time.Second; grace <= drain(t, settings) {
+		t.Errorf("pods are killed after %s, and may take %s to end", grace, drain(t, settings))
+	}
+	if settings["SHUTDOWN_DELAY"] == "0s" {
+		t.Error("the listener closes at once, before everybody can have heard of the end")
+	}
 }
 
 // TestKubernetesProbes: what is asked is where the service answers it.
@@ -176,10 +182,6 @@ func TestKubernetesProbes(t *testing.T) {
 	}
 	if service := c.service.Spec.Ports; len(service) != 1 || service[0].TargetPort != intstr.FromString("http") {
 		t.Errorf("the service has %v, not clients' port alone", service)
-	}
-	grace := time.Duration(*c.pod().Spec.TerminationGracePeriodSeconds) * time.Second
-	if wait := time.Duration(container.Lifecycle.PreStop.Sleep.Seconds) * time.Second; grace <= wait+drain(t) {
-		t.Errorf("pods are killed after %s, of which %s pass before SIGTERM", grace, wait)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,11 +44,24 @@ func accepts(t *testing.T, binary string, environ map[string]string, files ...st
 	servicetest.Accepts(t, binary, list...)
 }
 
-// drain is how long the service waits at its end for requests that run.
-func drain(t *testing.T) time.Duration {
+// drain is how long the service takes to end at most: it waits for whoever sends clients to it, for
+// connections that carry nothing, and for requests that run.
+func drain(t *testing.T, settings map[string]string) time.Duration {
 	t.Helper()
-	m := regexp.MustCompile(`drainTimeout = (\d+) \* time.Second`).FindStringSubmatch(read(t, "../server.go"))
-	return time.Duration(number(t, m[1])) * time.Second
+	source := read(t, "../shutdown.go")
+	total := time.Second
+	if !strings.Contains(source, "quietTime = time.Second\n") {
+		t.Fatal("connections that carry nothing are not kept for a second")
+	}
+	slack := regexp.MustCompile(`answerSlack = (\d+) \* time.Second`).FindStringSubmatch(source)
+	for _, text := range []string{settings["SHUTDOWN_DELAY"], settings["OPERATION_TIMEOUT"], slack[1] + "s"} {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += d
+	}
+	return total
 }
 
 func number(t *testing.T, text string) int64 {
