@@ -47,6 +47,18 @@ func BenchmarkNew(b *testing.B) {
 	}
 }
 
+// BenchmarkKept asks for one code by another request each time, so that no finished answer is there.
+func BenchmarkKept(b *testing.B) {
+	h, body := hotHandler(b, must(b, "graph/testdata/every-field.graphql"))
+	before, after, _ := strings.Cut(string(body), `"17"`)
+	n := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		n++
+		askHot(b, h, []byte(before+`"17","n":`+strconv.Itoa(n)+after))
+	}
+}
+
 // hotHandler is the service with one code that is fresh for an hour, and a request for it.
 func hotHandler(b *testing.B, document string, settings ...string) (h http.Handler, body []byte) {
 	b.Helper()

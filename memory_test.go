@@ -52,19 +52,19 @@ func liveHeap() int {
 // tenth over the truth, and the rest is for what other tests leave behind.
 func TestMemoryHoldsWhatItSays(t *testing.T) {
 	const bound = 64 << 20
-	body := recordedCode(t, "2026.2.2")
+	code, _, err := upstream.DecodeGrant(recordedCode(t, "2026.2.2"), time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := upstream.AppendGrant(nil, code)
 	before := liveHeap()
-	m, err := cache.NewMemory(bound, (*upstream.Grant).Size, time.Now)
+	m, err := cache.NewMemory(bound, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = m.Close() }()
 	for id := range int32(bound / 3000) { // a third more than fit
-		code, _, err := upstream.DecodeGrant(body, time.Time{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = m.Set(t.Context(), cachetest.Key(t, "alice", id+1), cache.Entry[*upstream.Grant]{Value: code}, time.Hour)
+		_ = m.Set(t.Context(), cachetest.Key(t, "alice", id+1), cache.Entry[string]{Value: string(stored)}, time.Hour)
 	}
 	held := 0
 	cachetest.Eventually(t, "the store shrinks to its bound", func() bool {

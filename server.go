@@ -163,7 +163,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		return nil, err
 	}
 	documents, answerMemory := uint64(cfg.CacheMemory)/documentShare, uint64(cfg.CacheMemory)/answerShare
-	first, err := cache.NewMemory(uint64(cfg.CacheMemory)-documents-answerMemory, cached.size, cfg.now)
+	first, err := cache.NewMemory(uint64(cfg.CacheMemory)-documents-answerMemory, cfg.now)
 	if err != nil {
 		return nil, fmt.Errorf("make the cache: %w", err)
 	}
@@ -196,7 +196,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		LoadTimeout: bounded(cfg.UpstreamTimeout) + time.Second,
 		Judge:       judge,
 		Now:         cfg.now,
-	}, first, second)
+	}, codec, first, second)
 	gate := newGate(int(cfg.Concurrency), cfg.now)
 	for _, token := range cfg.accepted {
 		gate.accepted.Add(digester.Digest(upstream.NewCredential(token)), struct{}{})

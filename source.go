@@ -20,13 +20,6 @@ type cached struct {
 	rows  *upstream.Rows
 }
 
-func (c cached) size() int {
-	if c.rows != nil {
-		return c.rows.Size()
-	}
-	return c.grant.Size()
-}
-
 // grantSource reads grants through the cache from authentik: the one place where the two meet. What
 // is redacted is dropped in the load, so that no cache ever holds it, and the set of redacted
 // fields is part of every key.
@@ -215,7 +208,7 @@ func judge(err error) cache.Verdict {
 // listPrefix begins a stored list, and no stored grant.
 var listPrefix = []byte(`{"offset":`)
 
-// codec keeps grants and lists, and authentik's errors for them, in Redis. An error that authentik
+// codec keeps grants and lists in memory and in Redis, and there authentik's errors for them. An error that authentik
 // did not make stays in the process: another may well get through.
 var codec = cache.Codec[cached]{
 	Encode: func(b []byte, c cached) []byte {

@@ -31,7 +31,7 @@ type Cache[V any] struct {
 	judge   func(error) Verdict
 	tag     func(Row) Tag
 	now     func() time.Time
-	first   Store[V]
+	first   firstLevel[V]
 	second  Shared[V] // nil without Redis
 	flights *flights[Result[V]]
 	graves  *graves
@@ -48,8 +48,8 @@ type Cache[V any] struct {
 // Loader asks the origin. Its error goes to the caller as it is.
 type Loader[V any] func(ctx context.Context) (Entry[V], error)
 
-// New makes a cache over a first level and, unless it is nil, a second.
-func New[V any](o Options, first Store[V], second Shared[V]) *Cache[V] {
+// New makes a cache over a first level, in which the codec keeps values, and, unless it is nil, a second.
+func New[V any](o Options, codec Codec[V], first Store[string], second Shared[V]) *Cache[V] {
 	if o.Judge == nil {
 		o.Judge = func(error) Verdict { return Failed }
 	}
@@ -61,7 +61,7 @@ func New[V any](o Options, first Store[V], second Shared[V]) *Cache[V] {
 		timeout: o.LoadTimeout,
 		judge:   o.Judge,
 		now:     o.Now,
-		first:   first,
+		first:   firstLevel[V]{store: first, codec: codec},
 		second:  second,
 		flights: newFlights[Result[V]](o.LoadTimeout),
 		graves:  newGraves(o.Now),
@@ -363,7 +363,7 @@ func (c *Cache[V]) Close(ctx context.Context) error {
 	if err == nil {
 		c.renewers.Wait() // of loads that have ended, so for an operation of Redis at most
 	}
-	err = errors.Join(err, c.first.Close())
+	err = errors.Join(err, c.first.store.Close())
 	if c.second != nil {
 		err = errors.Join(err, c.second.Close())
 	}

@@ -25,7 +25,7 @@ func (c *Cache[V]) Feed(ctx context.Context, key Key, e Entry[V], asked int64) {
 		return
 	}
 	c.flights.unless(key, func() {
-		if k := c.readFirst(ctx, key); c.buried(key) || k.found && !k.entry.FetchedAt.Before(e.FetchedAt) {
+		if here, found := c.first.look(ctx, key); c.buried(key) || found && !here.FetchedAt.Before(e.FetchedAt) {
 			return
 		}
 		e.epoch = asked
@@ -63,7 +63,7 @@ func (c *Cache[V]) Peek(ctx context.Context, key Key) (r Result[V], ok bool) {
 
 // Drop forgets the caller's own entry: it may be wrong, and only the origin can tell.
 func (c *Cache[V]) Drop(ctx context.Context, key Key) error {
-	err := c.first.Delete(ctx, key)
+	err := c.first.store.Delete(ctx, key)
 	c.changes.Add(1)
 	if c.second != nil {
 		err = errors.Join(err, c.second.Delete(ctx, key))

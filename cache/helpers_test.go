@@ -36,9 +36,9 @@ func keysOf(t testing.TB, secret byte) *cache.Keys {
 	return keys
 }
 
-func newMemory(t testing.TB, now func() time.Time) *cache.Memory[string] {
+func newMemory(t testing.TB, now func() time.Time) *cache.Memory {
 	t.Helper()
-	m, err := cache.NewMemory(1<<20, func(s string) int { return len(s) }, now)
+	m, err := cache.NewMemory(1<<20, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func newCache(now func() time.Time, first cache.Store[string], second cache.Shar
 
 // newCacheOf makes a cache with a policy. Its origin's errors are what they look like.
 func newCacheOf(p cache.Policy, now func() time.Time, first cache.Store[string], second cache.Shared[string]) *cache.Cache[string] {
-	return cache.New(cache.Options{Policy: p, LoadTimeout: 10 * time.Second, Judge: judge, Now: now}, first, second)
+	return cache.New(cache.Options{Policy: p, LoadTimeout: 10 * time.Second, Judge: judge, Now: now}, cachetest.StringCodec, first, second)
 }
 
 // The errors of an origin.

@@ -25,9 +25,9 @@ type known[V any] struct {
 // readFirst looks into the first level.
 func (c *Cache[V]) readFirst(ctx context.Context, key Key) (k known[V]) {
 	k.level, k.failed = FirstLevel, FirstLevel
-	k.entry, k.found, _ = c.first.Get(ctx, key) // memory does not fail
+	k.entry, k.found = c.first.get(ctx, key)
 	if !k.found || !fresh(c.policy, k.entry, c.now()) {
-		k.failure, k.failing, _ = c.first.Get(ctx, key.ofFailure())
+		k.failure, k.failing = c.first.get(ctx, key.ofFailure())
 	}
 	switch {
 	case k.found:
@@ -117,6 +117,6 @@ func (c *Cache[V]) storeFirst(ctx context.Context, key Key, e *Entry[V]) {
 		key = key.ofFailure()
 	}
 	e.tag, e.stored = c.tag(key.row), c.stored.Add(1)
-	_ = c.first.Set(ctx, key, *e, c.ttl(*e)) // memory does not fail
+	c.first.set(ctx, key, *e, c.ttl(*e))
 	c.changes.Add(1)
 }

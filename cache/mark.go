@@ -21,7 +21,7 @@ func (r Result[V]) Mark() Mark { return r.mark }
 // it is still there, it is still fresh, nothing else has taken its place, its row is not revoked, and
 // no revocation can have gone unheard. A list does not stand after any revocation.
 func (c *Cache[V]) Stands(m Mark, now time.Time) bool {
-	e, found, _ := c.first.Get(context.Background(), m.key) // memory does not fail
+	e, found := c.first.look(context.Background(), m.key)
 	if !found || e.Verdict != Given || e.stored != m.stored || !fresh(c.policy, e, now) || !c.hears(e.epoch) {
 		return false
 	}

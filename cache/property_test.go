@@ -125,7 +125,7 @@ func (m *model) load(caller string, id int32) cache.Loader[string] {
 
 // boot makes a process anew, with a memory so small that it evicts.
 func (m *model) boot(n int) {
-	memory, err := cache.NewMemory(4000, func(s string) int { return len(s) }, m.clock.Now)
+	memory, err := cache.NewMemory(4000, m.clock.Now)
 	if err != nil {
 		m.t.Fatal(err)
 	}

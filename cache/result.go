@@ -46,14 +46,6 @@ type Result[V any] struct {
 // With makes a result of another type of a value, such as of a part of it.
 func With[A, B any](r Result[A], value B) Result[B] {
 	return Result[B]{
-		Entry: Entry[B]{
-			Value:     value,
-			FetchedAt: r.FetchedAt,
-			EndsAt:    r.EndsAt,
-			FreshOnly: r.FreshOnly,
-			Err:       r.Err,
-			Verdict:   r.Verdict,
-		},
-		Source: r.Source, FreshUntil: r.FreshUntil, Stale: r.Stale, Cause: r.Cause, Replaced: r.Replaced, mark: r.mark,
+		Entry: valued(r.Entry, value), Source: r.Source, FreshUntil: r.FreshUntil, Stale: r.Stale, Cause: r.Cause, Replaced: r.Replaced, mark: r.mark,
 	}
 }

@@ -122,7 +122,7 @@ func TestRedisDoesNotRoundUp(t *testing.T) {
 
 func TestMemoryIsBounded(t *testing.T) {
 	clock := cachetest.NewClock()
-	m, err := cache.NewMemory(100_000, func(s string) int { return len(s) }, clock.Now)
+	m, err := cache.NewMemory(100_000, clock.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestMemoryIsBounded(t *testing.T) {
 }
 
 func TestMemoryNeedsABound(t *testing.T) {
-	if _, err := cache.NewMemory(0, func(string) int { return 0 }, time.Now); err == nil {
+	if _, err := cache.NewMemory(0, time.Now); err == nil {
 		t.Error("made a store without a bound")
 	}
 }
@@ -171,7 +171,7 @@ func TestMemoryRewriteBringsItsOwnExpiry(t *testing.T) {
 // A bubble does not end while a goroutine in it lives.
 func TestCloseLeavesNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m, err := cache.NewMemory(1<<20, func(s string) int { return len(s) }, time.Now)
+		m, err := cache.NewMemory(1<<20, time.Now)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,6 +24,5 @@ func (d *decoder) claims() json.RawMessage {
 		d.dropped = append(d.dropped, "id_token")
 		return nil
 	}
-	d.held += max(b.Cap(), tinyBlock)
 	return b.Bytes()
 }

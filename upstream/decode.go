@@ -41,7 +41,6 @@ type decoder struct {
 	sent    time.Time
 	stored  bool
 	dropped []string
-	held    int   // bytes of all that was allocated for the result
 	err     error // ends the walk
 }
 
@@ -54,9 +53,7 @@ func (d *decoder) decode(body []byte) (g *Grant, err error) {
 
 func (d *decoder) grant() *Grant {
 	c := &Grant{Scope: []string{}}
-	before, said := d.held, false
-	defer func() { c.size = d.held - before }()
-	holds[Grant](d, 1)
+	said := false
 	isObject := d.object(func(key []byte) {
 		switch string(key) {
 		case "pk":
@@ -77,7 +74,7 @@ func (d *decoder) grant() *Grant {
 			c.Revoked = d.boolean("revoked")
 		case storedClaims:
 			if v := d.next(); d.stored {
-				c.Claims = d.raw(v)
+				c.Claims = raw(v)
 			}
 		case storedEndsAt:
 			if us, err := strconv.ParseInt(string(d.next()), 10, 64); d.stored && err == nil {
@@ -200,7 +197,6 @@ func (d *decoder) provider() *Provider {
 	if !isObject {
 		return nil
 	}
-	holds[Provider](d, 1)
 	if p.PK == 0 {
 		d.fail("provider.pk is missing")
 	}
@@ -213,10 +209,7 @@ func (d *decoder) redirectURIs() []RedirectURI {
 	if d.json.PeekKind() == jsontext.KindString {
 		words := strings.Fields(string(unquote(d.next())))
 		uris := make([]RedirectURI, len(words))
-		holds[string](d, len(words))
-		holds[RedirectURI](d, len(words))
 		for i := range words {
-			words[i] = d.keep([]byte(words[i]))
 			uris[i].URL = &words[i]
 		}
 		return uris
@@ -267,7 +260,7 @@ func (d *decoder) user() *User {
 		case "avatar":
 			u.Avatar = d.text("user.avatar")
 		case "attributes":
-			u.Attributes = d.raw(d.next())
+			u.Attributes = raw(d.next())
 		case "uid":
 			u.UID = d.text("user.uid")
 		case "path":
@@ -287,7 +280,6 @@ func (d *decoder) user() *User {
 	if !isObject {
 		return nil
 	}
-	holds[User](d, 1)
 	if u.PK == 0 {
 		d.fail("user.pk is missing")
 	}
@@ -298,7 +290,7 @@ func (d *decoder) group() (g Group, ok bool) {
 	ok = d.object(func(key []byte) {
 		switch string(key) {
 		case "pk":
-			g.PK, _ = d.asUUID(d.next())
+			g.PK, _ = asUUID(d.next())
 		case "num_pk":
 			g.NumPK = optional(d, "user.groups_obj.num_pk", integer)
 		case "name":
@@ -310,7 +302,7 @@ func (d *decoder) group() (g Group, ok bool) {
 		case "parent_name":
 			g.ParentName = d.text("user.groups_obj.parent_name")
 		case "attributes":
-			g.Attributes = d.raw(d.next())
+			g.Attributes = raw(d.next())
 		default:
 			d.skip()
 		}
@@ -322,7 +314,7 @@ func (d *decoder) role() (r Role, ok bool) {
 	ok = d.object(func(key []byte) {
 		switch string(key) {
 		case "pk":
-			r.PK, _ = d.asUUID(d.next())
+			r.PK, _ = asUUID(d.next())
 		case "name":
 			r.Name = d.text("user.roles_obj.name")
 		default:
@@ -373,15 +365,15 @@ func (d *decoder) expires() *time.Time {
 	return &t
 }
 
-func (d *decoder) text(name string) *string    { return optional(d, name, d.asText) }
-func (d *decoder) uuid(name string) *string    { return optional(d, name, d.asUUID) }
+func (d *decoder) text(name string) *string    { return optional(d, name, asText) }
+func (d *decoder) uuid(name string) *string    { return optional(d, name, asUUID) }
 func (d *decoder) boolean(name string) *bool   { return optional(d, name, asBool) }
 func (d *decoder) time(name string) *time.Time { return optional(d, name, asTime) }
 
 func (d *decoder) texts(name string) []string {
-	return list(d, name, func() (string, bool) { return d.asText(d.next()) })
+	return list(d, name, func() (string, bool) { return asText(d.next()) })
 }
 
 func (d *decoder) uuids(name string) []string {
-	return list(d, name, func() (string, bool) { return d.asUUID(d.next()) })
+	return list(d, name, func() (string, bool) { return asUUID(d.next()) })
 }

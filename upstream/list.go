@@ -163,18 +163,6 @@ func (d *decoder) rows() (rows []*Grant, isList bool) {
 	return rows, isList
 }
 
-// Size is what a part of a list takes in memory, in bytes.
-func (w *Window[R]) Size() int {
-	n := 128
-	for _, row := range w.Rows {
-		n += 8
-		if sized, ok := any(row).(interface{ Size() int }); ok {
-			n += sized.Size()
-		}
-	}
-	return n
-}
-
 // AppendRows writes a part of a list for storage, like [AppendGrant].
 func AppendRows(b []byte, r *Rows) []byte {
 	w := writer{append(b, '{')}

@@ -56,13 +56,7 @@ type Grant struct {
 	Claims json.RawMessage
 	// Revoked is nil for a code.
 	Revoked *bool
-
-	size int
 }
-
-// Size is what the code took in memory when it was decoded, in bytes. It is rather a little over
-// the truth than under it: caches are bounded by it.
-func (c *Grant) Size() int { return c.size }
 
 // ExpiredAt tells whether the code is expired at the given moment.
 func (c *Grant) ExpiredAt(now time.Time) bool {

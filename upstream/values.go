@@ -3,7 +3,6 @@ package upstream
 import (
 	"bytes"
 	"encoding/json"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -11,28 +10,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 )
-
-// tinyBlock is what Go takes for a value without pointers that is smaller: such values share a
-// block, and any one of them keeps it.
-const tinyBlock = 16
-
-// keep copies a text out of the answer. A part of it would keep the whole answer in memory, which
-// is longer than all texts that are wanted of it together, and the values that are redacted too.
-func (d *decoder) keep(text []byte) string {
-	if len(text) == 0 {
-		return ""
-	}
-	var b strings.Builder // unlike a conversion it tells how much it took
-	b.Write(text)
-	d.held += max(b.Cap(), tinyBlock)
-	return b.String()
-}
-
-// holds counts n values allocated as one piece, whose size Go rounds up by an eighth at most.
-func holds[T any](d *decoder, n int) {
-	size := n * int(reflect.TypeFor[T]().Size())
-	d.held += size + size/8
-}
 
 // optional reads a value that may be absent or null. One that read refuses is dropped.
 func optional[T any](d *decoder, name string, read func(jsontext.Value) (T, bool)) *T {
@@ -45,7 +22,6 @@ func optional[T any](d *decoder, name string, read func(jsontext.Value) (T, bool
 		d.dropped = append(d.dropped, name)
 		return nil
 	}
-	d.held += max(int(reflect.TypeFor[T]().Size()), tinyBlock)
 	return &t
 }
 
@@ -64,7 +40,6 @@ func list[T any](d *decoder, name string, read func() (T, bool)) []T {
 	})
 	switch {
 	case isList && ok:
-		d.held += cap(items) * int(reflect.TypeFor[T]().Size())
 		return items
 	case isList || !isNull(d.next()):
 		d.dropped = append(d.dropped, name)
@@ -74,11 +49,11 @@ func list[T any](d *decoder, name string, read func() (T, bool)) []T {
 
 func isNull(v jsontext.Value) bool { return v.Kind() == jsontext.KindNull }
 
-func (d *decoder) asText(v jsontext.Value) (string, bool) {
+func asText(v jsontext.Value) (string, bool) {
 	if v.Kind() != jsontext.KindString {
 		return "", false
 	}
-	return d.keep(unquote(v)), true
+	return string(unquote(v)), true
 }
 
 func asBool(v jsontext.Value) (b, ok bool) {
@@ -86,12 +61,12 @@ func asBool(v jsontext.Value) (b, ok bool) {
 	return b, b || v.Kind() == jsontext.KindFalse
 }
 
-func (d *decoder) asUUID(v jsontext.Value) (string, bool) {
+func asUUID(v jsontext.Value) (string, bool) {
 	text := unquote(v)
 	if _, err := uuid.ParseBytes(text); err != nil || len(text) != 36 {
 		return "", false
 	}
-	return strings.ToLower(d.keep(text)), true
+	return strings.ToLower(string(text)), true
 }
 
 func asTime(v jsontext.Value) (time.Time, bool) {
@@ -113,13 +88,11 @@ func integer(v jsontext.Value) (int32, bool) {
 }
 
 // raw copies the bytes of a JSON value; null is nil.
-func (d *decoder) raw(v jsontext.Value) json.RawMessage {
+func raw(v jsontext.Value) json.RawMessage {
 	if isNull(v) {
 		return nil
 	}
-	b := json.RawMessage(bytes.Clone(v))
-	d.held += max(cap(b), tinyBlock)
-	return b
+	return json.RawMessage(bytes.Clone(v))
 }
 
 func coalesce[T any](a, b *T) *T {

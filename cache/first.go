@@ -1,0 +1,63 @@
+package cache
+
+import (
+	"context"
+	"time"
+)
+
+// firstLevel keeps each value as its codec writes it: one block without pointers. As an object a value
+// is a hundred small ones, and the garbage collector looks at all of them again and again.
+type firstLevel[V any] struct {
+	store   Store[string] // in memory, so that it does not fail
+	codec   Codec[V]
+	buffers buffers
+}
+
+// look returns what is known of a value. The value itself stays encoded.
+func (f *firstLevel[V]) look(ctx context.Context, key Key) (e Entry[string], found bool) {
+	e, found, _ = f.store.Get(ctx, key)
+	return e, found
+}
+
+// get returns a value, which is nobody else's. One that cannot be decoded is as one that is not there.
+func (f *firstLevel[V]) get(ctx context.Context, key Key) (e Entry[V], found bool) {
+	kept, found := f.look(ctx, key)
+	if !found {
+		return e, false
+	}
+	e = valued(kept, e.Value)
+	if e.Verdict != Given {
+		return e, true
+	}
+	b := f.buffers.get()
+	defer f.buffers.put(b)
+	b.plain = append(b.plain[:0], kept.Value...)
+	var err error
+	e.Value, err = f.codec.Decode(b.plain)
+	return e, err == nil
+}
+
+func (f *firstLevel[V]) set(ctx context.Context, key Key, e Entry[V], ttl time.Duration) {
+	b := f.buffers.get()
+	defer f.buffers.put(b)
+	b.plain = b.plain[:0]
+	if e.Verdict == Given {
+		b.plain = f.codec.Encode(b.plain, e.Value)
+	}
+	_ = f.store.Set(ctx, key, valued(e, string(b.plain)), ttl)
+}
+
+// valued is an entry with another value in place of its own.
+func valued[A, B any](e Entry[A], value B) Entry[B] {
+	return Entry[B]{
+		Value:     value,
+		FetchedAt: e.FetchedAt,
+		EndsAt:    e.EndsAt,
+		FreshOnly: e.FreshOnly,
+		Err:       e.Err,
+		Verdict:   e.Verdict,
+		epoch:     e.epoch,
+		tag:       e.tag,
+		stored:    e.stored,
+	}
+}

@@ -1,0 +1,82 @@
+package cache_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"authentik-graphql/cache"
+	"authentik-graphql/cache/cachetest"
+)
+
+// decodings is a codec that counts its decodings, of which each fails for as long as fails is set.
+type decodings struct {
+	n     int
+	fails bool
+}
+
+func (d *decodings) codec() cache.Codec[string] {
+	codec := cachetest.StringCodec
+	codec.Decode = func(b []byte) (string, error) {
+		if d.n++; d.fails {
+			return "", errors.New("not to be decoded")
+		}
+		return cachetest.StringCodec.Decode(b)
+	}
+	return codec
+}
+
+// TestFirstLevelDecodes: only who gets a value pays for its decoding.
+func TestFirstLevelDecodes(t *testing.T) {
+	clock := cachetest.NewClock()
+	key := cachetest.Key(t, "alice", 1)
+	for _, tt := range []struct {
+		name string
+		do   func(t *testing.T, c *cache.Cache[string], mark cache.Mark)
+		want int
+	}{
+		{"a hit", func(t *testing.T, c *cache.Cache[string], _ cache.Mark) {
+			mustGet(t, c, key, never(t), "value", cache.FirstLevel)
+		}, 1},
+		{"whether a read stands", func(t *testing.T, c *cache.Cache[string], mark cache.Mark) {
+			if !c.Stands(mark, clock.Now()) {
+				t.Error("the read does not stand")
+			}
+		}, 0},
+		{"a row of a list", func(t *testing.T, c *cache.Cache[string], _ cache.Mark) {
+			c.Feed(t.Context(), key, cache.Entry[string]{Value: "value", FetchedAt: clock.Now()}, c.Epoch())
+		}, 0},
+		{"a miss", func(t *testing.T, c *cache.Cache[string], _ cache.Mark) {
+			mustGet(t, c, cachetest.Key(t, "bob", 1), (&origin{now: clock.Now}).gives("his"), "his", cache.Loaded)
+		}, 0},
+		{"a denial", func(t *testing.T, c *cache.Cache[string], _ cache.Mark) {
+			denied := cachetest.Key(t, "bob", 1)
+			for range 2 {
+				if _, err := c.Get(t.Context(), denied, (&origin{now: clock.Now}).fails(errDenied)); !errors.Is(err, errDenied) {
+					t.Errorf("error %v, want %v", err, errDenied)
+				}
+			}
+		}, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var d decodings
+			c := cache.New(cache.Options{Policy: cache.Policy{TTL: ttl, NegativeTTL: ttl}, LoadTimeout: time.Second, Judge: judge, Now: clock.Now},
+				d.codec(), newMemory(t, clock.Now), nil)
+			r := mustGet(t, c, key, (&origin{now: clock.Now}).gives("value"), "value", cache.Loaded)
+			if tt.do(t, c, r.Mark()); d.n != tt.want {
+				t.Errorf("%d values were decoded, want %d", d.n, tt.want)
+			}
+		})
+	}
+}
+
+// TestFirstLevelCannotDecode: what cannot be decoded is loaded again, and is no error to the caller.
+func TestFirstLevelCannotDecode(t *testing.T) {
+	d := decodings{fails: true}
+	c := cache.New(cache.Options{Policy: cache.Policy{TTL: ttl}, LoadTimeout: time.Second}, d.codec(), newMemory(t, time.Now), nil)
+	o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+	mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
+	mustGet(t, c, key, o.gives("again"), "again", cache.Loaded)
+	d.fails = false
+	mustGet(t, c, key, never(t), "again", cache.FirstLevel)
+}
