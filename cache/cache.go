@@ -127,10 +127,10 @@ func (c *Cache[V]) get(ctx context.Context, key Key, load Loader[V]) (Result[V],
 // given out: at once within the window of revalidation, else when the load has taken a second.
 func (c *Cache[V]) await(ctx context.Context, key Key, call *call[Result[V]], began time.Time) (Result[V], error) {
 	give := func(window time.Duration, why Staleness) (r Result[V], ok bool) {
-		if !c.mayGive(key, call.offer, window, began) {
+		if !c.mayGive(key, *call.offer, window, began) {
 			return r, false
 		}
-		r = call.offer
+		r = *call.offer
 		c.stats.of(r.Source).stale.Add(1)
 		r.Stale = why
 		return r, true

@@ -29,7 +29,7 @@ type call[V any] struct {
 	err  error
 	// offered is closed when offer is set, which happens at most once and maybe never.
 	offered chan struct{}
-	offer   V
+	offer   *V
 }
 
 func newFlights[V any](timeout time.Duration) *flights[V] {
@@ -70,7 +70,7 @@ func (f *flights[V]) run(ctx context.Context, key Key, c *call[V], load func(con
 	var once sync.Once
 	c.val, c.err = load(ctx, func(v V) {
 		once.Do(func() {
-			c.offer = v
+			c.offer = &v
 			close(c.offered)
 		})
 	})
