@@ -229,6 +229,16 @@ func readGet(r *http.Request) (*wire, *fault) {
 	return w, nil
 }
 
+// rawNumbers makes numbers of unknown type ones that keep their digits.
+var rawNumbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(dec *jsontext.Decoder, into *any) error {
+	if dec.PeekKind() != jsontext.KindNumber {
+		return errors.ErrUnsupported // which leaves the value to the package
+	}
+	digits, err := dec.ReadValue()
+	*into = stdjson.Number(digits)
+	return err
+}))
+
 // readVariables decodes the variables' JSON, which is known to be well formed. Numbers keep their
 // digits.
 func readVariables(raw jsontext.Value, limits Limits) (map[string]any, *fault) {
@@ -243,9 +253,7 @@ func readVariables(raw jsontext.Value, limits Limits) (map[string]any, *fault) {
 		return nil, &fault{http.StatusBadRequest, over("MAX_VALUE_DEPTH", limits.ValueDepth, "The variables nest lists and objects deeper")}
 	}
 	var variables map[string]any
-	dec := stdjson.NewDecoder(bytes.NewReader(raw))
-	dec.UseNumber()
-	if err := dec.Decode(&variables); err != nil {
+	if err := json.Unmarshal(raw, &variables, rawNumbers); err != nil {
 		return nil, badRequest("variables must be a JSON object.")
 	}
 	return variables, nil
