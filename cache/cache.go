@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"authentik-graphql/internal/spans"
 )
 
 // ErrBuried says that the row was revoked: nobody can have it any more.
@@ -22,6 +24,8 @@ type Options struct {
 	Judge func(error) Verdict
 	// Now is the clock; time.Now.
 	Now func() time.Time
+	// Spans makes the spans of reads; nil makes none.
+	Spans *spans.Tracer
 }
 
 // Cache reads through two levels of stores.
@@ -33,6 +37,7 @@ type Cache[V any] struct {
 	now     func() time.Time
 	first   firstLevel[V]
 	second  Shared[V] // nil without Redis
+	spans   *spans.Tracer
 	flights *flights[Result[V]]
 	graves  *graves
 	// generations are what this process knows of each resource's lists.
@@ -63,9 +68,11 @@ func New[V any](o Options, codec Codec[V], first Store[string], second Shared[V]
 		now:     o.Now,
 		first:   firstLevel[V]{store: first, codec: codec},
 		second:  second,
+		spans:   o.Spans,
 		flights: newFlights[Result[V]](o.LoadTimeout),
 		graves:  newGraves(o.Now),
 	}
+	c.flights.spans, c.flights.ended = o.Spans, c.ended
 	if second == nil {
 		keys, _ := DeriveKeys(NewSecret()) // it has the right size
 		c.tag = keys.Tag
@@ -89,12 +96,15 @@ func New[V any](o Options, codec Codec[V], first Store[string], second Shared[V]
 // Get returns load's error or, for a moment after it, that of the load before; [ErrBuried] if the
 // row was revoked; and ctx's error if ctx ends first.
 func (c *Cache[V]) Get(ctx context.Context, key Key, load Loader[V]) (Result[V], error) {
+	ctx, span := c.spans.Start(ctx, readSpan)
 	burials := c.graves.count()
 	r, err := c.get(ctx, key, load)
-	if err == nil {
-		r.mark = Mark{key, r.stored, burials}
+	c.ended(span, r, err)
+	if err != nil {
+		return Result[V]{}, err
 	}
-	return r, err
+	r.mark = Mark{key, r.stored, burials}
+	return r, nil
 }
 
 func (c *Cache[V]) get(ctx context.Context, key Key, load Loader[V]) (Result[V], error) {
@@ -119,6 +129,10 @@ func (c *Cache[V]) get(ctx context.Context, key Key, load Loader[V]) (Result[V],
 	}
 	if k.current && c.mayBeStale(k, c.policy.StaleWhileRevalidate) {
 		return c.stale(k, StaleWhileRevalidate, nil), nil
+	}
+	if joined {
+		_, wait := c.spans.StartLinked(ctx, joinSpan, call.span)
+		defer wait.End()
 	}
 	return c.await(ctx, key, call, began)
 }
@@ -200,6 +214,8 @@ func (c *Cache[V]) fetch(ctx context.Context, key Key, load Loader[V], offer fun
 // lease asks the second level until that has an answer, or the lease is ours, or it fails twice in a
 // row: then done is false and k says what is known.
 func (c *Cache[V]) lease(ctx context.Context, key Key, k *known[V], token string, offer func(Result[V])) (r Result[V], done bool, err error) {
+	var wait spans.Span
+	defer func() { wait.End() }()
 	failures, untrusted := 0, 0
 	k.current = false // until Redis has said so
 	epoch, asked := c.second.Epoch(), time.Now()
@@ -233,6 +249,9 @@ func (c *Cache[V]) lease(ctx context.Context, key Key, k *known[V], token string
 				break
 			}
 			return c.decide(*k)
+		}
+		if pause == firstPause {
+			ctx, wait = c.spans.Start(ctx, leaseSpan)
 		}
 		if pause > 0 {
 			c.stats.leaseWaits.Add(1)
@@ -368,16 +387,4 @@ func (c *Cache[V]) Close(ctx context.Context) error {
 		err = errors.Join(err, c.second.Close())
 	}
 	return err
-}
-
-// sleep returns nil after d, or ctx's error if ctx ends first.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"authentik-graphql/internal/spans"
 )
 
 // flights lets one load run for each key at a time in this process.
@@ -18,11 +20,15 @@ type flights[V any] struct {
 	timeout time.Duration
 	mu      sync.Mutex
 	calls   map[Key]*call[V]
+	// spans makes the spans of loads, which ended ends; nil makes none.
+	spans *spans.Tracer
+	ended func(spans.Span, V, error)
 }
 
 // call is one flight: what it offers while it is under way, and its outcome.
 type call[V any] struct {
 	began time.Time
+	span  spans.Span
 	// done is closed when val and err are set.
 	done chan struct{}
 	val  V
@@ -45,7 +51,8 @@ func (f *flights[V]) join(ctx context.Context, key Key, load func(ctx context.Co
 	if !joined {
 		c = &call[V]{began: time.Now(), done: make(chan struct{}), offered: make(chan struct{})}
 		f.calls[key] = c
-		go f.run(context.WithoutCancel(ctx), key, c, load)
+		ctx, c.span = f.spans.Start(context.WithoutCancel(ctx), fetchSpan)
+		go f.run(ctx, key, c, load)
 	}
 	return c, joined
 }
@@ -60,6 +67,9 @@ func (f *flights[V]) run(ctx context.Context, key Key, c *call[V], load func(con
 	defer func() {
 		if p := recover(); p != nil {
 			c.err = fmt.Errorf("cache: load panicked: %v\n%s", p, debug.Stack())
+		}
+		if c.span.IsRecording() {
+			f.ended(c.span, c.val, c.err)
 		}
 		f.mu.Lock()
 		delete(f.calls, key)
@@ -109,4 +119,16 @@ func (f *flights[V]) any() *call[V] {
 		return c
 	}
 	return nil
+}
+
+// sleep returns nil after d, or ctx's error if ctx ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

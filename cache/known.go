@@ -64,6 +64,7 @@ func (c *Cache[V]) decide(k known[V]) (r Result[V], done bool, err error) {
 	case k.found && fresh(c.policy, k.entry, now):
 		if k.entry.Verdict != Given {
 			c.stats.of(k.level).negativeHits.Add(1)
+			r.Source, r.Verdict = k.level, k.entry.Verdict
 			return r, true, k.entry.Err
 		}
 		c.stats.of(k.level).hits.Add(1)
@@ -76,6 +77,7 @@ func (c *Cache[V]) decide(k known[V]) (r Result[V], done bool, err error) {
 			return c.stale(k, StaleIfError, k.failure.Err), true, nil
 		}
 		c.stats.of(k.failed).failureHits.Add(1)
+		r.Source = k.failed
 		return r, true, k.failure.Err
 	}
 	return r, false, nil

@@ -12,6 +12,8 @@ import (
 
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/redis/go-redis/v9"
+
+	"authentik-graphql/internal/spans"
 )
 
 const (
@@ -33,6 +35,8 @@ type StoreOptions struct {
 	// Observe is told of each operation that Redis was asked for, how long it took and its error; nil
 	// tells nobody.
 	Observe func(op Operation, took time.Duration, err error)
+	// Spans makes the spans of operations; nil makes none.
+	Spans *spans.Tracer
 }
 
 // Redis is a [Shared] store of the processes with the same secret. Values are sealed, names are
@@ -46,6 +50,7 @@ type Redis[V any] struct {
 	buffers buffers
 	log     *slog.Logger
 	observe func(op Operation, took time.Duration, err error)
+	spans   *spans.Tracer
 	breaker circuitbreaker.CircuitBreaker[any]
 	// refusing tells that Redis reads but does not write: full, or a replica.
 	refusing atomic.Bool
@@ -68,7 +73,7 @@ func NewRedis[V any](client redis.UniversalClient, keys *Keys, codec Codec[V], o
 	if o.Observe == nil {
 		o.Observe = func(Operation, time.Duration, error) {}
 	}
-	r := &Redis[V]{client: client, keys: keys, codec: codec, prefix: o.Prefix, log: o.Logger, observe: o.Observe, unburied: map[Row]time.Time{}}
+	r := &Redis[V]{client: client, keys: keys, codec: codec, prefix: o.Prefix, log: o.Logger, observe: o.Observe, spans: o.Spans, unburied: map[Row]time.Time{}}
 	r.ears.start = time.Now()
 	r.breaker = circuitbreaker.NewBuilder[any]().
 		WithFailureThreshold(restAfter).
@@ -95,9 +100,11 @@ func (r *Redis[V]) ask(ctx context.Context, op Operation, run func(context.Conte
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), operationTimeout)
 	defer cancel()
+	span := r.operationSpan(ctx, op)
 	began := time.Now()
 	err := run(ctx)
 	r.observe(op, time.Since(began), err)
+	endOperation(span, err)
 	switch {
 	case err == nil:
 		r.breaker.RecordSuccess()

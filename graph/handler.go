@@ -8,6 +8,7 @@ import (
 
 	"authentik-graphql/answers"
 	"authentik-graphql/graph/generated"
+	"authentik-graphql/internal/spans"
 )
 
 // Options of the GraphQL endpoint.
@@ -30,6 +31,8 @@ type Options struct {
 	Answers *answers.Store
 	// DocumentMemory is how many bytes of parsed documents are kept.
 	DocumentMemory uint64
+	// Spans makes the spans of operations; nil makes none.
+	Spans *spans.Tracer
 	// noPlans leaves everything to gqlgen, to compare with what is answered from plans.
 	noPlans bool
 }
@@ -68,6 +71,7 @@ func NewHandler(resolver *Resolver, o Options) (*Handler, error) {
 		library: library{documents: docs, trusted: o.Trusted, only: o.TrustedOnly, texts: o.Texts},
 		answers: o.Answers,
 		planner: plans,
+		spans:   o.Spans,
 	})
 	srv.SetErrorPresenter(present)
 	srv.SetRecoverFunc(recovered)

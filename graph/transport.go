@@ -16,6 +16,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"authentik-graphql/answers"
+	"authentik-graphql/internal/spans"
 	"authentik-graphql/upstream"
 )
 
@@ -29,6 +30,7 @@ type transport struct {
 	library library
 	answers *answers.Store
 	planner planner
+	spans   *spans.Tracer
 }
 
 var _ graphql.Transport = transport{}
@@ -73,6 +75,8 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 	case found.fault != nil:
 		t.refuse(w, r, found.fault)
 	default:
+		r, span := t.begin(r, p, found)
+		defer func() { req.end(span) }()
 		question := t.question(p, found, contentType)
 		now := t.now()
 		if a, ok := t.answers.Get(req.Digest, question, now); ok {

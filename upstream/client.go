@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-resty/resty/v2"
+
+	"authentik-graphql/internal/spans"
 )
 
 // Options of a [Client]. The zero value of a field takes the default named there.
@@ -36,6 +38,8 @@ type Options struct {
 	// Observe is told of each call that was sent, how long it took until its answer was read, and what
 	// its status and type said: nil or an *Error. Nil tells nobody.
 	Observe func(took time.Duration, err error)
+	// Spans makes the spans of calls, and passes the trace context on; nil does neither.
+	Spans *spans.Tracer
 }
 
 // Client calls authentik. It is safe for concurrent use and lives as long as the process.
@@ -45,6 +49,8 @@ type Client struct {
 	userAgent []string
 	now       func() time.Time
 	log       *slog.Logger
+	spans     *spans.Tracer
+	server    *url.URL
 	policy    *policy
 	http      *http.Client
 	resty     *resty.Client
@@ -82,6 +88,8 @@ func NewClient(o Options) *Client {
 		userAgent: []string{o.UserAgent},
 		now:       o.Now,
 		log:       o.Logger,
+		spans:     o.Spans,
+		server:    o.BaseURL,
 		policy:    newPolicy(o),
 		http:      hc,
 		resty:     newResty(hc),
@@ -126,8 +134,10 @@ func (c *Client) Retrieve(ctx context.Context, cred Credential, resource Resourc
 }
 
 // get sends one GET and returns a 200 that is said to be JSON, whose body the caller frees, or an *Error.
-func (c *Client) get(ctx context.Context, cred Credential, path string) (answer, error) {
-	a, err := c.send(ctx, http.MethodGet, cred, path)
+func (c *Client) get(ctx context.Context, cred Credential, path string) (a answer, err error) {
+	ctx, span := c.begin(ctx, http.MethodGet, path)
+	defer func() { end(span, a.status, err) }()
+	a, err = c.send(ctx, http.MethodGet, cred, path)
 	if err != nil {
 		return answer{}, err
 	}
@@ -147,6 +157,7 @@ func (c *Client) send(ctx context.Context, method string, cred Credential, path 
 	req := c.resty.R().SetContext(ctx)
 	req.Header["Accept"], req.Header["User-Agent"] = acceptJSON, c.userAgent // which resty copies
 	cred.setHeader(req.Header)
+	c.spans.Inject(ctx, req.Header)
 	resp, err := req.Execute(method, c.base+path)
 	if err != nil {
 		return answer{}, transportError(err)

@@ -68,8 +68,10 @@ func unknownOutcome(e *Error) bool {
 var errNoDelete = errors.New("authentik answers a DELETE as if it knew none")
 
 // delete sends one DELETE. A nil error is a 204.
-func (c *Client) delete(ctx context.Context, cred Credential, path string) (answer, error) {
-	a, err := c.send(ctx, http.MethodDelete, cred, path)
+func (c *Client) delete(ctx context.Context, cred Credential, path string) (a answer, err error) {
+	ctx, span := c.begin(ctx, http.MethodDelete, path)
+	defer func() { end(span, a.status, err) }()
+	a, err = c.send(ctx, http.MethodDelete, cred, path)
 	if err != nil {
 		return a, err
 	}
