@@ -16,7 +16,7 @@ import (
 
 // runCheck reaches what the settings name and prints a small table; its error says what failed.
 func runCheck(ctx context.Context, cfg Config, stdout io.Writer) error {
-	client, err := newClient(cfg, slog.New(slog.DiscardHandler), nil)
+	client, err := newClient(cfg, slog.New(slog.DiscardHandler), nil, nil)
 	if err != nil {
 		return err
 	}

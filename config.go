@@ -66,6 +66,8 @@ type Config struct {
 	ownMemoryLimit bool
 	// ownGCPercent says the same of GOGC.
 	ownGCPercent bool
+	// traces is how traces are sent, empty if they are not.
+	traces otlpProtocol
 	// dashboard is served by -demo alone.
 	dashboard dashboard
 }
@@ -93,6 +95,8 @@ func loadConfig(environ []string, demo bool) (Config, error) {
 	_, cfg.ownMemoryLimit = vars["GOMEMLIMIT"]
 	_, cfg.ownGCPercent = vars["GOGC"]
 	errs = append(errs, cfg.validate(demo)...)
+	traces, otelErrs := otelVars(vars).protocol()
+	cfg.traces, errs = traces, append(errs, otelErrs...)
 	return cfg, errors.Join(firstOfEach(errs)...)
 }
 

@@ -22,7 +22,7 @@ const headerSlack = 16 << 10
 
 const graphqlPath = "/graphql"
 
-// routes makes the public handler. The order, outermost first: request id, log line, recovery and
+// routes makes the public handler. The order, outermost first: trace, request id, log line, recovery and
 // body limit, CORS, cross-origin protection, rate limit, finished answers, deadline. Nothing reads the
 // body before its limit.
 func (s *service) routes() http.Handler {
@@ -34,7 +34,7 @@ func (s *service) routes() http.Handler {
 	}
 	s.cfg.dashboard.addTo(mux)
 	addProbes(mux, s.readyz)
-	return s.observe(mux)
+	return s.traces.server(s.observe(mux))
 }
 
 func addProbes(mux *http.ServeMux, readyz http.HandlerFunc) {
@@ -223,6 +223,7 @@ func (s *service) logRequest(r *http.Request, x *exchange) {
 	if route == graphqlPath {
 		s.metrics.answered(r.Context(), x.status, &facts, took)
 	}
+	s.traces.answered(r.Context(), x, &facts)
 	level := slog.LevelInfo
 	switch {
 	case slices.Contains(facts.ErrorCodes, graph.CodeInternal):

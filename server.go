@@ -28,6 +28,7 @@ import (
 	"authentik-graphql/answers"
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
+	"authentik-graphql/internal/spans"
 	"authentik-graphql/upstream"
 )
 
@@ -113,6 +114,9 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	lines := newLogWriter(stderr)
 	defer lines.flush()
 	log := newLogger(lines, cfg)
+	if cfg.traces != "" {
+		log = slog.New(traceIDs{log.Handler()})
+	}
 	if *demo {
 		return runDemo(ctx, cfg, *check, log, stdout)
 	}
@@ -141,6 +145,7 @@ type service struct {
 	draining   atomic.Bool
 	metrics    *metrics
 	redis      *cache.Redis[cached] // nil without Redis
+	traces     *tracing             // nil when there are none
 	conns      *connectionLimit
 }
 
@@ -150,7 +155,11 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		return nil, err
 	}
 	m := newMetrics()
-	client, err := newClient(cfg, log, m.upstreamCalls())
+	traces, err := newTracing(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	client, err := newClient(cfg, log, m.upstreamCalls(), traces.spans())
 	if err != nil {
 		return nil, err
 	}
@@ -175,11 +184,11 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		if err != nil {
 			return nil, err
 		}
-		store = cache.NewRedis(rc, keys, codec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log, Observe: m.redisOperations()})
+		store = cache.NewRedis(rc, keys, codec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log, Observe: m.redisOperations(), Spans: traces.spans()})
 		second, texts = store, cache.NewTexts(store)
 	}
 	digester := upstream.NewDigester(keys.CallerKey())
-	s := &service{cfg: cfg, log: log, client: client, serviceMode: own, digester: digester, limiter: newRateLimiter(cfg.RateLimit, cfg.now), metrics: m, redis: store}
+	s := &service{cfg: cfg, log: log, client: client, serviceMode: own, digester: digester, limiter: newRateLimiter(cfg.RateLimit, cfg.now), metrics: m, redis: store, traces: traces}
 	s.conns = &connectionLimit{limit: int64(cfg.MaxConnections), refused: m.turnedAway}
 	s.protection = http.NewCrossOriginProtection()
 	for _, origin := range cfg.AllowedOrigins {
@@ -196,6 +205,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		LoadTimeout: bounded(cfg.UpstreamTimeout) + time.Second,
 		Judge:       judge,
 		Now:         cfg.now,
+		Spans:       traces.spans(),
 	}, codec, first, second)
 	gate := newGate(int(cfg.Concurrency), cfg.now)
 	for _, token := range cfg.accepted {
@@ -222,6 +232,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		Texts:          texts,
 		Answers:        s.answers,
 		DocumentMemory: documents,
+		Spans:          traces.spans(),
 	})
 	if err != nil {
 		return nil, err
@@ -241,8 +252,9 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	return s, nil
 }
 
-// newClient makes the client that the settings name. observe, if not nil, is told of its calls.
-func newClient(cfg Config, log *slog.Logger, observe func(time.Duration, error)) (*upstream.Client, error) {
+// newClient makes the client that the settings name. observe, if not nil, is told of its calls,
+// and tracer makes their spans.
+func newClient(cfg Config, log *slog.Logger, observe func(time.Duration, error), tracer *spans.Tracer) (*upstream.Client, error) {
 	roots, err := certificates("AUTHENTIK_CA_FILE", cfg.AuthentikCAFile)
 	if err != nil {
 		return nil, err
@@ -256,6 +268,7 @@ func newClient(cfg Config, log *slog.Logger, observe func(time.Duration, error))
 		Now:         cfg.now,
 		Logger:      log,
 		Observe:     observe,
+		Spans:       tracer,
 	}), nil
 }
 
@@ -365,6 +378,7 @@ func usage(w io.Writer, flags *flag.FlagSet) {
 		}
 		_, _ = fmt.Fprintf(w, "  %s (default: %s)\n      %s\n", name, value, s.Help)
 	}
+	_, _ = fmt.Fprintf(w, "\nOpenTelemetry's own variables turn traces on, such as OTEL_EXPORTER_OTLP_ENDPOINT; see docs/traces.md.\n")
 }
 
 // bounded keeps sums of durations from overflowing.

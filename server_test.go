@@ -187,7 +187,7 @@ func TestUpstreamConcurrency(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := newClient(cfg, slog.New(slog.DiscardHandler), nil)
+	client, err := newClient(cfg, slog.New(slog.DiscardHandler), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,5 +60,6 @@ func (s *service) close(ctx context.Context) error {
 	err := errors.Join(s.serviceMode.close(ctx), s.cache.Close(ctx))
 	s.answers.Close()
 	s.client.Close()
+	s.traces.close()
 	return err
 }
