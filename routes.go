@@ -72,7 +72,7 @@ func (s *service) protect(next http.Handler) http.Handler {
 	return cors.New(cors.Options{
 		AllowedOrigins: s.cfg.AllowedOrigins,
 		AllowedMethods: []string{http.MethodGet, http.MethodPost},
-		AllowedHeaders: []string{"Authorization", "Content-Type", "Apollo-Require-Preflight", "X-Apollo-Operation-Name", "X-Request-ID", "traceparent"},
+		AllowedHeaders: []string{"Authorization", "Content-Type", "Apollo-Require-Preflight", "X-Apollo-Operation-Name", "X-Request-ID", "traceparent", "tracestate"},
 		ExposedHeaders: []string{"X-Request-ID", "Age", "Cache-Status", "Retry-After"},
 		MaxAge:         600,
 	}).Handler(h)
