@@ -12,8 +12,8 @@ import (
 const (
 	// memoryBase is for an idle process, the requests that run, the first freeConns connections, and
 	// garbage: the less there is room for, the more often everything that lives is looked at. With
-	// what is not Go's, some 16 MiB, a process takes 64 MiB beside its cache.
-	memoryBase = 44 << 20
+	// what is not Go's, some 18 MiB, a process takes 64 MiB beside its cache.
+	memoryBase = 42 << 20
 	freeConns  = 500
 	// memoryPerConn is for the buffers and the stack of each further connection.
 	memoryPerConn = 32 << 10

@@ -90,7 +90,7 @@ func TestRoomFor(t *testing.T) {
 }
 
 func TestMemoryLimit(t *testing.T) {
-	const cacheSize, base = 64 << 20, 108 << 20
+	const cacheSize, base = 64 << 20, 106 << 20
 	limit, calls := int64(1), 0
 	l := limitMemory(cacheSize, func(n int64) (old int64) {
 		old, limit = limit, n
@@ -155,7 +155,7 @@ func TestMemoryLimitFollowsConnections(t *testing.T) {
 		_ = c.Close()
 	}
 	want(byteSize(memoryFor(32<<20, 64)))
-	if !strings.Contains(a.Log.String(), `"memory_limit":"76 MiB"`) {
+	if !strings.Contains(a.Log.String(), `"memory_limit":"74 MiB"`) {
 		t.Errorf("the log does not tell the limit:\n%s", a.Log)
 	}
 	if err := a.Stop(); err != nil {

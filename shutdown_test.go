@@ -76,7 +76,12 @@ func (c *crowd) fail(err error) {
 // TestReplacement: a process that is told to end while 500 requests a second come, some of which take
 // longer than it would like, loses none of them.
 func TestReplacement(t *testing.T) {
-	const slow = 18
+	const (
+		slow = 18
+		// connections are opened before and are more than are needed at once: one that is opened as the
+		// listener closes may be reset, which is what SHUTDOWN_DELAY is for.
+		connections, paced = 120, 2000
+	)
 	for _, tt := range []struct {
 		name  string
 		delay time.Duration
@@ -95,15 +100,19 @@ func TestReplacement(t *testing.T) {
 			binary := servicetest.Build(t)
 			settings := []string{"AUTHENTIK_URL=" + up.URL, "CACHE_TTL=0s", "SHUTDOWN_DELAY=" + tt.delay.String()}
 			first, second := servicetest.Start(t, binary, nil, settings...), servicetest.Start(t, binary, nil, settings...)
-			transport := &http.Transport{MaxIdleConnsPerHost: 200}
+			transport := &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections}
 			defer transport.CloseIdleConnections()
 			c := &crowd{client: &http.Client{Transport: transport, Timeout: 20 * time.Second}, urls: [2]string{first.URL, second.URL}}
 
 			var all sync.WaitGroup
+			for range connections {
+				all.Go(func() { c.ask(fmt.Sprintf(`{ authorizationCode(id: %d) { scope } }`, slow)) })
+			}
+			all.Wait()
 			pace := time.NewTicker(2 * time.Millisecond)
 			defer pace.Stop()
 			ended := make(chan error, 1)
-			for i := range 2000 {
+			for i := range paced {
 				<-pace.C
 				if i == 750 {
 					all.Go(func() { ended <- first.End(syscall.SIGTERM) })
@@ -119,10 +128,10 @@ func TestReplacement(t *testing.T) {
 			if err := <-ended; err != nil {
 				t.Errorf("the process ended with %v", err)
 			}
-			if len(c.failed) > 0 || c.answered.Load() != 2000 {
+			if len(c.failed) > 0 || c.answered.Load() != connections+paced {
 				t.Errorf("failed: %.5q", c.failed)
 			}
-			if n := c.second.Load(); n == 0 || n == 2000 {
+			if n := c.second.Load(); n == 0 || n == paced {
 				t.Errorf("the second process answered %d", n)
 			}
 		})
