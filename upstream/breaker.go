@@ -37,21 +37,31 @@ type breaker struct {
 	period  int   // number of the present state
 	running int   // calls that began in this period
 	opened  int64 // times it opened, failed probes not counted
+	// answering: what changes the state now is an answer.
+	answering bool
 }
 
 func newBreaker(log *slog.Logger) *breaker {
 	b := &breaker{log: log}
-	b.circuit = circuitbreaker.NewBuilder[any]().
+	b.circuit = b.newCircuit()
+	return b
+}
+
+// newCircuit is closed and knows of no call yet.
+func (b *breaker) newCircuit() circuitbreaker.CircuitBreaker[any] {
+	return circuitbreaker.NewBuilder[any]().
 		WithFailureRateThreshold(breakerRate, breakerCalls, breakerWindow).
 		WithDelay(breakerDelay).
 		WithSuccessThreshold(1). // the first probe that ends decides
 		OnStateChanged(b.changed).
 		Build()
-	return b
 }
 
 // changed is called with mu held: all calls of the circuit's methods are made so.
 func (b *breaker) changed(e circuitbreaker.StateChangedEvent) {
+	if b.answering && e.NewState == circuitbreaker.OpenState {
+		return
+	}
 	b.period++
 	b.running = 0
 	switch {
@@ -87,9 +97,22 @@ func (b *breaker) leave(period int, v verdict) {
 	b.running--
 	switch v {
 	case answered:
-		b.circuit.RecordSuccess()
+		b.answer()
 	case failed:
 		b.circuit.RecordFailure()
+	}
+}
+
+// answer records one. failsafe would open the breaker for it, too, if failures were fewer than half of
+// all calls until the answers of before them left the window. That authentik answers now says more: as
+// with a probe, it ends what is held against it. It is called with mu held.
+func (b *breaker) answer() {
+	closed := b.circuit.State() == circuitbreaker.ClosedState
+	b.answering = true
+	b.circuit.RecordSuccess()
+	b.answering = false
+	if closed && b.circuit.State() != circuitbreaker.ClosedState {
+		b.circuit = b.newCircuit()
 	}
 }
 

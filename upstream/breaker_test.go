@@ -419,3 +419,19 @@ func TestStatsOfPolicy(t *testing.T) {
 		t.Errorf("%d calls may run at once by default", n)
 	}
 }
+
+// TestAnswersDoNotOpenTheBreaker: what failed is less than half of all calls while it fails, and more
+// than half of those in the window when the answers of before have left it. authentik answers then.
+func TestAnswersDoNotOpenTheBreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPolicy(Options{Timeout: time.Second, Concurrency: 1, Logger: slog.New(slog.DiscardHandler)})
+		answeredCall := func(context.Context) (answer, error) { return answer{}, nil }
+		times(t, p, 3*breakerCalls, answeredCall)
+		time.Sleep(breakerWindow / 2)
+		times(t, p, 2*breakerCalls, brokenCall)
+		wantState(t, p, "closed")
+		time.Sleep(breakerWindow * 3 / 4)
+		times(t, p, 1, answeredCall)
+		wantState(t, p, "closed")
+	})
+}
