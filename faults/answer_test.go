@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -14,9 +15,7 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-const document = `query Faults($id: ID!) { authorizationCode(id: $id) { id isExpired fetchedAt user { username } } }`
-
-// answer is what the service said to an ask, and when.
+// answer is what the service said to a question, and when.
 type answer struct {
 	status       int
 	header       http.Header
@@ -30,16 +29,26 @@ type reading struct {
 	code        string // of the error, if there is no data
 }
 
-// read checks an answer against the fixture. Its error says what is wrong with the answer: not that
-// it is an error, but that nobody may get it. secrets are what no answer may hold.
-func (a answer) read(q ask, secrets []string) (reading, error) {
+// read checks an answer to a question. Its error says what is wrong with the answer: not that it is
+// an error, but that nobody may get it. secrets are what no answer may hold.
+func (a answer) read(q question, secrets []string) (reading, error) {
 	if err := a.leak(secrets); err != nil {
 		return reading{}, err
 	}
+	if q.way == zipped && len(a.body) >= compressedFrom && a.header.Get("Content-Encoding") != "gzip" {
+		return reading{}, fmt.Errorf("%d bytes are not compressed", len(a.body))
+	}
+	field, r, err := a.result(cmp.Or(q.status, http.StatusOK))
+	if err != nil {
+		return reading{}, err
+	}
+	return r, q.check(field, a, r)
+}
+
+// result is the value of the answer's only field, or else its only error.
+func (a answer) result(status int) (field json.RawMessage, r reading, err error) {
 	var got struct {
-		Data struct {
-			AuthorizationCode *codeAnswer
-		}
+		Data   map[string]json.RawMessage
 		Errors []struct {
 			Extensions struct{ Code string }
 		}
@@ -47,18 +56,21 @@ func (a answer) read(q ask, secrets []string) (reading, error) {
 			Cache struct{ Status string }
 		}
 	}
-	if err := json.Unmarshal(a.body, &got); err != nil || a.status != http.StatusOK {
-		return reading{}, fmt.Errorf("status %d, %v: %.300s", a.status, err, a.body)
+	if err := json.Unmarshal(a.body, &got); err != nil || a.status != status {
+		return nil, reading{}, fmt.Errorf("status %d, %v: %.300s", a.status, err, a.body)
 	}
-	code := got.Data.AuthorizationCode
+	for _, value := range got.Data {
+		if string(value) != "null" {
+			field = value
+		}
+	}
 	switch {
-	case len(got.Errors) == 1 && code == nil && got.Errors[0].Extensions.Code != "":
-		return reading{code: got.Errors[0].Extensions.Code}, nil
-	case len(got.Errors) > 0 || code == nil:
-		return reading{}, fmt.Errorf("neither a code nor one error with a code of its own: %s", a.body)
+	case len(got.Errors) == 1 && field == nil && got.Errors[0].Extensions.Code != "":
+		return nil, reading{code: got.Errors[0].Extensions.Code}, nil
+	case len(got.Errors) > 0 || field == nil || len(got.Data) > 1:
+		return nil, reading{}, fmt.Errorf("neither one value nor one error with a code of its own: %s", a.body)
 	}
-	r := reading{data: true, stale: got.Extensions.Cache.Status == "STALE"}
-	return r, code.check(q, a, r.stale)
+	return field, reading{data: true, stale: got.Extensions.Cache.Status == "STALE"}, nil
 }
 
 // leak finds what is inside the service only.
@@ -97,7 +109,7 @@ func (c *codeAnswer) check(q ask, a answer, stale bool) error {
 	case !stale && c.FetchedAt.Before(a.begun.Add(-cacheTTL-time.Millisecond)):
 		return fmt.Errorf("fetchedAt is %s before the request, and the answer does not say that it is stale: %s", a.begun.Sub(c.FetchedAt), a.body)
 	}
-	return nil
+	return q.book.wronglyShown(q.code.PK, a.begun, c.FetchedAt)
 }
 
 // TestWrongAnswersAreFound: a check that lets everything pass would make the table worthless.
@@ -136,7 +148,7 @@ func TestWrongAnswersAreFound(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			a := answer{status: http.StatusOK, body: []byte(tt.body), begun: begun, ended: begun.Add(time.Second)}
-			if _, err := a.read(tt.ask, []string{"s3cret"}); (err == nil) != tt.want {
+			if _, err := a.read(tt.ask.question(), []string{"s3cret"}); (err == nil) != tt.want {
 				t.Errorf("right: %v, want %v (%v)", err == nil, tt.want, err)
 			}
 		})

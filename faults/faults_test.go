@@ -70,12 +70,29 @@ const tolerated = 200 * time.Millisecond
 // play runs one row.
 func play(t *testing.T, binary string, f fault, p plan) run {
 	t.Helper()
-	s := newScene(t, binary, f, time.Now().Add(time.Second+p.before+p.during/2))
-	r := run{fault: f, clean: p.clean, secrets: s.traffic.secrets}
+	s := newScene(t, binary, f, time.Now().Add(time.Second+p.before+p.during/2), 2)
 	s.warmUp()
-	r.goroutines[0] = s.settle(0, math.MaxInt)
-	r.memory[0], _ = s.service.memory()
+	r := s.suffer(f, p, s.held())
+	if err := s.service.stop(); err != nil {
+		t.Errorf("the service ended with: %v", err)
+	}
+	r.lines = s.service.lines()
+	return r
+}
 
+// held is what the service holds while nobody asks, before anything breaks.
+func (s *scene) held() (h holding) {
+	s.t.Helper()
+	h.goroutines = s.settle(0, math.MaxInt)
+	h.memory, _ = s.service.memory()
+	return h
+}
+
+// suffer lets the traffic run while something breaks and is mended. before is what the service may
+// go back to hold.
+func (s *scene) suffer(f fault, p plan, before holding) run {
+	s.t.Helper()
+	r := run{fault: f, clean: p.clean, secrets: s.traffic.secrets, before: before}
 	s.traffic.start()
 	s.usesRedis()
 	wait(p.before)
@@ -94,15 +111,11 @@ func play(t *testing.T, binary string, f fault, p plan) run {
 	r.stopped = time.Now()
 	r.outcomes = s.traffic.stop()
 	if r.behind = s.traffic.behind; r.behind > tolerated {
-		t.Logf("the test's own clock was behind by %s: the latencies are not the service's alone", r.behind)
+		s.t.Logf("the test's own clock was behind by %s: the latencies are not the service's alone", r.behind)
 	}
 
-	r.goroutines[1] = s.settle(r.goroutines[0], r.goroutines[0]+maxMoreGoroutines)
-	r.memory[1], r.peak = s.service.memory()
-	if err := s.service.stop(); err != nil {
-		t.Errorf("the service ended with: %v", err)
-	}
-	r.lines = s.service.lines()
+	r.after.goroutines = s.settle(before.goroutines, before.goroutines+maxMoreGoroutines)
+	r.after.memory, r.peak = s.service.memory()
 	return r
 }
 
@@ -115,9 +128,9 @@ func wait(d time.Duration) { <-time.After(d) }
 func (s *scene) warmUp() {
 	s.t.Helper()
 	for _, code := range s.traffic.fixture.hot {
-		q := ask{caller: s.traffic.fixture.callers[2], code: code}
+		q := ask{caller: s.traffic.fixture.callers[2], code: code}.question()
 		if o := s.traffic.send(q, time.Now()); !o.good() {
-			s.t.Fatalf("before everything: %+v\n%s", o, s.service.log())
+			s.t.Fatalf("before everything: %+v\n%s", o, s.service.tail())
 		}
 	}
 	s.traffic.client.CloseIdleConnections()

@@ -3,7 +3,9 @@
 package faults
 
 import (
+	"encoding/json"
 	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"authentik-graphql/upstream/upstreamtest"
@@ -24,47 +26,113 @@ func callers() []caller {
 	}
 }
 
-// ask is one request: somebody asks for a code.
+// ask is somebody who asks for a code.
 type ask struct {
+	kind   string
 	caller caller
 	code   upstreamtest.Code
+	book   *book // of a code that may be revoked, else nil
 }
+
+const document = `query Faults($id: ID!) { authorizationCode(id: $id) { id isExpired fetchedAt user { username } } }`
 
 // foreign tells whether authentik refuses the code to the caller, as if there were none.
 func (a ask) foreign() bool { return !a.caller.superuser && a.caller.name != a.code.Owner }
 
+// question is the ask as a request.
+func (q ask) question() question {
+	out := question{
+		kind: q.kind, token: q.caller.token, document: document,
+		variables: map[string]any{"id": strconv.Itoa(int(q.code.PK))},
+		check:     q.check,
+	}
+	if q.foreign() || q.book != nil {
+		out.want = codeNotFound
+	}
+	return out
+}
+
+// check compares the answer with the fixture.
+func (q ask) check(field json.RawMessage, a answer, r reading) error {
+	switch {
+	case r.code == codeNotFound && !q.foreign() && q.book != nil:
+		return q.book.wronglyRefused(q.code.PK)
+	case !r.data:
+		return nil
+	}
+	var c codeAnswer
+	if err := json.Unmarshal(field, &c); err != nil {
+		return err
+	}
+	return c.check(q, a, r.stale)
+}
+
+// Kinds of questions, as the report of the soak calls them.
+const (
+	kindHot     = "a code, asked for often"
+	kindNew     = "a code that nobody asked for before"
+	kindForeign = "another's code"
+)
+
 const (
 	hotCodes = 20
-	// newCodes are enough for the longest row: see [fixture.next] for how often one is taken.
-	newCodes = 500
+	// youngCodes of those that were asked for once are still there.
+	youngCodes = 200
 )
 
 // fixture is what there is to ask for, and the order in which it is asked.
 type fixture struct {
-	callers []caller
-	hot     []upstreamtest.Code // asked for again and again
-	unasked []upstreamtest.Code // taken from the front, each asked for once
-	random  *rand.Rand          // seeded with a constant: every run asks in the same order
+	authentik *upstreamtest.Authentik
+	callers   []caller
+	hot       []upstreamtest.Code // asked for again and again
+	young     []upstreamtest.Code // asked for once, the oldest first
+	lives     []time.Duration     // how long codes are valid, in turns
+	made      int
+	book      *book
+	random    *rand.Rand
 }
 
-// newFixture adds the codes to authentik. Some of the hot ones have expired, and some do at ends.
-func newFixture(authentik *upstreamtest.Authentik, ends time.Time) *fixture {
+// newFixture adds the hot codes to authentik. Some of them have expired, and some do at ends. Every
+// run with the same seed asks in the same order.
+func newFixture(authentik *upstreamtest.Authentik, ends time.Time, seed uint64) *fixture {
 	f := &fixture{
-		callers: callers(),
-		random:  rand.New(rand.NewPCG(1, 2)), //nolint:gosec // repeatable on purpose
+		authentik: authentik,
+		callers:   callers(),
+		lives:     []time.Duration{-time.Hour, time.Until(ends), time.Hour, 2 * time.Hour, 3 * time.Hour},
+		book:      newBook(),
+		random:    rand.New(rand.NewPCG(1, seed)), //nolint:gosec // repeatable on purpose
 	}
-	now := time.Now()
-	expires := []time.Time{now.Add(-time.Hour), ends, now.Add(time.Hour), now.Add(2 * time.Hour), now.Add(3 * time.Hour)}
-	for i := range hotCodes + newCodes {
-		c := upstreamtest.Code{Owner: f.callers[i%2].name, Expires: expires[i%len(expires)]}
-		c, _ = authentik.Code(authentik.AddCode(c)) // as it was stored
-		if i < hotCodes {
-			f.hot = append(f.hot, c)
-		} else {
-			f.unasked = append(f.unasked, c)
-		}
+	for range hotCodes {
+		f.hot = append(f.hot, f.add())
 	}
 	return f
+}
+
+// add adds a code to authentik, of alice and bob in turns.
+func (f *fixture) add() upstreamtest.Code {
+	c := upstreamtest.Code{Owner: f.callers[f.made%2].name, Expires: time.Now().Add(f.lives[f.made%len(f.lives)])}
+	f.made++
+	c, _ = f.authentik.Code(f.authentik.AddCode(c)) // as it was stored
+	f.book.add(c)
+	return c
+}
+
+// fresh is a code that nobody asked for before. One that was asked for long ago is redeemed, so that
+// there are never many more.
+func (f *fixture) fresh() upstreamtest.Code {
+	f.young = append(f.young, f.add())
+	if len(f.young) > youngCodes {
+		f.redeem(f.young[0].PK)
+		f.young = f.young[1:]
+	}
+	return f.young[len(f.young)-1]
+}
+
+// redeem takes a code out of authentik behind the service's back.
+func (f *fixture) redeem(pk int32) {
+	f.book.leaves(pk)
+	f.authentik.RemoveCode(pk)
+	f.book.isGone(pk)
 }
 
 // next picks what to ask for. One request in twenty asks for a code that nobody asked for before,
@@ -72,9 +140,9 @@ func newFixture(authentik *upstreamtest.Authentik, ends time.Time) *fixture {
 // the rest are the superuser's, so that two callers have the same code in the cache.
 func (f *fixture) next() ask {
 	n := f.random.IntN(120)
-	code := f.hot[f.random.IntN(len(f.hot))]
-	if n < 6 && len(f.unasked) > 0 {
-		code, f.unasked = f.unasked[0], f.unasked[1:]
+	kind, code := kindHot, f.hot[f.random.IntN(len(f.hot))]
+	if n < 6 {
+		kind, code = kindNew, f.fresh()
 	}
 	owner, other, root := f.callers[0], f.callers[1], f.callers[2]
 	if code.Owner != owner.name {
@@ -82,9 +150,9 @@ func (f *fixture) next() ask {
 	}
 	switch {
 	case n >= 6 && n < 9:
-		return ask{other, code}
+		return ask{kind: kindForeign, caller: other, code: code}
 	case n%3 == 0:
-		return ask{root, code}
+		return ask{kind: kind, caller: root, code: code}
 	}
-	return ask{owner, code}
+	return ask{kind: kind, caller: owner, code: code}
 }

@@ -36,33 +36,67 @@ type run struct {
 	broken, mended, stopped time.Time
 	clean                   time.Duration
 	// behind is the most that the test's own clock was: the machine had no time for it then.
-	behind             time.Duration
-	goroutines, memory [2]int // before and after; memory in MiB
-	peak               int    // of memory
-	lines              []logLine
-	secrets            []string
+	behind        time.Duration
+	before, after holding
+	peak          int // of memory, in MiB
+	lines         []logLine
+	secrets       []string
 }
 
+// holding is what the service holds, memory in MiB.
+type holding struct{ goroutines, memory int }
+
 // problems are what must not be.
-func (r run) problems() []string {
-	var all []string
+func (r run) problems() []string { return append(r.untimely(), r.unexcused()...) }
+
+// untimely are the problems of which a machine that stands still can be the cause.
+func (r run) untimely() []string {
+	all := r.found(
+		offence{"wrong error", r.badCode},
+		offence{"slow answer", r.slow},
+		offence{"not well before the fault", r.early},
+		offence{"not well again", r.late},
+	)
+	if len(r.codes) > 0 && !r.felt() {
+		all = append(all, "nobody noticed the fault: it did not happen")
+	}
+	return all
+}
+
+// unexcused are all others.
+func (r run) unexcused() []string {
+	all := r.found(
+		offence{"wrong answer", func(o outcome) error { return o.wrong }},
+		offence{"no answer", r.lost},
+	)
 	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
-	for _, kind := range []struct {
-		what string
-		of   func(outcome) error
-	}{
-		{"wrong answer", func(o outcome) error { return o.wrong }},
-		{"no answer", r.lost},
-		{"wrong error", r.badCode},
-		{"slow answer", r.slow},
-		{"not well before the fault", r.early},
-		{"not well again", r.late},
-	} {
+	if more := r.after.goroutines - r.before.goroutines; more > maxMoreGoroutines {
+		add("%d goroutines are left over", more)
+	}
+	if more := r.after.memory - r.before.memory; more > maxMoreMemory {
+		add("%d MiB of memory are left over", more)
+	}
+	if r.peak > maxPeak {
+		add("%d MiB of memory were in use at once", r.peak)
+	}
+	return append(all, r.logProblems()...)
+}
+
+// offence is what must not become of a request.
+type offence struct {
+	what string
+	of   func(outcome) error // nil if it did not
+}
+
+// found tells the requests that offend, of each offence the first few.
+func (r run) found(offences ...offence) (all []string) {
+	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
+	for _, kind := range offences {
 		found := 0
 		for _, o := range r.outcomes {
 			if err := kind.of(o); err != nil {
 				if found++; found <= maxExamples {
-					add("%s %s after the fault began, in %s: %v", kind.what, o.begun.Sub(r.broken), o.took, err)
+					add("%s: %s %s after the fault began, in %s: %v", kind.what, o.kind, o.begun.Sub(r.broken), o.took, err)
 				}
 			}
 		}
@@ -70,19 +104,7 @@ func (r run) problems() []string {
 			add("%s: %d times in all", kind.what, found)
 		}
 	}
-	if len(r.codes) > 0 && !r.felt() {
-		add("nobody noticed the fault: it did not happen")
-	}
-	if more := r.goroutines[1] - r.goroutines[0]; more > maxMoreGoroutines {
-		add("%d goroutines are left over", more)
-	}
-	if more := r.memory[1] - r.memory[0]; more > maxMoreMemory {
-		add("%d MiB of memory are left over", more)
-	}
-	if r.peak > maxPeak {
-		add("%d MiB of memory were in use at once", r.peak)
-	}
-	return append(all, r.logProblems()...)
+	return all
 }
 
 // lost finds requests without an answer. Only those may be that ran when the service died, or were
@@ -102,7 +124,7 @@ func (r run) badCode(o outcome) error {
 }
 
 func (r run) slow(o outcome) error {
-	if o.lost != nil || o.took <= r.worst+r.behind {
+	if o.lost != nil || o.took <= r.worst+o.longer+r.behind {
 		return nil
 	}
 	return fmt.Errorf("over %s, and the test's own clock was behind by no more than %s", r.worst, r.behind)

@@ -16,36 +16,64 @@ import (
 const tableHead = "| Fault | Requests | Data | of it stale | Errors | Unanswered | Worst latency | Well again after | Goroutines | Memory, MiB | at its peak |\n" +
 	"|---|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|\n"
 
-// row is the run as a line of the table. Requests for another's code are checked and not counted,
-// unless there was no answer: the refusal is no error that the fault causes.
-func (r run) row() string {
-	var sent, data, stale, lost int
-	codes := map[string]int{}
-	var worst, well time.Duration
+// tally is what became of some requests.
+type tally struct {
+	sent, data, stale, left, lost, wrong int
+	codes                                map[string]int
+	worst                                time.Duration // of those that were answered
+}
+
+func (t *tally) add(o outcome) {
+	t.sent++
+	if o.stale {
+		t.stale++
+	}
+	if o.lost == nil {
+		t.worst = max(t.worst, o.took)
+	}
+	switch {
+	case o.lost != nil:
+		t.lost++
+	case o.wrong != nil:
+		t.wrong++
+	case o.left:
+		t.left++
+	case o.data:
+		t.data++
+	default:
+		t.code(o.code, 1)
+	}
+}
+
+func (t *tally) code(code string, n int) {
+	if t.codes == nil {
+		t.codes = map[string]int{}
+	}
+	t.codes[code] += n
+}
+
+// tally counts the run's requests, without those whose refusal is no error that the fault causes.
+// well is how long after the repair a request was begun that still failed.
+func (r run) tally() (t tally, well time.Duration) {
 	for _, o := range r.outcomes {
-		if o.lost == nil {
-			worst = max(worst, o.took)
-		}
 		if !o.well() {
 			well = max(well, o.begun.Sub(r.mended))
 		}
-		switch {
-		case o.lost != nil:
-			lost++
-		case o.foreign:
-			continue
-		case o.data:
-			data++
-		default:
-			codes[o.code]++
-		}
-		sent++
-		if o.stale {
-			stale++
+		if o.want == "" || o.lost != nil {
+			t.add(o)
+		} else {
+			t.worst = max(t.worst, o.took)
 		}
 	}
-	return fmt.Sprintf("| %s | %d | %d | %d | %s | %d | %s | %s | %s | %s | %d |\n", r.name, sent, data, stale, counts(codes), lost,
-		milliseconds(worst), milliseconds(well), change(r.goroutines), change(r.memory), r.peak)
+	return t, well
+}
+
+// row is the run as a line of the table. Requests for another's code are checked and not counted,
+// unless there was no answer.
+func (r run) row() string {
+	t, well := r.tally()
+	return fmt.Sprintf("| %s | %d | %d | %d | %s | %d | %s | %s | %d → %d | %d → %d | %d |\n", r.name, t.sent, t.data, t.stale, counts(t.codes), t.lost,
+		milliseconds(t.worst), milliseconds(well), r.before.goroutines, r.after.goroutines, r.before.memory, r.after.memory, r.peak)
 }
 
 func counts(codes map[string]int) string {
@@ -60,8 +88,6 @@ func counts(codes map[string]int) string {
 }
 
 func milliseconds(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }
-
-func change(n [2]int) string { return fmt.Sprintf("%d → %d", n[0], n[1]) }
 
 // inPage finds the table in docs/faults.md, and what is between its marks.
 func inPage() *regexp.Regexp {

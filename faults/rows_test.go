@@ -18,6 +18,8 @@ const (
 	codeUnavailable = "UPSTREAM_UNAVAILABLE"
 	codeTimeout     = "GATEWAY_TIMEOUT"
 	codeInvalid     = "UPSTREAM_INVALID_RESPONSE"
+
+	codeNotPersisted = "PERSISTED_QUERY_NOT_FOUND"
 )
 
 // fault is a row of the table: something that breaks, and is mended.

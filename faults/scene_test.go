@@ -53,11 +53,12 @@ type scene struct {
 	traffic   *traffic
 }
 
-// newScene starts everything but the traffic. ends is when some of the codes expire.
-func newScene(t *testing.T, binary string, f fault, ends time.Time) *scene {
+// newScene starts everything but the traffic. ends is when some of the codes expire, seed that of
+// the order in which they are asked for, and settings are the service's further ones.
+func newScene(t *testing.T, binary string, f fault, ends time.Time, seed uint64, settings ...string) *scene {
 	t.Helper()
 	s := &scene{t: t, authentik: startAuthentik(t)}
-	s.service = startService(t, binary,
+	s.service = startService(t, binary, append(settings,
 		"AUTHENTIK_URL=http://"+s.authentik.addr,
 		"REDIS_MODE="+string(f.mode),
 		"REDIS_URL="+s.startRedis(f),
@@ -66,8 +67,8 @@ func newScene(t *testing.T, binary string, f fault, ends time.Time) *scene {
 		"CACHE_STALE_IF_ERROR=30s",
 		"UPSTREAM_TIMEOUT="+upstreamTimeout.String(),
 		"LOG_LEVEL=info",
-	)
-	s.traffic = newTraffic(t, s.service.addr, newFixture(s.authentik.Authentik, ends), secrets())
+	)...)
+	s.traffic = newTraffic(t, s.service.addr, newFixture(s.authentik.Authentik, ends, seed), secrets())
 	return s
 }
 

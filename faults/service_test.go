@@ -95,7 +95,7 @@ func (s *service) ready() bool {
 	select {
 	case err := <-s.ended:
 		s.ended <- err
-		s.t.Fatalf("the service ended: %v\n%s", err, s.log())
+		s.t.Fatalf("the service ended: %v\n%s", err, s.tail())
 	default:
 	}
 	if s.addr == "" {
@@ -152,12 +152,12 @@ func (s *service) stop() error {
 func (s *service) goroutines() (n int, profile string) {
 	s.t.Helper()
 	if err := s.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
-		s.t.Fatalf("ask for goroutines: %v\n%s", err, s.log())
+		s.t.Fatalf("ask for goroutines: %v\n%s", err, s.tail())
 	}
 	_ = s.profiles.SetReadDeadline(time.Now().Add(20 * time.Second))
 	profile, err := s.profile.ReadString(0)
 	if err != nil {
-		s.t.Fatalf("read the goroutines: %v\n%s", err, s.log())
+		s.t.Fatalf("read the goroutines: %v\n%s", err, s.tail())
 	}
 	if _, err := fmt.Sscanf(profile, "goroutine profile: total %d", &n); err != nil {
 		s.t.Fatalf("read the goroutines: %v\n%s", err, profile)
@@ -180,6 +180,13 @@ func (s *service) log() string {
 		s.t.Fatal(err)
 	}
 	return string(b)
+}
+
+// tail is the end of the log.
+func (s *service) tail() string {
+	s.t.Helper()
+	log := s.log()
+	return log[max(0, len(log)-4<<10):]
 }
 
 // logLine is what is looked at in a line of log.

@@ -99,7 +99,7 @@ func (s *storm) blow(name string, calls int, callers []caller) {
 	var answered atomic.Int64
 	for i, l := range s.lines {
 		// Lines take turns with the processes, callers with the turns: each asks all processes.
-		q := ask{callers[i/len(s.services)%len(callers)], code}
+		q := ask{caller: callers[i/len(s.services)%len(callers)], code: code}.question()
 		running.Go(func() {
 			<-start
 			outcomes[i] = l.send(q, time.Now())

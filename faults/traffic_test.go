@@ -5,10 +5,8 @@ package faults
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"io"
+	"errors"
 	"net/http"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -22,16 +20,21 @@ const (
 // outcome is what became of one request.
 type outcome struct {
 	reading
-	begun   time.Time
-	took    time.Duration
-	foreign bool
-	lost    error // there was no answer
-	wrong   error // there was one that nobody may get
+	kind  string
+	way   way
+	begun time.Time
+	took  time.Duration
+	want  string // the code of the error that is right, if one is
+	// longer is how much longer than others it may take.
+	longer time.Duration
+	left   bool  // the client did not wait for the answer
+	lost   error // there was no answer
+	wrong  error // there was one that nobody may get
 }
 
 // good tells whether the caller got what it asked for, which is a refusal for another's code.
 func (o outcome) good() bool {
-	return o.lost == nil && o.wrong == nil && (o.data || o.foreign && o.code == codeNotFound)
+	return o.lost == nil && o.wrong == nil && (o.data || o.left || o.want != "" && o.code == o.want)
 }
 
 // well tells whether that is how it is when nothing is broken.
@@ -43,6 +46,7 @@ type traffic struct {
 	url     string
 	client  *http.Client
 	fixture *fixture
+	next    func() question // for one goroutine
 	secrets []string
 	cancel  context.CancelFunc
 	running sync.WaitGroup // the clock and every request
@@ -60,6 +64,7 @@ func newTraffic(t *testing.T, addr string, f *fixture, secrets []string) *traffi
 		url:     "http://" + addr + "/graphql",
 		client:  &http.Client{Transport: transport, Timeout: clientTimeout},
 		fixture: f,
+		next:    func() question { return f.next().question() },
 		secrets: secrets,
 		cancel:  func() {},
 		flying:  map[int]time.Time{},
@@ -71,12 +76,12 @@ func newTraffic(t *testing.T, addr string, f *fixture, secrets []string) *traffi
 // start lets them ask until stop.
 func (tr *traffic) start() {
 	ctx, cancel := context.WithCancel(context.Background())
-	tr.cancel = cancel
+	tr.cancel, tr.behind, tr.outcomes = cancel, 0, nil
 	tr.running.Go(func() { tr.clock(ctx) })
 }
 
 // stop ends the asking, waits for what is not answered yet, closes the connections and returns all
-// outcomes.
+// outcomes since the start.
 func (tr *traffic) stop() []outcome {
 	tr.cancel()
 	tr.running.Wait()
@@ -100,14 +105,14 @@ func (tr *traffic) clock(ctx context.Context) {
 		tr.behind = max(tr.behind, now.Sub(last)-time.Second/requestsPerSecond)
 		last = now
 		for due := int(now.Sub(start).Seconds() * requestsPerSecond); begun < due; begun++ {
-			n, q := begun, tr.fixture.next()
+			n, q := begun, tr.next()
 			tr.running.Go(func() { tr.request(n, q) })
 		}
 	}
 }
 
 // request makes the n-th request and keeps its outcome.
-func (tr *traffic) request(n int, q ask) {
+func (tr *traffic) request(n int, q question) {
 	begun := time.Now()
 	tr.mu.Lock()
 	tr.flying[n] = begun
@@ -119,38 +124,51 @@ func (tr *traffic) request(n int, q ask) {
 	tr.outcomes = append(tr.outcomes, o)
 }
 
-func (tr *traffic) send(q ask, begun time.Time) outcome {
-	o := outcome{begun: begun, foreign: q.foreign()}
+// send makes a request. A persisted query that the service does not know is sent again with its
+// text, as clients do.
+func (tr *traffic) send(q question, begun time.Time) outcome {
+	o := outcome{kind: q.kind, way: q.way, begun: begun, want: q.want, longer: q.longer}
 	a := answer{begun: begun}
-	a.status, a.header, a.body, o.lost = tr.post(q)
+	a.status, a.header, a.body, o.lost = tr.exchange(q)
 	a.ended = time.Now()
 	o.took = a.ended.Sub(begun)
-	if o.lost == nil {
+	switch {
+	case errors.Is(o.lost, errLeft):
+		o.left, o.lost = true, nil
+	case o.lost == nil && q.way == byHash && bytes.Contains(a.body, []byte(codeNotPersisted)):
+		q.way = byHashAndText
+		return tr.send(q, begun)
+	case o.lost == nil:
 		o.reading, o.wrong = a.read(q, tr.secrets)
 	}
 	return o
 }
 
-func (tr *traffic) post(q ask) (int, http.Header, []byte, error) {
-	body, err := json.Marshal(map[string]any{
-		"query":     document,
-		"variables": map[string]string{"id": strconv.Itoa(int(q.code.PK))},
-	})
+// errLeft is a client that did not wait for its answer.
+var errLeft = errors.New("the client left")
+
+func (tr *traffic) exchange(q question) (status int, header http.Header, body []byte, err error) {
+	ctx := context.Background()
+	if q.patience > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, q.patience)
+		defer cancel()
+	}
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = errLeft
+		}
+	}()
+	req, err := q.request(ctx, tr.url)
 	if err != nil {
 		return 0, nil, nil, err
 	}
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, tr.url, bytes.NewReader(body))
-	if err != nil {
-		return 0, nil, nil, err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", "Bearer "+q.caller.token)
 	resp, err := tr.client.Do(req)
 	if err != nil {
 		return 0, nil, nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err = io.ReadAll(resp.Body)
+	body, err = content(resp)
 	return resp.StatusCode, resp.Header, body, err
 }
 
