@@ -1,7 +1,7 @@
 # Tasks of authentik-graphql. `make` lists them.
 GO ?= go
 
-.PHONY: help gen test race lint bench memory faults attacks packages verify fuzz playground build dist
+.PHONY: help gen test race lint bench memory faults soak attacks packages verify fuzz playground build dist
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ memory: ## ask the built program for IDS (1000000) codes and watch its memory; t
 
 faults: ## print what clients see while things break (UPDATE=1 writes it into docs/faults.md)
 	@cd faults && $(GO) test -count=1 -timeout 20m -run '^Test(Faults|Storm)$$' -args -full $${UPDATE:+-update}
+
+soak: ## break one thing after the other for SOAK (20m) under a mixed load (SEED=... has the same order again)
+	@cd faults && $(GO) test -count=1 -timeout 0 -run '^TestSoak$$' -args -soak $${SOAK:-20m} -seed $${SEED:-0}
 
 attacks: ## attack the built service, many at a time, and print what comes of it
 	@cd attacks && $(GO) test -count=1 -timeout 20m -args -full

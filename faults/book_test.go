@@ -55,8 +55,9 @@ func (b *book) note(pk int32, which func(*entry) *time.Time) {
 	}
 }
 
-func (b *book) leaves(pk int32) { b.note(pk, func(e *entry) *time.Time { return &e.leaving }) }
-func (b *book) isGone(pk int32) { b.note(pk, func(e *entry) *time.Time { return &e.gone }) }
+func (b *book) leaves(pk int32)    { b.note(pk, func(e *entry) *time.Time { return &e.leaving }) }
+func (b *book) isGone(pk int32)    { b.note(pk, func(e *entry) *time.Time { return &e.gone }) }
+func (b *book) isRevoked(pk int32) { b.note(pk, func(e *entry) *time.Time { return &e.revoked }) }
 
 // wronglyShown tells what is wrong with showing a code to somebody, anybody, who asked at begun, in
 // an answer that authentik gave at fetchedAt.

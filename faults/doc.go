@@ -6,6 +6,9 @@
 // thing and mends it again. Every answer is checked, not just counted. go test runs a short form of
 // every row; make faults runs the long one and prints the table of docs/faults.md.
 //
+// TestSoak lets the faults of one standalone Redis and of authentik follow one another in a service
+// that goes on, under a load of all kinds of requests, and watches what it holds: make soak.
+//
 // Beside the table thousands ask at once for one code over several processes, and authentik is
 // asked as few times as the cache promises: see TestStorm.
 //

@@ -196,6 +196,17 @@ type logLine struct {
 	plain               bool // it is not JSON: a crash, or a library that prints
 }
 
+// takeLines returns the lines since it was last called, and empties the log. What is written between
+// the two is lost: nobody may be asking.
+func (s *service) takeLines() []logLine {
+	s.t.Helper()
+	lines := s.lines()
+	if err := os.Truncate(s.logPath, 0); err != nil {
+		s.t.Fatal(err)
+	}
+	return lines
+}
+
 func (s *service) lines() (lines []logLine) {
 	for text := range strings.Lines(s.log()) {
 		line := logLine{text: strings.TrimSpace(text)}
