@@ -2,6 +2,7 @@ package answers_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"runtime"
 	"strings"
@@ -137,6 +138,60 @@ func TestGetAgain(t *testing.T) {
 				t.Errorf("%q after %d checks, %d hits", got, checks, s.Hits())
 			}
 			runtime.KeepAlive(kept)
+		})
+	}
+}
+
+// changing is a cache in which something happens right after each check.
+type changing struct {
+	*cache.Cache[string]
+	then func()
+}
+
+func (c changing) Stands(m cache.Mark, now time.Time) bool {
+	defer c.then()
+	return c.Cache.Stands(m, now)
+}
+
+// TestChangedWhileChecked: what ends after it was checked is not given to the connection again.
+func TestChangedWhileChecked(t *testing.T) {
+	key := cachetest.Key(t, "alice", 1)
+	for name, then := range map[string]func(c *cache.Cache[string]) error{
+		"revoked": func(c *cache.Cache[string]) error { return c.Bury(t.Context(), key.Row()) },
+		"dropped": func(c *cache.Cache[string]) error { return c.Drop(t.Context(), key) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			memory, err := cache.NewMemory(1<<20, time.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := cache.New(cache.Options{Policy: cache.Policy{TTL: time.Minute}, LoadTimeout: time.Minute}, cachetest.StringCodec, memory, nil)
+			t.Cleanup(func() { _ = c.Close(context.Background()) })
+			s, err := answers.New(1<<20, changing{c, func() {
+				if err := then(c); err != nil {
+					t.Error(err)
+				}
+			}}, time.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(s.Close)
+			read, err := c.Get(t.Context(), key, func(context.Context) (cache.Entry[string], error) {
+				return cache.Entry[string]{Value: "alive", FetchedAt: time.Now()}, nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Keep(alice, []byte("request"), &answers.Answer{
+				Body: []byte(read.Value), Freshness: cache.Result[struct{}]{FreshUntil: read.FreshUntil}, Marks: []cache.Mark{read.Mark()},
+			})
+			var last answers.Last
+			if _, ok := s.GetAgain(&last, alice, []byte("request"), time.Now()); !ok {
+				t.Error("what stood when it was checked is not given")
+			}
+			if _, ok := s.GetAgain(&last, alice, []byte("request"), time.Now()); ok {
+				t.Error("given again")
+			}
 		})
 	}
 }
