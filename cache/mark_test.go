@@ -103,3 +103,35 @@ func TestNothingStands(t *testing.T) {
 		t.Errorf("%v stands", stale)
 	}
 }
+
+// TestListOfBeforeDoesNotStand: a list that was named before a revocation that this process missed is
+// still found in Redis, but nobody who asks anew is given it.
+func TestListOfBeforeDoesNotStand(t *testing.T) {
+	w := newWorld(t)
+	const resource = "codes"
+	page := func() cache.Key {
+		t.Helper()
+		key, err := cache.NewListKey(cachetest.Caller("alice"), resource, "first page"+w.cache[0].Generation(t.Context(), resource))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	before := page()
+	mustGet(t, w.cache[0], before, w.origin.gives("with the row"), "with the row", cache.Loaded)
+	w.process[0].Deafen(true)
+	if err := w.cache[1].Bury(t.Context(), w.key.Row()); err != nil {
+		t.Fatal(err)
+	}
+	w.process[0].Deafen(false)
+	read, err := w.cache[0].Get(t.Context(), before, w.origin.gives("without"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if page() == before {
+		t.Fatal("the revocation began no generation")
+	}
+	if w.cache[0].Stands(read.Mark(), w.clock.Now()) {
+		t.Errorf("%q stands, of before the revocation", read.Value)
+	}
+}
