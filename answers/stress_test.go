@@ -1,0 +1,207 @@
+package answers_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"authentik-graphql/answers"
+	"authentik-graphql/cache"
+	"authentik-graphql/cache/cachetest"
+)
+
+const resource = "codes"
+
+// revocations are rows that end one after the other: authentik refuses row i once gone[i] is set, and
+// nobody may be given an answer that shows it once over[i] is.
+type revocations struct {
+	store *answers.Store
+	cache [2]*cache.Cache[string] // of two processes; the store is the first's
+	gone  []atomic.Bool
+	over  []atomic.Bool
+	row   atomic.Int64 // the one that is about to end
+	given atomic.Int64 // answers, again
+}
+
+var errGone = errors.New("gone")
+
+// TestRevokedIsNotGivenAgain: whatever else happens at the same time, an answer of before is not given
+// once the row that it shows was buried, by this process or by another, or a read of it was denied.
+func TestRevokedIsNotGivenAgain(t *testing.T) {
+	const rows, connections = 200, 6
+	keys, err := cache.DeriveKeys(bytes.Repeat([]byte{1}, cache.SecretSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	commons := cachetest.NewCommons(keys, time.Now)
+	r := &revocations{gone: make([]atomic.Bool, rows), over: make([]atomic.Bool, rows)}
+	first := commons.Process()
+	for i, process := range []*cachetest.Process{first, commons.Process()} {
+		memory, err := cache.NewMemory(1<<20, time.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.cache[i] = cache.New(cache.Options{
+			Policy: cache.Policy{TTL: time.Minute, NegativeTTL: time.Minute}, LoadTimeout: time.Minute,
+			Judge: func(error) cache.Verdict { return cache.Denied },
+		}, cachetest.StringCodec, memory, process)
+		t.Cleanup(func() { _ = r.cache[i].Close(context.Background()) })
+	}
+	if r.store, err = answers.New(1<<20, r.cache[0], time.Now); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.store.Close)
+
+	ctx, end := context.WithCancel(t.Context())
+	var busy sync.WaitGroup
+	for range connections {
+		busy.Go(func() { r.ask(ctx, t) })
+	}
+	busy.Go(func() { r.disturb(ctx, t, first) })
+	for i := range rows {
+		r.row.Store(int64(i))
+		for before := r.given.Load(); r.given.Load() < before+3*connections && !t.Failed(); {
+			runtime.Gosched()
+		}
+		r.end(t, i)
+	}
+	end()
+	busy.Wait()
+}
+
+// end ends a row in one of three ways.
+func (r *revocations) end(t *testing.T, i int) {
+	key := cachetest.Key(t, "alice", int32(i+1))
+	r.gone[i].Store(true)
+	if by := i % 3; by < 2 {
+		if err := r.cache[by].Bury(t.Context(), key.Row()); err != nil {
+			t.Error(err)
+		}
+		r.over[i].Store(true)
+		return
+	}
+	for { // a load that began before may bring it back once more
+		if err := r.cache[0].Drop(t.Context(), key); err != nil {
+			t.Error(err)
+		}
+		if _, err := r.cache[0].Get(t.Context(), key, r.load(i)); err != nil {
+			break
+		}
+	}
+	r.over[i].Store(true)
+}
+
+// load is authentik's word on a row.
+func (r *revocations) load(i int) cache.Loader[string] {
+	return func(context.Context) (cache.Entry[string], error) {
+		asked := time.Now()
+		if r.gone[i].Load() {
+			return cache.Entry[string]{FetchedAt: asked}, errGone
+		}
+		runtime.Gosched() // it may end before its answer arrives
+		return cache.Entry[string]{Value: strconv.Itoa(i), FetchedAt: asked}, nil
+	}
+}
+
+// ask is a connection: it asks for the row that is about to end, one that has ended, and the list.
+func (r *revocations) ask(ctx context.Context, t *testing.T) {
+	var lasts [3]answers.Last
+	for ctx.Err() == nil && !t.Failed() {
+		i := int(r.row.Load())
+		old := rand.IntN(i + 1)
+		r.again(t, &lasts[0], strconv.Itoa(i), func() (cache.Result[string], error) { return r.get(ctx, t, i) })
+		r.again(t, &lasts[1], strconv.Itoa(old), func() (cache.Result[string], error) { return r.get(ctx, t, old) })
+		r.again(t, &lasts[2], "list", func() (cache.Result[string], error) { return r.list(ctx, t) })
+	}
+}
+
+// again asks for an answer as a connection does, and makes it if there is none.
+func (r *revocations) again(t *testing.T, last *answers.Last, request string, read func() (cache.Result[string], error)) {
+	over := make([]bool, len(r.over))
+	for i := range over[:r.row.Load()+1] {
+		over[i] = r.over[i].Load()
+	}
+	if a, ok := r.store.GetAgain(last, alice, []byte(request), time.Now()); ok {
+		r.given.Add(1)
+		for row := range strings.SplitSeq(string(a.Body), " ") {
+			if i, err := strconv.Atoi(row); err == nil && over[i] {
+				t.Errorf("%s shows row %d, which has ended", request, i)
+			}
+		}
+		return
+	}
+	made, err := read()
+	if err != nil {
+		return
+	}
+	r.store.Keep(alice, []byte(request), &answers.Answer{
+		Body:      []byte(made.Value),
+		Freshness: cache.Result[struct{}]{FreshUntil: made.FreshUntil},
+		Marks:     []cache.Mark{made.Mark()},
+	})
+}
+
+func (r *revocations) get(ctx context.Context, t *testing.T, i int) (cache.Result[string], error) {
+	return r.cache[0].Get(ctx, cachetest.Key(t, "alice", int32(i+1)), r.load(i))
+}
+
+// list reads the rows around the one that is about to end, and leaves out those that are known to be
+// buried, as who reads lists does.
+func (r *revocations) list(ctx context.Context, t *testing.T) (cache.Result[string], error) {
+	c := r.cache[0]
+	key, err := cache.NewListKey(alice, resource, c.Generation(ctx, resource))
+	if err != nil {
+		t.Error(err)
+	}
+	read, err := c.Get(ctx, key, func(context.Context) (cache.Entry[string], error) {
+		e := cache.Entry[string]{FetchedAt: time.Now()}
+		for i := max(0, int(r.row.Load())-3); i < min(len(r.gone), int(r.row.Load())+3); i++ {
+			if i%3 < 2 && !r.gone[i].Load() { // a list is not told of what was denied alone
+				e.Value += strconv.Itoa(i) + " "
+			}
+		}
+		return e, nil
+	})
+	var living []string
+	for row := range strings.FieldsSeq(read.Value) {
+		i, _ := strconv.Atoi(row)
+		if !c.Buried(cachetest.Key(t, "alice", int32(i+1)).Row()) {
+			living = append(living, row)
+		}
+	}
+	return cache.With(read, strings.Join(living, " ")), err
+}
+
+// disturb does what else happens: rows come by lists, entries are dropped, other rows are read, and the
+// process misses what it is told.
+func (r *revocations) disturb(ctx context.Context, t *testing.T, process *cachetest.Process) {
+	for ctx.Err() == nil && !t.Failed() {
+		i := int(r.row.Load())
+		switch key := cachetest.Key(t, "alice", int32(i+1)); rand.IntN(8) {
+		case 0, 1, 2:
+			asked := r.cache[0].Epoch()
+			if e, err := r.load(i)(ctx); err == nil {
+				r.cache[0].Feed(ctx, key, e, asked)
+			}
+		case 3:
+			_ = r.cache[0].Drop(ctx, key)
+		case 4, 5:
+			_, _ = r.get(ctx, t, rand.IntN(len(r.gone)))
+		case 6:
+			process.Deafen(true)
+			runtime.Gosched()
+			process.Deafen(false)
+		}
+		for before := r.given.Load(); r.given.Load() < before+2 && ctx.Err() == nil && !t.Failed(); {
+			runtime.Gosched()
+		}
+	}
+}
