@@ -94,7 +94,7 @@ func (s *grantSource) public(err error) error {
 // List implements [graph.GrantSource]. Its rows are kept as grants as well, for reads of one.
 func (s *grantSource) List(ctx context.Context, cred upstream.Credential, resource upstream.Resource, q upstream.Query) (graph.ListRead, error) {
 	caller := s.digester.Digest(cred)
-	key, err := cache.NewListKey(caller, string(resource), s.variant+"|"+q.Name()+"|"+s.cache.Generation(ctx, string(resource)))
+	key, err := cache.NewListKey(caller, string(resource), s.variant+"|"+q.Name(), s.cache.Generation(ctx, string(resource)))
 	if err != nil {
 		return graph.ListRead{}, err
 	}

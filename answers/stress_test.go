@@ -157,7 +157,7 @@ func (r *revocations) get(ctx context.Context, t *testing.T, i int) (cache.Resul
 // buried, as who reads lists does.
 func (r *revocations) list(ctx context.Context, t *testing.T) (cache.Result[string], error) {
 	c := r.cache[0]
-	key, err := cache.NewListKey(alice, resource, c.Generation(ctx, resource))
+	key, err := cache.NewListKey(alice, resource, "", c.Generation(ctx, resource))
 	if err != nil {
 		t.Error(err)
 	}

@@ -3,18 +3,25 @@ package cache
 import (
 	"context"
 	"errors"
+	"strings"
 )
 
 // errNoList says that a list lacks what would keep it apart.
 var errNoList = errors.New("cache: a list needs a caller and a resource")
 
-// NewListKey makes the key of a list of a resource's rows. variant names what is asked for, what
-// shapes the rows, and the [Cache.Generation].
-func NewListKey(caller Caller, resource, variant string) (Key, error) {
+// NewListKey makes the key of a list of a resource's rows. variant names what is asked for and what
+// shapes the rows, generation is the [Cache.Generation].
+func NewListKey(caller Caller, resource, variant, generation string) (Key, error) {
 	if resource == "" || caller == (Caller{}) {
 		return Key{}, errNoList
 	}
-	return Key{caller: caller, row: ListsOf(resource), variant: variant}, nil
+	return Key{caller: caller, row: ListsOf(resource), variant: variant + "|" + generation}, nil
+}
+
+// ofGeneration tells whether the key is of a list of that generation.
+func (k Key) ofGeneration(generation string) bool {
+	variant, ok := strings.CutSuffix(k.variant, generation)
+	return ok && generation != "" && strings.HasSuffix(variant, "|")
 }
 
 // Feed keeps an entry that the origin gave beside what was asked for, such as a row of a list, in

@@ -19,14 +19,16 @@ func (r Result[V]) Mark() Mark { return r.mark }
 
 // Stands tells whether a read would now give what the mark names once more, fresh, out of this process:
 // it is still there, it is still fresh, nothing else has taken its place, its row is not revoked, and
-// no revocation can have gone unheard. A list does not stand after any revocation.
+// no revocation can have gone unheard. A list does not stand after any revocation, nor if it is of before
+// one that was not heard of.
 func (c *Cache[V]) Stands(m Mark, now time.Time) bool {
 	e, found := c.first.look(context.Background(), m.key)
 	if !found || e.Verdict != Given || e.stored != m.stored || !fresh(c.policy, e, now) || !c.hears(e.epoch) {
 		return false
 	}
 	if m.key.isList() {
-		return c.graves.count() == m.burials
+		known, _ := c.generations.get(m.key.row.resource)
+		return c.graves.count() == m.burials && m.key.ofGeneration(known.name) && c.hears(known.epoch)
 	}
 	return !c.graves.has(func() Tag { return e.tag })
 }

@@ -14,7 +14,7 @@ func TestStands(t *testing.T) {
 	const resource = "codes"
 	list := func(t *testing.T, w *world) cache.Key {
 		t.Helper()
-		key, err := cache.NewListKey(cachetest.Caller("alice"), resource, "first page"+w.cache[0].Generation(t.Context(), resource))
+		key, err := cache.NewListKey(cachetest.Caller("alice"), resource, "first page", w.cache[0].Generation(t.Context(), resource))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func TestListOfBeforeDoesNotStand(t *testing.T) {
 	const resource = "codes"
 	page := func() cache.Key {
 		t.Helper()
-		key, err := cache.NewListKey(cachetest.Caller("alice"), resource, "first page"+w.cache[0].Generation(t.Context(), resource))
+		key, err := cache.NewListKey(cachetest.Caller("alice"), resource, "first page", w.cache[0].Generation(t.Context(), resource))
 		if err != nil {
 			t.Fatal(err)
 		}
