@@ -11,11 +11,11 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"golang.org/x/net/netutil"
 )
 
 const (
-	// adminConnections are taken at a time; the next wait in the system's queue.
+	// adminConnections may stay open. Those over it are answered once, so that nobody keeps probes out by
+	// connections that carry nothing; see [connectionLimit].
 	adminConnections = 16
 	// adminStop is how long a scrape that runs is waited for at the end.
 	adminStop = time.Second
@@ -37,22 +37,25 @@ func (s *service) listenAdmin(ctx context.Context) (*admin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ADMIN_ADDR: %w; every process of a host needs its own, or off", err)
 	}
+	conns := &connectionLimit{limit: adminConnections, refused: func() {}}
 	a := &admin{
 		addr: ln.Addr().String(),
 		srv: &http.Server{
-			Handler:           s.adminRoutes(),
+			Handler:           conns.handler(s.adminRoutes()),
+			ConnContext:       conns.connContext,
+			ConnState:         conns.connState,
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       5 * time.Second,
 			WriteTimeout:      10 * time.Second,
-			IdleTimeout:       2 * time.Minute, // scrapes are up to a minute apart
+			IdleTimeout:       10 * time.Second, // a scrape may as well connect again
 			MaxHeaderBytes:    8 << 10,
-			ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+			ErrorLog:          newServerLog(s.log),
 		},
 		ended: make(chan struct{}),
 	}
 	go func() {
 		defer close(a.ended)
-		if err := a.srv.Serve(netutil.LimitListener(ln, adminConnections)); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.srv.Serve(conns.listener(ln)); !errors.Is(err, http.ErrServerClosed) {
 			s.log.Error("the admin listener ended", "error", err)
 		}
 	}()

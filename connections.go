@@ -2,11 +2,16 @@ package main
 
 import (
 	"context"
+	stdlog "log"
+	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/net/netutil"
+	"golang.org/x/time/rate"
 
 	"authentik-graphql/answers"
 	"authentik-graphql/graph"
@@ -66,12 +71,9 @@ func (c *connectionLimit) connState(_ net.Conn, state http.ConnState) {
 	}
 }
 
-// handler refuses requests on connections over the limit, and ends connections when the process ends.
+// handler refuses requests on connections over the limit.
 func (c *connectionLimit) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c.ending.Load() {
-			w.Header()["Connection"] = []string{"close"}
-		}
 		if conn := connectionOf(r); conn == nil || !conn.overLimit {
 			next.ServeHTTP(w, r)
 			return
@@ -85,4 +87,45 @@ func (c *connectionLimit) handler(next http.Handler) http.Handler {
 		w.Header()["Retry-After"] = []string{"1"}
 		graph.WriteError(w, r, http.StatusServiceUnavailable, graph.CodeTooManyConnections, "Too many connections are open: MAX_CONNECTIONS is reached. Try again later.")
 	})
+}
+
+// serverLog takes what net/http says of connections, which is for debugging only, but for one thing: that
+// connections cannot be taken. net/http tries again up to each second, so that is told once in a while.
+type serverLog struct {
+	log  *slog.Logger
+	tell rate.Sometimes
+}
+
+// newServerLog makes the ErrorLog of an [http.Server].
+func newServerLog(log *slog.Logger) *stdlog.Logger {
+	return stdlog.New(&serverLog{log: log, tell: rate.Sometimes{First: 1, Interval: time.Minute}}, "", 0)
+}
+
+// Write implements [io.Writer].
+func (l *serverLog) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	if _, refusal, ok := strings.Cut(text, "Accept error: "); ok {
+		l.tell.Do(func() { l.log.Warn("connections cannot be taken", "error", refusal) })
+	} else {
+		l.log.Debug(text)
+	}
+	return len(line), nil
+}
+
+// endIfAsked lets an answer whose header is about to be written end its connection, if the process ends.
+// Asked earlier, it would leave connections of requests that take long, which are then closed while
+// somebody uses them again.
+func (c *connectionLimit) endIfAsked(h http.Header) {
+	if c.ending.Load() {
+		h["Connection"] = []string{"close"}
+	}
+}
+
+// checkFiles warns where the system lets the process open fewer files than the settings allow
+// connections.
+func checkFiles(log *slog.Logger, cfg Config) {
+	const others = 64                                                                                                       // the binary, Redis, files that are read again, profiles
+	if most, want := openFiles(), uint64(cfg.MaxConnections)+spareConnections+uint64(cfg.Concurrency)+others; most < want { //nolint:gosec // counts are positive
+		log.Warn("the system lets this process open fewer files than MAX_CONNECTIONS and UPSTREAM_CONCURRENCY need", "may_open", most, "need", want)
+	}
 }

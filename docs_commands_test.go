@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -219,15 +221,22 @@ type portsKey struct{}
 
 func portsOf(ts *testscript.TestScript) *ports { return ts.Value(portsKey{}).(*ports) }
 
+// freeAddr is one on the loopback that nobody has, with a port that the system gives to nobody by itself:
+// programs that ask it for any port run meanwhile.
+func freeAddr() string {
+	for {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20_000+rand.IntN(12_000))
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			_ = ln.Close()
+			return addr
+		}
+	}
+}
+
 // addr is the address in place of one on the loopback with the port of a page.
 func (p *ports) addr(port string) string {
 	if p.byPage[port] == "" {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			panic(err) // there is no loopback
-		}
-		defer func() { _ = ln.Close() }()
-		p.byPage[port] = ln.Addr().String()
+		p.byPage[port] = freeAddr()
 	}
 	return p.byPage[port]
 }

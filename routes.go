@@ -108,6 +108,7 @@ func (s *service) limitBody(w http.ResponseWriter, copied *http.Request) {
 // exchange is a request and the writer of its answer, which remembers the status for the log.
 type exchange struct {
 	http.ResponseWriter
+	conns  *connectionLimit
 	req    graph.Request
 	start  time.Time
 	status int
@@ -124,13 +125,14 @@ type exchange struct {
 func (x *exchange) WriteHeader(status int) {
 	if x.status == 0 {
 		x.status = status
+		x.conns.endIfAsked(x.Header())
 	}
 	x.ResponseWriter.WriteHeader(status)
 }
 
 func (x *exchange) Write(b []byte) (int, error) {
 	if x.status == 0 {
-		x.status = http.StatusOK
+		x.WriteHeader(http.StatusOK)
 	}
 	return x.ResponseWriter.Write(b)
 }
@@ -144,7 +146,7 @@ type exchangeKey struct{}
 // one line when it is answered. A request that has a finished answer goes no further.
 func (s *service) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{ResponseWriter: w, start: time.Now()}
+		x := &exchange{ResponseWriter: w, conns: s.conns, start: time.Now()}
 		x.req.ID = requestID(r.Header["X-Request-Id"])
 		s.serviceMode.admit(&x.req, upstream.ParseAuthorization(r.Header))
 		if !x.req.Credential.IsZero() {

@@ -343,7 +343,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.P
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    int(cfg.MaxURL+cfg.MaxHeaders) + headerSlack,
 		ConnState:         connState,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ErrorLog:          newServerLog(log),
 	}
 	failed := make(chan error, 1)
 	taken := conns.listener(ln)
@@ -353,12 +353,13 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.P
 	}
 	log.Info("listening", "address", ln.Addr().String(), "admin_address", admin.String(), "version", buildVersion(),
 		"memory_limit", currentMemoryLimit().String(), "settings", cfg)
+	checkFiles(log, cfg)
 	select {
-	case err = <-failed:
+	case err := <-failed:
+		return errors.Join(err, s.stop(srv, taken))
 	case <-ctx.Done():
-		err = s.drain(srv, taken)
+		return s.drain(srv, taken)
 	}
-	return err
 }
 
 func usage(w io.Writer, flags *flag.FlagSet) {

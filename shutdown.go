@@ -31,6 +31,13 @@ func (s *service) drain(srv *http.Server, ln net.Listener) error {
 	s.draining.Store(true)
 	s.log.Info("draining", "delay", s.cfg.ShutdownDelay.String())
 	time.Sleep(bounded(s.cfg.ShutdownDelay))
+	err := s.stop(srv, ln)
+	s.log.Info("stopped")
+	return err
+}
+
+// stop closes the listener and ends what runs, once that has ended by itself or taken as long as it may.
+func (s *service) stop(srv *http.Server, ln net.Listener) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.longest())
 	defer cancel()
 	err := closed(ln.Close())
@@ -41,9 +48,7 @@ func (s *service) drain(srv *http.Server, ln net.Listener) error {
 	if e := srv.Shutdown(ctx); closed(e) != nil {
 		err = errors.Join(err, fmt.Errorf("requests were still running after %s: %w", s.longest(), e), srv.Close())
 	}
-	err = errors.Join(err, s.close(ctx))
-	s.log.Info("stopped")
-	return err
+	return errors.Join(err, s.close(ctx))
 }
 
 // closed is nil if an error says only that a listener was closed before.

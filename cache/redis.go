@@ -58,6 +58,9 @@ type Redis[V any] struct {
 	// leases were taken, and untrustedTexts found, since the start.
 	leases, untrustedTexts atomic.Int64
 
+	// failure is the last that counts against Redis.
+	failure atomic.Pointer[error]
+
 	mu sync.Mutex
 	// unburied are rows whose tombstone could not be written yet, until when it is of use.
 	unburied map[Row]time.Time
@@ -81,7 +84,7 @@ func NewRedis[V any](client redis.UniversalClient, keys *Keys, codec Codec[V], o
 		WithDelay(restFor).
 		OnOpen(func(e circuitbreaker.StateChangedEvent) {
 			if e.OldState == circuitbreaker.ClosedState { // not again for each probe that fails
-				r.log.Warn("Redis cannot be used; answers come from memory and authentik")
+				r.log.Warn("Redis cannot be used; answers come from memory and authentik", "error", *r.failure.Load())
 			}
 		}).
 		OnClose(func(circuitbreaker.StateChangedEvent) { r.log.Info("Redis can be used again") }).
@@ -117,6 +120,7 @@ func (r *Redis[V]) ask(ctx context.Context, op Operation, run func(context.Conte
 			r.log.Warn("Redis does not store; loads are not shared between processes", "error", err)
 		}
 	default:
+		r.failure.Store(&err)
 		r.breaker.RecordFailure()
 	}
 	return fmt.Errorf("cache: %s: %w", operations[op].action, err)

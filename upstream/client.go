@@ -188,6 +188,9 @@ func (c *Client) Ready(ctx context.Context) error {
 		return fmt.Errorf("reach authentik: %w", err)
 	}
 	defer func() { _ = resp.RawBody().Close() }()
+	if resp.StatusCode() == http.StatusNotFound {
+		return errors.New("no authentik answers there: status 404; look at its address and its path prefix")
+	}
 	if resp.StatusCode() < 200 || resp.StatusCode() > 299 {
 		return fmt.Errorf("authentik is not ready: status %d", resp.StatusCode())
 	}
