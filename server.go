@@ -117,6 +117,13 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if cfg.traces != "" {
 		log = slog.New(traceIDs{log.Handler()})
 	}
+	for _, hint := range misspelt(environ) {
+		if *check {
+			_, _ = fmt.Fprintln(stdout, "settings  ", hint)
+			continue
+		}
+		log.Warn("a name in the environment is almost a setting's", "hint", hint)
+	}
 	if *demo {
 		return runDemo(ctx, cfg, *check, log, stdout)
 	}
