@@ -28,8 +28,8 @@ var (
 	idMemory = flag.String("ids-memory", "8MiB", "CACHE_MEMORY of TestManyIDs")
 )
 
-// rssBeside is how much more than CACHE_MEMORY may be resident: what the soft limit allows, and the
-// pages of the program itself, which Go does not count.
+// rssBeside is how much more than CACHE_MEMORY may be resident: what the soft limit allows, and as many
+// pages of the program itself, which Go does not count, as there is room for.
 const rssBeside = 64 << 20
 
 // TestManyIDs asks the program, built and on its own, for many more codes than its memory holds,

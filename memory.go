@@ -11,8 +11,9 @@ import (
 // harder than it must.
 const (
 	// memoryBase is for an idle process, the requests that run, the first freeConns connections, and
-	// garbage: the less there is room for, the more often everything that lives is looked at. With
-	// what is not Go's, some 18 MiB, a process takes 64 MiB beside its cache.
+	// garbage: the less there is room for, the more often everything that lives is looked at. A process
+	// stays within 64 MiB beside its cache, with as many of the binary's pages, up to 24 MiB, as there
+	// is room for: the limit does not count them, and the kernel takes them back.
 	memoryBase = 42 << 20
 	freeConns  = 500
 	// memoryPerConn is for the buffers and the stack of each further connection.
