@@ -206,7 +206,7 @@ func (*runs) block(ts *testscript.TestScript, _ bool, args []string) {
 // environ is the script's.
 func environ(ts *testscript.TestScript) (all []string) {
 	for _, name := range []string{"PATH", "HOME", "GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOSUMDB", "WORK", "ROOT",
-		"LISTEN_ADDR", "ADMIN_ADDR", "ADMIN_PPROF", "AUTHENTIK_URL"} {
+		"LISTEN_ADDR", "ADMIN_ADDR", "ADMIN_PPROF", "AUTHENTIK_URL", "TOKEN"} {
 		if value := ts.Getenv(name); value != "" {
 			all = append(all, name+"="+value)
 		}
