@@ -55,6 +55,7 @@ var elsewhere = map[command]string{
 	{"docs/operations.md", "promtool test rules"}:     "alerts_test.go",
 	{"deploy/README.md", "make dist"}:                 ".ci/run",
 	{"deploy/README.md", "secrets/postgres-password"}: "deploy/compose_test.go",
+	{"deploy/README.md", "/usr/local/bin/"}:           "deploy/systemd_test.go",
 	{"deploy/README.md", "systemctl enable"}:          "deploy/systemd_test.go",
 	{"deploy/README.md", "kubectl apply"}:             "deploy/kubernetes_test.go",
 	{"deploy/README.md", "docker build"}:              "deploy/image_test.go",

@@ -18,6 +18,9 @@ import (
 var samples = map[string]string{
 	"CACHE_SECRET_FILE": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
 	"REDIS_URL_FILE":    "redis://authentik-graphql:password@redis.example.com:6379/0",
+
+	"AUTHENTIK_TOKEN_FILE": "token",
+	"CALLERS_FILE":         "grafana 5270c37850d4465ec6b741c2ead2f30e02f675c162078d7096e41d6f33440268",
 }
 
 // accepts checks an environment with what the binary says of its settings. files are the paths that
