@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"io/fs"
+	"math"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -212,10 +213,10 @@ func checkFiles(t *testing.T, root string, want []string) {
 	if err != nil || !slices.Equal(files, want) || len(want) != 2 {
 		t.Errorf("the files are %q, want %q: %v", files, want, err)
 	}
-	if size > maxImage {
-		t.Errorf("they have %d bytes", size)
+	stated := regexp.MustCompile(`It is (\d+) MiB`).FindStringSubmatch(read(t, "README.md"))
+	if size > maxImage || stated == nil || math.Abs(float64(size-number(t, stated[1])<<20)) > float64(size)/10 {
+		t.Errorf("they have %.1f MiB; the README says %q", float64(size)/(1<<20), stated)
 	}
-	t.Logf("%.1f MiB", float64(size)/(1<<20))
 }
 
 // TestDockerfileBuilds: what cannot be built without a registry fits the rest of the repository.

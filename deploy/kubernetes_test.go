@@ -214,6 +214,31 @@ func TestKubernetesSecurity(t *testing.T) {
 	}
 }
 
+// TestKubernetesMonitor: the README's PodMonitor finds the pods, and gives them the job of the alerts.
+func TestKubernetesMonitor(t *testing.T) {
+	c := loadCluster(t)
+	var monitor struct {
+		meta.TypeMeta   `json:",inline"`
+		meta.ObjectMeta `json:"metadata"`
+		Spec            struct {
+			JobLabel            string
+			Selector            meta.LabelSelector
+			PodMetricsEndpoints []struct{ Port string }
+		}
+	}
+	text := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(read(t, "README.md"))
+	if err := yaml.UnmarshalStrict([]byte(text[1]), &monitor); err != nil {
+		t.Fatal(err)
+	}
+	job := regexp.MustCompile(`job_name: (\S+)`).FindStringSubmatch(read(t, "prometheus/prometheus.yml"))[1]
+	if got := c.pod().Labels[monitor.Spec.JobLabel]; got != job || !c.selects(t, &monitor.Spec.Selector) || monitor.Namespace != c.namespace.Name {
+		t.Errorf("the job is %q, not %q, of pods of %s with %v", got, job, monitor.Namespace, monitor.Spec.Selector)
+	}
+	if ports := monitor.Spec.PodMetricsEndpoints; len(ports) != 1 || ports[0].Port != "admin" {
+		t.Errorf("it scrapes %v", ports)
+	}
+}
+
 // TestKubernetesNetwork: metrics are not where clients come, and nothing is open to everybody.
 func TestKubernetesNetwork(t *testing.T) {
 	spec := loadCluster(t).network.Spec
