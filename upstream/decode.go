@@ -42,6 +42,12 @@ type decoder struct {
 	stored  bool
 	dropped []string
 	err     error // ends the walk
+
+	letters  strings.Builder
+	strings  block[string]
+	booleans block[bool]
+	times    block[time.Time]
+	integers block[int32]
 }
 
 func (d *decoder) decode(body []byte) (g *Grant, err error) {
@@ -290,9 +296,9 @@ func (d *decoder) group() (g Group, ok bool) {
 	ok = d.object(func(key []byte) {
 		switch string(key) {
 		case "pk":
-			g.PK, _ = asUUID(d.next())
+			g.PK, _ = d.asUUID(d.next())
 		case "num_pk":
-			g.NumPK = optional(d, "user.groups_obj.num_pk", integer)
+			g.NumPK = d.integer("user.groups_obj.num_pk")
 		case "name":
 			g.Name = d.text("user.groups_obj.name")
 		case "is_superuser":
@@ -314,7 +320,7 @@ func (d *decoder) role() (r Role, ok bool) {
 	ok = d.object(func(key []byte) {
 		switch string(key) {
 		case "pk":
-			r.PK, _ = asUUID(d.next())
+			r.PK, _ = d.asUUID(d.next())
 		case "name":
 			r.Name = d.text("user.roles_obj.name")
 		default:
@@ -365,15 +371,16 @@ func (d *decoder) expires() *time.Time {
 	return &t
 }
 
-func (d *decoder) text(name string) *string    { return optional(d, name, asText) }
-func (d *decoder) uuid(name string) *string    { return optional(d, name, asUUID) }
-func (d *decoder) boolean(name string) *bool   { return optional(d, name, asBool) }
-func (d *decoder) time(name string) *time.Time { return optional(d, name, asTime) }
+func (d *decoder) text(name string) *string    { return optional(d, name, &d.strings, d.asText) }
+func (d *decoder) uuid(name string) *string    { return optional(d, name, &d.strings, d.asUUID) }
+func (d *decoder) boolean(name string) *bool   { return optional(d, name, &d.booleans, asBool) }
+func (d *decoder) time(name string) *time.Time { return optional(d, name, &d.times, asTime) }
+func (d *decoder) integer(name string) *int32  { return optional(d, name, &d.integers, integer) }
 
 func (d *decoder) texts(name string) []string {
-	return list(d, name, func() (string, bool) { return asText(d.next()) })
+	return list(d, name, func() (string, bool) { return d.asText(d.next()) })
 }
 
 func (d *decoder) uuids(name string) []string {
-	return list(d, name, func() (string, bool) { return asUUID(d.next()) })
+	return list(d, name, func() (string, bool) { return d.asUUID(d.next()) })
 }

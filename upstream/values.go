@@ -11,8 +11,38 @@ import (
 	"github.com/google/uuid"
 )
 
-// optional reads a value that may be absent or null. One that read refuses is dropped.
-func optional[T any](d *decoder, name string, read func(jsontext.Value) (T, bool)) *T {
+// block has memory for values of one type. A code has some fifty: each with memory of its own would be
+// most of what a read leaves to the garbage collector.
+type block[T any] []T
+
+// blockSize is how many values a block has at once. A code has some forty texts.
+const blockSize = 16
+
+// put returns the place of a value of its own.
+func (b *block[T]) put(t T) *T {
+	if len(*b) == cap(*b) {
+		*b = make([]T, 0, blockSize)
+	}
+	*b = append(*b, t)
+	return &(*b)[len(*b)-1]
+}
+
+// lettersSize is how much memory there is at once for the letters of texts.
+const lettersSize = 1 << 10
+
+// keep is a text of its own.
+func (d *decoder) keep(text []byte) string {
+	if d.letters.Cap()-d.letters.Len() < len(text) {
+		d.letters = strings.Builder{}
+		d.letters.Grow(max(lettersSize, len(text)))
+	}
+	at := d.letters.Len()
+	d.letters.Write(text)
+	return d.letters.String()[at:]
+}
+
+// optional reads a value that may be absent or null into a block. One that read refuses is dropped.
+func optional[T any](d *decoder, name string, in *block[T], read func(jsontext.Value) (T, bool)) *T {
 	v := d.next()
 	if isNull(v) {
 		return nil
@@ -22,7 +52,7 @@ func optional[T any](d *decoder, name string, read func(jsontext.Value) (T, bool
 		d.dropped = append(d.dropped, name)
 		return nil
 	}
-	return &t
+	return in.put(t)
 }
 
 // list reads a list that may be absent or null, element by element. If read refuses one the whole
@@ -49,11 +79,11 @@ func list[T any](d *decoder, name string, read func() (T, bool)) []T {
 
 func isNull(v jsontext.Value) bool { return v.Kind() == jsontext.KindNull }
 
-func asText(v jsontext.Value) (string, bool) {
+func (d *decoder) asText(v jsontext.Value) (string, bool) {
 	if v.Kind() != jsontext.KindString {
 		return "", false
 	}
-	return string(unquote(v)), true
+	return d.keep(unquote(v)), true
 }
 
 func asBool(v jsontext.Value) (b, ok bool) {
@@ -61,12 +91,12 @@ func asBool(v jsontext.Value) (b, ok bool) {
 	return b, b || v.Kind() == jsontext.KindFalse
 }
 
-func asUUID(v jsontext.Value) (string, bool) {
+func (d *decoder) asUUID(v jsontext.Value) (string, bool) {
 	text := unquote(v)
 	if _, err := uuid.ParseBytes(text); err != nil || len(text) != 36 {
 		return "", false
 	}
-	return strings.ToLower(string(text)), true
+	return strings.ToLower(d.keep(text)), true
 }
 
 func asTime(v jsontext.Value) (time.Time, bool) {

@@ -3,9 +3,9 @@ package upstream
 import (
 	"bytes"
 	"errors"
-	"io"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -23,15 +23,23 @@ func (d *decoder) walk(text []byte, read func()) error {
 	if !utf8.Valid(text) {
 		return errSyntax
 	}
-	d.json = jsontext.NewDecoder(bytes.NewBuffer(text), lenient...)
-	read()
-	if d.err != nil {
-		return d.err
-	}
-	if _, err := d.json.ReadToken(); err != io.EOF {
+	if err := json.Unmarshal(text, &jsonWalk{d, read}, lenient...); err != nil && d.err == nil {
 		return errSyntax
 	}
-	return nil
+	return d.err
+}
+
+// jsonWalk is a walk as package json sees it, which has readers of JSON to use again.
+type jsonWalk struct {
+	*decoder
+	read func()
+}
+
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
+func (w *jsonWalk) UnmarshalJSONFrom(from *jsontext.Decoder) error {
+	w.json = from
+	w.read()
+	return w.err
 }
 
 // next reads a whole value, which is valid until the next one is read. Where the text is not JSON it
