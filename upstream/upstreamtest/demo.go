@@ -42,7 +42,7 @@ func DemoFaults() map[int32]Fault {
 
 // Demo is an authentik with a life of its own: every few seconds a code is made,
 // in turn for alice and bob. It is valid for a minute and seen as expired until
-// the cleanup at minute 2, 7, 12 and so on. A few are redeemed before: the code
+// the next cleanup, one every five minutes. A few are redeemed before: the code
 // goes, an access token and a refresh token come. The access token stays until
 // the cleanup after its hour, the refresh token until its session ends; some are
 // revoked on the way. At the start there are rows of every age.

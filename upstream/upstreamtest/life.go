@@ -7,7 +7,10 @@ const (
 	demoTick      = time.Second
 	demoEvery     = 5 * time.Second // between two new codes
 	demoHeadStart = 5 * time.Minute // how long before the start the first was made
-	demoCleanup   = 5 * time.Minute // between two cleanups
+	demoCleanup   = 5 * time.Minute // between two cleanups, as authentik has them
+	// demoCleanAfter is how long after the start the first cleanup is, not by the
+	// clock on the wall: the first minutes of every demonstration are alike.
+	demoCleanAfter = 150 * time.Second
 	// Every demoRedeemed-th code is redeemed, none before demoPatience or after
 	// demoHaste.
 	demoRedeemed = 7
@@ -45,9 +48,14 @@ type birth struct {
 }
 
 func newLives(epoch time.Time) []*life {
+	// cleanup is when a row is cleaned up that expires then.
+	cleanup := func(expires time.Time) time.Time {
+		first := epoch.Add(demoHeadStart + demoCleanAfter - demoCleanup)
+		return first.Add((expires.Sub(first) + demoCleanup - 1) / demoCleanup * demoCleanup)
+	}
 	code := func(n int32) birth {
 		b := birth{made: epoch.Add(time.Duration(n) * demoEvery), code: n}
-		b.gone = cleanupAfter(b.made.Add(AuthorizationCodes.validity()))
+		b.gone = cleanup(b.made.Add(AuthorizationCodes.validity()))
 		if n%demoRedeemed == demoRedeemed-1 {
 			b.gone = b.made.Add(demoPatience + time.Duration(n%3)*(demoHaste-demoPatience)/2)
 		}
@@ -64,7 +72,7 @@ func newLives(epoch time.Time) []*life {
 	}
 	access := func(n int32) birth {
 		b := token(n)
-		b.gone = cleanupAfter(b.made.Add(AccessTokens.validity()))
+		b.gone = cleanup(b.made.Add(AccessTokens.validity()))
 		return b
 	}
 	refresh := func(n int32) birth {
@@ -111,17 +119,6 @@ func (l *life) step(a *Authentik, now time.Time) {
 }
 
 func (b birth) isRevoked(now time.Time) bool { return !b.revoked.IsZero() && !now.Before(b.revoked) }
-
-// cleanupAfter is when the row that expires then is cleaned up: cleanups are five
-// minutes apart, the first of an hour at minute 2.
-func cleanupAfter(expires time.Time) time.Time {
-	const offset = 2 * time.Minute
-	cleanup := expires.Add(-offset).Truncate(demoCleanup).Add(offset)
-	if cleanup.Before(expires) {
-		cleanup = cleanup.Add(demoCleanup)
-	}
-	return cleanup
-}
 
 // demoRow is the nth code, or a token made from it.
 func demoRow(resource Resource, pk, n int32, made time.Time) row {
