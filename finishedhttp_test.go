@@ -64,7 +64,8 @@ func (a *asker) ask(body string, header ...string) (got *httptest.ResponseRecord
 
 const twoOperations = `{"query":"query A($id: ID!) { authorizationCode(id: $id) { id } } query B($id: ID!) { authorizationCode(id: $id) { isExpired } }","operationName":"%s","variables":{"id":"%s"}}`
 
-// TestWhatIsFinished: which second request is answered without making anything.
+// TestWhatIsFinished: which request is answered without making anything after another one that was asked
+// twice. What is asked once leaves no answer behind: it may never be asked again.
 func TestWhatIsFinished(t *testing.T) {
 	one := fmt.Sprintf(twoOperations, "A", "1")
 	list := `{"query":"{ authorizationCodes { nodes { id isExpired } } }"}`
@@ -102,8 +103,10 @@ func TestWhatIsFinished(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := newAsker(t)
-			if got, finished := a.ask(tt.first); finished {
-				t.Fatalf("the first answer is a finished one: %s", got.Body)
+			for range 2 {
+				if got, finished := a.ask(tt.first); finished {
+					t.Fatalf("one of the first answers is a finished one: %s", got.Body)
+				}
 			}
 			tt.then(a)
 			if got, finished := a.ask(tt.second, tt.header...); finished != tt.want || got.Header().Get("X-Request-ID") == "" {
@@ -118,6 +121,7 @@ func TestStaleIsNotFinished(t *testing.T) {
 	a := newAsker(t, "CACHE_TTL=1s")
 	body := fmt.Sprintf(twoOperations, "A", "2")
 	a.ask(body)
+	a.ask(body)
 	a.clock.Advance(time.Second)
 	a.up.SetFault(2, upstreamtest.Error500)
 	for range 2 {
@@ -131,6 +135,7 @@ func TestStaleIsNotFinished(t *testing.T) {
 func TestFinishedAge(t *testing.T) {
 	a := newAsker(t)
 	body := fmt.Sprintf(twoOperations, "A", "2")
+	a.ask(body)
 	a.ask(body)
 	a.clock.Advance(1500 * time.Millisecond)
 	got, finished := a.ask(body, "X-Request-ID: mine")
@@ -154,6 +159,7 @@ func TestFinishedCompression(t *testing.T) {
 		a.up.AddCode(upstreamtest.Code{PK: pk + 10, Owner: upstreamtest.UserAlice, Expires: a.clock.Now().Add(time.Minute)})
 	}
 	body := `{"query":"{ authorizationCodes(first: 80) { nodes { id user { username email } provider { name } } } }"}`
+	a.ask(body)
 	first, _ := a.ask(body)
 	plain := first.Body.Bytes()
 	if len(plain) < compressFrom {
@@ -207,7 +213,7 @@ func (b slowBody) Read(p []byte) (int, error) {
 func TestSlowBody(t *testing.T) {
 	a := newAsker(t)
 	body := fmt.Sprintf(twoOperations, "B", "1")
-	for range 3 {
+	for range 4 {
 		a.ask(body)
 	}
 	r := httptest.NewRequest(http.MethodPost, "/graphql", slowBody{strings.NewReader(body), func() { a.clock.Advance(3 * time.Second) }})
@@ -231,11 +237,11 @@ func TestEqualBytesAreNotDecoded(t *testing.T) {
 		inner.ServeHTTP(w, r)
 	})
 	a.handler = a.service.routes()
-	for range 5 {
+	for range 6 {
 		a.ask(fmt.Sprintf(twoOperations, "B", "1"))
 	}
-	if reached != 2 {
-		t.Errorf("%d of 5 equal requests reached GraphQL, want the first, and the second, whose answer is kept as it was sent", reached)
+	if reached != 3 {
+		t.Errorf("%d of 6 equal requests reached GraphQL, want the first two, and the third, whose answer is kept as it was sent", reached)
 	}
 }
 

@@ -108,7 +108,8 @@ func TestMetricsCount(t *testing.T) {
 		want        string // series that count one more
 	}{
 		{"a query", "", none, asked(codeTwo), `requests_total{outcome="ok",type="query"} cache_reads_total{level="upstream",result="load"}`},
-		{"the same once more", "", asked(codeTwo), asked(codeTwo), `requests_total{outcome="ok",type="query"} cache_reads_total{level="finished",result="hit"}`},
+		{"the same once more", "", asked(codeTwo), asked(codeTwo), `requests_total{outcome="ok",type="query"} cache_reads_total{level="memory",result="hit"}`},
+		{"and again", "", asked(codeTwo, codeTwo), asked(codeTwo), `requests_total{outcome="ok",type="query"} cache_reads_total{level="finished",result="hit"}`},
 		{"another of the same code", "", asked(codeTwo), asked(strings.Replace(codeTwo, "id }", "pk }", 1)), `requests_total{outcome="ok",type="query"} cache_reads_total{level="memory",result="hit"}`},
 		{"a list", "", none, asked(pageOne), `requests_total{outcome="ok",type="query"} cache_reads_total{level="upstream",result="load"}`},
 		{"a mutation", "", none, asked(revoke), `requests_total{outcome="ok",type="mutation"}`},

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"bytes"
 	"net/http"
 	"strconv"
 	"time"
@@ -33,37 +34,38 @@ func (t transport) question(p *params, f found, contentType string) []byte {
 }
 
 // finish makes a finished answer of a whole one, unless a read for it failed, or gave something stale
-// or nothing: such an answer is not given twice.
+// or nothing: such an answer is not given twice. Nor is it made of what was loaded for it, which
+// may never be asked for again: many answers that nobody wants would drive out those that are in use.
 func (r *Request) finish(contentType string, body []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	a := &answers.Answer{
-		Fields: []answers.Field{
-			{Name: "Content-Type", Lines: withCharset(contentType)},
-			{Name: "Content-Length", Lines: []string{strconv.Itoa(len(body))}},
-			{Name: "Vary", Lines: varyLines},
-		},
-		Body:          answers.Body(body),
-		Marks:         make([]cache.Mark, 0, len(r.reads)),
-		OperationType: r.facts.OperationType,
-		OperationName: r.facts.OperationName,
-	}
+	marks := make([]cache.Mark, 0, len(r.reads))
 	for _, read := range r.reads {
-		if !read.shown || read.freshness.Stale != cache.NotStale {
+		if !read.shown || read.freshness.Stale != cache.NotStale || read.freshness.Source == cache.Loaded {
 			return
 		}
-		a.Marks = append(a.Marks, read.freshness.Mark())
+		marks = append(marks, read.freshness.Mark())
 	}
 	least := leastFresh(r.reads)
 	if least == nil {
 		return
 	}
-	a.Freshness = cache.Result[struct{}]{
-		Entry:      cache.Entry[struct{}]{FetchedAt: least.freshness.FetchedAt},
-		FreshUntil: least.freshness.FreshUntil,
-		Source:     cache.FirstLevel,
+	r.finished = &answers.Answer{
+		Fields: []answers.Field{
+			{Name: "Content-Type", Lines: withCharset(contentType)},
+			{Name: "Content-Length", Lines: []string{strconv.Itoa(len(body))}},
+			{Name: "Vary", Lines: varyLines},
+		},
+		Body: bytes.Clone(body),
+		Freshness: cache.Result[struct{}]{
+			Entry:      cache.Entry[struct{}]{FetchedAt: least.freshness.FetchedAt},
+			FreshUntil: least.freshness.FreshUntil,
+			Source:     cache.FirstLevel,
+		},
+		Marks:         marks,
+		OperationType: r.facts.OperationType,
+		OperationName: r.facts.OperationName,
 	}
-	r.finished = a
 }
 
 // Replayed is the finished answer that the request was given, nil if its answer was made for it.

@@ -66,7 +66,8 @@ func (p planner) plan(doc *document, op *ast.OperationDefinition, variables map[
 }
 
 // run answers an operation. It returns nil, and has done nothing, if gqlgen must run it. whole is the
-// answer as it is to be written if nothing but the data is in it; it lacks its end.
+// answer as it is to be written if nothing but the data is in it; it lacks its end. Whoever has written
+// it gives it to reuse.
 func (p planner) run(ctx context.Context, doc *document, opCtx *graphql.OperationContext) (resp *graphql.Response, whole []byte) {
 	plan := p.plan(doc, opCtx.Operation, opCtx.Variables)
 	if plan == nil {
@@ -76,7 +77,7 @@ func (p planner) run(ctx context.Context, doc *document, opCtx *graphql.Operatio
 	if calls == nil {
 		return nil, nil
 	}
-	a := &answer{ctx: ctx, req: FromContext(ctx), budget: p.budget, size: plan.size.Load()}
+	a := &answer{ctx: ctx, req: FromContext(ctx), budget: p.budget, size: plan.size.Load(), buffer: p.buffer()}
 	resp = &graphql.Response{}
 	if !a.inTime() {
 		return resp, nil
@@ -95,6 +96,16 @@ func (p planner) run(ctx context.Context, doc *document, opCtx *graphql.Operatio
 	}
 	plan.size.Store(int64(len(whole)) * 9 / 8) // the next one may be a little larger
 	return resp, whole
+}
+
+// buffer is an empty one to write an answer in.
+func (p planner) buffer() []byte { return (*p.buffers.Get().(*[]byte))[:0] }
+
+// reuse lets others write in what run returned. Nobody may read it any more.
+func (p planner) reuse(whole []byte) {
+	if 0 < cap(whole) && cap(whole) <= freeBytes {
+		p.buffers.Put(&whole)
+	}
 }
 
 // call is one call of a resolver, and what came of it.

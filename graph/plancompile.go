@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -15,8 +16,9 @@ import (
 // the schema needs no second edit. What it does not know it leaves to gqlgen; the zero value leaves
 // everything.
 type planner struct {
-	schema *ast.Schema
-	budget budget
+	schema  *ast.Schema
+	budget  budget
+	buffers *sync.Pool // of *[]byte, for answers
 	// resolvers are those of Query's fields, by the field's name.
 	resolvers map[string]resolver
 	// members are the fields of the models, by the names that they have in the schema.
@@ -44,7 +46,10 @@ type member struct {
 }
 
 func newPlanner(schema *ast.Schema, query generated.QueryResolver, b budget) planner {
-	p := planner{schema: schema, budget: b, resolvers: map[string]resolver{}, members: map[reflect.Type]map[string]member{}}
+	p := planner{
+		schema: schema, budget: b, buffers: &sync.Pool{New: func() any { return new([]byte) }},
+		resolvers: map[string]resolver{}, members: map[reflect.Type]map[string]member{},
+	}
 	methods := reflect.TypeFor[generated.QueryResolver]()
 	for _, field := range schema.Query.Fields {
 		for i := range methods.NumMethod() {

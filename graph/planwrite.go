@@ -35,7 +35,8 @@ type answer struct {
 	req     *Request
 	budget  budget
 	size    int64 // of the last answer of the same plan
-	settled int   // how many bytes are counted
+	buffer  []byte
+	settled int // how many bytes are counted
 }
 
 // inTime tells whether the answer is still waited for. If not, it is cut.
@@ -59,7 +60,7 @@ func (a *answer) settle(b []byte) []byte {
 
 // root writes the data of the whole answer, and what stands before it. It returns nil if the answer is cut.
 func (a *answer) root(calls []call) []byte {
-	b := append(make([]byte, 0, min(a.size, freeBytes)), dataPrefix...)
+	b := append(slices.Grow(a.buffer, int(min(a.size, freeBytes))), dataPrefix...)
 	for i := range calls {
 		c := &calls[i]
 		if c.in != nil && !c.value.IsNil() && !a.inTime() {

@@ -171,6 +171,7 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, exec graphql.
 		req.finish(contentType, answer)
 	}
 	write(w, status, contentType, answer)
+	t.planner.reuse(ready)
 }
 
 // judge refuses an operation by its variables: one that costs more than is allowed, or one with a
