@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // storedEndsAt is the one key of our own in a stored code: [Code.EndsAt] in microseconds.
@@ -37,11 +35,10 @@ func RestoreGrant(stored []byte) (*Grant, error) {
 // decoder walks the JSON text once and assigns each known key. The result shares no memory with
 // the text.
 type decoder struct {
-	json    *jsontext.Decoder
+	walker
 	sent    time.Time
 	stored  bool
 	dropped []string
-	err     error // ends the walk
 
 	letters  strings.Builder
 	strings  block[string]
@@ -91,19 +88,19 @@ func (d *decoder) grant() *Grant {
 		}
 	})
 	if !isObject {
-		d.fail("a grant is no object")
+		d.refuse("a grant is no object")
 	}
 	if c.Scope == nil {
 		c.Scope = []string{}
 	}
 	if c.PK == 0 {
-		d.fail("pk is missing")
+		d.refuse("pk is missing")
 	}
 	if d.stored { // judged when it was fetched, and redaction may have taken provider or user
 		return c
 	}
 	if c.Provider == nil || c.User == nil {
-		d.fail("provider or user is missing")
+		d.refuse("provider or user is missing")
 	}
 	d.judge(c, said)
 	return c
@@ -204,7 +201,7 @@ func (d *decoder) provider() *Provider {
 		return nil
 	}
 	if p.PK == 0 {
-		d.fail("provider.pk is missing")
+		d.refuse("provider.pk is missing")
 	}
 	return p
 }
@@ -212,7 +209,7 @@ func (d *decoder) provider() *Provider {
 // redirectURIs reads the list of newer releases and the text of older ones, whose words are
 // entries without a mode.
 func (d *decoder) redirectURIs() []RedirectURI {
-	if d.json.PeekKind() == jsontext.KindString {
+	if d.peek() == '"' {
 		words := strings.Fields(string(unquote(d.next())))
 		uris := make([]RedirectURI, len(words))
 		for i := range words {
@@ -287,7 +284,7 @@ func (d *decoder) user() *User {
 		return nil
 	}
 	if u.PK == 0 {
-		d.fail("user.pk is missing")
+		d.refuse("user.pk is missing")
 	}
 	return u
 }
@@ -330,17 +327,13 @@ func (d *decoder) role() (r Role, ok bool) {
 	return r, ok && r.PK != ""
 }
 
-// fail records the first violation of a strict field. The text is constant: it goes to the log.
-func (d *decoder) fail(what string) {
-	if d.err == nil {
-		d.err = fmt.Errorf("decode: %s", what)
-	}
-}
+// refuse ends the walk because of a strict field. The text is constant: it goes to the log.
+func (d *decoder) refuse(what string) { d.fail(fmt.Errorf("decode: %s", what)) }
 
 func (d *decoder) pk(name string) PK {
 	n, ok := integer(d.next())
 	if !ok || n < 1 {
-		d.fail(name + " is not a primary key")
+		d.refuse(name + " is not a primary key")
 	}
 	return PK(n)
 }
@@ -353,7 +346,7 @@ func (d *decoder) isExpired(c *Grant) (said bool) {
 	}
 	expired, ok := asBool(v)
 	if !ok {
-		d.fail("is_expired is not a boolean")
+		d.refuse("is_expired is not a boolean")
 	}
 	c.Expired = expired
 	return true
@@ -366,7 +359,7 @@ func (d *decoder) expires() *time.Time {
 	}
 	t, ok := asTime(v)
 	if !ok {
-		d.fail("expires is not a time")
+		d.refuse("expires is not a time")
 	}
 	return &t
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
-	"github.com/google/uuid"
 )
 
 // block has memory for values of one type. A code has some fifty: each with memory of its own would be
@@ -55,10 +54,13 @@ func optional[T any](d *decoder, name string, in *block[T], read func(jsontext.V
 	return in.put(t)
 }
 
+// listSize is how many elements there is room for at once. Most lists have one to three.
+const listSize = 4
+
 // list reads a list that may be absent or null, element by element. If read refuses one the whole
 // list is dropped: a shorter list would be a lie.
 func list[T any](d *decoder, name string, read func() (T, bool)) []T {
-	items, ok := []T{}, true
+	items, ok := make([]T, 0, listSize), true
 	isList := d.elements(func() {
 		if !ok {
 			d.skip()
@@ -93,10 +95,28 @@ func asBool(v jsontext.Value) (b, ok bool) {
 
 func (d *decoder) asUUID(v jsontext.Value) (string, bool) {
 	text := unquote(v)
-	if _, err := uuid.ParseBytes(text); err != nil || len(text) != 36 {
+	if len(text) != 36 {
 		return "", false
 	}
-	return strings.ToLower(d.keep(text)), true
+	upper := false
+	for i, c := range text {
+		switch i {
+		case 8, 13, 18, 23:
+			if c != '-' {
+				return "", false
+			}
+		default:
+			if !isHex(c) {
+				return "", false
+			}
+			upper = upper || c < 'a' && c > '9'
+		}
+	}
+	s := d.keep(text)
+	if upper {
+		s = strings.ToLower(s)
+	}
+	return s, true
 }
 
 func asTime(v jsontext.Value) (time.Time, bool) {
