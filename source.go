@@ -1,12 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"authentik-graphql/cache"
@@ -206,7 +206,7 @@ func judge(err error) cache.Verdict {
 }
 
 // listPrefix begins a stored list, and no stored grant.
-var listPrefix = []byte(`{"offset":`)
+const listPrefix = `{"offset":`
 
 // codec keeps grants and lists in memory and in Redis, and there authentik's errors for them. An error that authentik
 // did not make stays in the process: another may well get through.
@@ -217,11 +217,11 @@ var codec = cache.Codec[cached]{
 		}
 		return upstream.AppendGrant(b, c.grant)
 	},
-	Decode: func(b []byte) (c cached, err error) {
-		if bytes.HasPrefix(b, listPrefix) {
-			c.rows, err = upstream.RestoreRows(b)
+	Decode: func(stored string) (c cached, err error) {
+		if strings.HasPrefix(stored, listPrefix) {
+			c.rows, err = upstream.RestoreRows(stored)
 		} else {
-			c.grant, err = upstream.RestoreGrant(b)
+			c.grant, err = upstream.RestoreGrant(stored)
 		}
 		return c, err
 	},

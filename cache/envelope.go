@@ -9,12 +9,13 @@ import (
 )
 
 // Codec turns values and the origin's errors into bytes and back. Encode appends to what it is given.
-// Decoding must accept exactly what encoding gave and return an error, not panic, for anything else;
-// it must not keep the bytes, which are used again. An error that EncodeError makes nothing of is not
+// Decoding must accept exactly what encoding gave and return an error, not panic, for anything else. A
+// value may have parts of the text that it was decoded from; DecodeError must not keep the bytes, which
+// are used again. An error that EncodeError makes nothing of is not
 // shared with other processes; without EncodeError none is.
 type Codec[V any] struct {
 	Encode      func([]byte, V) []byte
-	Decode      func([]byte) (V, error)
+	Decode      func(string) (V, error)
 	EncodeError func(error) []byte
 	DecodeError func([]byte) (origin error, err error)
 }
@@ -60,7 +61,7 @@ func decodeEntry[V any](c Codec[V], b []byte) (e Entry[V], err error) {
 	payload := b[envelopeHeader:]
 	switch {
 	case e.Verdict == Given:
-		e.Value, err = c.Decode(payload)
+		e.Value, err = c.Decode(string(payload))
 	case c.DecodeError == nil:
 		err = errNoCodec
 	default:

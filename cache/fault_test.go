@@ -299,7 +299,7 @@ func TestPayloadOfAnotherRelease(t *testing.T) {
 	defer func() { _ = client.Close() }()
 	store := cache.NewRedis(client, keysOf(t, 1), cache.Codec[string]{
 		Encode: cachetest.StringCodec.Encode,
-		Decode: func(b []byte) (string, error) { return "half a value", fmt.Errorf("unknown field in %q", b) },
+		Decode: func(s string) (string, error) { return "half a value", fmt.Errorf("unknown field in %q", s) },
 	}, cache.StoreOptions{Prefix: "authentik-graphql:", Logger: slog.New(slog.DiscardHandler)})
 	c := newCache(s.clock.Now, empty{}, store)
 	defer func() { _ = store.Close() }()

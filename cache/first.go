@@ -19,7 +19,7 @@ func (f *firstLevel[V]) look(ctx context.Context, key Key) (e Entry[string], fou
 	return e, found
 }
 
-// get returns a value, which is nobody else's. One that cannot be decoded is as one that is not there.
+// get returns a value, which is nobody else's but for its texts. One that cannot be decoded is as one that is not there.
 func (f *firstLevel[V]) get(ctx context.Context, key Key) (e Entry[V], found bool) {
 	kept, found := f.look(ctx, key)
 	if !found {
@@ -29,11 +29,8 @@ func (f *firstLevel[V]) get(ctx context.Context, key Key) (e Entry[V], found boo
 	if e.Verdict != Given {
 		return e, true
 	}
-	b := f.buffers.get()
-	defer f.buffers.put(b)
-	b.plain = append(b.plain[:0], kept.Value...)
 	var err error
-	e.Value, err = f.codec.Decode(b.plain)
+	e.Value, err = f.codec.Decode(kept.Value)
 	return e, err == nil
 }
 

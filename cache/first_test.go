@@ -17,11 +17,11 @@ type decodings struct {
 
 func (d *decodings) codec() cache.Codec[string] {
 	codec := cachetest.StringCodec
-	codec.Decode = func(b []byte) (string, error) {
+	codec.Decode = func(s string) (string, error) {
 		if d.n++; d.fails {
 			return "", errors.New("not to be decoded")
 		}
-		return cachetest.StringCodec.Decode(b)
+		return cachetest.StringCodec.Decode(s)
 	}
 	return codec
 }

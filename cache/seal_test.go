@@ -20,7 +20,7 @@ const testPrefix = "authentik-graphql:"
 
 var stringCodec = Codec[string]{
 	Encode:      func(b []byte, s string) []byte { return append(b, s...) },
-	Decode:      func(b []byte) (string, error) { return string(b), nil },
+	Decode:      func(s string) (string, error) { return s, nil },
 	EncodeError: func(err error) []byte { return []byte(err.Error()) },
 	DecodeError: func(b []byte) (origin, err error) { return errors.New(string(b)), nil },
 }
@@ -313,7 +313,7 @@ func TestEnvelope(t *testing.T) {
 	t.Run("a payload that is refused", func(t *testing.T) {
 		failure := errors.New("bad")
 		refusing := Codec[string]{
-			Decode:      func([]byte) (string, error) { return "half", failure },
+			Decode:      func(string) (string, error) { return "half", failure },
 			DecodeError: func([]byte) (error, error) { return errors.New("half"), failure }, //nolint:staticcheck // as the field's type is
 		}
 		for _, verdict := range []Verdict{Given, Denied} {

@@ -41,7 +41,7 @@ func BenchmarkRestoreCode(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	stored := upstream.EncodeGrant(c)
+	stored := string(upstream.EncodeGrant(c))
 	b.SetBytes(int64(len(stored)))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -185,7 +185,7 @@ func BenchmarkRestoreRows(b *testing.B) {
 	for range 100 {
 		rows.Rows = append(rows.Rows, c)
 	}
-	stored := upstream.EncodeRows(rows)
+	stored := string(upstream.EncodeRows(rows))
 	b.SetBytes(int64(len(stored)))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"authentik-graphql/internal/jsondepth"
 )
 
@@ -20,7 +18,7 @@ func (d *decoder) claims() json.RawMessage {
 	if isNull(v) {
 		return nil
 	}
-	if v.Kind() != jsontext.KindString || json.Compact(&b, unquote(v)) != nil || jsondepth.Of(b.Bytes()) > maxClaimsDepth {
+	if !isString(v) || json.Compact(&b, []byte(unquote(v))) != nil || jsondepth.Of(b.Bytes()) > maxClaimsDepth {
 		d.dropped = append(d.dropped, "id_token")
 		return nil
 	}

@@ -121,7 +121,7 @@ func (c *Client) Retrieve(ctx context.Context, cred Credential, resource Resourc
 	}
 	defer a.free()
 	d := decoder{sent: a.sent}
-	grant, decodeErr := d.decode(a.body)
+	grant, decodeErr := d.decode(string(a.body))
 	if decodeErr == nil && grant.PK != pk {
 		decodeErr = errors.New("the answer is another row")
 	}

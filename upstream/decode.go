@@ -22,33 +22,31 @@ const storedClaims = "_claims"
 // means that the code never expires.
 func DecodeGrant(body []byte, sent time.Time) (c *Grant, dropped []string, err error) {
 	d := decoder{sent: sent}
-	c, err = d.decode(body)
+	c, err = d.decode(string(body))
 	return c, d.dropped, err
 }
 
-// RestoreGrant reads what [AppendGrant] wrote.
-func RestoreGrant(stored []byte) (*Grant, error) {
+// RestoreGrant reads what [AppendGrant] wrote. The grant has parts of it.
+func RestoreGrant(stored string) (*Grant, error) {
 	d := decoder{stored: true}
 	return d.decode(stored)
 }
 
-// decoder walks the JSON text once and assigns each known key. The result shares no memory with
-// the text.
+// decoder walks the JSON text once and assigns each known key. The texts of the result are parts of it.
 type decoder struct {
 	walker
 	sent    time.Time
 	stored  bool
 	dropped []string
 
-	letters  strings.Builder
 	strings  block[string]
 	booleans block[bool]
 	times    block[time.Time]
 	integers block[int32]
 }
 
-func (d *decoder) decode(body []byte) (g *Grant, err error) {
-	if err := d.walk(body, func() { g = d.grant() }); err != nil {
+func (d *decoder) decode(text string) (g *Grant, err error) {
+	if err := d.walk(text, func() { g = d.grant() }); err != nil {
 		return nil, err
 	}
 	return g, nil
@@ -57,8 +55,8 @@ func (d *decoder) decode(body []byte) (g *Grant, err error) {
 func (d *decoder) grant() *Grant {
 	c := &Grant{Scope: []string{}}
 	said := false
-	isObject := d.object(func(key []byte) {
-		switch string(key) {
+	isObject := d.object(func(key string) {
+		switch key {
 		case "pk":
 			c.PK = d.pk("pk")
 		case "provider":
@@ -80,7 +78,7 @@ func (d *decoder) grant() *Grant {
 				c.Claims = raw(v)
 			}
 		case storedEndsAt:
-			if us, err := strconv.ParseInt(string(d.next()), 10, 64); d.stored && err == nil {
+			if us, err := strconv.ParseInt(d.next(), 10, 64); d.stored && err == nil {
 				c.EndsAt = time.UnixMicro(us).UTC()
 			}
 		default:
@@ -121,8 +119,8 @@ func (d *decoder) judge(c *Grant, said bool) {
 
 func (d *decoder) provider() *Provider {
 	p := &Provider{}
-	isObject := d.object(func(key []byte) {
-		switch string(key) {
+	isObject := d.object(func(key string) {
+		switch key {
 		case "pk":
 			p.PK = d.pk("provider.pk")
 		case "name":
@@ -210,7 +208,7 @@ func (d *decoder) provider() *Provider {
 // entries without a mode.
 func (d *decoder) redirectURIs() []RedirectURI {
 	if d.peek() == '"' {
-		words := strings.Fields(string(unquote(d.next())))
+		words := strings.Fields(unquote(d.next()))
 		uris := make([]RedirectURI, len(words))
 		for i := range words {
 			uris[i].URL = &words[i]
@@ -218,8 +216,8 @@ func (d *decoder) redirectURIs() []RedirectURI {
 		return uris
 	}
 	return list(d, "provider.redirect_uris", func() (uri RedirectURI, ok bool) {
-		ok = d.object(func(key []byte) {
-			switch string(key) {
+		ok = d.object(func(key string) {
+			switch key {
 			case "matching_mode":
 				uri.MatchingMode = d.text("provider.redirect_uris.matching_mode")
 			case "url":
@@ -234,8 +232,8 @@ func (d *decoder) redirectURIs() []RedirectURI {
 
 func (d *decoder) user() *User {
 	u := &User{}
-	isObject := d.object(func(key []byte) {
-		switch string(key) {
+	isObject := d.object(func(key string) {
+		switch key {
 		case "pk":
 			u.PK = d.pk("user.pk")
 		case "username":
@@ -290,10 +288,10 @@ func (d *decoder) user() *User {
 }
 
 func (d *decoder) group() (g Group, ok bool) {
-	ok = d.object(func(key []byte) {
-		switch string(key) {
+	ok = d.object(func(key string) {
+		switch key {
 		case "pk":
-			g.PK, _ = d.asUUID(d.next())
+			g.PK, _ = asUUID(d.next())
 		case "num_pk":
 			g.NumPK = d.integer("user.groups_obj.num_pk")
 		case "name":
@@ -314,10 +312,10 @@ func (d *decoder) group() (g Group, ok bool) {
 }
 
 func (d *decoder) role() (r Role, ok bool) {
-	ok = d.object(func(key []byte) {
-		switch string(key) {
+	ok = d.object(func(key string) {
+		switch key {
 		case "pk":
-			r.PK, _ = d.asUUID(d.next())
+			r.PK, _ = asUUID(d.next())
 		case "name":
 			r.Name = d.text("user.roles_obj.name")
 		default:
@@ -364,16 +362,16 @@ func (d *decoder) expires() *time.Time {
 	return &t
 }
 
-func (d *decoder) text(name string) *string    { return optional(d, name, &d.strings, d.asText) }
-func (d *decoder) uuid(name string) *string    { return optional(d, name, &d.strings, d.asUUID) }
+func (d *decoder) text(name string) *string    { return optional(d, name, &d.strings, asText) }
+func (d *decoder) uuid(name string) *string    { return optional(d, name, &d.strings, asUUID) }
 func (d *decoder) boolean(name string) *bool   { return optional(d, name, &d.booleans, asBool) }
 func (d *decoder) time(name string) *time.Time { return optional(d, name, &d.times, asTime) }
 func (d *decoder) integer(name string) *int32  { return optional(d, name, &d.integers, integer) }
 
 func (d *decoder) texts(name string) []string {
-	return list(d, name, func() (string, bool) { return d.asText(d.next()) })
+	return list(d, name, func() (string, bool) { return asText(d.next()) })
 }
 
 func (d *decoder) uuids(name string) []string {
-	return list(d, name, func() (string, bool) { return d.asUUID(d.next()) })
+	return list(d, name, func() (string, bool) { return asUUID(d.next()) })
 }

@@ -100,7 +100,7 @@ func FuzzRestoreGrant(f *testing.F) {
 		}
 	})
 	f.Fuzz(func(t *testing.T, stored []byte) {
-		c, err := upstream.RestoreGrant(stored)
+		c, err := upstream.RestoreGrant(string(stored))
 		if err != nil {
 			return
 		}

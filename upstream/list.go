@@ -120,14 +120,14 @@ func (d *decoder) page(body []byte) (p page[*Grant], err error) {
 	var results, pagination bool
 	var numbers [len(pageNumbers)]int
 	missing := slices.Clone(pageNumbers[:])
-	err = d.walk(body, func() {
-		d.object(func(key []byte) {
-			switch string(key) {
+	err = d.walk(string(body), func() {
+		d.object(func(key string) {
+			switch key {
 			case "results":
 				p.Rows, results = d.rows()
 			case "pagination":
-				pagination = d.object(func(key []byte) {
-					i := slices.Index(pageNumbers[:], string(key))
+				pagination = d.object(func(key string) {
+					i := slices.Index(pageNumbers[:], key)
 					if n, ok := integer(d.next()); i >= 0 && ok {
 						numbers[i], missing[i] = int(n), ""
 					}
@@ -178,8 +178,8 @@ func AppendRows(b []byte, r *Rows) []byte {
 	return w.b
 }
 
-// RestoreRows reads what [AppendRows] wrote.
-func RestoreRows(stored []byte) (*Rows, error) {
+// RestoreRows reads what [AppendRows] wrote. The rows have parts of it.
+func RestoreRows(stored string) (*Rows, error) {
 	d := decoder{stored: true}
 	r := &Rows{Offset: -1, Count: -1}
 	var hasMore, hasRows bool
@@ -189,8 +189,8 @@ func RestoreRows(stored []byte) (*Rows, error) {
 		}
 	}
 	err := d.walk(stored, func() {
-		d.object(func(key []byte) {
-			switch string(key) {
+		d.object(func(key string) {
+			switch key {
 			case "offset":
 				number(&r.Offset)
 			case "count":

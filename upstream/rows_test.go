@@ -16,7 +16,7 @@ func checkRows(t *testing.T, rows *upstream.Rows) {
 	if !json.Valid(stored) {
 		t.Fatalf("no JSON: %s", stored)
 	}
-	back, err := upstream.RestoreRows(stored)
+	back, err := upstream.RestoreRows(string(stored))
 	if err != nil {
 		t.Fatalf("RestoreRows: %v\n%s", err, stored)
 	}
@@ -51,7 +51,7 @@ func TestRestoreRows(t *testing.T) {
 		`{"offset":0,"count":0,"more":false,"rows":[{}]}`, `{"offset":0,"count":0,"more":false,"rows":[null]}`,
 		string(upstream.EncodeGrant(row)),
 	} {
-		if rows, err := upstream.RestoreRows([]byte(stored)); err == nil || rows != nil {
+		if rows, err := upstream.RestoreRows(stored); err == nil || rows != nil {
 			t.Errorf("%s: got %v, error %v", stored, rows, err)
 		}
 	}
@@ -106,7 +106,7 @@ func FuzzRestoreRows(f *testing.F) {
 	})
 	f.Add([]byte(`{"offset":0,"count":0,"more":true,"rows":[{"pk":1}]}`))
 	f.Fuzz(func(t *testing.T, stored []byte) {
-		rows, err := upstream.RestoreRows(stored)
+		rows, err := upstream.RestoreRows(string(stored))
 		if err != nil {
 			if rows != nil {
 				t.Error("rows beside an error")

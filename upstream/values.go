@@ -1,13 +1,10 @@
 package upstream
 
 import (
-	"bytes"
 	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // block has memory for values of one type. A code has some fifty: each with memory of its own would be
@@ -26,22 +23,8 @@ func (b *block[T]) put(t T) *T {
 	return &(*b)[len(*b)-1]
 }
 
-// lettersSize is how much memory there is at once for the letters of texts.
-const lettersSize = 1 << 10
-
-// keep is a text of its own.
-func (d *decoder) keep(text []byte) string {
-	if d.letters.Cap()-d.letters.Len() < len(text) {
-		d.letters = strings.Builder{}
-		d.letters.Grow(max(lettersSize, len(text)))
-	}
-	at := d.letters.Len()
-	d.letters.Write(text)
-	return d.letters.String()[at:]
-}
-
 // optional reads a value that may be absent or null into a block. One that read refuses is dropped.
-func optional[T any](d *decoder, name string, in *block[T], read func(jsontext.Value) (T, bool)) *T {
+func optional[T any](d *decoder, name string, in *block[T], read func(string) (T, bool)) *T {
 	v := d.next()
 	if isNull(v) {
 		return nil
@@ -79,27 +62,23 @@ func list[T any](d *decoder, name string, read func() (T, bool)) []T {
 	return nil
 }
 
-func isNull(v jsontext.Value) bool { return v.Kind() == jsontext.KindNull }
+func isNull(v string) bool { return v == "null" }
 
-func (d *decoder) asText(v jsontext.Value) (string, bool) {
-	if v.Kind() != jsontext.KindString {
-		return "", false
-	}
-	return d.keep(unquote(v)), true
+func asText(v string) (string, bool) { return unquote(v), isString(v) }
+
+func asBool(v string) (b, ok bool) {
+	b = v == "true"
+	return b, b || v == "false"
 }
 
-func asBool(v jsontext.Value) (b, ok bool) {
-	b = v.Kind() == jsontext.KindTrue
-	return b, b || v.Kind() == jsontext.KindFalse
-}
-
-func (d *decoder) asUUID(v jsontext.Value) (string, bool) {
+func asUUID(v string) (string, bool) {
 	text := unquote(v)
 	if len(text) != 36 {
 		return "", false
 	}
 	upper := false
-	for i, c := range text {
+	for i := range len(text) {
+		c := text[i]
 		switch i {
 		case 8, 13, 18, 23:
 			if c != '-' {
@@ -112,37 +91,30 @@ func (d *decoder) asUUID(v jsontext.Value) (string, bool) {
 			upper = upper || c < 'a' && c > '9'
 		}
 	}
-	s := d.keep(text)
 	if upper {
-		s = strings.ToLower(s)
+		text = strings.ToLower(text)
 	}
-	return s, true
+	return text, true
 }
 
-func asTime(v jsontext.Value) (time.Time, bool) {
-	if v.Kind() != jsontext.KindString {
-		return time.Time{}, false
-	}
-	t, err := time.Parse(time.RFC3339Nano, string(unquote(v)))
+func asTime(v string) (time.Time, bool) {
+	t, err := time.Parse(time.RFC3339Nano, unquote(v))
 	t = t.UTC() // which an offset may carry out of the years that can be written
 	return t, err == nil && t.Year() >= 0 && t.Year() <= 9999
 }
 
 // integer reads 17 and 17.0: authentik documents some of its integers as numbers.
-func integer(v jsontext.Value) (int32, bool) {
-	if v.Kind() != jsontext.KindNumber {
-		return 0, false
-	}
-	n, err := strconv.ParseInt(string(bytes.TrimSuffix(v, []byte(".0"))), 10, 32)
+func integer(v string) (int32, bool) {
+	n, err := strconv.ParseInt(strings.TrimSuffix(v, ".0"), 10, 32)
 	return int32(n), err == nil
 }
 
 // raw copies the bytes of a JSON value; null is nil.
-func raw(v jsontext.Value) json.RawMessage {
+func raw(v string) json.RawMessage {
 	if isNull(v) {
 		return nil
 	}
-	return json.RawMessage(bytes.Clone(v))
+	return json.RawMessage(v)
 }
 
 func coalesce[T any](a, b *T) *T {

@@ -1,8 +1,6 @@
 package upstream
 
 import (
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"strings"
 	"unicode/utf8"
@@ -21,15 +19,15 @@ var errSyntax = errors.New("decode: not JSON in UTF-8")
 // general reader of JSON takes twice the time, half of it for what is not asked here, and an answer
 // of authentik is read when it comes and whenever its row is shown.
 type walker struct {
-	text []byte
+	text string
 	at   int
 	open []byte // the brackets that end what is begun
 	err  error  // ends the walk
 }
 
 // walk reads a text, which is one value, by read.
-func (w *walker) walk(text []byte, read func()) error {
-	if !utf8.Valid(text) {
+func (w *walker) walk(text string, read func()) error {
+	if !utf8.ValidString(text) {
 		return errSyntax
 	}
 	*w = walker{text: text, open: w.open[:0]}
@@ -40,7 +38,7 @@ func (w *walker) walk(text []byte, read func()) error {
 
 // validJSON is json.Valid.
 func validJSON(text []byte) bool {
-	w := walker{text: text}
+	w := walker{text: string(text)}
 	w.skip()
 	w.end()
 	return w.err == nil
@@ -75,18 +73,18 @@ func (w *walker) peek() byte {
 }
 
 // next reads a whole value, which is a part of the text. Where the text is not JSON it is of no kind.
-func (w *walker) next() jsontext.Value {
+func (w *walker) next() string {
 	w.peek()
 	start := w.at
 	w.skip()
 	if w.err != nil {
-		return nil
+		return ""
 	}
 	return w.text[start:w.at]
 }
 
 // object reads an object by its members, whose values member reads. Anything else is passed over.
-func (w *walker) object(member func(key []byte)) (isObject bool) {
+func (w *walker) object(member func(key string)) (isObject bool) {
 	if w.peek() != '{' {
 		w.skip()
 		return false
@@ -182,17 +180,17 @@ func (w *walker) leave() bool {
 }
 
 // name reads a member's name, with the colon.
-func (w *walker) name() jsontext.Value {
+func (w *walker) name() string {
 	if w.peek() != '"' {
 		w.fail(errSyntax)
-		return nil
+		return ""
 	}
 	start := w.at
 	w.str()
 	end := w.at
 	if w.peek() != ':' {
 		w.fail(errSyntax)
-		return nil
+		return ""
 	}
 	w.at++
 	return w.text[start:end]
@@ -201,7 +199,7 @@ func (w *walker) name() jsontext.Value {
 // str passes over a string.
 func (w *walker) str() {
 	for i := w.at + 1; i < len(w.text); i++ {
-		for len(w.text)-i >= 8 && plain(binary.LittleEndian.Uint64(w.text[i:])) {
+		for len(w.text)-i >= 8 && plain(eight(w.text[i:])) {
 			i += 8
 		}
 		if i == len(w.text) {
@@ -226,6 +224,13 @@ func (w *walker) str() {
 	w.fail(errSyntax)
 }
 
+// eight are the first eight bytes of a text, as one number.
+func eight(text string) uint64 {
+	_ = text[7]
+	return uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 |
+		uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
+}
+
 // plain tells whether none of eight bytes is a quote, a backslash or a control character. It looks at
 // all of them at once: a byte from which something larger is taken borrows its highest bit.
 func plain(eight uint64) bool {
@@ -235,15 +240,15 @@ func plain(eight uint64) bool {
 }
 
 // escaped is how many bytes after a backslash belong to it, 0 if what follows is no escape.
-func escaped(text []byte) int {
+func escaped(text string) int {
 	switch {
 	case len(text) > 0 && strings.IndexByte(`"\/bfnrt`, text[0]) >= 0:
 		return 1
 	case len(text) < 5 || text[0] != 'u':
 		return 0
 	}
-	for _, c := range text[1:5] {
-		if !isHex(c) {
+	for i := 1; i < 5; i++ {
+		if !isHex(text[i]) {
 			return 0
 		}
 	}
@@ -296,7 +301,7 @@ func (w *walker) digits() {
 // literal passes over true, false or null.
 func (w *walker) literal() {
 	for _, word := range []string{"true", "false", "null"} {
-		if rest := w.text[w.at:]; len(rest) >= len(word) && string(rest[:len(word)]) == word {
+		if strings.HasPrefix(w.text[w.at:], word) {
 			w.at += len(word)
 			return
 		}
@@ -304,15 +309,18 @@ func (w *walker) literal() {
 	w.fail(errSyntax)
 }
 
-// unquote is the text of a JSON string, which is a part of it if it can be; nil of another value.
+// isString tells whether a value is a string.
+func isString(v string) bool { return v != "" && v[0] == '"' }
+
+// unquote is the text of a JSON string, which is a part of it if it can be; nothing of another value.
 // Half a surrogate pair is U+FFFD.
-func unquote(v jsontext.Value) []byte {
+func unquote(v string) string {
 	switch {
-	case v.Kind() != jsontext.KindString:
-		return nil
-	case bytes.IndexByte(v, '\\') < 0:
+	case !isString(v):
+		return ""
+	case strings.IndexByte(v, '\\') < 0:
 		return v[1 : len(v)-1]
 	}
 	text, _ := jsontext.AppendUnquote(nil, v)
-	return text
+	return string(text)
 }

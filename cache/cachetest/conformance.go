@@ -29,7 +29,7 @@ func (e Error) Error() string { return string(e) }
 // StringCodec keeps strings as their bytes, and each [Error] as its text.
 var StringCodec = cache.Codec[string]{
 	Encode: func(b []byte, s string) []byte { return append(b, s...) },
-	Decode: func(b []byte) (string, error) { return string(b), nil },
+	Decode: func(s string) (string, error) { return s, nil },
 	EncodeError: func(err error) []byte {
 		if e, ok := errors.AsType[Error](err); ok {
 			return []byte(e)
