@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -43,6 +44,9 @@ const (
 )
 
 func main() {
+	if os.Getenv("ADMIN_PPROF") == "" {
+		runtime.MemProfileRate = 0 // nobody can ask for the samples, each of which is a walk up a stack
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
