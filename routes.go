@@ -23,11 +23,11 @@ const headerSlack = 16 << 10
 const graphqlPath = "/graphql"
 
 // routes makes the public handler. The order, outermost first: trace, request id, log line, recovery and
-// body limit, CORS, cross-origin protection, rate limit, finished answers, deadline. Nothing reads the
+// body limit, deadline, CORS, cross-origin protection, rate limit, finished answers. Nothing reads the
 // body before its limit.
 func (s *service) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(graphqlPath, s.protect(s.limiter.handler(s.finished.handler(s.deadline(s.graphql)))))
+	mux.Handle(graphqlPath, s.protect(s.limiter.handler(s.finished.handler(s.graphql))))
 	if s.playground != nil {
 		mux.Handle("/{$}", s.playground)
 		mux.Handle("/playground/", s.playground)
@@ -78,18 +78,6 @@ func (s *service) protect(next http.Handler) http.Handler {
 	}).Handler(h)
 }
 
-// deadline ends an operation before the connection's write deadline, so that there is always an
-// answer. The body's time counts, which may have been read by now.
-func (s *service) deadline(next http.Handler) http.Handler {
-	limit := bounded(s.cfg.OperationTimeout)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := r.Context().Value(exchangeKey{}).(*exchange).start
-		ctx, cancel := context.WithDeadline(r.Context(), start.Add(limit))
-		defer cancel()
-		next.ServeHTTP(w, r.WithContext(ctx))
-	})
-}
-
 // limitBody bounds the body of a copy of a request. It must see net/http's own ResponseWriter: only
 // then does a body over the limit also end the connection, instead of being read to its end. And
 // net/http's own Request must keep its body: only then is a client that waits to be asked for the body
@@ -118,6 +106,8 @@ type exchange struct {
 	// again.
 	sent *[]byte
 	body *again
+	// end ends the request's context, if it has one of its own.
+	end context.CancelFunc
 	// lines are of the header fields that each answer has.
 	lines [2]string
 }
@@ -143,8 +133,11 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 type exchangeKey struct{}
 
 // observe gives the request its id, its caller, their credential and the limit of its body, and logs
-// one line when it is answered. A request that has a finished answer goes no further.
+// one line when it is answered. A request that has a finished answer goes no further. Any other ends
+// before the connection's write deadline, so that there is always an answer: the time that its body
+// takes counts.
 func (s *service) observe(next http.Handler) http.Handler {
+	limit := bounded(s.cfg.OperationTimeout)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{ResponseWriter: w, conns: s.conns, start: time.Now()}
 		x.req.ID = requestID(r.Header["X-Request-Id"])
@@ -155,12 +148,19 @@ func (s *service) observe(next http.Handler) http.Handler {
 		x.lines = [2]string{x.req.ID, "nosniff"}
 		h := w.Header()
 		h["X-Request-Id"], h["X-Content-Type-Options"] = x.lines[0:1:1], x.lines[1:2:2]
-		defer func() { s.logRequest(r, x) }()
+		defer func() {
+			s.logRequest(r, x)
+			if x.end != nil { // not before: a context that has ended means that the client left
+				x.end()
+			}
+		}()
 		defer func() { s.answerPanic(x, r, recover()) }()
 		if s.early && s.finished.answer(x, r) {
 			return
 		}
-		r = r.WithContext(context.WithValue(graph.NewContext(r.Context(), &x.req), exchangeKey{}, x))
+		ctx := context.WithValue(graph.NewContext(r.Context(), &x.req), exchangeKey{}, x)
+		ctx, x.end = context.WithDeadline(ctx, x.start.Add(limit))
+		r = r.WithContext(ctx)
 		s.limitBody(w, r)
 		x.restore(r)
 		next.ServeHTTP(x, r)

@@ -123,12 +123,7 @@ func edges[T, E any](p *part[T], edge func(cursor string, node T) E) []E {
 // list answers for every field that shows a page.
 func (r *Resolver) list(ctx context.Context, resource upstream.Resource, q upstream.Query) (ListRead, error) {
 	q.Spent, q.MaxCalls = &FromContext(ctx).listCalls, min(r.upstreamCalls, maxListCalls)
-	key := readKey{resource: resource, list: q}
-	key.list.After = nil
-	if q.After != nil {
-		key.after = q.After.PK
-	}
-	shared, err := r.share(ctx, key, func(cred upstream.Credential, shared *read) (err error) {
+	shared, err := r.share(ctx, readKey{resource: resource, list: q.Name()}, func(cred upstream.Credential, shared *read) (err error) {
 		slot := FromContext(ctx).listSlot()
 		defer slot.Unlock()
 		if q.Spent.Load() >= int64(r.upstreamCalls) {

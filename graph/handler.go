@@ -3,7 +3,7 @@ package graph
 import (
 	"net/http"
 
-	"github.com/99designs/gqlgen/graphql/handler"
+	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 
 	"authentik-graphql/answers"
@@ -63,8 +63,19 @@ func NewHandler(resolver *Resolver, o Options) (*Handler, error) {
 	if !o.noPlans {
 		plans = newPlanner(schema.Schema(), r.Query(), answers)
 	}
-	srv := handler.New(schema)
-	srv.AddTransport(transport{
+	exec := executor.New(schema)
+	exec.SetErrorPresenter(present)
+	exec.SetRecoverFunc(recovered)
+	exec.SetQueryCache(handed{})
+	exec.Use(interceptor{
+		federation: federation{resolver: &r, sdl: o.SDL, enabled: o.Federation, representations: o.Limits.Representations, budget: answers},
+		budget:     answers,
+	})
+	if o.Introspection {
+		exec.Use(extension.Introspection{})
+	}
+	return &Handler{transport{
+		exec:    exec,
 		now:     r.Now,
 		limits:  o.Limits,
 		bodies:  newRoom(),
@@ -72,16 +83,5 @@ func NewHandler(resolver *Resolver, o Options) (*Handler, error) {
 		answers: o.Answers,
 		planner: plans,
 		spans:   o.Spans,
-	})
-	srv.SetErrorPresenter(present)
-	srv.SetRecoverFunc(recovered)
-	srv.SetQueryCache(handed{})
-	srv.Use(interceptor{
-		federation: federation{resolver: &r, sdl: o.SDL, enabled: o.Federation, representations: o.Limits.Representations, budget: answers},
-		budget:     answers,
-	})
-	if o.Introspection {
-		srv.Use(extension.Introspection{})
-	}
-	return &Handler{srv, docs}, nil
+	}, docs}, nil
 }

@@ -49,8 +49,7 @@ type Resolver struct {
 type readKey struct {
 	resource upstream.Resource
 	pk       upstream.PK
-	list     upstream.Query // without After
-	after    upstream.PK
+	list     string // the query's name
 	revoked  bool
 }
 

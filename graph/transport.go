@@ -12,6 +12,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
@@ -22,8 +23,10 @@ import (
 
 // transport speaks GraphQL over HTTP (the GraphQL Foundation's specification of that name) for
 // GET and POST. gqlgen's own transports repeat a malformed body in the error, read without limit,
-// answer an ended deadline with a bare null, and put "data": null where no data may be.
+// answer an ended deadline with a bare null, and put "data": null where no data may be. gqlgen's server,
+// which chooses one of several, has nothing else that is of use here.
 type transport struct {
+	exec    *executor.Executor
 	now     func() time.Time
 	limits  Limits
 	bodies  *room
@@ -33,13 +36,8 @@ type transport struct {
 	spans   *spans.Tracer
 }
 
-var _ graphql.Transport = transport{}
-
-// Supports implements [graphql.Transport]: what is wrong with a request is said by Do.
-func (transport) Supports(*http.Request) bool { return true }
-
-// Do implements [graphql.Transport].
-func (t transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor) {
+// ServeHTTP implements [http.Handler].
+func (t transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer t.recoverPanic(w, r)
 	contentType, acceptable := negotiate(r.Header["Accept"])
 	var body hold
@@ -83,7 +81,7 @@ func (t transport) Do(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 			WriteFinished(w, req, a, now)
 			return
 		}
-		t.execute(w, r, exec, p, found, contentType)
+		t.execute(w, r, p, found, contentType)
 		if req.finished != nil {
 			t.answers.Keep(req.Digest, question, req.finished)
 		}
@@ -108,8 +106,8 @@ func (t transport) recoverPanic(w http.ResponseWriter, r *http.Request) {
 }
 
 // execute runs one operation and writes its answer.
-func (t transport) execute(w http.ResponseWriter, r *http.Request, exec graphql.GraphExecutor, p *params, found found, contentType string) {
-	ctx := r.Context()
+func (t transport) execute(w http.ResponseWriter, r *http.Request, p *params, found found, contentType string) {
+	ctx := graphql.StartOperationTrace(r.Context()) // which the executor wants
 	req := FromContext(ctx)
 	defer req.answer.release() // once it is written
 	status := http.StatusOK
@@ -122,7 +120,7 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, exec graphql.
 	default:
 		ctx = context.WithValue(ctx, documentKey{}, found.document)
 		p.Query = found.document.text
-		opCtx, errs = exec.CreateOperationContext(ctx, &p.RawParams)
+		opCtx, errs = t.exec.CreateOperationContext(ctx, &p.RawParams)
 		nameVariables(errs)
 		if len(errs) == 0 {
 			onlyObjects(opCtx.Operation, opCtx.Variables)
@@ -135,9 +133,9 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, exec graphql.
 		if contentType == typeResponse {
 			status = http.StatusBadRequest
 		}
-		resp = exec.DispatchError(graphql.WithOperationContext(ctx, opCtx), errs)
+		resp = t.exec.DispatchError(graphql.WithOperationContext(ctx, opCtx), errs)
 	} else if resp, ready = t.planner.run(ctx, found.document, opCtx); resp == nil {
-		handler, ctx := exec.DispatchOperation(ctx, opCtx)
+		handler, ctx := t.exec.DispatchOperation(ctx, opCtx)
 		resp = handler(ctx)
 	}
 	why := cut(req.cut.Load())
