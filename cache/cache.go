@@ -302,6 +302,7 @@ func (c *Cache[V]) load(ctx context.Context, key Key, k known[V], token string, 
 	if err != nil {
 		e = Entry[V]{Err: err, Verdict: c.judge(err), FetchedAt: c.now()}
 	}
+	c.first.encode(&e)
 	settled, buried := c.second == nil, false
 	if k.held || c.second != nil && e.Verdict.denies() {
 		buried, err = c.second.Settle(ctx, key, token, e, c.ttl(e))

@@ -37,7 +37,10 @@ func appendEntry[V any](b []byte, c Codec[V], e Entry[V]) ([]byte, error) {
 	b = append(b, byte(e.Verdict), flags)
 	b = binary.BigEndian.AppendUint64(b, uint64(micros(e.FetchedAt)))
 	b = binary.BigEndian.AppendUint64(b, uint64(micros(e.EndsAt)))
-	if e.Verdict == Given {
+	switch {
+	case e.Verdict == Given && e.encoded != "":
+		return append(b, e.encoded...), nil
+	case e.Verdict == Given:
 		return c.Encode(b, e.Value), nil
 	}
 	if c.EncodeError == nil {
@@ -61,7 +64,8 @@ func decodeEntry[V any](c Codec[V], b []byte) (e Entry[V], err error) {
 	payload := b[envelopeHeader:]
 	switch {
 	case e.Verdict == Given:
-		e.Value, err = c.Decode(string(payload))
+		e.encoded = string(payload)
+		e.Value, err = c.Decode(e.encoded)
 	case c.DecodeError == nil:
 		err = errNoCodec
 	default:

@@ -35,13 +35,19 @@ func (f *firstLevel[V]) get(ctx context.Context, key Key) (e Entry[V], found boo
 }
 
 func (f *firstLevel[V]) set(ctx context.Context, key Key, e Entry[V], ttl time.Duration) {
+	f.encode(&e)
+	_ = f.store.Set(ctx, key, valued(e, e.encoded), ttl)
+}
+
+// encode sets what both levels keep of a value.
+func (f *firstLevel[V]) encode(e *Entry[V]) {
+	if e.Verdict != Given || e.encoded != "" {
+		return
+	}
 	b := f.buffers.get()
 	defer f.buffers.put(b)
-	b.plain = b.plain[:0]
-	if e.Verdict == Given {
-		b.plain = f.codec.Encode(b.plain, e.Value)
-	}
-	_ = f.store.Set(ctx, key, valued(e, string(b.plain)), ttl)
+	b.plain = f.codec.Encode(b.plain[:0], e.Value)
+	e.encoded = string(b.plain)
 }
 
 // valued is an entry with another value in place of its own.
