@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"authentik-graphql/internal/jsonplain"
 )
 
 // maxNesting is how deep JSON may go, as in encoding/json: without a bound, a few megabytes of brackets
@@ -198,45 +200,23 @@ func (w *walker) name() string {
 
 // str passes over a string.
 func (w *walker) str() {
-	for i := w.at + 1; i < len(w.text); i++ {
-		for len(w.text)-i >= 8 && plain(eight(w.text[i:])) {
-			i += 8
-		}
-		if i == len(w.text) {
-			break
-		}
-		switch c := w.text[i]; {
-		case c == '"':
+	i := w.at + 1
+	for {
+		i += jsonplain.Prefix(w.text[i:])
+		if strings.HasPrefix(w.text[i:], `"`) {
 			w.at = i + 1
 			return
-		case c == '\\':
-			n := escaped(w.text[i+1:])
-			if n == 0 {
-				w.fail(errSyntax)
-				return
-			}
-			i += n
-		case c < ' ':
+		}
+		n := 0 // at the end of the text, and at a control character
+		if strings.HasPrefix(w.text[i:], `\`) {
+			n = escaped(w.text[i+1:])
+		}
+		if n == 0 {
 			w.fail(errSyntax)
 			return
 		}
+		i += 1 + n
 	}
-	w.fail(errSyntax)
-}
-
-// eight are the first eight bytes of a text, as one number.
-func eight(text string) uint64 {
-	_ = text[7]
-	return uint64(text[0]) | uint64(text[1])<<8 | uint64(text[2])<<16 | uint64(text[3])<<24 |
-		uint64(text[4])<<32 | uint64(text[5])<<40 | uint64(text[6])<<48 | uint64(text[7])<<56
-}
-
-// plain tells whether none of eight bytes is a quote, a backslash or a control character. It looks at
-// all of them at once: a byte from which something larger is taken borrows its highest bit.
-func plain(eight uint64) bool {
-	const each, highest = 0x0101010101010101, 0x8080808080808080
-	quote, backslash := eight^each*'"', eight^each*'\\'
-	return ((eight-each*' ')|(quote-each)|(backslash-each))&^eight&highest == 0
 }
 
 // escaped is how many bytes after a backslash belong to it, 0 if what follows is no escape.
