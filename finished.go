@@ -82,7 +82,7 @@ func (f *finished) handler(next http.Handler) http.Handler {
 			return
 		}
 		defer f.texts.Put(x.sent)
-		rec := &recorder{ResponseWriter: w, header: http.Header{}}
+		rec := &recorder{ResponseWriter: w, vary: len(w.Header()["Vary"])}
 		next.ServeHTTP(rec, r)
 		if a := x.req.Replayed(); a != nil && rec.status == http.StatusOK && !rec.cut {
 			f.store.Keep(x.req.Digest, *x.sent, rec.finish(a))
@@ -164,28 +164,19 @@ func (b *again) Read(p []byte) (int, error) {
 	return 0, io.EOF
 }
 
-// recorder passes an answer on and remembers its header fields and, if it is compressed, its body.
+// recorder passes an answer on and remembers its status and, if it is compressed, its body.
 type recorder struct {
 	http.ResponseWriter
-	header  http.Header
+	vary    int // how many lines of Vary were there before
 	status  int
 	encoded []byte
 	// cut tells that the client left: what compresses an answer stops then, and encoded is a part of it.
 	cut bool
 }
 
-func (w *recorder) Header() http.Header { return w.header }
-
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
-		passed := w.ResponseWriter.Header()
-		for name, lines := range w.header {
-			if name == "Vary" {
-				lines = slices.Concat(passed[name], lines)
-			}
-			passed[name] = lines
-		}
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -194,7 +185,7 @@ func (w *recorder) Write(b []byte) (int, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	if w.header["Content-Encoding"] != nil {
+	if w.Header()["Content-Encoding"] != nil {
 		w.encoded = append(w.encoded, b...)
 	}
 	n, err := w.ResponseWriter.Write(b)
@@ -205,23 +196,27 @@ func (w *recorder) Write(b []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// finish is the finished answer as it went out, with the fields that others added to it, and
-// compressed if it was.
+// finish is the finished answer as it went out: compressed if it was, with what that added to the header
+// fields.
 func (w *recorder) finish(a *answers.Answer) *answers.Answer {
+	h := w.Header()
 	sent := &answers.Answer{
-		Fields: make([]answers.Field, 0, len(w.header)),
+		Fields: make([]answers.Field, 0, len(a.Fields)+1),
 		Body:   a.Body, Freshness: a.Freshness, Marks: a.Marks,
 		OperationType: a.OperationType, OperationName: a.OperationName,
 	}
-	for name, lines := range w.header {
-		switch name {
-		case "Age", "Cache-Control", "Cache-Status", "Content-Length": // made anew
-		default:
-			sent.Fields = append(sent.Fields, answers.Field{Name: name, Lines: lines})
+	for _, f := range a.Fields {
+		switch f.Name {
+		case "Content-Length": // made anew
+			continue
+		case "Vary":
+			f.Lines = slices.Clone(h["Vary"][w.vary:])
 		}
+		sent.Fields = append(sent.Fields, f)
 	}
 	if w.encoded != nil {
 		sent.Body = answers.Body(w.encoded)
+		sent.Fields = append(sent.Fields, answers.Field{Name: "Content-Encoding", Lines: slices.Clone(h["Content-Encoding"])})
 	}
 	sent.Fields = append(sent.Fields, answers.Field{Name: "Content-Length", Lines: []string{strconv.Itoa(len(sent.Body))}})
 	return sent
