@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"hash"
 	"sync"
+	"sync/atomic"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 )
@@ -141,12 +142,41 @@ type names struct {
 
 func (k *Keys) namesOf(prefix string, key Key) names {
 	tag := k.Tag(key.row)
-	slot := slotOf(prefix, tag)
-	sum := k.mac("value "+string([]byte{formatVersion}), key.caller[:], key.row, key.variant)
-	d := encode(sum[:])
-	all := slot + "v" + d + slot + "e" + d + slot + "l" + d + slot + "x" // as one text, of which each is a part
-	n := len(slot) + 1 + len(d)
+	sum := k.mac(valuePurpose, key.caller[:], key.row, key.variant)
+	b := make([]byte, 0, 512) // of all, as one text of which each is a part
+	for _, kind := range []byte("velx") {
+		b = append(append(b, prefix...), '{')
+		b = append(base64.RawURLEncoding.AppendEncode(b, tag[:]), '}', kind)
+		if kind != 'x' {
+			b = base64.RawURLEncoding.AppendEncode(b, sum[:])
+		}
+	}
+	all := string(b)
+	n := len(prefix) + len("{}v") + base64.RawURLEncoding.EncodedLen(len(tag)) + base64.RawURLEncoding.EncodedLen(len(sum))
 	return names{entry: all[:n], failure: all[n : 2*n], lease: all[2*n : 3*n], tombstone: all[3*n:], proof: k.proofOf(tag)}
+}
+
+// valuePurpose is what a name's MAC is for. It has the format, so that another one has other names.
+var valuePurpose = "value " + string([]byte{formatVersion})
+
+// recent are the names of keys that were asked for a moment ago: a load needs them twice, and they take
+// three MACs.
+type recent [256]atomic.Pointer[named]
+
+type named struct {
+	key   Key
+	names names
+}
+
+// of returns a key's names.
+func (r *recent) of(k *Keys, prefix string, key Key) names {
+	place := &r[key.caller[0]^byte(key.row.id)^byte(len(key.variant))]
+	last := place.Load()
+	if last == nil || last.key != key {
+		last = &named{key, k.namesOf(prefix, key)}
+		place.Store(last)
+	}
+	return last.names
 }
 
 // generationOf is the name of the generation of a resource's lists.

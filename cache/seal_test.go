@@ -533,3 +533,25 @@ func BenchmarkNewKey(b *testing.B) {
 		}
 	}
 }
+
+// TestRecentNames: keys that share a place have names of their own, however many ask at once.
+func TestRecentNames(t *testing.T) {
+	k := deriveKeys(t, bytes.Repeat([]byte{1}, SecretSize))
+	var r recent
+	var all sync.WaitGroup
+	for _, variant := range []string{"", "token", "claim"} {
+		for id := range int32(4) {
+			all.Go(func() {
+				key := makeKey(t, callerOf(byte(id+1)), "codes", 257*id+1, variant) // all in two places
+				want := k.namesOf(testPrefix, key)
+				for range 100 {
+					if got := r.of(k, testPrefix, key); got != want {
+						t.Errorf("%v: %v, want %v", key, got, want)
+						return
+					}
+				}
+			})
+		}
+	}
+	all.Wait()
+}
