@@ -29,7 +29,7 @@ type options struct {
 
 func defaults() options {
 	return options{
-		only: regexp.MustCompile(""), rounds: 5, time: 2 * time.Second, warm: 50, conns: 64,
+		only: regexp.MustCompile(""), rounds: 25, time: 400 * time.Millisecond, warm: 50, conns: 64,
 		ids: 10_000, documents: 1000, memoryConns: []int{500, 3000}, beside: "bare", progress: os.Stderr,
 	}
 }

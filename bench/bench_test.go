@@ -33,13 +33,18 @@ func tiny(t *testing.T) options {
 	return o
 }
 
-// TestDressed: the other handler to compare with gives the same answers.
+// TestDressed: the other handler to compare with gives the same answers, also where it asks for them.
 func TestDressed(t *testing.T) {
 	o := tiny(t)
-	o.beside, o.only, o.memoryConns = "dressed", regexp.MustCompile("^hot id, small"), nil
+	o.beside, o.only, o.memoryConns = "dressed", regexp.MustCompile("^hot id, small|^new ids"), nil
 	got, err := measure(t.Context(), o)
-	if err != nil || len(got.rows) != 1 || got.rows[0].bare[0].Requests != o.conns*o.perConn {
-		t.Errorf("%v %v", got, err)
+	if err != nil || len(got.rows) != 3 {
+		t.Fatalf("%v %v", got, err)
+	}
+	for _, r := range got.rows {
+		if r.bare[0].Requests != o.conns*o.perConn {
+			t.Errorf("%s: %d requests", r.name, r.bare[0].Requests)
+		}
 	}
 }
 

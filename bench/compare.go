@@ -16,12 +16,19 @@ type result struct {
 
 // compare measures the service and the bare handler in turn.
 func (b *bench) compare(ctx context.Context, w workload) (r result, err error) {
+	var asks []string // of a dressed handler
+	if w.ids.N == 0 && b.beside == "dressed" {
+		asks = append(asks, b.upstream)
+	}
 	if w.redis {
 		redis, url, err := startRedis(ctx, b.cores.rest, b.dir)
 		if err != nil {
 			return r, err
 		}
 		defer func() { _ = redis.stop() }()
+		if asks != nil {
+			asks = append(asks, url)
+		}
 		w.settings = append([]string{"REDIS_URL=" + url, "CACHE_SECRET=" + cacheSecret}, w.settings...)
 	}
 	r.workload = w
@@ -30,7 +37,7 @@ func (b *bench) compare(ctx context.Context, w workload) (r result, err error) {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	bare, err := b.aimBare(ctx, s.load, s.answer)
+	bare, err := b.aimBare(ctx, s.load, s.answer, asks...)
 	if err != nil {
 		return r, err
 	}
@@ -38,13 +45,17 @@ func (b *bench) compare(ctx context.Context, w workload) (r result, err error) {
 		bare.close()
 		_ = bare.server.stop()
 	}()
-	for i := range b.rounds {
+	rounds, length := b.rounds, run{Time: b.time, PerConn: b.perConn}
+	if w.restart {
+		rounds, length.Time = max(1, rounds/5), b.time*25/2
+	}
+	for i := range rounds {
 		if w.restart {
 			if err := s.restart(ctx); err != nil {
 				return r, err
 			}
 		}
-		if err := b.round(ctx, &r, s, bare); err != nil {
+		if err := b.round(ctx, &r, s, bare, length); err != nil {
 			return r, err
 		}
 		_, _ = fmt.Fprintf(b.progress, "%s, round %d: service %.1f ms, bare handler %.1f ms, ratio %.2f\n",
@@ -54,11 +65,7 @@ func (b *bench) compare(ctx context.Context, w workload) (r result, err error) {
 }
 
 // round adds one sample of each to r.
-func (b *bench) round(ctx context.Context, r *result, s *session, bare *target) error {
-	length := run{Time: b.time, PerConn: b.perConn}
-	if r.restart {
-		length.Time = b.time * 5 / 2
-	}
+func (b *bench) round(ctx context.Context, r *result, s *session, bare *target, length run) error {
 	before, err := b.calls(ctx)
 	if err != nil {
 		return err

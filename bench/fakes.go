@@ -7,14 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path"
 	"strconv"
 	"sync/atomic"
-	"time"
 )
 
 //go:embed testdata/row.json
@@ -79,27 +77,6 @@ func runBare() error {
 	}
 	contentType := a.Header.Get("Content-Type")
 	return serve(&http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, contentType, a.Body) })})
-}
-
-// runDressed is runBare with what no service can do without that reads what it is asked, says how old
-// its answer is, and does not wait for ever: it reads the body, has the service's time-outs, and writes
-// its header fields. What it does not do is to decide what to answer.
-func runDressed() error {
-	var a answer
-	if err := json.NewDecoder(os.Stdin).Decode(&a); err != nil {
-		return err
-	}
-	a.Header.Del("Date") // net/http's own
-	return serve(&http.Server{
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 40 * time.Second, IdleTimeout: time.Minute,
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if _, err := io.ReadFull(r.Body, make([]byte, r.ContentLength)); err != nil {
-				return
-			}
-			maps.Copy(w.Header(), a.Header)
-			_, _ = w.Write(a.Body)
-		}),
-	})
 }
 
 func writeJSON(w http.ResponseWriter, contentType string, body []byte) {

@@ -40,7 +40,7 @@ func (r result) ratios() (all []float64) {
 func (t tables) String() string {
 	var b strings.Builder
 	if len(t.rows) > 0 {
-		b.WriteString("| Workload | Goal | CPU ms per 1,000 requests | Bare handler | Ratio (lowest to highest) | Last round / first | Requests/s | p50 ms | p99 ms | Peak MiB | Calls |\n")
+		b.WriteString("| Workload | Goal | CPU ms per 1,000 requests | Bare handler | Ratio (middle half) | Late / early | Requests/s | p50 ms | p99 ms | Peak MiB | Calls |\n")
 		b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|\n")
 	}
 	for _, r := range t.rows {
@@ -60,11 +60,11 @@ func (r result) row() string {
 	for _, s := range r.service {
 		latency.merge(s.Latency)
 	}
-	ratios := r.ratios()
+	ratios, part := r.ratios(), (len(r.service)+4)/5
 	return fmt.Sprintf("| %s | %s | %.1f | %.1f | %.2f%s (%.2f to %.2f) | %.2f | %.0f | %s | %s | %d | %d |\n",
 		r.name, goal(r.goal), medianOf(r.service, sample.perThousand), medianOf(r.bare, sample.perThousand),
-		median(ratios), missed(r.missed()), ratios[0], ratios[len(ratios)-1],
-		r.service[len(r.service)-1].perThousand()/r.service[0].perThousand(),
+		median(ratios), missed(r.missed()), ratios[len(ratios)/4], ratios[len(ratios)-1-len(ratios)/4],
+		medianOf(r.service[len(r.service)-part:], sample.perThousand)/medianOf(r.service[:part], sample.perThousand),
 		medianOf(r.service, sample.perSecond), ms(latency.quantile(0.5)), ms(latency.quantile(0.99)), r.peak>>20, r.calls)
 }
 

@@ -63,9 +63,10 @@ func (t *target) run(r run) (s sample, err error) {
 // close ends the generator.
 func (t *target) close() { _ = t.load.stop() }
 
-// aimBare starts the handler that the service is compared with, which writes an answer, connects a generator to it and warms it up.
-func (b *bench) aimBare(ctx context.Context, l load, a answer) (*target, error) {
-	p, err := startRole(ctx, b.cores.server, b.beside)
+// aimBare starts the handler that the service is compared with, which writes an answer and has further
+// arguments, connects a generator to it and warms it up.
+func (b *bench) aimBare(ctx context.Context, l load, a answer, args ...string) (*target, error) {
+	p, err := startRole(ctx, b.cores.server, append([]string{b.beside}, args...)...)
 	if err != nil {
 		return nil, err
 	}

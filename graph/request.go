@@ -30,12 +30,12 @@ type Request struct {
 	answerBytes atomic.Int64
 	answer      hold
 	cut         atomic.Int32
+	listTurns   atomic.Uint32
 	// listCalls counts the calls to authentik that the request's lists took.
 	listCalls atomic.Int64
 	// listSlots let two of the request's lists be read at a time, so that the calls of those before
-	// are counted.
+	// are counted; listTurns says which is next.
 	listSlots [2]sync.Mutex
-	listTurns atomic.Uint32
 
 	mu       sync.Mutex
 	reads    map[readKey]*read
