@@ -251,3 +251,41 @@ func TestDecodedSharesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestLargeAnswerIsLetGo: a grant out of a large answer, or of a large page, does not keep all of it.
+func TestLargeAnswerIsLetGo(t *testing.T) {
+	const size = 3 << 20
+	large := with("user", `"unknown":"`+strings.Repeat("x", size)+`","name":"somebody"`)
+	for name, decode := range map[string]func() any{
+		"a grant": func() any {
+			g, _, err := upstream.DecodeGrant([]byte(large), sent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return g
+		},
+		"a page": func() any {
+			p, _, err := upstream.DecodePage([]byte(`{"pagination":{"count":1,"start_index":1,"end_index":1,"current":1,"total_pages":1},"results":[`+large+`]}`), sent)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return p.Rows[0]
+		},
+	} {
+		before := liveBytes()
+		kept := decode()
+		if more := liveBytes() - before; more > size/4 {
+			t.Errorf("%s keeps %d bytes", name, more)
+		}
+		runtime.KeepAlive(kept)
+	}
+}
+
+// liveBytes is what is reachable.
+func liveBytes() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}

@@ -32,13 +32,15 @@ func RestoreGrant(stored string) (*Grant, error) {
 	return d.decode(stored)
 }
 
-// decoder walks the JSON text once and assigns each known key. The texts of the result are parts of it.
+// decoder walks the JSON text once and assigns each known key. The texts of the result are parts of it,
+// unless it is large.
 type decoder struct {
 	walker
 	sent    time.Time
 	stored  bool
 	dropped []string
 
+	letters  strings.Builder
 	strings  block[string]
 	booleans block[bool]
 	times    block[time.Time]
@@ -208,7 +210,7 @@ func (d *decoder) provider() *Provider {
 // entries without a mode.
 func (d *decoder) redirectURIs() []RedirectURI {
 	if d.peek() == '"' {
-		words := strings.Fields(unquote(d.next()))
+		words := strings.Fields(d.own(unquote(d.next())))
 		uris := make([]RedirectURI, len(words))
 		for i := range words {
 			uris[i].URL = &words[i]
@@ -291,7 +293,7 @@ func (d *decoder) group() (g Group, ok bool) {
 	ok = d.object(func(key string) {
 		switch key {
 		case "pk":
-			g.PK, _ = asUUID(d.next())
+			g.PK, _ = d.asUUID(d.next())
 		case "num_pk":
 			g.NumPK = d.integer("user.groups_obj.num_pk")
 		case "name":
@@ -315,7 +317,7 @@ func (d *decoder) role() (r Role, ok bool) {
 	ok = d.object(func(key string) {
 		switch key {
 		case "pk":
-			r.PK, _ = asUUID(d.next())
+			r.PK, _ = d.asUUID(d.next())
 		case "name":
 			r.Name = d.text("user.roles_obj.name")
 		default:
@@ -362,16 +364,16 @@ func (d *decoder) expires() *time.Time {
 	return &t
 }
 
-func (d *decoder) text(name string) *string    { return optional(d, name, &d.strings, asText) }
-func (d *decoder) uuid(name string) *string    { return optional(d, name, &d.strings, asUUID) }
+func (d *decoder) text(name string) *string    { return optional(d, name, &d.strings, d.asText) }
+func (d *decoder) uuid(name string) *string    { return optional(d, name, &d.strings, d.asUUID) }
 func (d *decoder) boolean(name string) *bool   { return optional(d, name, &d.booleans, asBool) }
 func (d *decoder) time(name string) *time.Time { return optional(d, name, &d.times, asTime) }
 func (d *decoder) integer(name string) *int32  { return optional(d, name, &d.integers, integer) }
 
 func (d *decoder) texts(name string) []string {
-	return list(d, name, func() (string, bool) { return asText(d.next()) })
+	return list(d, name, func() (string, bool) { return d.asText(d.next()) })
 }
 
 func (d *decoder) uuids(name string) []string {
-	return list(d, name, func() (string, bool) { return asUUID(d.next()) })
+	return list(d, name, func() (string, bool) { return d.asUUID(d.next()) })
 }

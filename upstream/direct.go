@@ -38,9 +38,10 @@ type direct struct {
 	limit   int // of idle connections
 	idleFor time.Duration
 
-	mu    sync.Mutex
-	idle  []*wire     // the one that was used last is the last
-	sweep *time.Timer // runs while one is idle
+	mu     sync.Mutex
+	idle   []*wire     // the one that was used last is the last
+	sweep  *time.Timer // runs while one is idle
+	closed bool        // none is to be kept, until the next is asked for
 }
 
 // wire is a connection.
@@ -97,7 +98,7 @@ func because(r *http.Request, err error) error {
 
 // connect returns a connection on which nothing is under way, and whether it was used before.
 func (d *direct) connect(ctx context.Context) (w *wire, used bool, err error) {
-	for w := d.take(); w != nil; w = d.take() {
+	for w := d.take(false); w != nil; w = d.take(false) {
 		if w.silent() {
 			return w, true, nil
 		}
@@ -226,10 +227,11 @@ func (b *wireBody) end(whole bool, err error) {
 	b.direct.put(b.wire)
 }
 
-// take takes the connection that was used last, nil if there is none.
-func (d *direct) take() *wire {
+// take takes the connection that was used last, nil if there is none. closed tells that none is to be kept.
+func (d *direct) take(closed bool) *wire {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.closed = closed
 	last := len(d.idle) - 1
 	if last < 0 {
 		return nil
@@ -245,7 +247,7 @@ func (d *direct) put(w *wire) {
 	w.since = time.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.idle) == d.limit {
+	if d.closed || len(d.idle) == d.limit {
 		_ = w.Close()
 		return
 	}
@@ -273,7 +275,7 @@ func (d *direct) closeOld() {
 
 // CloseIdleConnections is what [http.Client.CloseIdleConnections] calls.
 func (d *direct) CloseIdleConnections() {
-	for w := d.take(); w != nil; w = d.take() {
+	for w := d.take(true); w != nil; w = d.take(true) {
 		_ = w.Close()
 	}
 }

@@ -345,6 +345,70 @@ func TestIdleConnections(t *testing.T) {
 	}
 }
 
+// TestClosed: a connection that becomes idle after the idle ones were closed is not kept, until the next
+// request.
+func TestClosed(t *testing.T) {
+	s := serveWire(t, func(c net.Conn, _, _ int) bool {
+		_, _ = io.WriteString(c, text("abc"))
+		return true
+	})
+	tr := s.transport(4)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.base.String(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := tr.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	(&http.Client{Transport: tr}).CloseIdleConnections()
+	if body, err := io.ReadAll(resp.Body); err != nil || string(body) != "abc" {
+		t.Errorf("%q, %v", body, err)
+	}
+	if conn := <-s.ended; conn != 1 {
+		t.Errorf("connection %d has ended", conn)
+	}
+	for range 2 {
+		if got, err := s.ask(t.Context(), tr, http.MethodGet); err != nil || got != "200 abc" {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	if got := s.requests(); got != "GET on 1, GET on 2, GET on 2" {
+		t.Error(got)
+	}
+}
+
+// TestAddresses: what net/http takes for an address is none of another server.
+func TestAddresses(t *testing.T) {
+	for address, want := range map[string]string{
+		"http://127.0.0.1": "*upstream.direct", "http://127.0.0.1:": "*upstream.direct", "http://[::1]:": "*upstream.direct",
+		"http://b\u00fccher.example": "*http.Transport", "https://127.0.0.1": "*http.Transport",
+	} {
+		base, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr := upstream.NewTransport(base, 1)
+		if got := fmt.Sprintf("%T", tr); got != want {
+			t.Errorf("%s: %s, want %s", address, got, want)
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cause := errors.New("the test's cause")
+		cancel(cause) // before anything is looked up
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp, err := tr.RoundTrip(r); !errors.Is(err, cause) {
+			if err == nil {
+				_ = resp.Body.Close()
+			}
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
 // TestAnotherServer: a connection to authentik carries nothing that is for another server.
 func TestAnotherServer(t *testing.T) {
 	s := serveWire(t, func(c net.Conn, _, _ int) bool { return false })

@@ -25,7 +25,7 @@ var (
 	errQueueFull   = errors.New("too many calls to authentik wait for their turn")
 	errQueueWait   = errors.New("the time was over before the call's turn came")
 	errBreakerOpen = errors.New("the circuit breaker is open: authentik fails")
-	errTimeUp      = fmt.Errorf("UPSTREAM_TIMEOUT is over: %w", context.DeadlineExceeded) // net/http passes it on
+	errTimeUp      = fmt.Errorf("UPSTREAM_TIMEOUT is over: %w", context.DeadlineExceeded) // the transport passes it on
 )
 
 // NotSent tells that the call was turned away in this process, before it was made.

@@ -6,7 +6,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // newHTTPClient makes the one http.Client that reaches authentik.
@@ -26,13 +28,13 @@ func newHTTPClient(base *url.URL, rootCAs *x509.CertPool, concurrency int) *http
 
 func newTransport(base *url.URL, rootCAs *x509.CertPool, concurrency int) http.RoundTripper {
 	dialer := net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
-	if canProbe && base.Scheme == "http" {
+	if host := base.Hostname(); canProbe && base.Scheme == "http" && isASCII(host) { // others need to be encoded
 		port := base.Port()
 		if port == "" {
 			port = "80"
 		}
 		return &direct{
-			host: base.Host, address: net.JoinHostPort(base.Hostname(), port),
+			host: strings.TrimSuffix(base.Host, ":"), address: net.JoinHostPort(host, port),
 			dialer: dialer, limit: concurrency, idleFor: idleTimeout,
 		}
 	}
@@ -48,4 +50,8 @@ func newTransport(base *url.URL, rootCAs *x509.CertPool, concurrency int) http.R
 		DisableCompression:     true, // spares both sides more CPU than a local network costs
 		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{},
 	}
+}
+
+func isASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
 }

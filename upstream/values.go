@@ -23,6 +23,24 @@ func (b *block[T]) put(t T) *T {
 	return &(*b)[len(*b)-1]
 }
 
+// lettersSize is how much memory there is at once for the letters of texts.
+const lettersSize = 1 << 10
+
+// own is a text for the result: a part of the text that is read, unless that is large. One that is kept
+// would keep all of it, which may be 4 MiB of something that nobody reads.
+func (d *decoder) own(text string) string {
+	if len(d.walker.text) <= smallBody {
+		return text
+	}
+	if d.letters.Cap()-d.letters.Len() < len(text) {
+		d.letters = strings.Builder{}
+		d.letters.Grow(max(lettersSize, len(text)))
+	}
+	at := d.letters.Len()
+	d.letters.WriteString(text)
+	return d.letters.String()[at:]
+}
+
 // optional reads a value that may be absent or null into a block. One that read refuses is dropped.
 func optional[T any](d *decoder, name string, in *block[T], read func(string) (T, bool)) *T {
 	v := d.next()
@@ -64,14 +82,14 @@ func list[T any](d *decoder, name string, read func() (T, bool)) []T {
 
 func isNull(v string) bool { return v == "null" }
 
-func asText(v string) (string, bool) { return unquote(v), isString(v) }
+func (d *decoder) asText(v string) (string, bool) { return d.own(unquote(v)), isString(v) }
 
 func asBool(v string) (b, ok bool) {
 	b = v == "true"
 	return b, b || v == "false"
 }
 
-func asUUID(v string) (string, bool) {
+func (d *decoder) asUUID(v string) (string, bool) {
 	text := unquote(v)
 	if len(text) != 36 {
 		return "", false
@@ -94,7 +112,7 @@ func asUUID(v string) (string, bool) {
 	if upper {
 		text = strings.ToLower(text)
 	}
-	return text, true
+	return d.own(text), true
 }
 
 func asTime(v string) (time.Time, bool) {
