@@ -121,8 +121,8 @@ func (m *metrics) histograms(name, help, label string, buckets ...float64) *prom
 	return v
 }
 
-// answered counts a request to the GraphQL endpoint, at its end. ctx is the connection's: it has ended
-// if the client left.
+// answered counts a request to the GraphQL endpoint, at its end. ctx is the request's: it is canceled if
+// the client left.
 func (m *metrics) answered(ctx context.Context, status int, facts *graph.Facts, took time.Duration) {
 	kind := typeNone
 	switch facts.OperationType {
@@ -154,7 +154,7 @@ func outcomeOf(ctx context.Context, status int, codes []string) outcome {
 		worst = max(worst, o)
 	}
 	switch {
-	case status == 0, worst == failed && ctx.Err() != nil:
+	case status == 0, worst == failed && errors.Is(ctx.Err(), context.Canceled): // it may also be out of time
 		return left
 	case status > http.StatusBadRequest:
 		return max(worst, refused)

@@ -125,6 +125,7 @@ func TestMetricsCount(t *testing.T) {
 		{"another media type, 415", "", none, withHeader("Content-Type: text/plain"), `requests_total{outcome="refused",type="none"} errors_total{code="UNSUPPORTED_MEDIA_TYPE"}`},
 		{"another origin, 403", "", none, withHeader("Origin: https://elsewhere.example"), `requests_total{outcome="refused",type="none"} errors_total{code="FORBIDDEN"}`},
 		{"over the rate, 429", "RATE_LIMIT=0.5", asked(codeTwo), asked(codeTwo), `requests_total{outcome="refused",type="none"} errors_total{code="RATE_LIMITED"}`},
+		{"an operation out of time", "OPERATION_TIMEOUT=100ms", func(a *asker) { a.up.SetFault(2, upstreamtest.Hang) }, asked(codeTwo), `requests_total{outcome="failed",type="query"} errors_total{code="GATEWAY_TIMEOUT"} cache_reads_total{level="upstream",result="load"}`},
 		{"a client that left", "", none, leaves, `requests_total{outcome="left",type="query"} errors_total{code="GATEWAY_TIMEOUT"} cache_reads_total{level="upstream",result="load"}`},
 		{"another path", "", none, func(a *asker) {
 			a.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/readyz", nil))

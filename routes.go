@@ -150,7 +150,7 @@ func (s *service) observe(next http.Handler) http.Handler {
 		h["X-Request-Id"], h["X-Content-Type-Options"] = x.lines[0:1:1], x.lines[1:2:2]
 		defer func() {
 			s.logRequest(r, x)
-			if x.end != nil { // not before: a context that has ended means that the client left
+			if x.end != nil { // not before: a context that is canceled means that the client left
 				x.end()
 			}
 		}()

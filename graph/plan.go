@@ -101,7 +101,8 @@ func (p planner) run(ctx context.Context, doc *document, opCtx *graphql.Operatio
 // buffer is an empty one to write an answer in.
 func (p planner) buffer() []byte { return (*p.buffers.Get().(*[]byte))[:0] }
 
-// reuse lets others write in what run returned. Nobody may read it any more.
+// reuse lets others write in what run returned. Nobody may read it any more: net/http has written it by
+// the end of Write, in HTTP/1, and what compresses an answer keeps a copy.
 func (p planner) reuse(whole []byte) {
 	if 0 < cap(whole) && cap(whole) <= freeBytes {
 		p.buffers.Put(&whole)
