@@ -86,13 +86,18 @@ func (s *wireServer) transport(concurrency int) http.RoundTripper {
 	return t
 }
 
-// ask sends a request and returns the answer's status and body.
-func (s *wireServer) ask(ctx context.Context, t http.RoundTripper, method string) (string, error) {
+// send sends a request and returns the answer, whose body is to be read.
+func (s *wireServer) send(ctx context.Context, t http.RoundTripper, method string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, method, s.base.String()+"/x", nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	resp, err := t.RoundTrip(r)
+	return t.RoundTrip(r)
+}
+
+// ask sends a request and returns the answer's status and body.
+func (s *wireServer) ask(ctx context.Context, t http.RoundTripper, method string) (string, error) {
+	resp, err := s.send(ctx, t, method)
 	if err != nil {
 		return "", err
 	}
@@ -196,11 +201,7 @@ func TestBodyLeft(t *testing.T) {
 		return true
 	})
 	tr := s.transport(4)
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.base.String(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := tr.RoundTrip(r)
+	resp, err := s.send(t.Context(), tr, http.MethodGet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,11 +354,7 @@ func TestClosed(t *testing.T) {
 		return true
 	})
 	tr := s.transport(4)
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.base.String(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := tr.RoundTrip(r)
+	resp, err := s.send(t.Context(), tr, http.MethodGet)
 	if err != nil {
 		t.Fatal(err)
 	}
