@@ -136,6 +136,7 @@ func (a *asker) ask(r *http.Request, body []byte) error {
 	return nil
 }
 
+// code is authentik's answer, as package json reads it by itself.
 type code struct {
 	PK        int       `json:"pk"`
 	Provider  *provider `json:"provider"`

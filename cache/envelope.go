@@ -11,8 +11,8 @@ import (
 // Codec turns values and the origin's errors into bytes and back. Encode appends to what it is given.
 // Decoding must accept exactly what encoding gave and return an error, not panic, for anything else. A
 // value may have parts of the text that it was decoded from; DecodeError must not keep the bytes, which
-// are used again. An error that EncodeError makes nothing of is not
-// shared with other processes; without EncodeError none is.
+// are used again. An error that EncodeError makes nothing of is not shared with other processes;
+// without EncodeError none is.
 type Codec[V any] struct {
 	Encode      func([]byte, V) []byte
 	Decode      func(string) (V, error)

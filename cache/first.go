@@ -19,7 +19,8 @@ func (f *firstLevel[V]) look(ctx context.Context, key Key) (e Entry[string], fou
 	return e, found
 }
 
-// get returns a value, which is nobody else's but for its texts. One that cannot be decoded is as one that is not there.
+// get returns a value, which is nobody else's but for its texts. One that cannot be decoded is as one that
+// is not there.
 func (f *firstLevel[V]) get(ctx context.Context, key Key) (e Entry[V], found bool) {
 	kept, found := f.look(ctx, key)
 	if !found {

@@ -166,7 +166,7 @@ func TestHaltedRedisIsNotHeard(t *testing.T) {
 	hears(t, store)
 }
 
-// halting is a proxy that pauses within each message to a subscriber.
+// halting is a proxy that holds back the rest of each message to a subscriber until that has sent a ping.
 func halting(t *testing.T, server *cachetest.RedisServer) (url string) {
 	t.Helper()
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -174,6 +174,7 @@ func halting(t *testing.T, server *cachetest.RedisServer) (url string) {
 		t.Fatal(err)
 	}
 	var conns sync.WaitGroup
+	pings, ended := make(chan struct{}), make(chan struct{})
 	pipe := func(from, to net.Conn, forward func([]byte)) {
 		defer func() { _, _ = from.Close(), to.Close() }()
 		for b := make([]byte, 64<<10); ; {
@@ -195,12 +196,25 @@ func halting(t *testing.T, server *cachetest.RedisServer) (url string) {
 				_ = in.Close()
 				continue
 			}
-			conns.Go(func() { pipe(in, out, func(b []byte) { _, _ = out.Write(b) }) })
+			conns.Go(func() {
+				pipe(in, out, func(b []byte) {
+					_, _ = out.Write(b)
+					if bytes.Contains(bytes.ToLower(b), []byte("ping\r\n")) {
+						select {
+						case pings <- struct{}{}:
+						default: // nobody waits for it
+						}
+					}
+				})
+			})
 			conns.Go(func() {
 				pipe(out, in, func(b []byte) {
 					if i := bytes.Index(b, []byte("message\r\n")); i >= 0 {
 						_, _ = in.Write(b[:i+9])
-						time.Sleep(700 * time.Millisecond) // longer than a ping is away
+						select {
+						case <-pings:
+						case <-ended:
+						}
 						b = b[i+9:]
 					}
 					_, _ = in.Write(b)
@@ -210,6 +224,7 @@ func halting(t *testing.T, server *cachetest.RedisServer) (url string) {
 	})
 	t.Cleanup(func() {
 		_ = ln.Close()
+		close(ended)
 		conns.Wait()
 	})
 	return strings.Replace(server.URL(), server.Addr(), ln.Addr().String(), 1)

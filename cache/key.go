@@ -142,22 +142,13 @@ type names struct {
 
 func (k *Keys) namesOf(prefix string, key Key) names {
 	tag := k.Tag(key.row)
-	sum := k.mac(valuePurpose, key.caller[:], key.row, key.variant)
-	b := make([]byte, 0, 512) // of all, as one text of which each is a part
-	for _, kind := range []byte("velx") {
-		b = append(append(b, prefix...), '{')
-		b = append(base64.RawURLEncoding.AppendEncode(b, tag[:]), '}', kind)
-		if kind != 'x' {
-			b = base64.RawURLEncoding.AppendEncode(b, sum[:])
-		}
-	}
-	all := string(b)
-	n := len(prefix) + len("{}v") + base64.RawURLEncoding.EncodedLen(len(tag)) + base64.RawURLEncoding.EncodedLen(len(sum))
+	slot := slotOf(prefix, tag)
+	sum := k.mac("value "+string([]byte{formatVersion}), key.caller[:], key.row, key.variant)
+	d := encode(sum[:])
+	all := slot + "v" + d + slot + "e" + d + slot + "l" + d + slot + "x" // as one text, of which each is a part
+	n := len(slot) + 1 + len(d)
 	return names{entry: all[:n], failure: all[n : 2*n], lease: all[2*n : 3*n], tombstone: all[3*n:], proof: k.proofOf(tag)}
 }
-
-// valuePurpose is what a name's MAC is for. It has the format, so that another one has other names.
-var valuePurpose = "value " + string([]byte{formatVersion})
 
 // recent are the names of keys that were asked for a moment ago: a load needs them twice, and they take
 // three MACs.

@@ -106,6 +106,14 @@ func (s *wireServer) ask(ctx context.Context, t http.RoundTripper, method string
 	return fmt.Sprintf("%d %s", resp.StatusCode, body), err
 }
 
+// always is a server that answers each request with the same bytes.
+func always(answer string) func(c net.Conn, conn, n int) (more bool) {
+	return func(c net.Conn, _, _ int) bool {
+		_, _ = io.WriteString(c, answer)
+		return true
+	}
+}
+
 func text(body string) string {
 	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 }
@@ -173,10 +181,7 @@ func TestConnectionUsedAgain(t *testing.T) {
 		{"of another protocol", "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "101 ", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := serveWire(t, func(c net.Conn, _, _ int) bool {
-				_, _ = io.WriteString(c, tt.answer)
-				return true
-			})
+			s := serveWire(t, always(tt.answer))
 			tr := s.transport(4)
 			for range 2 {
 				if got, err := s.ask(t.Context(), tr, http.MethodGet); err != nil || got != tt.want {
@@ -196,10 +201,7 @@ func TestConnectionUsedAgain(t *testing.T) {
 
 // TestBodyLeft: an answer that is not read to its end leaves no connection behind.
 func TestBodyLeft(t *testing.T) {
-	s := serveWire(t, func(c net.Conn, _, _ int) bool {
-		_, _ = io.WriteString(c, text("abc"))
-		return true
-	})
+	s := serveWire(t, always(text("abc")))
 	tr := s.transport(4)
 	resp, err := s.send(t.Context(), tr, http.MethodGet)
 	if err != nil {
@@ -266,10 +268,7 @@ func TestLongHead(t *testing.T) {
 		"lines":         "HTTP/1.1 200 OK\r\n" + strings.Repeat("X: y\r\n", 20_000),
 		"announcements": strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 5000),
 	} {
-		s := serveWire(t, func(c net.Conn, _, _ int) bool {
-			_, _ = io.WriteString(c, part)
-			return true
-		})
+		s := serveWire(t, always(part))
 		got, err := s.ask(t.Context(), s.transport(4), http.MethodGet)
 		if err == nil || !strings.Contains(err.Error(), "head of the answer") {
 			t.Errorf("%s: %q, %v", name, got, err)
@@ -349,10 +348,7 @@ func TestIdleConnections(t *testing.T) {
 // TestClosed: a connection that becomes idle after the idle ones were closed is not kept, until the next
 // request.
 func TestClosed(t *testing.T) {
-	s := serveWire(t, func(c net.Conn, _, _ int) bool {
-		_, _ = io.WriteString(c, text("abc"))
-		return true
-	})
+	s := serveWire(t, always(text("abc")))
 	tr := s.transport(4)
 	resp, err := s.send(t.Context(), tr, http.MethodGet)
 	if err != nil {

@@ -55,17 +55,20 @@ func optional[T any](d *decoder, name string, in *block[T], read func(string) (T
 	return in.put(t)
 }
 
-// listSize is how many elements there is room for at once. Most lists have one to three.
+// listSize is for how many elements a list that has one has room. Most have one to three.
 const listSize = 4
 
 // list reads a list that may be absent or null, element by element. If read refuses one the whole
 // list is dropped: a shorter list would be a lie.
 func list[T any](d *decoder, name string, read func() (T, bool)) []T {
-	items, ok := make([]T, 0, listSize), true
+	items, ok := []T{}, true
 	isList := d.elements(func() {
 		if !ok {
 			d.skip()
 			return
+		}
+		if cap(items) == 0 {
+			items = make([]T, 0, listSize)
 		}
 		var t T
 		t, ok = read()

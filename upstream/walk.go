@@ -17,9 +17,9 @@ const maxNesting = 10_000
 var errSyntax = errors.New("decode: not JSON in UTF-8")
 
 // walker reads a JSON text (RFC 8259) from front to back. Once the text turns out to be none, err is
-// errSyntax and nothing is left to read. It takes what encoding/json takes, so names may repeat. A
-// general reader of JSON takes twice the time, half of it for what is not asked here, and an answer
-// of authentik is read when it comes and whenever its row is shown.
+// errSyntax and nothing is left to read. It takes what encoding/json takes, so names may repeat. It is
+// here because an answer of authentik is read when it comes and whenever its row is shown, for which a
+// general reader of JSON takes longer.
 type walker struct {
 	text string
 	at   int
