@@ -93,7 +93,7 @@ func TestRevoke(t *testing.T) {
 			t.Errorf("another: %s", got.Body)
 		}
 	}
-	if n := up.Calls(); n.Total != 1 || n.Destroy != 1 {
+	if n := up.Calls(); n.Total != 1 || n.Delete != 1 {
 		t.Errorf("calls: %+v", n)
 	}
 	for _, token := range []string{upstreamtest.TokenDave, upstreamtest.TokenRoot} {
@@ -168,8 +168,8 @@ func TestRevokeRefused(t *testing.T) {
 			if got.Codes() != tt.code || string(got.Data) != `{"revokeAuthorizationCode":null}` || tt.message != "" && got.Errors[0].Message != tt.message {
 				t.Errorf("got %s", got.Body)
 			}
-			if n := up.Calls(); n.Destroy != tt.deletes || n.Retrieve != tt.gets {
-				t.Errorf("%d DELETEs and %d GETs, want %d and %d", n.Destroy, n.Retrieve, tt.deletes, tt.gets)
+			if n := up.Calls(); n.Delete != tt.deletes || n.Retrieve != tt.gets {
+				t.Errorf("%d DELETEs and %d GETs, want %d and %d", n.Delete, n.Retrieve, tt.deletes, tt.gets)
 			}
 			up.ResetCalls()
 			if got := readCode(t, a, upstreamtest.TokenRoot, pk); len(got.Errors) > 0 || up.Calls().Total != 0 {
@@ -251,7 +251,7 @@ func TestRevokeInServiceMode(t *testing.T) {
 	files := newServiceFiles(t, upstreamtest.TokenRoot, callerOf("reader", "reader")+callerOf("writer", "writer", "write"))
 	up, a := newWorld(t, upstreamtest.Options{}, files.settings()...)
 	pk := davesCode(up)
-	if got := revokeCode(t, a, "reader", pk); got.Codes() != "FORBIDDEN" || up.Calls().Destroy != 0 {
+	if got := revokeCode(t, a, "reader", pk); got.Codes() != "FORBIDDEN" || up.Calls().Delete != 0 {
 		t.Errorf("reader: %s", got.Body)
 	}
 	if got := revokeCode(t, a, "writer", pk); len(got.Errors) > 0 {
@@ -292,13 +292,13 @@ func TestRevokeWithoutTheCaller(t *testing.T) {
 		}
 		next.ServeHTTP(w, r)
 	}})
-	if done, err := source.Revoke(left, dave, upstream.AuthorizationCodes, upstream.PK(pk)); err != nil || done.Uncertain {
-		t.Errorf("uncertain %t, error %v", done.Uncertain, err)
+	if done, err := source.Revoke(left, dave, upstream.AuthorizationCodes, upstream.PK(pk)); err != nil || done.OutcomeUnknown {
+		t.Errorf("outcome unknown: %t, error %v", done.OutcomeUnknown, err)
 	}
 	if _, err := source.Grant(t.Context(), root, upstream.AuthorizationCodes, upstream.PK(pk)); err == nil {
 		t.Error("it is shown from the cache")
 	}
-	if n := up.Calls(); n.Destroy != 1 || n.Retrieve != 1 {
-		t.Errorf("%d DELETEs and %d GETs, want one of each", n.Destroy, n.Retrieve)
+	if n := up.Calls(); n.Delete != 1 || n.Retrieve != 1 {
+		t.Errorf("%d DELETEs and %d GETs, want one of each", n.Delete, n.Retrieve)
 	}
 }

@@ -94,7 +94,7 @@ func (s *grantSource) public(err error) error {
 // List implements [graph.GrantSource]. Its rows are kept as grants as well, for reads of one.
 func (s *grantSource) List(ctx context.Context, cred upstream.Credential, resource upstream.Resource, q upstream.Query) (graph.ListRead, error) {
 	caller := s.digester.Digest(cred)
-	key, err := cache.NewListKey(caller, string(resource), s.variant+"|"+q.Name(), s.cache.Generation(ctx, string(resource)))
+	key, err := cache.NewListKey(caller, string(resource), s.variant+"|"+q.Key(), s.cache.Generation(ctx, string(resource)))
 	if err != nil {
 		return graph.ListRead{}, err
 	}
@@ -153,14 +153,14 @@ func (s *grantSource) Revoke(ctx context.Context, cred upstream.Credential, reso
 		done.Grant = &read
 	}
 	err = s.gate.pass(turn, caller, func() error {
-		uncertain, err := s.client.Destroy(ctx, cred, resource, pk)
-		if done.Uncertain = uncertain.Value; err == nil && !done.Uncertain {
-			graph.FromContext(ctx).NoteUpstream(http.StatusNoContent, uncertain.AuthentikID)
+		outcomeUnknown, err := s.client.Delete(ctx, cred, resource, pk)
+		if done.OutcomeUnknown = outcomeUnknown.Value; err == nil && !done.OutcomeUnknown {
+			graph.FromContext(ctx).NoteUpstream(http.StatusNoContent, outcomeUnknown.AuthentikID)
 		}
 		return err
 	})
 	switch {
-	case err == nil && !done.Uncertain:
+	case err == nil && !done.OutcomeUnknown:
 		if err := s.cache.Bury(ctx, key.Row()); err != nil {
 			s.log.WarnContext(ctx, "other processes may show a revoked grant until it is not fresh any more", "error", err)
 		}

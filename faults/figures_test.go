@@ -109,7 +109,7 @@ func (f *figures) report() string {
 	}
 	last := f.samples[len(f.samples)-1]
 	fmt.Fprintf(out, "\n%s, %d faults, during %d of which the machine stood still\n", last.at.Round(time.Second), len(f.samples), f.stoodStill)
-	fmt.Fprintf(out, "calls to authentik: %d of codes, %d of lists, %d deletions, for %d requests\n", f.calls.Retrieve, f.calls.List, f.calls.Destroy, f.all.sent)
+	fmt.Fprintf(out, "calls to authentik: %d of codes, %d of lists, %d deletions, for %d requests\n", f.calls.Retrieve, f.calls.List, f.calls.Delete, f.all.sent)
 	fmt.Fprintf(out, "memory, MiB: %d → %d, %d at its peak; an hour: %s\n", f.before.memory, last.memory, f.peak, f.memorySlope())
 	fmt.Fprintf(out, "goroutines: %d → %d; an hour: %s\n", f.before.goroutines, last.goroutines, f.goroutineSlope())
 	return out.String()

@@ -205,7 +205,7 @@ func upstreamForm(e *upstream.Error) *Error {
 	if !ok {
 		shown = public[upstream.Internal]
 	}
-	if errors.Is(e, upstream.ErrCalls) {
+	if errors.Is(e, upstream.ErrTooManyCalls) {
 		shown.Message = "The list takes more calls to authentik than are allowed: its pages are small, it changes fast, or the operation asks for too many. Try again later, or for less."
 	}
 	switch len(e.Fields) {

@@ -122,12 +122,12 @@ func edges[T, E any](p *part[T], edge func(cursor string, node T) E) []E {
 
 // list answers for every field that shows a page.
 func (r *Resolver) list(ctx context.Context, resource upstream.Resource, q upstream.Query) (ListRead, error) {
-	q.Spent, q.MaxCalls = &FromContext(ctx).listCalls, min(r.upstreamCalls, maxListCalls)
-	shared, err := r.share(ctx, readKey{resource: resource, list: q.Name()}, func(cred upstream.Credential, shared *read) (err error) {
+	q.CallCount, q.MaxCalls = &FromContext(ctx).listCalls, min(r.upstreamCalls, maxListCalls)
+	shared, err := r.share(ctx, readKey{resource: resource, list: q.Key()}, func(cred upstream.Credential, shared *read) (err error) {
 		slot := FromContext(ctx).listSlot()
 		defer slot.Unlock()
-		if q.Spent.Load() >= int64(r.upstreamCalls) {
-			return &upstream.Error{Kind: upstream.Unavailable, RetryAfter: time.Second, Err: upstream.ErrCalls}
+		if q.CallCount.Load() >= int64(r.upstreamCalls) {
+			return &upstream.Error{Kind: upstream.Unavailable, RetryAfter: time.Second, Err: upstream.ErrTooManyCalls}
 		}
 		got, err := r.Grants.List(ctx, cred, resource, q)
 		shared.rows, shared.freshness = got.Value, cache.With(got, struct{}{})
@@ -156,9 +156,9 @@ func endOf(list ListRead, now time.Time) time.Time {
 
 // revoked is what a mutation answers, before it has its type.
 type revoked[T any] struct {
-	id        string
-	grant     *T
-	uncertain bool
+	id             string
+	grant          *T
+	outcomeUnknown bool
 }
 
 // revoke resolves a mutation. One id is revoked once in a request.
@@ -174,7 +174,7 @@ func revoke[T any](ctx context.Context, r *Resolver, k kind[T], id string) (revo
 	if err != nil {
 		return revoked[T]{}, err
 	}
-	out := revoked[T]{id: pk.String(), uncertain: shared.revocation.Uncertain}
+	out := revoked[T]{id: pk.String(), outcomeUnknown: shared.revocation.OutcomeUnknown}
 	if was := shared.revocation.Grant; was != nil {
 		out.grant = k.show(was.Value, was.FetchedAt, r.Now())
 	}

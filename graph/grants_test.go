@@ -43,7 +43,7 @@ func (g *grants) Grant(_ context.Context, _ upstream.Credential, _ upstream.Reso
 
 func (g *grants) List(_ context.Context, _ upstream.Credential, resource upstream.Resource, q upstream.Query) (graph.ListRead, error) {
 	g.mu.Lock()
-	g.queries = append(g.queries, string(resource)+" "+q.Name())
+	g.queries = append(g.queries, string(resource)+" "+q.Key())
 	g.mu.Unlock()
 	start := 0
 	if q.After != nil {
@@ -71,7 +71,7 @@ func (g *grants) Revoke(_ context.Context, _ upstream.Credential, resource upstr
 		return graph.Revocation{}, &upstream.Error{Kind: upstream.NotFound, Status: 404}
 	}
 	if pk == 1 {
-		return graph.Revocation{Uncertain: true}, nil
+		return graph.Revocation{OutcomeUnknown: true}, nil
 	}
 	read := graph.GrantRead{}
 	read.Value = g.grant(pk)

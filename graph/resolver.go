@@ -30,8 +30,8 @@ type ListRead = cache.Result[*upstream.Rows]
 type Revocation struct {
 	// Grant is the grant as it was, if it was cached.
 	Grant *GrantRead
-	// Uncertain: authentik did not say that it was this request that deleted it.
-	Uncertain bool
+	// OutcomeUnknown reports that authentik did not say whether this request deleted the row.
+	OutcomeUnknown bool
 }
 
 // Resolver is the root of all resolvers.

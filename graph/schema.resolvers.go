@@ -16,7 +16,7 @@ func (r *mutationResolver) RevokeAuthorizationCode(ctx context.Context, id strin
 	if err != nil {
 		return nil, err
 	}
-	return &model.RevokeAuthorizationCodePayload{ID: done.id, AuthorizationCode: done.grant, Uncertain: done.uncertain}, nil
+	return &model.RevokeAuthorizationCodePayload{ID: done.id, AuthorizationCode: done.grant, Uncertain: done.outcomeUnknown}, nil
 }
 
 func (r *mutationResolver) RevokeAccessToken(ctx context.Context, id string) (*model.RevokeAccessTokenPayload, error) {
@@ -24,7 +24,7 @@ func (r *mutationResolver) RevokeAccessToken(ctx context.Context, id string) (*m
 	if err != nil {
 		return nil, err
 	}
-	return &model.RevokeAccessTokenPayload{ID: done.id, AccessToken: done.grant, Uncertain: done.uncertain}, nil
+	return &model.RevokeAccessTokenPayload{ID: done.id, AccessToken: done.grant, Uncertain: done.outcomeUnknown}, nil
 }
 
 func (r *mutationResolver) RevokeRefreshToken(ctx context.Context, id string) (*model.RevokeRefreshTokenPayload, error) {
@@ -32,7 +32,7 @@ func (r *mutationResolver) RevokeRefreshToken(ctx context.Context, id string) (*
 	if err != nil {
 		return nil, err
 	}
-	return &model.RevokeRefreshTokenPayload{ID: done.id, RefreshToken: done.grant, Uncertain: done.uncertain}, nil
+	return &model.RevokeRefreshTokenPayload{ID: done.id, RefreshToken: done.grant, Uncertain: done.outcomeUnknown}, nil
 }
 
 func (r *queryResolver) AuthorizationCode(ctx context.Context, id string) (*model.AuthorizationCode, error) {

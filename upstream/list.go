@@ -20,13 +20,13 @@ type Query struct {
 	Oldest         bool
 	After          *Position
 	User, Provider PK // 0 is any
-	// MaxCalls bounds the calls that it may take; Spent, if not nil, counts them.
-	MaxCalls int
-	Spent    *atomic.Int64
+	// MaxCalls bounds the calls that it may take; CallCount, if not nil, counts them.
+	MaxCalls  int
+	CallCount *atomic.Int64
 }
 
-// Name is a text that no other query has, for keys.
-func (q Query) Name() string {
+// Key identifies the query in cache keys: no other query has the same.
+func (q Query) Key() string {
 	after := "-"
 	if q.After != nil {
 		after = q.After.PK.String() // where it was is but a hint
@@ -52,8 +52,8 @@ func (c *Client) List(ctx context.Context, cred Credential, resource Resource, q
 	var list Answer[*Rows]
 	rows, err := window(ctx, windowQuery{First: q.First, Oldest: q.Oldest, After: q.After, MaxCalls: q.MaxCalls}, (*Grant).key,
 		func(ctx context.Context, size, number int) (page[*Grant], error) {
-			if q.Spent != nil {
-				q.Spent.Add(1)
+			if q.CallCount != nil {
+				q.CallCount.Add(1)
 			}
 			p, a, err := c.page(ctx, cred, resource, q, size, number, pass)
 			if err == nil && list.FetchedAt.IsZero() {
@@ -67,7 +67,7 @@ func (c *Client) List(ctx context.Context, cred Credential, resource Resource, q
 		return list, nil
 	case ok:
 		return Answer[*Rows]{}, e
-	case errors.Is(err, ErrCalls):
+	case errors.Is(err, ErrTooManyCalls):
 		return Answer[*Rows]{}, &Error{Kind: Unavailable, RetryAfter: time.Second, Err: err}
 	}
 	return Answer[*Rows]{}, &Error{Kind: InvalidResponse, Status: http.StatusOK, Err: err}

@@ -14,9 +14,9 @@ const maxPage = 100
 var (
 	// errGone is a page past the end of the list: 404, "Invalid page.".
 	errGone = errors.New("upstream: no such page")
-	// ErrCalls is the cause of an error of a list that cannot be read in the calls allowed, because
+	// ErrTooManyCalls is the cause of an error of a list that cannot be read in the calls allowed, because
 	// it changes too fast or its pages are too small.
-	ErrCalls = errors.New("upstream: list needs too many calls")
+	ErrTooManyCalls = errors.New("upstream: list needs too many calls")
 	// errOrder is a page that authentik does not give to this request.
 	errOrder = errors.New("upstream: page out of order")
 )
@@ -99,7 +99,7 @@ func window[R any](ctx context.Context, q windowQuery, pkOf func(R) PK, read rea
 	}
 	for !w.done() {
 		if w.out.Calls >= q.MaxCalls {
-			return Window[R]{}, ErrCalls
+			return Window[R]{}, ErrTooManyCalls
 		}
 		size, number := w.next()
 		w.out.Calls++

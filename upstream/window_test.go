@@ -491,8 +491,8 @@ func TestWindowChurn(t *testing.T) {
 		l.max = 1
 		l.change = func(int) { l.remove(l.pks[len(l.pks)-5:]...) }
 		w, err := l.window(windowQuery{First: 3, After: after(500, 500), MaxCalls: maxCalls})
-		if err != ErrCalls || w.Rows != nil || len(l.calls) != maxCalls {
-			t.Errorf("%+v, %v after %d calls, want %v after %d", w, err, len(l.calls), ErrCalls, maxCalls)
+		if err != ErrTooManyCalls || w.Rows != nil || len(l.calls) != maxCalls {
+			t.Errorf("%+v, %v after %d calls, want %v after %d", w, err, len(l.calls), ErrTooManyCalls, maxCalls)
 		}
 	}
 }
@@ -559,7 +559,7 @@ func FuzzWindow(f *testing.F) {
 		switch {
 		case calls > q.MaxCalls:
 			t.Fatalf("%d calls", calls)
-		case err != nil && !errors.Is(err, ErrCalls) && !errors.Is(err, errOrder):
+		case err != nil && !errors.Is(err, ErrTooManyCalls) && !errors.Is(err, errOrder):
 			t.Fatal(err)
 		case err != nil && w.Rows != nil, len(w.Rows) > max(q.First, 0), w.Offset < 0, w.Count < 0:
 			t.Fatalf("%+v, %v", w, err)

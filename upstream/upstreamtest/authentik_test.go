@@ -177,7 +177,7 @@ func TestCounts(t *testing.T) {
 	send(t, http.MethodGet, srv.URL+"/-/health/ready/", nil)
 
 	got := fake.Calls()
-	if got.Total != 8 || got.Retrieve != 4 || got.List != 1 || got.Destroy != 1 {
+	if got.Total != 8 || got.Retrieve != 4 || got.List != 1 || got.Delete != 1 {
 		t.Errorf("counts %+v", got)
 	}
 	if got.ByMethod["GET"] != 4 || got.ByMethod["HEAD"] != 1 || got.ByMethod["other"] != 1 {

@@ -19,14 +19,14 @@ type Counts struct {
 	Total    int
 	Retrieve int            // GET or HEAD of one row, of any resource
 	List     int            // GET or HEAD of a list, of any resource
-	Destroy  int            // DELETE of one row, of any resource
+	Delete   int            // DELETE of one row, of any resource
 	ByMethod map[string]int // unknown methods together as "other"
 	// ByResource has the counts of each resource that was asked for.
 	ByResource map[Resource]ResourceCounts
 }
 
 // ResourceCounts are the counts of one resource.
-type ResourceCounts struct{ Total, Retrieve, List, Destroy int }
+type ResourceCounts struct{ Total, Retrieve, List, Delete int }
 
 // rowKey names a row of any resource.
 type rowKey struct {
@@ -65,7 +65,7 @@ func (t *tally) count(method string, at target) {
 			t.retrieves[key]++
 		}
 	case method == http.MethodDelete && at.place == atObject:
-		c.Destroy++
+		c.Delete++
 	}
 	t.byResource[at.resource] = c
 }
@@ -79,7 +79,7 @@ func (a *Authentik) Calls() Counts {
 	for _, r := range c.ByResource {
 		c.Retrieve += r.Retrieve
 		c.List += r.List
-		c.Destroy += r.Destroy
+		c.Delete += r.Delete
 	}
 	return c
 }

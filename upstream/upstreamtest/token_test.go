@@ -129,13 +129,13 @@ func TestResourcesAreApart(t *testing.T) {
 	send(t, http.MethodDelete, srv.URL+refresh.Path()+"2/", bearer(upstreamtest.TokenRoot))
 
 	got := fake.Calls()
-	if got.Total != 9 || got.Retrieve != 7 || got.List != 1 || got.Destroy != 1 {
+	if got.Total != 9 || got.Retrieve != 7 || got.List != 1 || got.Delete != 1 {
 		t.Errorf("counts %+v", got)
 	}
 	for resource, want := range map[upstreamtest.Resource]upstreamtest.ResourceCounts{
 		codes:   {Total: 2, Retrieve: 2},
 		access:  {Total: 4, Retrieve: 3, List: 1},
-		refresh: {Total: 3, Retrieve: 2, Destroy: 1},
+		refresh: {Total: 3, Retrieve: 2, Delete: 1},
 	} {
 		if got.ByResource[resource] != want {
 			t.Errorf("%s: %+v, want %+v", resource, got.ByResource[resource], want)

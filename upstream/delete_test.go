@@ -63,8 +63,8 @@ func faulty(f upstreamtest.Fault) http.HandlerFunc {
 // deleted is a 204 as authentik gives it.
 func deleted(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
 
-// TestDestroy: what each answer means, and how often authentik is asked for it.
-func TestDestroy(t *testing.T) {
+// TestDelete: what each answer means, and how often authentik is asked for it.
+func TestDelete(t *testing.T) {
 	const (
 		jsonType = "application/json"
 		unknown  = `{"detail":"No AuthorizationCode matches the given query."}`
@@ -78,12 +78,12 @@ func TestDestroy(t *testing.T) {
 	row := says(200, jsonType, body)
 	page404 := says(404, "text/html", "<!DOCTYPE html>")
 	for _, tt := range []struct {
-		name      string
-		steps     []http.HandlerFunc
-		kind      upstream.Kind // 0 is none
-		status    int
-		uncertain bool
-		asked     string
+		name           string
+		steps          []http.HandlerFunc
+		kind           upstream.Kind // 0 is none
+		status         int
+		outcomeUnknown bool
+		asked          string
 	}{
 		{name: "deleted", steps: []http.HandlerFunc{deleted}, asked: "DELETE"},
 		{"unknown, or not visible", []http.HandlerFunc{none}, upstream.NotFound, 404, false, "DELETE"},
@@ -130,8 +130,8 @@ func TestDestroy(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &script{steps: tt.steps}
 			server := serve(t, s.ServeHTTP)
-			done, err := client(t, server.URL).Destroy(t.Context(), alice, upstream.AuthorizationCodes, pk)
-			uncertain := done.Value
+			done, err := client(t, server.URL).Delete(t.Context(), alice, upstream.AuthorizationCodes, pk)
+			outcomeUnknown := done.Value
 			if tt.kind == 0 {
 				if err != nil {
 					t.Fatal(err)
@@ -139,8 +139,8 @@ func TestDestroy(t *testing.T) {
 			} else if e := wantKind(t, err, tt.kind); e.Status != tt.status {
 				t.Errorf("status %d, want %d", e.Status, tt.status)
 			}
-			if uncertain != tt.uncertain {
-				t.Errorf("uncertain: %t", uncertain)
+			if outcomeUnknown != tt.outcomeUnknown {
+				t.Errorf("outcomeUnknown: %t", outcomeUnknown)
 			}
 			if got := s.asked(); got != tt.asked {
 				t.Errorf("asked %q, want %q", got, tt.asked)
@@ -154,25 +154,25 @@ func TestDestroy(t *testing.T) {
 	}
 }
 
-// TestDestroyWithoutACall: what must not be sent is not.
-func TestDestroyWithoutACall(t *testing.T) {
+// TestDeleteWithoutACall: what must not be sent is not.
+func TestDeleteWithoutACall(t *testing.T) {
 	s := &script{steps: []http.HandlerFunc{deleted}}
 	server := serve(t, s.ServeHTTP)
-	_, err := client(t, server.URL).Destroy(t.Context(), upstream.Credential{}, upstream.AuthorizationCodes, pk)
+	_, err := client(t, server.URL).Delete(t.Context(), upstream.Credential{}, upstream.AuthorizationCodes, pk)
 	wantKind(t, err, upstream.Unauthenticated)
-	_, err = client(t, server.URL, timeout(0)).Destroy(t.Context(), alice, upstream.AuthorizationCodes, pk)
+	_, err = client(t, server.URL, timeout(0)).Delete(t.Context(), alice, upstream.AuthorizationCodes, pk)
 	wantKind(t, err, upstream.Timeout)
 	if s.asked() != "" {
 		t.Errorf("asked %q", s.asked())
 	}
 }
 
-// TestDestroyTimesOut: a DELETE that is not answered in time is not sent again, as no time is left,
+// TestDeleteTimesOut: a DELETE that is not answered in time is not sent again, as no time is left,
 // and may have worked.
-func TestDestroyTimesOut(t *testing.T) {
+func TestDeleteTimesOut(t *testing.T) {
 	s := &script{steps: []http.HandlerFunc{faulty(upstreamtest.Hang)}}
 	server := serve(t, s.ServeHTTP)
-	_, err := client(t, server.URL, timeout(hurried)).Destroy(t.Context(), alice, upstream.AuthorizationCodes, pk)
+	_, err := client(t, server.URL, timeout(hurried)).Delete(t.Context(), alice, upstream.AuthorizationCodes, pk)
 	if e := wantKind(t, err, upstream.Timeout); e.NotSent() {
 		t.Errorf("it was sent: %v", e)
 	}
@@ -181,8 +181,8 @@ func TestDestroyTimesOut(t *testing.T) {
 	}
 }
 
-// TestDestroyAfterTheCallerLeft: nothing is sent again for a caller who has left.
-func TestDestroyAfterTheCallerLeft(t *testing.T) {
+// TestDeleteAfterTheCallerLeft: nothing is sent again for a caller who has left.
+func TestDeleteAfterTheCallerLeft(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	s := &script{}
 	s.steps = []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
@@ -190,24 +190,24 @@ func TestDestroyAfterTheCallerLeft(t *testing.T) {
 		upstreamtest.Hang.Serve(w, r, nil)
 	}}
 	server := serve(t, s.ServeHTTP)
-	_, err := client(t, server.URL).Destroy(ctx, alice, upstream.AuthorizationCodes, pk)
+	_, err := client(t, server.URL).Delete(ctx, alice, upstream.AuthorizationCodes, pk)
 	wantKind(t, err, upstream.Timeout)
 	if s.asked() != "DELETE" {
 		t.Errorf("asked %q", s.asked())
 	}
 }
 
-// TestDestroyRefusedConnection: where nobody listens, nothing was deleted and nothing is uncertain.
-func TestDestroyRefusedConnection(t *testing.T) {
+// TestDeleteRefusedConnection: where nobody listens, nothing was deleted and the outcome is known.
+func TestDeleteRefusedConnection(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	address := server.URL
 	server.Close()
 	c := client(t, address)
-	done, err := c.Destroy(t.Context(), alice, upstream.AuthorizationCodes, pk)
-	uncertain := done.Value
+	done, err := c.Delete(t.Context(), alice, upstream.AuthorizationCodes, pk)
+	outcomeUnknown := done.Value
 	wantKind(t, err, upstream.Unavailable)
-	if uncertain {
-		t.Error("uncertain")
+	if outcomeUnknown {
+		t.Error("outcomeUnknown")
 	}
 	if n := c.Stats().Calls; n != 2 {
 		t.Errorf("%d calls, want 2", n)
@@ -225,14 +225,14 @@ func openBreaker(t *testing.T, c *upstream.Client) {
 	}
 }
 
-// TestDestroyWithAnOpenBreaker: it is turned away here, and says that it was.
-func TestDestroyWithAnOpenBreaker(t *testing.T) {
+// TestDeleteWithAnOpenBreaker: it is turned away here, and says that it was.
+func TestDeleteWithAnOpenBreaker(t *testing.T) {
 	fake, server := authentik(t, upstreamtest.Options{})
 	fake.SetFault(1, upstreamtest.Error500)
 	c := client(t, server.URL)
 	openBreaker(t, c)
 	fake.ResetCalls()
-	_, err := c.Destroy(t.Context(), alice, upstream.AuthorizationCodes, pk)
+	_, err := c.Delete(t.Context(), alice, upstream.AuthorizationCodes, pk)
 	if e := wantKind(t, err, upstream.Unavailable); !e.NotSent() || e.RetryAfter <= 0 {
 		t.Errorf("not told that it was not sent, or when to come again: %v, %v", e, e.RetryAfter)
 	}
@@ -241,9 +241,9 @@ func TestDestroyWithAnOpenBreaker(t *testing.T) {
 	}
 }
 
-// TestDestroyWhoseSecondTryIsTurnedAway: what became of the first stays unknown when the breaker has
+// TestDeleteWhoseSecondTryIsTurnedAway: what became of the first stays unknown when the breaker has
 // opened in the meantime. The error must not say that nothing was sent.
-func TestDestroyWhoseSecondTryIsTurnedAway(t *testing.T) {
+func TestDeleteWhoseSecondTryIsTurnedAway(t *testing.T) {
 	var c *upstream.Client
 	var deletes atomic.Int32
 	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -256,7 +256,7 @@ func TestDestroyWhoseSecondTryIsTurnedAway(t *testing.T) {
 		upstreamtest.Reset.Serve(w, r, nil)
 	})
 	c = client(t, server.URL)
-	_, err := c.Destroy(t.Context(), alice, upstream.AuthorizationCodes, pk)
+	_, err := c.Delete(t.Context(), alice, upstream.AuthorizationCodes, pk)
 	if e := wantKind(t, err, upstream.Unavailable); e.NotSent() {
 		t.Errorf("it was sent once: %v", e)
 	}
@@ -265,9 +265,9 @@ func TestDestroyWhoseSecondTryIsTurnedAway(t *testing.T) {
 	}
 }
 
-// TestDestroyIsNotResent: on a kept-alive connection that ends without an answer net/http sends a
+// TestDeleteIsNotResent: on a kept-alive connection that ends without an answer net/http sends a
 // GET again by itself. It must not send a DELETE: the second try is ours, and counted.
-func TestDestroyIsNotResent(t *testing.T) {
+func TestDeleteIsNotResent(t *testing.T) {
 	fake, server := authentik(t, upstreamtest.Options{Permissions: map[string][]string{upstreamtest.UserAlice: {"delete_authorizationcode"}}})
 	c := client(t, server.URL)
 	if _, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk); err != nil { // opens the connection
@@ -275,13 +275,13 @@ func TestDestroyIsNotResent(t *testing.T) {
 	}
 	fake.SetFault(pk, upstreamtest.DropKeptAlive)
 	before := c.Stats()
-	done, err := c.Destroy(t.Context(), alice, upstream.AuthorizationCodes, pk)
-	uncertain := done.Value
-	if err != nil || uncertain {
-		t.Fatalf("uncertain %t, error %v", uncertain, err)
+	done, err := c.Delete(t.Context(), alice, upstream.AuthorizationCodes, pk)
+	outcomeUnknown := done.Value
+	if err != nil || outcomeUnknown {
+		t.Fatalf("outcomeUnknown %t, error %v", outcomeUnknown, err)
 	}
 	after := c.Stats()
-	if sent, arrived := after.Calls-before.Calls, fake.Calls().Destroy; sent != 2 || arrived != 2 {
+	if sent, arrived := after.Calls-before.Calls, fake.Calls().Delete; sent != 2 || arrived != 2 {
 		t.Errorf("%d sent and %d arrived, want 2 of each", sent, arrived)
 	}
 	if n := after.Retries - before.Retries; n != 1 {
@@ -289,8 +289,8 @@ func TestDestroyIsNotResent(t *testing.T) {
 	}
 }
 
-// TestDestroyLostOnTheWay: each DELETE that net/http sends is one of ours, on the bytes of the wire.
-func TestDestroyLostOnTheWay(t *testing.T) {
+// TestDeleteLostOnTheWay: each DELETE that net/http sends is one of ours, on the bytes of the wire.
+func TestDeleteLostOnTheWay(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -313,7 +313,7 @@ func TestDestroyLostOnTheWay(t *testing.T) {
 			_ = conn.Close() // as a process that is killed does
 		}
 	})
-	_, err = client(t, "http://"+ln.Addr().String()).Destroy(t.Context(), alice, upstream.AuthorizationCodes, pk)
+	_, err = client(t, "http://"+ln.Addr().String()).Delete(t.Context(), alice, upstream.AuthorizationCodes, pk)
 	wantKind(t, err, upstream.Unavailable)
 	_ = ln.Close()
 	served.Wait()
@@ -322,8 +322,8 @@ func TestDestroyLostOnTheWay(t *testing.T) {
 	}
 }
 
-// TestDestroyOfEveryRelease: against authentik's own rules, for all three resources.
-func TestDestroyOfEveryRelease(t *testing.T) {
+// TestDeleteOfEveryRelease: against authentik's own rules, for all three resources.
+func TestDeleteOfEveryRelease(t *testing.T) {
 	for _, release := range upstreamtest.Releases() {
 		t.Run(string(release), func(t *testing.T) {
 			fake, server := authentik(t, upstreamtest.Options{Release: release})
@@ -339,20 +339,20 @@ func TestDestroyOfEveryRelease(t *testing.T) {
 					own = fake.AddToken(resource, upstreamtest.Token{Owner: upstreamtest.UserDave, Expires: later})
 					foreign = fake.AddToken(resource, upstreamtest.Token{Owner: upstreamtest.UserAlice, Expires: later})
 				}
-				_, err := c.Destroy(t.Context(), alice, r, upstream.PK(foreign))
+				_, err := c.Delete(t.Context(), alice, r, upstream.PK(foreign))
 				wantKind(t, err, upstream.Forbidden)
-				_, err = c.Destroy(t.Context(), dave, r, upstream.PK(foreign))
+				_, err = c.Delete(t.Context(), dave, r, upstream.PK(foreign))
 				wantKind(t, err, upstream.NotFound)
-				if done, err := c.Destroy(t.Context(), dave, r, upstream.PK(own)); err != nil || done.Value {
+				if done, err := c.Delete(t.Context(), dave, r, upstream.PK(own)); err != nil || done.Value {
 					t.Errorf("%s: done.Value %t, error %v", r, done.Value, err)
 				}
-				_, err = c.Destroy(t.Context(), dave, r, upstream.PK(own))
+				_, err = c.Delete(t.Context(), dave, r, upstream.PK(own))
 				wantKind(t, err, upstream.NotFound)
 				_, err = c.Retrieve(t.Context(), dave, r, upstream.PK(own))
 				wantKind(t, err, upstream.NotFound)
 
 				fake.SetResourceFault(resource, upstreamtest.AllRequests, upstreamtest.Error500)
-				_, err = c.Destroy(t.Context(), alice, r, upstream.PK(foreign))
+				_, err = c.Delete(t.Context(), alice, r, upstream.PK(foreign))
 				wantKind(t, err, upstream.Failed)
 				fake.ClearFaults()
 			}

@@ -12,15 +12,15 @@ import (
 // errLicence is authentik's enterprise licence, which has expired: it is read-only then.
 var errLicence = errors.New("authentik's licence has expired: it is read-only")
 
-// Destroy deletes a row on the caller's behalf. It is sent once more only after a try of which
+// Delete deletes a row on the caller's behalf. It is sent once more only after a try of which
 // nothing is known: a connection that broke, a gateway's error. If that says that there is no such
-// row, the answer's value, uncertain, tells that the first may have deleted it, or that there was none.
+// row, the answer's value, outcomeUnknown, tells that the first may have deleted it, or that there was none.
 //
 // Its error is always an *Error. After one of kind Unavailable, Timeout or Failed the row may be
 // gone as well.
-func (c *Client) Destroy(ctx context.Context, cred Credential, resource Resource, pk PK) (uncertain Answer[bool], err error) {
+func (c *Client) Delete(ctx context.Context, cred Credential, resource Resource, pk PK) (outcomeUnknown Answer[bool], err error) {
 	if cred.IsZero() {
-		return uncertain, &Error{Kind: Unauthenticated}
+		return outcomeUnknown, &Error{Kind: Unauthenticated}
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.timeout, errTimeUp)
 	defer cancel()
@@ -37,7 +37,7 @@ func (c *Client) Destroy(ctx context.Context, cred Credential, resource Resource
 		case failed && e.Kind == NotFound:
 			return Answer[bool]{Value: true, FetchedAt: c.now(), AuthentikID: e.AuthentikID}, nil
 		case failed: // says nothing of the first, not even a refusal: a token may have deleted itself
-			return uncertain, err
+			return outcomeUnknown, err
 		}
 		a, err = again, nil
 	}
@@ -45,9 +45,9 @@ func (c *Client) Destroy(ctx context.Context, cred Credential, resource Resource
 	case err == nil:
 		return Answer[bool]{FetchedAt: a.at, AuthentikID: cleanID(a.header.Get("X-Authentik-Id"))}, nil
 	case ok && errors.Is(e, errNoDelete):
-		return uncertain, c.whyNoDelete(ctx, cred, resource, pk, e)
+		return outcomeUnknown, c.whyNoDelete(ctx, cred, resource, pk, e)
 	}
-	return uncertain, err
+	return outcomeUnknown, err
 }
 
 // unknownOutcome tells failures after which the row may be deleted or not. What was never sent is
