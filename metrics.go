@@ -12,6 +12,7 @@ import (
 
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
+	"authentik-graphql/internal/buildinfo"
 	"authentik-graphql/upstream"
 )
 
@@ -94,7 +95,7 @@ func newMetrics() *metrics {
 	}
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "1, with the version of this service and of Go.",
-		ConstLabels: prometheus.Labels{"version": buildVersion(), "goversion": runtime.Version()},
+		ConstLabels: prometheus.Labels{"version": buildinfo.Version(), "goversion": runtime.Version()},
 	})
 	build.Set(1)
 	m.registry.MustRegister(build)

@@ -29,6 +29,7 @@ import (
 	"authentik-graphql/answers"
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
+	"authentik-graphql/internal/buildinfo"
 	"authentik-graphql/internal/spans"
 	"authentik-graphql/upstream"
 )
@@ -101,7 +102,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	case flags.NArg() > 0:
 		return usagef("unknown argument %q; see -help", flags.Arg(0))
 	case *version:
-		_, err := fmt.Fprintln(stdout, describe(buildInfo()))
+		_, err := fmt.Fprintln(stdout, buildinfo.Describe())
 		return err
 	case *schema:
 		_, err := io.WriteString(stdout, schemaSDL)
@@ -275,7 +276,7 @@ func newClient(cfg Config, log *slog.Logger, observe func(time.Duration, error),
 		RootCAs:     roots,
 		Timeout:     cfg.UpstreamTimeout,
 		Concurrency: int(cfg.Concurrency),
-		UserAgent:   "authentik-graphql/" + buildVersion(),
+		UserAgent:   "authentik-graphql/" + buildinfo.Version(),
 		Now:         cfg.now,
 		Logger:      log,
 		Observe:     observe,
@@ -362,7 +363,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.P
 	if announce != nil {
 		announce(ln.Addr())
 	}
-	log.Info("listening", "address", ln.Addr().String(), "admin_address", admin.String(), "version", buildVersion(),
+	log.Info("listening", "address", ln.Addr().String(), "admin_address", admin.String(), "version", buildinfo.Version(),
 		"memory_limit", currentMemoryLimit().String(), "settings", cfg)
 	checkFiles(log, cfg)
 	select {

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"authentik-graphql/graph"
+	"authentik-graphql/internal/buildinfo"
 	"authentik-graphql/internal/spans"
 )
 
@@ -53,7 +54,7 @@ func newTracing(cfg Config, log *slog.Logger) (*tracing, error) {
 		return nil, usagef("the OTEL_EXPORTER_OTLP_ variables cannot be used together: %w", err)
 	}
 	about, err := resource.New(ctx,
-		resource.WithAttributes(semconv.ServiceName("authentik-graphql"), semconv.ServiceVersion(buildVersion())),
+		resource.WithAttributes(semconv.ServiceName("authentik-graphql"), semconv.ServiceVersion(buildinfo.Version())),
 		resource.WithTelemetrySDK(),
 		resource.WithFromEnv()) // last: it goes before
 	if err != nil {
@@ -62,7 +63,7 @@ func newTracing(cfg Config, log *slog.Logger) (*tracing, error) {
 	t := &tracing{exporter: &toldExporter{SpanExporter: exporter, log: log, often: rate.Sometimes{Interval: traceTold}}}
 	t.provider = sdk.NewTracerProvider(sdk.WithBatcher(t.exporter), sdk.WithResource(about),
 		sdk.WithoutPanicRecording()) // which may say anything
-	t.tracer = t.provider.Tracer("authentik-graphql", trace.WithInstrumentationVersion(buildVersion()))
+	t.tracer = t.provider.Tracer("authentik-graphql", trace.WithInstrumentationVersion(buildinfo.Version()))
 	log.Info("traces are sent", "protocol", string(cfg.traces))
 	return t, nil
 }
