@@ -81,7 +81,7 @@ func NewClient(o Options) *Client {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	hc := newHTTPClient(o.BaseURL, o.RootCAs, o.Concurrency)
+	hc := newHTTPClient(o.RootCAs, o.Concurrency)
 	return &Client{
 		base:      strings.TrimRight(o.BaseURL.String(), "/"),
 		timeout:   o.Timeout,

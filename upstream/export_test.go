@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"net/http"
-	"net/url"
 	"time"
 )
 
@@ -56,11 +55,3 @@ func DecodePage(body []byte, sent time.Time) (p Page, dropped []string, err erro
 	p, err = d.page(body)
 	return p, d.dropped, err
 }
-
-// NewTransport is what requests are sent by.
-func NewTransport(base *url.URL, concurrency int) http.RoundTripper {
-	return newTransport(base, nil, concurrency)
-}
-
-// SetIdle sets for how long a transport keeps a connection that nobody uses.
-func SetIdle(t http.RoundTripper, d time.Duration) { t.(*direct).idleFor = d }

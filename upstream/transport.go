@@ -5,53 +5,39 @@ import (
 	"crypto/x509"
 	"net"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
-	"unicode"
+)
+
+const (
+	// idleTimeout is how long an unused connection is kept.
+	idleTimeout = 30 * time.Second
+	// maxHead bounds the status line and header of an answer.
+	maxHead = 64 << 10
 )
 
 // newHTTPClient makes the one http.Client that reaches authentik.
 //
 // It has no cookie jar: authentik accepts sessions on this API, and a cookie set on one caller's
 // answer would act for the next. It follows no redirect: this API never redirects rightly, and a
-// redirect may carry the token elsewhere. It speaks HTTP/1.1 over as many kept-alive connections
-// as calls may run at once, so that steady load dials nothing.
-// A GET is sent again when a kept-alive connection is dropped without an answer, as authentik's
-// workers do when they replace themselves.
-func newHTTPClient(base *url.URL, rootCAs *x509.CertPool, concurrency int) *http.Client {
+// redirect may carry the token elsewhere. It uses no proxy of the environment.
+//
+// It speaks HTTP/1.1 over as many kept-alive connections as calls may run at once, so that steady
+// load dials nothing. net/http repeats a GET whose kept-alive connection ends without an answer, as
+// authentik's workers end them when they restart. It repeats a DELETE only if nothing of it was sent.
+func newHTTPClient(rootCAs *x509.CertPool, concurrency int) *http.Client {
 	return &http.Client{
-		Transport:     newTransport(base, rootCAs, concurrency),
+		Transport: &http.Transport{
+			DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+			TLSClientConfig:        &tls.Config{RootCAs: rootCAs, MinVersion: tls.VersionTLS12},
+			TLSHandshakeTimeout:    5 * time.Second,
+			MaxConnsPerHost:        concurrency,
+			MaxIdleConns:           concurrency,
+			MaxIdleConnsPerHost:    concurrency,
+			IdleConnTimeout:        idleTimeout,
+			MaxResponseHeaderBytes: maxHead,
+			DisableCompression:     true,                                                   // costs both sides more CPU than it saves on a local network
+			TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{}, // no HTTP/2
+		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-}
-
-func newTransport(base *url.URL, rootCAs *x509.CertPool, concurrency int) http.RoundTripper {
-	dialer := net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
-	if host := base.Hostname(); canProbe && base.Scheme == "http" && isASCII(host) { // others need to be encoded
-		port := base.Port()
-		if port == "" {
-			port = "80"
-		}
-		return &direct{
-			host: strings.TrimSuffix(base.Host, ":"), address: net.JoinHostPort(host, port),
-			dialer: dialer, limit: concurrency, idleFor: idleTimeout,
-		}
-	}
-	return &http.Transport{
-		DialContext:            dialer.DialContext,
-		TLSClientConfig:        &tls.Config{RootCAs: rootCAs, MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:    5 * time.Second,
-		MaxConnsPerHost:        concurrency,
-		MaxIdleConns:           concurrency,
-		MaxIdleConnsPerHost:    concurrency,
-		IdleConnTimeout:        idleTimeout,
-		MaxResponseHeaderBytes: maxHead,
-		DisableCompression:     true, // spares both sides more CPU than a local network costs
-		TLSNextProto:           map[string]func(string, *tls.Conn) http.RoundTripper{},
-	}
-}
-
-func isASCII(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
 }
