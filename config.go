@@ -15,6 +15,8 @@ import (
 
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
+	"authentik-graphql/graph/document"
+	"authentik-graphql/internal/envvalue"
 )
 
 // Config is every setting of the service. It is validated once, at start, and never changes. The
@@ -52,7 +54,10 @@ type Config struct {
 	LogLevel             slog.Level      `env:"LOG_LEVEL" envDefault:"INFO" example:"info" help:"Least level that is logged: debug, info, warn or error."`
 	LogFormat            logFormat       `env:"LOG_FORMAT" envDefault:"json" example:"text" help:"Form of log lines, json or text. With -demo the default is text."`
 
-	LimitSettings // exported, or its fields could not be set
+	MaxConnections   envvalue.Count `env:"MAX_CONNECTIONS" envDefault:"10000" example:"10000" help:"Most open connections."`
+	OperationTimeout time.Duration  `env:"OPERATION_TIMEOUT" envDefault:"15s" example:"15s" help:"Longest time of one operation. Keep it above UPSTREAM_TIMEOUT, which it otherwise cuts short."`
+
+	document.Limits
 
 	redaction graph.Redaction
 	// accepted are tokens that authentik is known to accept.
@@ -199,17 +204,6 @@ func (c *Config) validateLimits() (errs []error) {
 	if c.OperationTimeout < time.Millisecond {
 		errs = append(errs, settingError("OPERATION_TIMEOUT", "must be at least 1ms"))
 	}
-	for _, size := range []struct {
-		name  string
-		value byteSize
-	}{
-		{"MAX_BODY", c.MaxBody}, {"MAX_URL", c.MaxURL}, {"MAX_HEADERS", c.MaxHeaders},
-		{"MAX_VARIABLES", c.MaxVariables}, {"MAX_ANSWER", c.MaxAnswer},
-	} {
-		if size.value < 1 || size.value > 1<<30 {
-			errs = append(errs, settingError(size.name, "must be from 1 byte to 1GiB"))
-		}
-	}
 	if c.CacheMemory < 1<<20 {
 		errs = append(errs, settingError("CACHE_MEMORY", "must be at least 1MiB"))
 	}
@@ -221,7 +215,7 @@ func (c *Config) validateLimits() (errs []error) {
 		if err != nil {
 			return append(errs, fmt.Errorf("TRUSTED_DOCUMENTS cannot be read: %w", err))
 		}
-		if c.trusted, err = graph.ReadTrusted(content, c.limits()); err != nil {
+		if c.trusted, err = graph.ReadTrusted(content, c.Limits); err != nil {
 			errs = append(errs, fmt.Errorf("TRUSTED_DOCUMENTS %w", err))
 		}
 	}
@@ -265,7 +259,7 @@ func settingErrors(err error) (errs []error) {
 		}
 		field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
 		what := "cannot be read as " + kindOf(field.Type)
-		var own valueError
+		var own envvalue.Error
 		if errors.As(parse.Err, &own) {
 			what = string(own)
 		}

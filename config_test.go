@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"authentik-graphql/graph"
 	"time"
 
 	"authentik-graphql/cache"
@@ -110,7 +109,7 @@ func TestFirstMistakeOfEach(t *testing.T) {
 			t.Errorf("%v: want one mistake, got %v", environ, err)
 		}
 	}
-	if _, err := loadConfig([]string{"MAX_BODY=-1", "MAX_URL=-1"}, false); strings.Count(err.Error(), "\n") != 2 {
+	if _, err := loadConfig([]string{"MAX_BODY=-1", "MAX_ANSWER=-1"}, false); strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("want one mistake of each of three settings, got %v", err)
 	}
 }
@@ -184,17 +183,5 @@ func TestConfigPrintsNoSecret(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "auth.example.com") {
 		t.Error("nothing is printed")
-	}
-}
-
-// TestDefaultLimits: the limits that package graph calls the defaults are those of a service that sets
-// none.
-func TestDefaultLimits(t *testing.T) {
-	cfg, err := loadConfig(nil, true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := cfg.limits(), graph.DefaultLimits(); got != want {
-		t.Errorf("the settings' defaults are %+v, package graph's %+v", got, want)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"authentik-graphql/internal/envvalue"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -29,9 +30,9 @@ func TestServerLog(t *testing.T) {
 
 // TestFewFiles: a limit of open files that the settings exceed is told at the start.
 func TestFewFiles(t *testing.T) {
-	for connections, want := range map[count]bool{1: false, 1 << 40: true} {
+	for connections, want := range map[envvalue.Count]bool{1: false, 1 << 40: true} {
 		var out bytes.Buffer
-		checkFiles(slog.New(slog.NewTextHandler(&out, nil)), Config{LimitSettings: LimitSettings{MaxConnections: connections}})
+		checkFiles(slog.New(slog.NewTextHandler(&out, nil)), Config{MaxConnections: connections})
 		if got := strings.Contains(out.String(), "level=WARN"); got != want {
 			t.Errorf("%d connections: %s", connections, out.String())
 		}

@@ -25,7 +25,7 @@ const (
 // read.
 type finished struct {
 	store      *answers.Store
-	limits     graph.Limits
+	maxBody    int64
 	limiter    *rateLimiter
 	protection *http.CrossOriginProtection
 	now        func() time.Time
@@ -34,7 +34,7 @@ type finished struct {
 
 func newFinished(s *service) *finished {
 	return &finished{
-		store: s.answers, limits: s.cfg.limits(), limiter: s.limiter, protection: s.protection, now: s.cfg.now,
+		store: s.answers, maxBody: int64(s.cfg.Body), limiter: s.limiter, protection: s.protection, now: s.cfg.now,
 		texts: sync.Pool{New: func() any { return new([]byte) }},
 	}
 }
@@ -42,7 +42,7 @@ func newFinished(s *service) *finished {
 // answer answers a request that has a finished answer. It does all that stands before one: the
 // protection of other origins, the rate limit, and the limits of what is sent.
 func (f *finished) answer(x *exchange, r *http.Request) bool {
-	if f == nil || x.req.Digest == (cache.Caller{}) || r.URL.Path != graphqlPath || !isPlain(r, f.limits) || f.protection.Check(r) != nil {
+	if f == nil || x.req.Digest == (cache.Caller{}) || r.URL.Path != graphqlPath || !isPlain(r, f.maxBody) || f.protection.Check(r) != nil {
 		return false
 	}
 	if x.allowed = x.allowed || f.limiter.allows(&x.req, r.RemoteAddr); !x.allowed {
@@ -104,7 +104,7 @@ var jsonTypes = []string{"application/json", "application/json; charset=utf-8", 
 // isPlain tells whether what decides a request's answer is its method, URL, Accept, Accept-Encoding,
 // credential and body alone, and whether those are small. A GET with a credential cannot come from
 // another site unasked.
-func isPlain(r *http.Request, limits graph.Limits) bool {
+func isPlain(r *http.Request, maxBody int64) bool {
 	switch {
 	case r.Method == http.MethodPost:
 		types := r.Header["Content-Type"]
@@ -114,9 +114,9 @@ func isPlain(r *http.Request, limits graph.Limits) bool {
 	case r.Method != http.MethodGet || r.ContentLength != 0:
 		return false
 	}
-	return r.ContentLength <= min(maxPlainBody, int64(limits.Body)) && len(r.RequestURI) <= maxPlainBody &&
+	return r.ContentLength <= min(maxPlainBody, maxBody) && len(r.RequestURI) <= maxPlainBody &&
 		len(r.Header["Content-Encoding"]) == 0 && len(r.Header["Expect"]) == 0 &&
-		isShort(r.Header["Accept"]) && isShort(r.Header["Accept-Encoding"]) && limits.AllowHead(r)
+		isShort(r.Header["Accept"]) && isShort(r.Header["Accept-Encoding"]) && graph.AllowHead(r)
 }
 
 func isShort(lines []string) bool {

@@ -6,10 +6,30 @@ import (
 	"strings"
 
 	"github.com/agnivade/levenshtein"
+
+	"authentik-graphql/graph"
+	"authentik-graphql/graph/document"
 )
 
-// misspelt lists names in an environment that are almost those of settings: the mistake would else go
-// unseen, since an environment has all kinds of names.
+// fixed are the limits that used to be settings, with their values.
+var fixed = map[string]int{
+	"MAX_NAME":                document.MaxName,
+	"MAX_FIELDS":              document.MaxFields,
+	"MAX_ALIASES":             document.MaxAliases,
+	"MAX_ROOT_FIELDS":         document.MaxRootFields,
+	"MAX_REPEATS":             document.MaxRepeats,
+	"MAX_DIRECTIVES":          document.MaxDirectives,
+	"MAX_OPERATIONS":          document.MaxOperations,
+	"MAX_VALUE_DEPTH":         document.MaxValueDepth,
+	"MAX_VARIABLES":           document.MaxVariables,
+	"MAX_INTROSPECTION_DEPTH": document.MaxIntrospectionDepth,
+	"MAX_ERRORS":              document.MaxErrors,
+	"MAX_URL":                 graph.MaxURL,
+	"MAX_HEADERS":             graph.MaxHeaders,
+}
+
+// misspelt lists what an environment sets in vain: names that are almost those of settings, and
+// former settings. An environment has all kinds of names, so that neither is a mistake.
 func misspelt(environ []string) (all []string) {
 	names := map[string]bool{}
 	for _, s := range settings() {
@@ -21,6 +41,10 @@ func misspelt(environ []string) (all []string) {
 	for _, entry := range environ {
 		given, value, _ := strings.Cut(entry, "=")
 		if names[given] || value == "" || len(given) < 6 {
+			continue
+		}
+		if value, former := fixed[given]; former {
+			all = append(all, fmt.Sprintf("%s is no longer a setting; its value is fixed at %d", given, value))
 			continue
 		}
 		for name := range names {

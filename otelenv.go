@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"authentik-graphql/internal/envvalue"
 )
 
 // otlpProtocol is how traces are sent, empty if they are not.
@@ -144,4 +146,4 @@ func isCertificates(file string) bool {
 	return err == nil
 }
 
-func isCount(value string) bool { return new(count).UnmarshalText([]byte(value)) == nil }
+func isCount(value string) bool { return new(envvalue.Count).UnmarshalText([]byte(value)) == nil }

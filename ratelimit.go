@@ -13,6 +13,7 @@ import (
 
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
+	"authentik-graphql/internal/envvalue"
 )
 
 // perSecond is a rate, 0 for no limit.
@@ -21,7 +22,7 @@ type perSecond float64
 func (r *perSecond) UnmarshalText(text []byte) error {
 	n, err := strconv.ParseFloat(string(text), 64)
 	if err != nil || strings.Trim(string(text), "0123456789.") != "" || n != 0 && (n < 0.001 || n > 1e6) {
-		return valueError("must be 0 or from 0.001 to 1000000, in decimal")
+		return envvalue.Error("must be 0 or from 0.001 to 1000000, in decimal")
 	}
 	*r = perSecond(n)
 	return nil

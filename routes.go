@@ -84,7 +84,7 @@ func (s *service) protect(next http.Handler) http.Handler {
 // (Expect: 100-continue) refused without it, instead of after the 10 seconds that reading a request may
 // take.
 func (s *service) limitBody(w http.ResponseWriter, copied *http.Request) {
-	copied.Body = http.MaxBytesReader(w, copied.Body, int64(s.cfg.MaxBody))
+	copied.Body = http.MaxBytesReader(w, copied.Body, int64(s.cfg.Body))
 	if len(copied.TransferEncoding) > 0 {
 		// A request may have had a Content-Length as well, which net/http drops. A proxy in front
 		// that went by it takes the rest for a request of another client: its connection ends

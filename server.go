@@ -127,7 +127,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 			_, _ = fmt.Fprintln(stdout, "settings  ", hint)
 			continue
 		}
-		log.Warn("a name in the environment is almost a setting's", "hint", hint)
+		log.Warn("a variable of the environment has no effect", "hint", hint)
 	}
 	if *demo {
 		return runDemo(ctx, cfg, *check, log, stdout)
@@ -238,7 +238,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		SDL:            schemaSDL,
 		Introspection:  cfg.Introspection,
 		Federation:     cfg.Federation,
-		Limits:         cfg.limits(),
+		Limits:         cfg.Limits,
 		Trusted:        cfg.trusted,
 		TrustedOnly:    cfg.TrustedOnly,
 		Texts:          texts,
@@ -353,7 +353,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.P
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      s.longest(),
 		IdleTimeout:       60 * time.Second,
-		MaxHeaderBytes:    int(cfg.MaxURL+cfg.MaxHeaders) + headerSlack,
+		MaxHeaderBytes:    graph.MaxURL + graph.MaxHeaders + headerSlack,
 		ConnState:         connState,
 		ErrorLog:          newServerLog(log),
 	}

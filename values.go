@@ -1,7 +1,6 @@
 package main
 
 import (
-	"authentik-graphql/cache"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -12,19 +11,16 @@ import (
 	"strings"
 
 	"github.com/dustin/go-humanize"
+
+	"authentik-graphql/cache"
+	"authentik-graphql/internal/envvalue"
 )
-
-// valueError says what is wrong with a value, in words made here: it never holds the value of a
-// secret.
-type valueError string
-
-func (e valueError) Error() string { return string(e) }
 
 type listenAddr string
 
 func (a *listenAddr) UnmarshalText(text []byte) error {
 	if _, _, err := net.SplitHostPort(string(text)); err != nil {
-		return valueError("is not host:port")
+		return envvalue.Error("is not host:port")
 	}
 	*a = listenAddr(text)
 	return nil
@@ -41,7 +37,7 @@ func (a *adminAddr) UnmarshalText(text []byte) error {
 		return nil
 	}
 	if (*listenAddr)(a).UnmarshalText(text) != nil {
-		return valueError("is neither host:port nor off")
+		return envvalue.Error("is neither host:port nor off")
 	}
 	return nil
 }
@@ -52,11 +48,11 @@ func (u *baseURL) UnmarshalText(text []byte) error {
 	parsed, err := url.Parse(string(text))
 	switch {
 	case err != nil, parsed.Scheme != "http" && parsed.Scheme != "https", parsed.Host == "":
-		return valueError("is not an http:// or https:// URL")
+		return envvalue.Error("is not an http:// or https:// URL")
 	case parsed.User != nil || parsed.RawQuery != "" || parsed.Fragment != "":
-		return valueError("must not have a user, query or fragment")
+		return envvalue.Error("must not have a user, query or fragment")
 	case strings.Contains(parsed.Path, "/api/v3"):
-		return valueError("is authentik's base address, without /api/v3")
+		return envvalue.Error("is authentik's base address, without /api/v3")
 	}
 	u.URL = parsed
 	return nil
@@ -74,7 +70,7 @@ type byteSize uint64
 func (b *byteSize) UnmarshalText(text []byte) error {
 	n, err := humanize.ParseBytes(string(text))
 	if err != nil || n > 1<<50 {
-		return valueError("is not a size")
+		return envvalue.Error("is not a size")
 	}
 	*b = byteSize(n)
 	return nil
@@ -87,7 +83,7 @@ type concurrency int
 func (c *concurrency) UnmarshalText(text []byte) error {
 	n, err := strconv.Atoi(string(text))
 	if err != nil || n < 1 || n > 10000 {
-		return valueError("must be from 1 to 10000")
+		return envvalue.Error("must be from 1 to 10000")
 	}
 	*c = concurrency(n)
 	return nil
@@ -108,7 +104,7 @@ func (o *origins) UnmarshalText(text []byte) error {
 		parsed, err := url.Parse(item)
 		if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "" ||
 			strings.Contains(parsed.Host, "*") || item != parsed.Scheme+"://"+parsed.Host {
-			return valueError("must list whole origins, scheme and host, without wildcards or paths")
+			return envvalue.Error("must list whole origins, scheme and host, without wildcards or paths")
 		}
 		*o = append(*o, item)
 	}
@@ -119,7 +115,7 @@ type logFormat string
 
 func (f *logFormat) UnmarshalText(text []byte) error {
 	if s := string(text); s != "json" && s != "text" {
-		return valueError("must be json or text")
+		return envvalue.Error("must be json or text")
 	}
 	*f = logFormat(text)
 	return nil
@@ -141,7 +137,7 @@ func (k *secretKey) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return valueError("is not 32 bytes in base64")
+	return envvalue.Error("is not 32 bytes in base64")
 }
 
 func (k secretKey) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, "[redacted]") }

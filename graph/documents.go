@@ -16,6 +16,8 @@ import (
 	"github.com/vektah/gqlparser/v2/parser"
 	"github.com/vektah/gqlparser/v2/validator"
 	"github.com/vektah/gqlparser/v2/validator/rules"
+
+	doclimits "authentik-graphql/graph/document"
 )
 
 // documentHash is the SHA-256 of a document's text, by which Apollo's protocol asks for it.
@@ -116,7 +118,7 @@ func (d *documents) prepare(text string, hash documentHash) (*document, *ast.Que
 
 // parse reads a text and measures it.
 func (d *documents) parse(text string) (parsed, gqlerror.List) {
-	tree, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: text}, d.limits.Tokens)
+	tree, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: text}, int(d.limits.Tokens))
 	if err != nil {
 		e, ok := err.(*gqlerror.Error) //nolint:errorlint // the parser returns no other
 		switch {
@@ -133,7 +135,7 @@ func (d *documents) parse(text string) (parsed, gqlerror.List) {
 		errcode.Set(e, errcode.ValidationFailed)
 		return parsed{}, gqlerror.List{e}
 	}
-	g := newGuard(d.limits)
+	g := newGuard(int(d.limits.Depth))
 	if e := g.inspect(tree); e != nil {
 		return parsed{}, gqlerror.List{e}
 	}
@@ -146,9 +148,9 @@ func (d *documents) validate(p parsed) (*document, gqlerror.List) {
 		for _, e := range errs {
 			errcode.Set(e, errcode.ValidationFailed)
 		}
-		if len(errs) > d.limits.Errors {
-			more := over("MAX_ERRORS", d.limits.Errors, "The document has more errors")
-			errs = append(errs[:d.limits.Errors:d.limits.Errors], listed(more)...)
+		if len(errs) > doclimits.MaxErrors {
+			more := over("MAX_ERRORS", doclimits.MaxErrors, "The document has more errors")
+			errs = append(errs[:doclimits.MaxErrors:doclimits.MaxErrors], listed(more)...)
 		}
 		return nil, errs
 	}
@@ -164,7 +166,7 @@ func (d *documents) validate(p parsed) (*document, gqlerror.List) {
 	}
 	for _, op := range p.tree.Operations {
 		doc.plans[op] = &plans{kept: map[uint64]*plan{}}
-		doc.costs[op] = d.weights.costs(op, d.limits.Complexity)
+		doc.costs[op] = d.weights.costs(op, int(d.limits.Complexity))
 	}
 	return doc, nil
 }

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	doclimits "authentik-graphql/graph/document"
 )
 
 func TestComplexity(t *testing.T) {
@@ -15,7 +17,7 @@ func TestComplexity(t *testing.T) {
 		t.Fatal(err)
 	}
 	full := "one-code-in-full.graphql"
-	limit := DefaultLimits().Complexity
+	limit := int(DefaultLimits().Complexity)
 	for _, tt := range []struct {
 		name, document string
 		variables      map[string]any
@@ -77,7 +79,7 @@ func TestFewErrorsAreTold(t *testing.T) {
 		fmt.Fprintf(&b, "unknown%d ", i)
 	}
 	_, tree, errs := d.prepare("{"+b.String()+"}", documentHash{})
-	if tree == nil || len(errs) != d.limits.Errors+1 {
+	if tree == nil || len(errs) != doclimits.MaxErrors+1 {
 		t.Fatalf("%d errors: %v", len(errs), errs)
 	}
 	if last := errs[len(errs)-1].Message; !strings.Contains(last, "MAX_ERRORS allows, which is 10") {

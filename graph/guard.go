@@ -4,6 +4,8 @@ import (
 	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	doclimits "authentik-graphql/graph/document"
 )
 
 // guard measures a parsed document before it is validated, because validation itself can be made
@@ -12,11 +14,11 @@ import (
 // First each node of the document is looked at once, and the expanded size of each definition is
 // summed up from the sizes of the fragments in it: its selections, values and directives. gqlparser
 // goes through every definition that way, fragments as well as operations, so that all of them
-// together are within Limits.Fields before one is. The operations are then walked as if their
+// together are within doclimits.MaxFields before one is. The operations are then walked as if their
 // fragments were written out. The steps are therefore at most the document's nodes and twice
-// Limits.Fields.
+// doclimits.MaxFields.
 type guard struct {
-	limits    Limits
+	maxDepth  int
 	fragments map[string]*ast.FragmentDefinition
 	// sizes are the expanded sizes of the fragments that were looked at; -1 while one is.
 	sizes      map[*ast.FragmentDefinition]int
@@ -29,9 +31,9 @@ type guard struct {
 	steps      int
 }
 
-func newGuard(limits Limits) *guard {
+func newGuard(maxDepth int) *guard {
 	return &guard{
-		limits:    limits,
+		maxDepth:  maxDepth,
 		fragments: map[string]*ast.FragmentDefinition{},
 		sizes:     map[*ast.FragmentDefinition]int{},
 		spread:    map[*ast.FragmentDefinition]bool{},
@@ -40,8 +42,8 @@ func newGuard(limits Limits) *guard {
 
 // inspect returns what is wrong with a document, nil if it may be validated.
 func (g *guard) inspect(doc *ast.QueryDocument) *gqlerror.Error {
-	if len(doc.Operations) > g.limits.Operations {
-		return g.over("MAX_OPERATIONS", g.limits.Operations, "The document has more operations")
+	if len(doc.Operations) > doclimits.MaxOperations {
+		return g.over("MAX_OPERATIONS", doclimits.MaxOperations, "The document has more operations")
 	}
 	for _, f := range doc.Fragments {
 		if g.fragments[f.Name] == nil { // a spread means the first; a second one is not valid
@@ -53,16 +55,16 @@ func (g *guard) inspect(doc *ast.QueryDocument) *gqlerror.Error {
 		return err
 	}
 	g.nodes = g.steps
-	if g.directives > g.limits.Directives {
-		return g.over("MAX_DIRECTIVES", g.limits.Directives, "The document has more directives")
+	if g.directives > doclimits.MaxDirectives {
+		return g.over("MAX_DIRECTIVES", doclimits.MaxDirectives, "The document has more directives")
 	}
 	for _, root := range roots {
 		w := &walk{guard: g}
 		if err := w.set(root.set, &place{}, 1, 0); err != nil {
 			return err
 		}
-		if root.operation && w.rootFields > g.limits.RootFields {
-			return g.over("MAX_ROOT_FIELDS", g.limits.RootFields, "An operation has more fields at its top")
+		if root.operation && w.rootFields > doclimits.MaxRootFields {
+			return g.over("MAX_ROOT_FIELDS", doclimits.MaxRootFields, "An operation has more fields at its top")
 		}
 	}
 	return nil
@@ -92,7 +94,7 @@ func (g *guard) measure(doc *ast.QueryDocument) ([]root, *gqlerror.Error) {
 		if err != nil {
 			return nil, err
 		}
-		total = min(total+n, g.limits.Fields+1)
+		total = min(total+n, doclimits.MaxFields+1)
 		roots = append(roots, root{op.SelectionSet, true})
 	}
 	for _, f := range doc.Fragments {
@@ -100,9 +102,9 @@ func (g *guard) measure(doc *ast.QueryDocument) ([]root, *gqlerror.Error) {
 		if err != nil {
 			return nil, err
 		}
-		total = min(total+n, g.limits.Fields+1)
+		total = min(total+n, doclimits.MaxFields+1)
 	}
-	if total > g.limits.Fields {
+	if total > doclimits.MaxFields {
 		return nil, g.tooManyFields()
 	}
 	g.expanded = total
@@ -115,7 +117,7 @@ func (g *guard) measure(doc *ast.QueryDocument) ([]root, *gqlerror.Error) {
 }
 
 func (g *guard) tooManyFields() *gqlerror.Error {
-	return g.over("MAX_FIELDS", g.limits.Fields, "The document has more fields and values, with its fragments expanded,")
+	return g.over("MAX_FIELDS", doclimits.MaxFields, "The document has more fields and values, with its fragments expanded,")
 }
 
 // sizeOf counts what stands in a selection set and in the directives before it, with fragments
@@ -131,7 +133,7 @@ func (g *guard) sizeOf(set ast.SelectionSet, directives ast.DirectiveList) (int,
 		if err != nil {
 			return 0, err
 		}
-		if total += 1 + n; total > g.limits.Fields { // before it can overflow
+		if total += 1 + n; total > doclimits.MaxFields { // before it can overflow
 			return 0, g.tooManyFields()
 		}
 	}
@@ -176,8 +178,8 @@ func (g *guard) selection(selection ast.Selection) (int, *gqlerror.Error) {
 // be repeated in the answer for each element of a list, and compared with every name of the schema.
 func (g *guard) name(names ...string) *gqlerror.Error {
 	for _, name := range names {
-		if len(name) > g.limits.Name {
-			return g.over("MAX_NAME", g.limits.Name, "The document has a name with more bytes")
+		if len(name) > doclimits.MaxName {
+			return g.over("MAX_NAME", doclimits.MaxName, "The document has a name with more bytes")
 		}
 	}
 	return nil
@@ -212,7 +214,7 @@ func (g *guard) variable(v *ast.VariableDefinition) *gqlerror.Error {
 	depth := 0
 	for t := v.Type; t != nil; t = t.Elem {
 		g.steps++
-		if depth++; depth > g.limits.ValueDepth+1 { // the named type itself is no level
+		if depth++; depth > doclimits.MaxValueDepth+1 { // the named type itself is no level
 			return g.tooDeepValue()
 		}
 		if err := g.name(v.Variable, t.NamedType); err != nil {
@@ -270,7 +272,7 @@ func (g *guard) value(v *ast.Value, depth int) (int, *gqlerror.Error) {
 	g.steps++
 	switch v.Kind {
 	case ast.ListValue, ast.ObjectValue:
-		if depth++; depth > g.limits.ValueDepth {
+		if depth++; depth > doclimits.MaxValueDepth {
 			return 0, g.tooDeepValue()
 		}
 	case ast.IntValue, ast.FloatValue:
@@ -297,7 +299,7 @@ func (g *guard) value(v *ast.Value, depth int) (int, *gqlerror.Error) {
 }
 
 func (g *guard) tooDeepValue() *gqlerror.Error {
-	return g.over("MAX_VALUE_DEPTH", g.limits.ValueDepth, "The document nests lists and objects deeper")
+	return g.over("MAX_VALUE_DEPTH", doclimits.MaxValueDepth, "The document nests lists and objects deeper")
 }
 
 func (g *guard) over(setting string, limit int, what string) *gqlerror.Error {
@@ -352,24 +354,24 @@ func (w *walk) set(set ast.SelectionSet, at *place, depth, lists int) *gqlerror.
 }
 
 func (w *walk) field(f *ast.Field, at *place, depth, lists int) *gqlerror.Error {
-	if depth > w.limits.Depth {
-		return w.over("MAX_DEPTH", w.limits.Depth, "The document nests fields deeper")
+	if depth > w.maxDepth {
+		return w.over("MAX_DEPTH", w.maxDepth, "The document nests fields deeper")
 	}
 	if depth == 1 {
 		w.rootFields++
 	}
 	if f.Alias != f.Name {
-		if w.aliases++; w.aliases > w.limits.Aliases {
-			return w.over("MAX_ALIASES", w.limits.Aliases, "The document has more aliases, with its fragments expanded,")
+		if w.aliases++; w.aliases > doclimits.MaxAliases {
+			return w.over("MAX_ALIASES", doclimits.MaxAliases, "The document has more aliases, with its fragments expanded,")
 		}
 	}
 	here := at.at(f.Alias)
-	if here.selections++; here.selections > w.limits.Repeats {
-		return w.over("MAX_REPEATS", w.limits.Repeats, "The document selects one field more often")
+	if here.selections++; here.selections > doclimits.MaxRepeats {
+		return w.over("MAX_REPEATS", doclimits.MaxRepeats, "The document selects one field more often")
 	}
 	if introspectionLists[f.Name] {
-		if lists++; lists > w.limits.IntrospectionDepth {
-			return w.over("MAX_INTROSPECTION_DEPTH", w.limits.IntrospectionDepth, "The document nests the lists of types deeper")
+		if lists++; lists > doclimits.MaxIntrospectionDepth {
+			return w.over("MAX_INTROSPECTION_DEPTH", doclimits.MaxIntrospectionDepth, "The document nests the lists of types deeper")
 		}
 	}
 	return w.set(f.SelectionSet, here, depth+1, lists)

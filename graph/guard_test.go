@@ -9,6 +9,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/parser"
 
+	doclimits "authentik-graphql/graph/document"
 	"authentik-graphql/graph/generated"
 )
 
@@ -131,29 +132,28 @@ func testDocuments(t testing.TB) *documents {
 }
 
 // steps runs the guard and says how many steps it took, and how many it may take.
-func steps(doc *ast.QueryDocument, tokens int, limits Limits) (took, may int) {
-	g := newGuard(limits)
+func steps(doc *ast.QueryDocument, tokens int) (took, may int) {
+	g := newGuard(int(DefaultLimits().Depth))
 	_ = g.inspect(doc)
-	return g.steps, tokens + 2*limits.Fields
+	return g.steps, tokens + 2*doclimits.MaxFields
 }
 
 // TestGuardIsLinear counts steps: doubling the size of each attack never more than doubles them,
-// apart from the constant that Limits.Fields is.
+// apart from the constant MaxFields.
 func TestGuardIsLinear(t *testing.T) {
-	limits := DefaultLimits()
 	for name, document := range attacks() {
 		doc, err := parser.ParseQuery(&ast.Source{Input: document})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if took, may := steps(doc, len(document), limits); took > may {
+		if took, may := steps(doc, len(document)); took > may {
 			t.Errorf("%s: %d steps for %d bytes, may be %d", name, took, len(document), may)
 		}
 	}
 }
 
 // FuzzGuard: for any document the guard's steps are linear, and what it lets through is validated
-// without comparing fields more often than Limits.Repeats allows.
+// without comparing fields more often than MaxRepeats allows.
 func FuzzGuard(f *testing.F) {
 	for _, document := range attacks() {
 		f.Add(document)
@@ -161,11 +161,11 @@ func FuzzGuard(f *testing.F) {
 	f.Add(`query($r:[_Any!]!){_entities(representations:$r){...on AuthorizationCode{id provider{name}}}}`)
 	d := testDocuments(f)
 	f.Fuzz(func(t *testing.T, text string) {
-		doc, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: text}, d.limits.Tokens)
+		doc, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: text}, int(d.limits.Tokens))
 		if err != nil {
 			return
 		}
-		if took, may := steps(doc, d.limits.Tokens, d.limits); took > may {
+		if took, may := steps(doc, int(d.limits.Tokens)); took > may {
 			t.Fatalf("%d steps, may be %d", took, may)
 		}
 		p, errs := d.parse(text)
@@ -174,11 +174,11 @@ func FuzzGuard(f *testing.F) {
 		}
 		if valid, errs := d.validate(p); errs == nil {
 			for _, op := range p.tree.Operations {
-				if got := complexity(valid.costs[op], nil, d.limits.Complexity); got < 0 || got > d.limits.Complexity+1 {
+				if got := complexity(valid.costs[op], nil, int(d.limits.Complexity)); got < 0 || got > int(d.limits.Complexity)+1 {
 					t.Fatalf("complexity %d", got)
 				}
 			}
-		} else if len(errs) > d.limits.Errors+1 {
+		} else if len(errs) > doclimits.MaxErrors+1 {
 			t.Fatalf("%d errors", len(errs))
 		}
 	})

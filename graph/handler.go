@@ -52,7 +52,7 @@ func (h *Handler) DocumentsSize() (entries int, bytes uint64) {
 // already limited.
 func NewHandler(resolver *Resolver, o Options) (*Handler, error) {
 	r := *resolver
-	r.upstreamCalls = o.Limits.UpstreamCalls
+	r.upstreamCalls = int(o.Limits.UpstreamCalls)
 	schema := generated.NewExecutableSchema(generated.Config{Resolvers: &r})
 	docs, err := newDocuments(schema.Schema(), o.Limits, o.Introspection, o.DocumentMemory)
 	if err != nil {
@@ -68,7 +68,7 @@ func NewHandler(resolver *Resolver, o Options) (*Handler, error) {
 	exec.SetRecoverFunc(recovered)
 	exec.SetQueryCache(handed{})
 	exec.Use(interceptor{
-		federation: federation{resolver: &r, sdl: o.SDL, enabled: o.Federation, representations: o.Limits.Representations, budget: answers},
+		federation: federation{resolver: &r, sdl: o.SDL, enabled: o.Federation, representations: int(o.Limits.Representations), budget: answers},
 		budget:     answers,
 	})
 	if o.Introspection {

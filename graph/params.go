@@ -15,6 +15,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	doclimits "authentik-graphql/graph/document"
 	"authentik-graphql/internal/jsondepth"
 )
 
@@ -64,9 +65,8 @@ func badRequest(message string) *fault {
 
 // readParams reads the parameters of a GET or POST. Nothing that was sent is repeated in a fault.
 func (t transport) readParams(r *http.Request, hold *hold) (*params, *fault) {
-	limits := t.limits
 	start := graphql.Now()
-	if f := limits.head(r); f != nil {
+	if f := checkHead(r); f != nil {
 		return nil, f
 	}
 	var w *wire
@@ -84,7 +84,7 @@ func (t transport) readParams(r *http.Request, hold *hold) (*params, *fault) {
 	}
 	p := &params{documentID: w.DocumentID, spelling: w.Query, rawVariables: w.Variables}
 	p.Query, p.OperationName = w.Query.text, w.OperationName
-	if p.Variables, f = readVariables(w.Variables, limits); f != nil {
+	if p.Variables, f = readVariables(w.Variables); f != nil {
 		return nil, f
 	}
 	if q := w.Extensions.PersistedQuery; q != nil {
@@ -101,19 +101,19 @@ func (t transport) readParams(r *http.Request, hold *hold) (*params, *fault) {
 	return p, nil
 }
 
-// head judges what comes before the body.
-func (l Limits) head(r *http.Request) *fault {
-	if len(r.RequestURI) > l.URL {
-		return &fault{http.StatusRequestURITooLong, asCode(CodeURITooLong, over("MAX_URL", l.URL, "The URL has more bytes"))}
+// checkHead refuses a URL or headers over the limits.
+func checkHead(r *http.Request) *fault {
+	if len(r.RequestURI) > MaxURL {
+		return &fault{http.StatusRequestURITooLong, asCode(CodeURITooLong, over("MAX_URL", MaxURL, "The URL has more bytes"))}
 	}
-	if headerBytes(r) > l.Headers {
-		return &fault{http.StatusRequestHeaderFieldsTooLarge, asCode(CodeHeadersTooLarge, over("MAX_HEADERS", l.Headers, "The headers have more bytes"))}
+	if headerBytes(r) > MaxHeaders {
+		return &fault{http.StatusRequestHeaderFieldsTooLarge, asCode(CodeHeadersTooLarge, over("MAX_HEADERS", MaxHeaders, "The headers have more bytes"))}
 	}
 	return nil
 }
 
-// AllowHead tells whether a request's URL and headers are within the limits.
-func (l Limits) AllowHead(r *http.Request) bool { return l.head(r) == nil }
+// AllowHead reports whether a request's URL and headers are within the limits.
+func AllowHead(r *http.Request) bool { return checkHead(r) == nil }
 
 // asCode gives a limit's error the code that goes with its HTTP status.
 func asCode(code string, e *Error) *Error {
@@ -241,16 +241,16 @@ var rawNumbers = json.WithUnmarshalers(json.UnmarshalFromFunc(func(dec *jsontext
 
 // readVariables decodes the variables' JSON, which is known to be well formed. Numbers keep their
 // digits.
-func readVariables(raw jsontext.Value, limits Limits) (map[string]any, *fault) {
+func readVariables(raw jsontext.Value) (map[string]any, *fault) {
 	switch {
 	case len(raw) == 0 || raw.Kind() == 'n':
 		return nil, nil
 	case raw.Kind() != '{':
 		return nil, badRequest("variables must be a JSON object.")
-	case len(raw) > limits.Variables:
-		return nil, &fault{http.StatusBadRequest, over("MAX_VARIABLES", limits.Variables, "The variables have more bytes")}
-	case jsondepth.Of(raw)-1 > limits.ValueDepth:
-		return nil, &fault{http.StatusBadRequest, over("MAX_VALUE_DEPTH", limits.ValueDepth, "The variables nest lists and objects deeper")}
+	case len(raw) > doclimits.MaxVariables:
+		return nil, &fault{http.StatusBadRequest, over("MAX_VARIABLES", doclimits.MaxVariables, "The variables have more bytes")}
+	case jsondepth.Of(raw)-1 > doclimits.MaxValueDepth:
+		return nil, &fault{http.StatusBadRequest, over("MAX_VALUE_DEPTH", doclimits.MaxValueDepth, "The variables nest lists and objects deeper")}
 	}
 	var variables map[string]any
 	if err := json.Unmarshal(raw, &variables, rawNumbers); err != nil {

@@ -159,7 +159,7 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, p *params, fo
 	if ready == nil || len(resp.Errors) > 0 || len(resp.Extensions) > 0 {
 		answer = encode(resp)
 	}
-	if why == tooLarge || len(answer) > t.limits.Answer {
+	if why == tooLarge || len(answer) > int(t.limits.Answer) {
 		w.Header()["Cache-Control"] = []string{"no-store"}
 		e := present(ctx, over("MAX_ANSWER", t.limits.Answer, "The answer has more bytes"))
 		answer = encode(&graphql.Response{Data: json.RawMessage("null"), Errors: gqlerror.List{e}})
@@ -180,7 +180,7 @@ func (t transport) judge(doc *document, opCtx *graphql.OperationContext) gqlerro
 			return listed(&Error{Code: CodeBadUserInput, Message: "A variable in @skip or @include must not be null."})
 		}
 	}
-	if complexity(doc.costs[opCtx.Operation], opCtx.Variables, t.limits.Complexity) > t.limits.Complexity {
+	if complexity(doc.costs[opCtx.Operation], opCtx.Variables, int(t.limits.Complexity)) > int(t.limits.Complexity) {
 		return listed(over("MAX_COMPLEXITY", t.limits.Complexity, "The operation is more complex"))
 	}
 	return nil

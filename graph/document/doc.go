@@ -1,0 +1,2 @@
+// Package document knows what a GraphQL document may cost.
+package document

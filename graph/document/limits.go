@@ -1,0 +1,44 @@
+package document
+
+import "authentik-graphql/internal/envvalue"
+
+// Limits bound what one request may cost, as far as an operator sets it. The tags are the settings'
+// names, defaults and meanings. A request over a limit gets an error that names the setting.
+type Limits struct {
+	Body            envvalue.Size  `env:"MAX_BODY" envDefault:"64KiB" example:"64KiB" help:"Largest request body."`
+	Answer          envvalue.Size  `env:"MAX_ANSWER" envDefault:"8MiB" example:"8MiB" help:"Largest answer."`
+	UpstreamCalls   envvalue.Count `env:"OPERATION_UPSTREAM_CALLS" envDefault:"100" example:"100" help:"Most codes, tokens and lists that one operation may ask for, cached or not; the same counts once. One list may take as many calls to authentik."`
+	Complexity      envvalue.Count `env:"MAX_COMPLEXITY" envDefault:"30000" example:"30000" help:"Most fields that an answer may have, estimated from the document."`
+	Tokens          envvalue.Count `env:"MAX_TOKENS" envDefault:"3000" example:"3000" help:"Most tokens of a document."`
+	Depth           envvalue.Count `env:"MAX_DEPTH" envDefault:"16" example:"16" help:"Deepest nesting of fields in a document."`
+	Representations envvalue.Count `env:"MAX_REPRESENTATIONS" envDefault:"100" example:"100" help:"Most entities that one _entities field may ask for."`
+}
+
+// The limits that are no setting. Each is far above what clients send and low enough that a request
+// within them takes milliseconds. Errors name them like settings: MAX_NAME, and so on.
+const (
+	// MaxName is the longest name in a document, in bytes: aliases, variables, fragments and others.
+	// The answer repeats a name for each element of a list.
+	MaxName = 128
+	// MaxFields bounds the selections and values of a document, with its fragments expanded.
+	MaxFields = 3000
+	// MaxAliases bounds the aliased fields of a document, with its fragments expanded.
+	MaxAliases = 200
+	// MaxRootFields bounds the fields at the top of an operation.
+	MaxRootFields = 100
+	// MaxRepeats bounds the selections of one response path, which validation compares in pairs.
+	MaxRepeats = 100
+	// MaxDirectives bounds the directives of a document.
+	MaxDirectives = 100
+	// MaxOperations bounds the operations of a document.
+	MaxOperations = 10
+	// MaxValueDepth is the deepest nesting of lists and objects in variables and arguments.
+	MaxValueDepth = 10
+	// MaxVariables bounds the bytes of the variables' JSON.
+	MaxVariables = 32 << 10
+	// MaxIntrospectionDepth is how often fields, interfaces and the like may nest in a query of the
+	// schema.
+	MaxIntrospectionDepth = 2
+	// MaxErrors bounds the errors that are reported for an invalid document.
+	MaxErrors = 10
+)

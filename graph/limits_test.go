@@ -1,0 +1,11 @@
+package graph
+
+import "github.com/caarlos0/env/v11"
+
+// DefaultLimits are the limits of a service that sets none.
+func DefaultLimits() (l Limits) {
+	if err := env.ParseWithOptions(&l, env.Options{Environment: map[string]string{}}); err != nil {
+		panic(err)
+	}
+	return l
+}
