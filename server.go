@@ -30,7 +30,7 @@ import (
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
 	"authentik-graphql/internal/buildinfo"
-	"authentik-graphql/internal/spans"
+	"authentik-graphql/internal/telemetry/spans"
 	"authentik-graphql/upstream"
 )
 

@@ -24,7 +24,7 @@ import (
 
 	"authentik-graphql/graph"
 	"authentik-graphql/internal/buildinfo"
-	"authentik-graphql/internal/spans"
+	"authentik-graphql/internal/telemetry/spans"
 )
 
 const (

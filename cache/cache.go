@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"authentik-graphql/internal/spans"
+	"authentik-graphql/internal/telemetry/spans"
 )
 
 // ErrBuried says that the row was revoked: nobody can have it any more.

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"authentik-graphql/internal/spans"
+	"authentik-graphql/internal/telemetry/spans"
 )
 
 // flights lets one load run for each key at a time in this process.

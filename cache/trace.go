@@ -8,7 +8,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
-	"authentik-graphql/internal/spans"
+	"authentik-graphql/internal/telemetry/spans"
 )
 
 // The spans of a read. What a flight does is below the read that began it, which may have ended: one

@@ -8,7 +8,7 @@ import (
 
 	"authentik-graphql/answers"
 	"authentik-graphql/graph/generated"
-	"authentik-graphql/internal/spans"
+	"authentik-graphql/internal/telemetry/spans"
 )
 
 // Options of the GraphQL endpoint.

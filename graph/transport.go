@@ -17,7 +17,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"authentik-graphql/answers"
-	"authentik-graphql/internal/spans"
+	"authentik-graphql/internal/telemetry/spans"
 	"authentik-graphql/upstream"
 )
 

@@ -8,7 +8,7 @@ import (
 
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
-	"authentik-graphql/internal/spans"
+	"authentik-graphql/internal/telemetry/spans"
 )
 
 // begin begins the span of one try of a call.
