@@ -20,7 +20,7 @@ test: ## run all tests
 	cd deploy && $(GO) test ./...
 
 race: ## run all tests with the race detector, but those of the built binary, which it does not watch
-	$(GO) test -race -timeout 15m $$($(GO) list ./... | grep -vE '^authentik-graphql/(attacks|bench|faults|interop)')
+	$(GO) test -race -timeout 15m $$($(GO) list ./... | grep -vE '^authentik-graphql/(bench|test/(attacks|faults|interop))')
 
 lint: ## check the formatting, vet, and run staticcheck
 	@files=$$(find . -name node_modules -prune -o -name '*.go' -exec gofmt -l {} +) && test -z "$$files" || { echo "not formatted: $$files"; exit 1; }
@@ -35,13 +35,13 @@ memory: ## ask the built program for IDS (1000000) codes and watch its memory; t
 	$(GO) test -run TestManyIDs -count=1 -v -ids $${IDS:-1000000} -ids-memory 64MiB -timeout 60m .
 
 faults: ## print what clients see while things break (UPDATE=1 writes it into docs/faults.md)
-	@cd faults && $(GO) test -count=1 -timeout 20m -run '^Test(Faults|Storm)$$' -args -full $${UPDATE:+-update}
+	@cd test/faults && $(GO) test -count=1 -timeout 20m -run '^Test(Faults|Storm)$$' -args -full $${UPDATE:+-update}
 
 soak: ## break one thing after the other for SOAK (20m) under a mixed load (SEED=... has the same order again)
-	@cd faults && $(GO) test -count=1 -timeout 0 -run '^TestSoak$$' -args -soak $${SOAK:-20m} -seed $${SEED:-0}
+	@cd test/faults && $(GO) test -count=1 -timeout 0 -run '^TestSoak$$' -args -soak $${SOAK:-20m} -seed $${SEED:-0}
 
 attacks: ## attack the built service, many at a time, and print what comes of it
-	@cd attacks && $(GO) test -count=1 -timeout 20m -args -full
+	@cd test/attacks && $(GO) test -count=1 -timeout 20m -args -full
 
 fuzz: ## run every fuzz target for FUZZTIME (20s each)
 	@for pkg in $$($(GO) list ./...); do \
@@ -52,7 +52,7 @@ fuzz: ## run every fuzz target for FUZZTIME (20s each)
 	done
 
 packages: ## install the clients and gateways that the tests run from npm
-	@for dir in interop/*/ examples/federation/*/; do \
+	@for dir in test/interop/*/ examples/federation/*/; do \
 		test ! -f $$dir/package.json || npm ci --prefix $$dir --ignore-scripts --no-audit --no-fund --loglevel=error || exit 1; \
 	done
 

@@ -94,7 +94,7 @@ func inPage() *regexp.Regexp {
 	return regexp.MustCompile(`(?s)(<!-- faults -->\n)(.*?)(<!-- end of faults -->\n)`)
 }
 
-const pagePath = "../docs/faults.md"
+const pagePath = "../../docs/faults.md"
 
 // writePage puts the table between its marks.
 func writePage(t *testing.T, table string) {

@@ -5,7 +5,7 @@ import { project } from "./project.mjs";
 import { page, url } from "./service.mjs";
 
 // The example of docs/clients.md has the program that a user writes. This one asks for every field there is.
-const document = readFileSync(new URL("../../graph/testdata/every-field.graphql", import.meta.url), "utf8");
+const document = readFileSync(new URL("../../../graph/testdata/every-field.graphql", import.meta.url), "utf8");
 
 const config = `
 import type { CodegenConfig } from "@graphql-codegen/cli";

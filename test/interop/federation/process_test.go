@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-const examples = "../../examples/federation/"
+const examples = "../../../examples/federation/"
 
 // needsPackages ends the test if node or the packages of a folder are missing.
 func needsPackages(t *testing.T, dirs ...string) {
@@ -24,7 +24,7 @@ func needsPackages(t *testing.T, dirs ...string) {
 	}
 	for _, dir := range dirs {
 		if _, err := os.Stat(filepath.Join(dir, "node_modules")); err != nil {
-			missing = append(missing, "run: npm ci --ignore-scripts --prefix "+filepath.Clean(filepath.Join("interop/federation", dir)))
+			missing = append(missing, "run: npm ci --ignore-scripts --prefix "+filepath.Clean(filepath.Join("test/interop/federation", dir)))
 		}
 	}
 	switch {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 
 /** guide gives what docs/clients.md has in its place of a pattern's first group. */
-const text = readFileSync(new URL("../../docs/clients.md", import.meta.url), "utf8");
+const text = readFileSync(new URL("../../../docs/clients.md", import.meta.url), "utf8");
 export const guide = (pattern) => text.match(pattern)?.[1] ?? assert.fail(`docs/clients.md has no ${pattern}`);
 
 export const url = `${process.env.SERVICE_URL}/graphql`;

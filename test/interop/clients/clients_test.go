@@ -64,7 +64,7 @@ func needNode(t *testing.T) {
 	if os.Getenv("CI") == "true" {
 		fail = t.Fatalf
 	}
-	fail("%v: install Node.js 20 or later and run npm ci --prefix interop/clients --ignore-scripts", err)
+	fail("%v: install Node.js 20 or later and run npm ci --prefix test/interop/clients --ignore-scripts", err)
 }
 
 // environ is the environment of a program that runs in node: authentik-graphql is on its PATH, and

@@ -24,7 +24,7 @@ func build(t *testing.T) (binary string) {
 	t.Helper()
 	root := servicetest.Root(t)
 	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {
-		filepath.Join(root, "goroutines_overlay.go"): filepath.Join(root, "faults", "testdata", "goroutines.go"),
+		filepath.Join(root, "goroutines_overlay.go"): filepath.Join(root, "test", "faults", "testdata", "goroutines.go"),
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -6,7 +6,7 @@ import babel from "@babel/core";
 import { project } from "./project.mjs";
 
 const read = (name) => readFileSync(new URL(name, import.meta.url), "utf8");
-const guide = read("../../docs/clients.md");
+const guide = read("../../../docs/clients.md");
 const { dependencies } = JSON.parse(read("package.json"));
 
 /** example gives the shell lines of a client's section, and its files by their names. */
