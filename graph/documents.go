@@ -3,9 +3,7 @@ package graph
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"hash/maphash"
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -72,24 +70,17 @@ type documents struct {
 	weights weights
 	suggest bool
 	kept    *otter.Cache[documentHash, *document]
-	// spellings are documents by the hash of how a request spelled them.
-	spellings *otter.Cache[uint64, spelt]
-	seed      maphash.Seed
 }
 
 // newDocuments keeps about maxBytes of documents.
 func newDocuments(schema *ast.Schema, limits Limits, suggest bool, maxBytes uint64) (*documents, error) {
-	d := &documents{schema: schema, limits: limits, weights: newWeights(schema), suggest: suggest, seed: maphash.MakeSeed()}
-	var err, otherErr error
+	d := &documents{schema: schema, limits: limits, weights: newWeights(schema), suggest: suggest}
+	var err error
 	d.kept, err = otter.New(&otter.Options[documentHash, *document]{
-		MaximumWeight: maxBytes - maxBytes/4,
+		MaximumWeight: maxBytes,
 		Weigher:       func(_ documentHash, d *document) uint32 { return d.weight() },
 	})
-	d.spellings, otherErr = otter.New(&otter.Options[uint64, spelt]{ // of documents that may not be kept any more
-		MaximumWeight: maxBytes / 4,
-		Weigher:       func(_ uint64, s spelt) uint32 { return s.document.weight() + uint32(len(s.raw)) }, //nolint:gosec // at most MAX_BODY
-	})
-	if err = errors.Join(err, otherErr); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("graph: make the cache of documents: %w", err)
 	}
 	return d, nil

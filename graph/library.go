@@ -71,12 +71,7 @@ func (l library) find(ctx context.Context, p *params) found {
 	case p.hash != "":
 		return l.persisted(ctx, p)
 	}
-	if doc := p.spelling.document; doc != nil {
-		return found{document: doc, tree: doc.ast}
-	}
-	f := l.prepare(p.Query, hashOf(p.Query))
-	l.documents.learn(p.spelling.raw, f.document)
-	return f
+	return l.prepare(p.Query, hashOf(p.Query))
 }
 
 // hashOf is the SHA-256 of a text. One of usual length is hashed without memory of its own.

@@ -27,15 +27,13 @@ type params struct {
 	hash string
 	// documentID is documentId.
 	documentID string
-	// spelling is how the document was spelled.
-	spelling spelling
 	// rawVariables are the variables as they were sent.
 	rawVariables jsontext.Value
 }
 
 // wire is the JSON form of the parameters.
 type wire struct {
-	Query         spelling       `json:"query"`
+	Query         string         `json:"query"`
 	OperationName string         `json:"operationName"`
 	Variables     jsontext.Value `json:"variables"`
 	Extensions    wireExtensions `json:"extensions"`
@@ -82,8 +80,8 @@ func (t transport) readParams(r *http.Request, hold *hold) (*params, *fault) {
 	if f != nil {
 		return nil, f
 	}
-	p := &params{documentID: w.DocumentID, spelling: w.Query, rawVariables: w.Variables}
-	p.Query, p.OperationName = w.Query.text, w.OperationName
+	p := &params{documentID: w.DocumentID, rawVariables: w.Variables}
+	p.Query, p.OperationName = w.Query, w.OperationName
 	if p.Variables, f = readVariables(w.Variables); f != nil {
 		return nil, f
 	}
@@ -149,7 +147,7 @@ func (t transport) readPost(r *http.Request, hold *hold) (*wire, *fault) {
 	if len(body) > 0 && body[0] == '[' {
 		return nil, refused(http.StatusBadRequest, CodeBatchingNotSupported, "Batches are not supported; send one operation a request.")
 	}
-	w := &wire{Query: spelling{documents: t.library.documents}}
+	w := &wire{}
 	if len(body) == 0 || body[0] != '{' || json.Unmarshal(body, w) != nil {
 		return nil, badRequest("The body must be one JSON object in UTF-8, with query, operationName, variables, extensions and documentId each of its type and no name twice.")
 	}
@@ -210,7 +208,7 @@ func readGet(r *http.Request) (*wire, *fault) {
 	}
 	w := &wire{}
 	for name, into := range map[string]any{
-		"query": &w.Query.text, "operationName": &w.OperationName, "documentId": &w.DocumentID,
+		"query": &w.Query, "operationName": &w.OperationName, "documentId": &w.DocumentID,
 		"variables": &w.Variables, "extensions": &w.Extensions,
 	} {
 		values := query[name]
