@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"authentik-graphql/internal/callers"
 	"authentik-graphql/upstream"
 )
 
@@ -36,16 +37,16 @@ func runCheck(ctx context.Context, cfg Config, stdout io.Writer) error {
 	} else {
 		row("redis", askRedis(ctx, cfg))
 	}
-	own, err := openServiceMode(cfg)
+	own, err := callers.Open(cfg.TokenFile, cfg.CallersFile)
 	switch {
 	case err != nil:
 		row("callers", err)
 	case own == nil:
 		_, _ = fmt.Fprintf(stdout, "%-10s %s\n", "callers", "not used: each sends a token of authentik")
 	default:
-		row("token", tryToken(ctx, client, own.token.current()))
-		callers := own.callers.current()
-		_, _ = fmt.Fprintf(stdout, "%-10s ok, %s, %s\n", "callers", counted(callers.names(), "caller"), counted(len(callers), "token"))
+		row("token", tryToken(ctx, client, own.Token()))
+		names, tokens := own.Count()
+		_, _ = fmt.Fprintf(stdout, "%-10s ok, %s, %s\n", "callers", counted(names, "caller"), counted(tokens, "token"))
 	}
 	if failed {
 		return errors.New("the check failed")

@@ -16,6 +16,7 @@ import (
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
 	"authentik-graphql/graph/document"
+	"authentik-graphql/internal/callers"
 	"authentik-graphql/internal/envvalue"
 )
 
@@ -198,6 +199,18 @@ func (c *Config) validate(demo bool) (errs []error) {
 		errs = append(errs, settingError("REDACT", err.Error()))
 	}
 	return append(errs, c.validateLimits()...)
+}
+
+// validateServiceMode reports the mistakes of the two settings and of their files.
+func (c *Config) validateServiceMode() error {
+	switch {
+	case c.TokenFile != "" && c.CallersFile == "":
+		return settingError("CALLERS_FILE", "is required with AUTHENTIK_TOKEN_FILE")
+	case c.TokenFile == "" && c.CallersFile != "":
+		return settingError("AUTHENTIK_TOKEN_FILE", "is required with CALLERS_FILE")
+	}
+	_, err := callers.Open(c.TokenFile, c.CallersFile)
+	return err
 }
 
 func (c *Config) validateLimits() (errs []error) {

@@ -185,3 +185,18 @@ func TestConfigPrintsNoSecret(t *testing.T) {
 		t.Error("nothing is printed")
 	}
 }
+
+// TestConfigShowsPaths: where the files are is no secret.
+func TestConfigShowsPaths(t *testing.T) {
+	files := newServiceFiles(t, "t0k3n", callerOf("a", "t1"))
+	cfg, err := loadConfig(append(files.settings(), testURL), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := newBuffer()
+	slog.New(slog.NewJSONHandler(out, nil)).Info("x", "settings", cfg)
+	want, _ := json.Marshal(files.Callers)
+	if !strings.Contains(out.String(), `"CALLERS_FILE":`+string(want)) || strings.Contains(out.String(), "t0k3n") || strings.Contains(out.String(), hashOf("t1")) {
+		t.Errorf("%s", out)
+	}
+}

@@ -66,6 +66,10 @@ func hashOf(text string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+func callerOf(name, token string, rights ...string) string {
+	return strings.Join(append([]string{name, hashOf(token)}, rights...), " ") + "\n"
+}
+
 func TestPersistedQueries(t *testing.T) {
 	up, server := aliceHas17(t), cachetest.StartRedis(t)
 	settings := []string{"AUTHENTIK_URL=" + up.URL, "REDIS_URL=" + server.URL(), "CACHE_SECRET=" + testSecret}

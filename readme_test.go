@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -18,6 +17,8 @@ import (
 	"testing"
 
 	"authentik-graphql/cache/cachetest"
+	"authentik-graphql/internal/callers"
+	"authentik-graphql/upstream"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -168,9 +169,16 @@ func TestDocsRedis(t *testing.T) {
 // TestDocsCallers: the example of CALLERS_FILE is one.
 func TestDocsCallers(t *testing.T) {
 	example := regexp.MustCompile("(?s)```\n(# name, hash.*?)```").FindStringSubmatch(must(t, "docs/security.md"))[1]
-	list, err := parseCallers([]byte(example))
-	if err != nil || list.names() != 2 || list[0].write || !list[1].write {
-		t.Errorf("%v, %v", list, err)
+	files := newServiceFiles(t, "t0k3n", example)
+	listed, err := callers.Open(files.Token, files.Callers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names, tokens := listed.Count(); names != 2 || tokens != 2 {
+		t.Errorf("%d callers with %d tokens", names, tokens)
+	}
+	if rights := regexp.MustCompile(`(?m)^[^#].*?( write)?$`).FindAllStringSubmatch(example, -1); len(rights) != 2 || rights[0][1] != "" || rights[1][1] == "" {
+		t.Errorf("want one caller who may only read and one who may write: %q", rights)
 	}
 }
 
@@ -193,10 +201,15 @@ func TestDocsServiceMode(t *testing.T) {
 	if err != nil || !strings.Contains(stdout.String(), "token      ok\ncallers    ok, 1 caller, 1 token\n") {
 		t.Errorf("%v\n%s", err, stdout.String())
 	}
-	if list, err := parseCallers([]byte(must(t, files.Callers))); err != nil || hex.EncodeToString(list[0].hash[:]) != hashOf(lines[0]) {
-		t.Errorf("%q is not the token of %v, %v", lines[0], list, err)
+	listed, err := callers.Open(files.Token, files.Callers)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, err := parseCallers([]byte("grafana " + lines[0])); err == nil {
+	if listed.Identify(upstream.NewCredential(lines[0])).Name == "" {
+		t.Errorf("%q is not the token of the caller who is listed", lines[0])
+	}
+	bad := newServiceFiles(t, "t0k3n", "grafana "+lines[0])
+	if _, err := callers.Open(bad.Token, bad.Callers); err == nil {
 		t.Error("a token instead of its hash is no mistake")
 	}
 }

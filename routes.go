@@ -141,7 +141,8 @@ func (s *service) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{ResponseWriter: w, conns: s.conns, start: time.Now()}
 		x.req.ID = requestID(r.Header["X-Request-Id"])
-		s.serviceMode.admit(&x.req, upstream.ParseAuthorization(r.Header))
+		who := s.callers.Identify(upstream.ParseAuthorization(r.Header))
+		x.req.Credential, x.req.Caller, x.req.ReadOnly = who.Credential, who.Name, who.ReadOnly
 		if !x.req.Credential.IsZero() {
 			x.req.Digest = s.digester.Digest(x.req.Credential)
 		}

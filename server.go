@@ -30,6 +30,7 @@ import (
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
 	"authentik-graphql/internal/buildinfo"
+	"authentik-graphql/internal/callers"
 	"authentik-graphql/internal/telemetry/spans"
 	"authentik-graphql/upstream"
 )
@@ -140,14 +141,14 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 
 // service is the wired program.
 type service struct {
-	cfg         Config
-	log         *slog.Logger
-	client      *upstream.Client
-	cache       *cache.Cache[cached]
-	serviceMode *serviceMode // nil when everyone's own token goes to authentik
-	digester    *upstream.Digester
-	answers     *answers.Store // nil when none is kept
-	finished    *finished      // nil when none is kept
+	cfg      Config
+	log      *slog.Logger
+	client   *upstream.Client
+	cache    *cache.Cache[cached]
+	callers  *callers.Callers // nil outside of service mode
+	digester *upstream.Digester
+	answers  *answers.Store // nil when none is kept
+	finished *finished      // nil when none is kept
 	// early lets finished answers be given before anything else: nothing adds to their headers.
 	early      bool
 	protection *http.CrossOriginProtection
@@ -162,7 +163,7 @@ type service struct {
 }
 
 func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions) (*service, error) {
-	own, err := openServiceMode(cfg)
+	own, err := callers.Open(cfg.TokenFile, cfg.CallersFile)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +201,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		second, texts = store, cache.NewTexts(store)
 	}
 	digester := upstream.NewDigester(keys.CallerKey())
-	s := &service{cfg: cfg, log: log, client: client, serviceMode: own, digester: digester, limiter: newRateLimiter(cfg.RateLimit, cfg.now), metrics: m, redis: store, traces: traces}
+	s := &service{cfg: cfg, log: log, client: client, callers: own, digester: digester, limiter: newRateLimiter(cfg.RateLimit, cfg.now), metrics: m, redis: store, traces: traces}
 	s.conns = &connectionLimit{limit: int64(cfg.MaxConnections), refused: m.turnedAway}
 	s.protection = http.NewCrossOriginProtection()
 	for _, origin := range cfg.AllowedOrigins {
@@ -258,9 +259,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	if cfg.Playground && !cfg.TrustedOnly {
 		s.playground = graph.Playground(playground)
 	}
-	if own != nil {
-		own.watch(log)
-	}
+	own.Watch(log)
 	return s, nil
 }
 

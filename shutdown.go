@@ -62,7 +62,7 @@ func closed(err error) error {
 // close ends what the service runs besides requests: loads that nobody waits for any more, whose
 // leases are given back, and the connections to Redis and authentik.
 func (s *service) close(ctx context.Context) error {
-	err := errors.Join(s.serviceMode.close(ctx), s.cache.Close(ctx))
+	err := errors.Join(s.callers.Close(ctx), s.cache.Close(ctx))
 	s.answers.Close()
 	s.client.Close()
 	s.traces.close()

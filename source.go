@@ -118,6 +118,14 @@ func (s *grantSource) List(ctx context.Context, cred upstream.Credential, resour
 	return cache.With(read, s.living(resource, read.Value.rows)), s.public(err)
 }
 
+// ownTokenError tells the caller that it is not their token that authentik rejects.
+func ownTokenError(err error) error {
+	if e, ok := errors.AsType[*upstream.Error](err); ok && e.Kind == upstream.Unauthenticated {
+		return &graph.Error{Code: graph.CodeUpstreamError, Message: "authentik rejects this service's own token.", Err: err}
+	}
+	return err
+}
+
 // living takes the rows out of a list that this process knows to be revoked: a Redis that lost its
 // last writes may name the lists of before again.
 func (s *grantSource) living(resource upstream.Resource, rows *upstream.Rows) *upstream.Rows {

@@ -1,7 +1,8 @@
-package main
+package callers
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"regexp"
 	"strings"
@@ -10,12 +11,17 @@ import (
 	"authentik-graphql/upstream"
 )
 
-// callerOf makes a line of CALLERS_FILE as the README says.
+func hashOf(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return hex.EncodeToString(sum[:])
+}
+
+// callerOf returns a line of CALLERS_FILE.
 func callerOf(name, token string, rights ...string) string {
 	return strings.Join(append([]string{name, hashOf(token)}, rights...), " ") + "\n"
 }
 
-func TestParseCallers(t *testing.T) {
+func TestParseList(t *testing.T) {
 	long := strings.Repeat("n", 64)
 	tests := []struct {
 		name, content string
@@ -33,7 +39,7 @@ func TestParseCallers(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			list, err := parseCallers([]byte(tt.content))
+			list, err := parseList([]byte(tt.content))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,15 +81,15 @@ var badCallers = []struct{ name, content, want string }{
 	{"colon in the name", callerOf("a:s3cr3t", "t1"), "line 1 does not begin with a name"},
 	{"letter outside ASCII", callerOf("ä", "t1"), "line 1 does not begin with a name"},
 	{"byte order mark", "\ufeff" + callerOf("a", "t1"), "line 1 does not begin with a name"},
-	{"another right", callerOf("a", "t1", "s3cr3t"), `line 1 has something else than "write" after the hash`},
-	{"sha256sum's hyphen", callerOf("a", "t1", "-"), `line 1 has something else than "write"`},
-	{"more after write", callerOf("a", "t1", "write", "s3cr3t"), `line 1 has something else than "write"`},
-	{"a comment behind", callerOf("a", "t1", "# s3cr3t"), `line 1 has something else than "write"`},
+	{"another right", callerOf("a", "t1", "s3cr3t"), `line 1 has something other than "write" after the hash`},
+	{"sha256sum's hyphen", callerOf("a", "t1", "-"), `line 1 has something other than "write"`},
+	{"more after write", callerOf("a", "t1", "write", "s3cr3t"), `line 1 has something other than "write"`},
+	{"a comment behind", callerOf("a", "t1", "# s3cr3t"), `line 1 has something other than "write"`},
 	{"the hash twice", callerOf("a", "t1") + "\n" + callerOf("b", "t2") + callerOf("c", "t1"), "line 4 has the hash of line 1"},
 	{"the hash twice in another case", callerOf("a", "t1") + "a " + strings.ToUpper(hashOf("t1")), "line 2 has the hash of line 1"},
 	{"empty token", callerOf("a", ""), "line 1 has the hash of an empty token"},
 	{"two mistakes", "s3cr3t\n" + callerOf("a", "t1") + "b s3cr3t\n", "line 1 has no SHA-256 hash of 64 hexadecimal digits after the name\nline 3 has no"},
-	{"too many", manyCallers(10001), "line 10001 is one caller's too many: at most 10000 are taken"},
+	{"too many", manyCallers(10001), "line 10001 is one too many: at most 10000 tokens are accepted"},
 }
 
 // manyCallers has the tokens 0 to n-1.
@@ -95,10 +101,10 @@ func manyCallers(n int) string {
 	return b.String()
 }
 
-func TestMistakesInCallers(t *testing.T) {
+func TestMistakesInList(t *testing.T) {
 	for _, tt := range badCallers {
 		t.Run(tt.name, func(t *testing.T) {
-			list, err := parseCallers([]byte(tt.content))
+			list, err := parseList([]byte(tt.content))
 			if err == nil || list != nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("got %d callers and %v", len(list), err)
 			}
@@ -107,17 +113,17 @@ func TestMistakesInCallers(t *testing.T) {
 			}
 		})
 	}
-	if list, err := parseCallers([]byte(manyCallers(10000))); err != nil || len(list) != 10000 || list.names() != 1 {
+	if list, err := parseList([]byte(manyCallers(10000))); err != nil || len(list) != 10000 || list.names() != 1 {
 		t.Errorf("10,000 callers: %d and %v", len(list), err)
 	}
-	_, err := parseCallers([]byte(strings.Repeat("x\n", 1000)))
+	_, err := parseList([]byte(strings.Repeat("x\n", 1000)))
 	if lines := strings.Count(err.Error(), "\n") + 1; lines != 10 {
 		t.Errorf("%d mistakes are reported, want the first 10", lines)
 	}
 }
 
-// FuzzParseCallers: a file is taken whole or not at all, and an error repeats nothing of it.
-func FuzzParseCallers(f *testing.F) {
+// FuzzParseList: a file is taken whole or not at all, and an error repeats nothing of it.
+func FuzzParseList(f *testing.F) {
 	f.Add([]byte("# x\n" + callerOf("grafana", "t1") + callerOf("ops", "t2", "write")))
 	for _, tt := range badCallers[:len(badCallers)-1] {
 		f.Add([]byte(tt.content))
@@ -125,12 +131,12 @@ func FuzzParseCallers(f *testing.F) {
 	said := regexp.MustCompile(`^names no caller$|^(line [0-9]+ (` +
 		`does not begin with a name of 1 to 64 letters, digits, dots, hyphens and underscores|` +
 		`has no SHA-256 hash of 64 hexadecimal digits after the name|` +
-		`has something else than "write" after the hash|` +
+		`has something other than "write" after the hash|` +
 		`has the hash of (line [0-9]+|an empty token)|` +
-		`is one caller's too many: at most 10000 are taken)(\n|$)){1,10}$`)
+		`is one too many: at most 10000 tokens are accepted)(\n|$)){1,10}$`)
 	name := regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 	f.Fuzz(func(t *testing.T, content []byte) {
-		list, err := parseCallers(content)
+		list, err := parseList(content)
 		if (err == nil) != (len(list) > 0) {
 			t.Fatalf("%d callers and %v", len(list), err)
 		}
@@ -162,7 +168,7 @@ func TestParseToken(t *testing.T) {
 
 // BenchmarkFindCaller measures the longest list, of which every line is compared.
 func BenchmarkFindCaller(b *testing.B) {
-	list, err := parseCallers([]byte(manyCallers(10000)))
+	list, err := parseList([]byte(manyCallers(10000)))
 	if err != nil {
 		b.Fatal(err)
 	}

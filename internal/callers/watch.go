@@ -1,4 +1,4 @@
-package main
+package callers
 
 import (
 	"context"
@@ -17,20 +17,19 @@ const (
 	maxWatchedFile = 4 << 20
 )
 
-// watchedFile holds what a file says and follows its changes. The content is what is compared:
-// Kubernetes replaces a file by moving a symbolic link, and a file that is moved into place brings
-// its own time along.
+// watchedFile is the parsed content of a file and follows its changes. It compares contents, not times:
+// Kubernetes replaces a file by moving a symbolic link, and a moved file keeps its modification time.
 type watchedFile[T any] struct {
 	setting, path string
-	parse         func(content []byte) (T, error) // its errors never hold what the file does
+	parse         func(content []byte) (T, error) // its errors never repeat the content
 
 	value atomic.Pointer[T]
-	// These two are the watching goroutine's alone.
-	digest  [sha256.Size]byte // of the content that value was made of
-	problem string            // why the file is not used as it is, as the log says
+	// Only the watching goroutine uses these two.
+	digest  [sha256.Size]byte // of the content that value was parsed from
+	problem string            // the last one logged; empty while the file is good
 }
 
-// openWatched reads a file for the first time. Its errors begin with the setting's name.
+// openWatched reads a file. Its errors begin with the setting's name.
 func openWatched[T any](setting, path string, parse func([]byte) (T, error)) (*watchedFile[T], error) {
 	f := &watchedFile[T]{setting: setting, path: path, parse: parse}
 	content, err := f.read()
@@ -40,11 +39,11 @@ func openWatched[T any](setting, path string, parse func([]byte) (T, error)) (*w
 	return f, f.accept(content, sha256.Sum256(content))
 }
 
-// current is what the file said when it was last good.
+// current returns the last good content.
 func (f *watchedFile[T]) current() T { return *f.value.Load() }
 
-// reread takes over a content that is new and good. Any other leaves the last good one in use; the
-// log says so once for each reason, and once when the file is good again.
+// reread takes over new content if it is good. Otherwise the last good content stays in use. The log says
+// so once for each problem, and once when the file is good again.
 func (f *watchedFile[T]) reread(log *slog.Logger) {
 	content, err := f.read()
 	if err == nil {
@@ -61,7 +60,7 @@ func (f *watchedFile[T]) reread(log *slog.Logger) {
 	}
 	if problem := err.Error(); problem != f.problem {
 		f.problem = problem
-		log.Warn("file cannot be used, its last good content stays in use", "setting", f.setting, "error", problem)
+		log.Warn("file cannot be used; its last good content stays in use", "setting", f.setting, "error", problem)
 	}
 }
 
@@ -83,7 +82,7 @@ func (f *watchedFile[T]) read() ([]byte, error) {
 	return content, nil
 }
 
-// readRegular reads a file whose end is known to come: opening a pipe waits for who writes to it.
+// readRegular reads a regular file. Others may never end: opening a pipe waits for its writer.
 func readRegular(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -104,7 +103,7 @@ func readRegular(path string) ([]byte, error) {
 	return content, err
 }
 
-// watch rereads files every watchInterval until stop is called, which waits for the end of it.
+// watch rereads files every watchInterval until stop is called. stop waits for a running read.
 func watch(log *slog.Logger, files ...interface{ reread(*slog.Logger) }) (stop func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
