@@ -47,7 +47,7 @@ func BenchmarkNew(b *testing.B) {
 	}
 }
 
-// BenchmarkKept asks for one code by another request each time, so that no finished answer is there.
+// BenchmarkKept asks for one code by another request each time, so that no cached response is there.
 func BenchmarkKept(b *testing.B) {
 	h, body := hotHandler(b, must(b, "graph/testdata/every-field.graphql"))
 	before, after, _ := strings.Cut(string(body), `"17"`)
@@ -114,8 +114,8 @@ func askHot(b *testing.B, h http.Handler, body []byte) {
 	}
 }
 
-// BenchmarkFinished is what a finished answer takes of the service itself, beside net/http.
-func BenchmarkFinished(b *testing.B) {
+// BenchmarkReplay is what a replayed response takes of the service itself, beside net/http.
+func BenchmarkReplay(b *testing.B) {
 	for _, level := range []string{"info", "warn"} {
 		b.Run(level, func(b *testing.B) {
 			h, body := hotHandler(b, must(b, "graph/testdata/every-field.graphql"), "LOG_LEVEL="+level)

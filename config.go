@@ -64,8 +64,8 @@ type Config struct {
 	// accepted are tokens that authentik is known to accept.
 	accepted []string
 	trusted  graph.Trusted
-	// noAnswers keeps no finished answers, to compare with what is answered without.
-	noAnswers bool
+	// noResponses keeps no cached responses, to compare with what is answered without.
+	noResponses bool
 	// now is the clock by which answers are judged.
 	now func() time.Time
 	// ownMemoryLimit says that GOMEMLIMIT is set: Go obeys it by itself, and nothing else may.

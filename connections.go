@@ -13,7 +13,6 @@ import (
 	"golang.org/x/net/netutil"
 	"golang.org/x/time/rate"
 
-	"authentik-graphql/answers"
 	"authentik-graphql/graph"
 )
 
@@ -32,27 +31,8 @@ type connectionLimit struct {
 	ending atomic.Bool
 }
 
-// connection is one of a client's. Its requests come one after the other.
-type connection struct {
-	overLimit bool
-	last      answers.Last
-}
-
-type connectionKey struct{}
-
-// lastOf is what the request's connection was given last.
-func lastOf(r *http.Request) *answers.Last {
-	if c := connectionOf(r); c != nil {
-		return &c.last
-	}
-	return &answers.Last{}
-}
-
-// connectionOf is nil for a request that did not come over a listener of ours.
-func connectionOf(r *http.Request) *connection {
-	c, _ := r.Context().Value(connectionKey{}).(*connection)
-	return c
-}
+// overLimitKey is the context's key for whether a connection is over the limit.
+type overLimitKey struct{}
 
 // listener bounds what is accepted, and counts it.
 func (c *connectionLimit) listener(ln net.Listener) net.Listener {
@@ -61,7 +41,7 @@ func (c *connectionLimit) listener(ln net.Listener) net.Listener {
 
 // connContext is an [http.Server]'s ConnContext hook: it counts the connection.
 func (c *connectionLimit) connContext(ctx context.Context, _ net.Conn) context.Context {
-	return context.WithValue(ctx, connectionKey{}, &connection{overLimit: c.open.Add(1) > c.limit})
+	return context.WithValue(ctx, overLimitKey{}, c.open.Add(1) > c.limit)
 }
 
 // connState is the ConnState hook.
@@ -74,7 +54,7 @@ func (c *connectionLimit) connState(_ net.Conn, state http.ConnState) {
 // handler refuses requests on connections over the limit.
 func (c *connectionLimit) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if conn := connectionOf(r); conn == nil || !conn.overLimit {
+		if over, _ := r.Context().Value(overLimitKey{}).(bool); !over {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -109,7 +109,7 @@ func TestMetricsCount(t *testing.T) {
 	}{
 		{"a query", "", none, asked(codeTwo), `requests_total{outcome="ok",type="query"} cache_reads_total{level="upstream",result="load"}`},
 		{"the same once more", "", asked(codeTwo), asked(codeTwo), `requests_total{outcome="ok",type="query"} cache_reads_total{level="memory",result="hit"}`},
-		{"and again", "", asked(codeTwo, codeTwo), asked(codeTwo), `requests_total{outcome="ok",type="query"} cache_reads_total{level="finished",result="hit"}`},
+		{"and again", "", asked(codeTwo, codeTwo), asked(codeTwo), `requests_total{outcome="ok",type="query"} cache_reads_total{level="response",result="hit"}`},
 		{"another of the same code", "", asked(codeTwo), asked(strings.Replace(codeTwo, "id }", "pk }", 1)), `requests_total{outcome="ok",type="query"} cache_reads_total{level="memory",result="hit"}`},
 		{"a list", "", none, asked(pageOne), `requests_total{outcome="ok",type="query"} cache_reads_total{level="upstream",result="load"}`},
 		{"a mutation", "", none, asked(revoke), `requests_total{outcome="ok",type="mutation"}`},
@@ -277,7 +277,7 @@ func TestMetricsOfState(t *testing.T) {
 			t.Errorf("%s went from %v to %v", series, empty[series], full[series])
 		}
 	}
-	for _, level := range []string{"memory", "documents", "finished"} {
+	for _, level := range []string{"memory", "documents", "response"} {
 		series := fmt.Sprintf(`cache_bytes{level=%q}`, level)
 		if empty[series] != 0 {
 			t.Errorf("%s of nothing is %v", series, empty[series])
@@ -374,7 +374,7 @@ func TestMetricsOfUnknown(t *testing.T) {
 	}
 }
 
-// BenchmarkMetrics is what the metrics add to a finished answer.
+// BenchmarkMetrics is what the metrics add to a replayed response.
 func BenchmarkMetrics(b *testing.B) {
 	m, facts := newMetrics(), graph.Facts{OperationType: "query"}
 	took := time.Duration(0)

@@ -63,21 +63,14 @@ func (l *rateLimiter) handler(next http.Handler) http.Handler {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := r.Context().Value(exchangeKey{}).(*exchange)
-		if r.Method != http.MethodOptions && !x.allowed {
-			if wait := l.take(l.keyOf(&x.req, r.RemoteAddr)); wait > 0 {
+		if r.Method != http.MethodOptions {
+			if wait := l.take(l.keyOf(graph.FromContext(r.Context()), r.RemoteAddr)); wait > 0 {
 				graph.WriteRateLimited(w, r, float64(l.limit), wait)
 				return
 			}
-			x.allowed = true // once: what gives finished answers asks as well
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-// allows uses up one request of a caller's allowance, if there is one.
-func (l *rateLimiter) allows(req *graph.Request, remote string) bool {
-	return l == nil || l.take(l.keyOf(req, remote)) == 0
 }
 
 // take uses up one request of an allowance. If there is none it returns how long to wait for one.

@@ -115,8 +115,8 @@ func readingsOf(sizes map[string]sizeOf) []reading {
 	}
 	return []reading{
 		entries, bytes,
-		{"cache_reads_total", "Reads of grants and lists by the level that answered them and what it had; upstream: loads, which asked authentik. A finished answer is one read, whatever it shows.", counter, []string{"level", "result"}, []series{
-			at(func(s *snapshot) int64 { return s.answers.Hits() }, "finished", "hit"),
+		{"cache_reads_total", "Reads of grants and lists by the level that answered them and what it had; upstream: loads, which asked authentik. A cached response is one read, whatever it shows.", counter, []string{"level", "result"}, []series{
+			at(func(s *snapshot) int64 { return s.responses.Replayed() }, "response", "hit"),
 			at(func(s *snapshot) int64 { return s.cache.FirstHits }, "memory", "hit"),
 			at(func(s *snapshot) int64 { return s.cache.NegativeHits - s.cache.SecondNegativeHits }, "memory", "negative"),
 			at(func(s *snapshot) int64 { return s.cache.FailureHits - s.cache.SecondFailureHits }, "memory", "failure"),

@@ -23,11 +23,11 @@ const headerSlack = 16 << 10
 const graphqlPath = "/graphql"
 
 // routes makes the public handler. The order, outermost first: trace, request id, log line, recovery and
-// body limit, deadline, CORS, cross-origin protection, rate limit, finished answers. Nothing reads the
-// body before its limit.
+// body limit, deadline, CORS, cross-origin protection, rate limit, header limits, response cache.
+// Nothing reads the body before its limit.
 func (s *service) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle(graphqlPath, s.protect(s.limiter.handler(s.finished.handler(s.graphql))))
+	mux.Handle(graphqlPath, s.protect(s.limiter.handler(graph.CheckHead(s.responses.Middleware(s.graphql)))))
 	if s.playground != nil {
 		mux.Handle("/{$}", s.playground)
 		mux.Handle("/playground/", s.playground)
@@ -61,7 +61,10 @@ func plain(w http.ResponseWriter, status int, text string) {
 
 // protect lets web pages of other origins in only where ALLOWED_ORIGINS names them.
 func (s *service) protect(next http.Handler) http.Handler {
-	protection := s.protection
+	protection := http.NewCrossOriginProtection()
+	for _, origin := range s.cfg.AllowedOrigins {
+		_ = protection.AddTrustedOrigin(origin) // checked with the settings
+	}
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		graph.WriteError(w, r, http.StatusForbidden, graph.CodeForbidden, "Requests from other origins need to be allowed by ALLOWED_ORIGINS.")
 	}))
@@ -100,14 +103,6 @@ type exchange struct {
 	req    graph.Request
 	start  time.Time
 	status int
-	// allowed tells that the rate limit has let the request pass.
-	allowed bool
-	// sent is what the request was sent as, if it was read, and body that part of it which can be read
-	// again.
-	sent *[]byte
-	body *again
-	// end ends the request's context, if it has one of its own.
-	end context.CancelFunc
 	// lines are of the header fields that each answer has.
 	lines [2]string
 }
@@ -130,12 +125,9 @@ func (x *exchange) Write(b []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
-type exchangeKey struct{}
-
 // observe gives the request its id, its caller, their credential and the limit of its body, and logs
-// one line when it is answered. A request that has a finished answer goes no further. Any other ends
-// before the connection's write deadline, so that there is always an answer: the time that its body
-// takes counts.
+// one line when it is answered. A request ends before the connection's write deadline, so that there is
+// always an answer: the time that its body takes counts.
 func (s *service) observe(next http.Handler) http.Handler {
 	limit := bounded(s.cfg.OperationTimeout)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -149,21 +141,12 @@ func (s *service) observe(next http.Handler) http.Handler {
 		x.lines = [2]string{x.req.ID, "nosniff"}
 		h := w.Header()
 		h["X-Request-Id"], h["X-Content-Type-Options"] = x.lines[0:1:1], x.lines[1:2:2]
-		defer func() {
-			s.logRequest(r, x)
-			if x.end != nil { // not before: a context that is canceled means that the client left
-				x.end()
-			}
-		}()
-		defer func() { s.answerPanic(x, r, recover()) }()
-		if s.early && s.finished.answer(x, r) {
-			return
-		}
-		ctx := context.WithValue(graph.NewContext(r.Context(), &x.req), exchangeKey{}, x)
-		ctx, x.end = context.WithDeadline(ctx, x.start.Add(limit))
+		ctx, end := context.WithDeadline(graph.NewContext(r.Context(), &x.req), x.start.Add(limit))
+		defer end() // after the log line: a context that is canceled means that the client left
 		r = r.WithContext(ctx)
+		defer func() { s.logRequest(r, x) }()
+		defer func() { s.answerPanic(x, r, recover()) }()
 		s.limitBody(w, r)
-		x.restore(r)
 		next.ServeHTTP(x, r)
 	})
 }
@@ -176,7 +159,6 @@ func (s *service) answerPanic(x *exchange, r *http.Request, p any) {
 	if p == http.ErrAbortHandler { //nolint:errorlint // the sentinel itself, as net/http compares it
 		panic(p)
 	}
-	r = r.WithContext(graph.NewContext(r.Context(), &x.req)) // which it may not have had yet
 	s.log.ErrorContext(r.Context(), "panic", "value", fmt.Sprint(p), "stack", string(debug.Stack()))
 	graph.WriteError(x, r, http.StatusInternalServerError, graph.CodeInternal, "Something went wrong. Quote the request id.")
 }
@@ -218,12 +200,8 @@ func harmless(s string) bool {
 // of this service is an error, one of authentik a warning, probes are for debugging only. What was
 // asked is never in it, and who asks only if they have a name in CALLERS_FILE.
 func (s *service) logRequest(r *http.Request, x *exchange) {
-	route := r.Pattern
-	if x.body != nil { // which nobody else reads before the route is known
-		route = graphqlPath
-	}
 	facts, took := x.req.Facts(), time.Since(x.start)
-	if route == graphqlPath {
+	if r.Pattern == graphqlPath {
 		s.metrics.answered(r.Context(), x.status, &facts, took)
 	}
 	s.traces.answered(r.Context(), x, &facts)
@@ -233,7 +211,7 @@ func (s *service) logRequest(r *http.Request, x *exchange) {
 		level = slog.LevelError
 	case facts.Err != nil:
 		level = slog.LevelWarn
-	case route == "GET /healthz", route == "GET /readyz":
+	case r.Pattern == "GET /healthz", r.Pattern == "GET /readyz":
 		level = slog.LevelDebug
 	}
 	if !s.log.Enabled(r.Context(), level) {
@@ -243,7 +221,7 @@ func (s *service) logRequest(r *http.Request, x *exchange) {
 	attrs = append(attrs,
 		slog.String("request_id", x.req.ID),
 		slog.String("method", cleanMethod(r.Method)),
-		slog.String("route", route),
+		slog.String("route", r.Pattern),
 		slog.Int("status", x.status),
 		slog.Int64("duration_us", took.Microseconds()))
 	if x.req.Caller != "" {

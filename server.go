@@ -26,11 +26,11 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 
-	"authentik-graphql/answers"
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
 	"authentik-graphql/internal/buildinfo"
 	"authentik-graphql/internal/callers"
+	"authentik-graphql/internal/responsecache"
 	"authentik-graphql/internal/telemetry/spans"
 	"authentik-graphql/upstream"
 )
@@ -38,11 +38,11 @@ import (
 //go:embed schema.graphqls
 var schemaSDL string
 
-// The parts of CACHE_MEMORY that parsed documents and finished answers may take: one in so many. The
+// The parts of CACHE_MEMORY that parsed documents and cached responses may take: one in so many. The
 // rest is for what authentik said.
 const (
 	documentShare = 8
-	answerShare   = 4
+	responseShare = 4
 )
 
 func main() {
@@ -141,18 +141,14 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 
 // service is the wired program.
 type service struct {
-	cfg      Config
-	log      *slog.Logger
-	client   *upstream.Client
-	cache    *cache.Cache[cached]
-	callers  *callers.Callers // nil outside of service mode
-	digester *upstream.Digester
-	answers  *answers.Store // nil when none is kept
-	finished *finished      // nil when none is kept
-	// early lets finished answers be given before anything else: nothing adds to their headers.
-	early      bool
-	protection *http.CrossOriginProtection
-	limiter    *rateLimiter // nil when nobody is limited
+	cfg        Config
+	log        *slog.Logger
+	client     *upstream.Client
+	cache      *cache.Cache[cached]
+	callers    *callers.Callers // nil outside of service mode
+	digester   *upstream.Digester
+	responses  *responsecache.Cache // nil when none is kept
+	limiter    *rateLimiter         // nil when nobody is limited
 	graphql    http.Handler
 	playground http.Handler // nil when it is off
 	draining   atomic.Bool
@@ -184,8 +180,8 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	if err != nil {
 		return nil, err
 	}
-	documents, answerMemory := uint64(cfg.CacheMemory)/documentShare, uint64(cfg.CacheMemory)/answerShare
-	first, err := cache.NewMemory(uint64(cfg.CacheMemory)-documents-answerMemory, cfg.now)
+	documents, responses := uint64(cfg.CacheMemory)/documentShare, uint64(cfg.CacheMemory)/responseShare
+	first, err := cache.NewMemory(uint64(cfg.CacheMemory)-documents-responses, cfg.now)
 	if err != nil {
 		return nil, fmt.Errorf("make the cache: %w", err)
 	}
@@ -203,11 +199,6 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	digester := upstream.NewDigester(keys.CallerKey())
 	s := &service{cfg: cfg, log: log, client: client, callers: own, digester: digester, limiter: newRateLimiter(cfg.RateLimit, cfg.now), metrics: m, redis: store, traces: traces}
 	s.conns = &connectionLimit{limit: int64(cfg.MaxConnections), refused: m.turnedAway}
-	s.protection = http.NewCrossOriginProtection()
-	for _, origin := range cfg.AllowedOrigins {
-		_ = s.protection.AddTrustedOrigin(origin) // checked with the settings
-	}
-	s.early = len(cfg.AllowedOrigins) == 0
 	s.cache = cache.New(cache.Options{
 		Policy: cache.Policy{
 			TTL:                  cfg.CacheTTL,
@@ -226,11 +217,16 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	}
 	grants := newGrantSource(s.cache, client, gate, digester, cfg.redaction, log)
 	grants.ownToken = own != nil
-	if !cfg.noAnswers {
-		if s.answers, err = answers.New(answerMemory, s.cache, cfg.now); err != nil {
+	if !cfg.noResponses {
+		s.responses, err = responsecache.New(responsecache.Options{
+			MaxBytes:  responses,
+			Validator: s.cache,
+			Request:   func(ctx context.Context) responsecache.Request { return graph.FromContext(ctx) },
+			Now:       cfg.now,
+		})
+		if err != nil {
 			return nil, err
 		}
-		s.finished = newFinished(s)
 	}
 	endpoint, err := graph.NewHandler(&graph.Resolver{
 		Grants: grants,
@@ -243,7 +239,6 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		Trusted:        cfg.trusted,
 		TrustedOnly:    cfg.TrustedOnly,
 		Texts:          texts,
-		Answers:        s.answers,
 		DocumentMemory: documents,
 		Spans:          traces.spans(),
 	})
@@ -255,7 +250,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 			return nil, err
 		}
 	}
-	s.register(map[string]sizeOf{"finished": s.answers.Size, "memory": first.Size, "documents": endpoint.DocumentsSize})
+	s.register(map[string]sizeOf{"response": s.responses.Size, "memory": first.Size, "documents": endpoint.DocumentsSize})
 	if cfg.Playground && !cfg.TrustedOnly {
 		s.playground = graph.Playground(playground)
 	}

@@ -63,7 +63,7 @@ func closed(err error) error {
 // leases are given back, and the connections to Redis and authentik.
 func (s *service) close(ctx context.Context) error {
 	err := errors.Join(s.callers.Close(ctx), s.cache.Close(ctx))
-	s.answers.Close()
+	s.responses.Close()
 	s.client.Close()
 	s.traces.close()
 	return err

@@ -181,7 +181,7 @@ func TestLogLinesNameTheTrace(t *testing.T) {
 			settings = startReceiver(t, otlpHTTP).settings
 		}
 		_, a := newWorld(t, upstreamtest.Options{}, settings...)
-		for range 3 { // made, and finished by both ways
+		for range 3 { // loaded, from memory, and replayed
 			_ = send(t, traced(t, a, aliceCode, "01"))
 		}
 		other := traced(t, a, aliceCode, "01")

@@ -179,8 +179,8 @@ func (t *tracing) answered(ctx context.Context, x *exchange, facts *graph.Facts)
 	if x.status != 0 {
 		span.SetAttributes(semconv.HTTPResponseStatusCode(x.status))
 	}
-	if x.req.Replayed() != nil {
-		span.SetAttributes(spans.CacheLevel.String("finished"), spans.CacheResult.String("hit"))
+	if facts.Replayed {
+		span.SetAttributes(spans.CacheLevel.String("response"), spans.CacheResult.String("hit"))
 	}
 	if len(facts.ErrorCodes) > 0 {
 		span.SetAttributes(semconv.ErrorTypeKey.String(facts.ErrorCodes[0]))

@@ -75,15 +75,11 @@ server POST /graphql graphql.operation.type=query http.response.status_code=200
 .query graphql.operation.type=query
 ..cache read cache.level=memory cache.result=hit
 `},
-		{"a finished answer to the operation", otlpHTTP, false, asked(aliceCode, aliceCode), aliceCode, `
-server POST /graphql cache.level=finished cache.result=hit graphql.operation.type=query http.response.status_code=200
-.query graphql.operation.type=query
+		{"a replayed response", otlpHTTP, false, asked(aliceCode, aliceCode), aliceCode, `
+server POST /graphql cache.level=response cache.result=hit graphql.operation.type=query http.response.status_code=200
 `},
-		{"a finished answer to the same bytes", otlpHTTP, false, asked(aliceCode, aliceCode, aliceCode), aliceCode, `
-server POST /graphql cache.level=finished cache.result=hit graphql.operation.type=query http.response.status_code=200
-`},
-		{"a finished answer, by gRPC", otlpGRPC, false, asked(aliceCode, aliceCode, aliceCode), aliceCode, `
-server POST /graphql cache.level=finished cache.result=hit graphql.operation.type=query http.response.status_code=200
+		{"a replayed response, by gRPC", otlpGRPC, false, asked(aliceCode, aliceCode), aliceCode, `
+server POST /graphql cache.level=response cache.result=hit graphql.operation.type=query http.response.status_code=200
 `},
 		{"a code that is not there", otlpHTTP, true, none, `{ authorizationCode(id: 9) { id } }`, `
 server POST /graphql error.type=NOT_FOUND graphql.operation.type=query http.response.status_code=200

@@ -24,7 +24,6 @@ type documentHash [sha256.Size]byte
 // document is a text that was parsed and found valid. Nobody changes it.
 type document struct {
 	text  string
-	hash  documentHash
 	ast   *ast.QueryDocument
 	nodes int
 	// expanded is how many selections and values there are with fragments expanded.
@@ -147,7 +146,6 @@ func (d *documents) validate(p parsed) (*document, gqlerror.List) {
 	}
 	doc := &document{
 		text:       p.text,
-		hash:       hashOf(p.text),
 		ast:        p.tree,
 		nodes:      p.nodes,
 		expanded:   p.expanded,

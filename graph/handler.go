@@ -6,7 +6,6 @@ import (
 	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 
-	"authentik-graphql/answers"
 	"authentik-graphql/graph/generated"
 	"authentik-graphql/internal/telemetry/spans"
 )
@@ -27,8 +26,6 @@ type Options struct {
 	TrustedOnly bool
 	// Texts shares persisted queries between processes; nil keeps them in this one.
 	Texts TextStore
-	// Answers keeps finished answers; nil keeps none.
-	Answers *answers.Store
 	// DocumentMemory is how many bytes of parsed documents are kept.
 	DocumentMemory uint64
 	// Spans makes the spans of operations; nil makes none.
@@ -80,7 +77,6 @@ func NewHandler(resolver *Resolver, o Options) (*Handler, error) {
 		limits:  o.Limits,
 		bodies:  newRoom(),
 		library: library{documents: docs, trusted: o.Trusted, only: o.TrustedOnly, texts: o.Texts},
-		answers: o.Answers,
 		planner: plans,
 		spans:   o.Spans,
 	}, docs}, nil

@@ -27,8 +27,6 @@ type params struct {
 	hash string
 	// documentID is documentId.
 	documentID string
-	// rawVariables are the variables as they were sent.
-	rawVariables jsontext.Value
 }
 
 // wire is the JSON form of the parameters.
@@ -64,9 +62,6 @@ func badRequest(message string) *fault {
 // readParams reads the parameters of a GET or POST. Nothing that was sent is repeated in a fault.
 func (t transport) readParams(r *http.Request, hold *hold) (*params, *fault) {
 	start := graphql.Now()
-	if f := checkHead(r); f != nil {
-		return nil, f
-	}
 	var w *wire
 	var f *fault
 	switch r.Method {
@@ -80,7 +75,7 @@ func (t transport) readParams(r *http.Request, hold *hold) (*params, *fault) {
 	if f != nil {
 		return nil, f
 	}
-	p := &params{documentID: w.DocumentID, rawVariables: w.Variables}
+	p := &params{documentID: w.DocumentID}
 	p.Query, p.OperationName = w.Query, w.OperationName
 	if p.Variables, f = readVariables(w.Variables); f != nil {
 		return nil, f
@@ -99,7 +94,17 @@ func (t transport) readParams(r *http.Request, hold *hold) (*params, *fault) {
 	return p, nil
 }
 
-// checkHead refuses a URL or headers over the limits.
+// CheckHead refuses requests whose URL or header lines are larger than the limits.
+func CheckHead(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f := checkHead(r); f != nil {
+			writeError(w, r, f.status, f.err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 func checkHead(r *http.Request) *fault {
 	if len(r.RequestURI) > MaxURL {
 		return &fault{http.StatusRequestURITooLong, asCode(CodeURITooLong, over("MAX_URL", MaxURL, "The URL has more bytes"))}
@@ -109,9 +114,6 @@ func checkHead(r *http.Request) *fault {
 	}
 	return nil
 }
-
-// AllowHead reports whether a request's URL and headers are within the limits.
-func AllowHead(r *http.Request) bool { return checkHead(r) == nil }
 
 // asCode gives a limit's error the code that goes with its HTTP status.
 func asCode(code string, e *Error) *Error {
@@ -165,11 +167,6 @@ func (t transport) readBody(r *http.Request, hold *hold) ([]byte, *fault) {
 	}
 	if !hold.reach(r.Context(), t.bodies, length) {
 		return nil, noRoom()
-	}
-	if read, ok := r.Body.(interface{ Whole() ([]byte, bool) }); ok {
-		if body, whole := read.Whole(); whole {
-			return body, nil
-		}
 	}
 	var body []byte
 	var err error

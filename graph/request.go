@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"authentik-graphql/answers"
 	"authentik-graphql/cache"
 	"authentik-graphql/upstream"
 )
@@ -37,11 +36,10 @@ type Request struct {
 	// are counted; listTurns says which is next.
 	listSlots [2]sync.Mutex
 
-	mu       sync.Mutex
-	reads    map[readKey]*read
-	facts    Facts
-	finished *answers.Answer
-	replayed bool
+	mu         sync.Mutex
+	reads      map[readKey]*read
+	facts      Facts
+	replayable bool
 }
 
 // Facts is what an operation leaves behind.
@@ -60,6 +58,8 @@ type Facts struct {
 	AuthentikID string
 	// CacheStatus is the answer's Cache-Status without the cache's name.
 	CacheStatus string
+	// Replayed reports that a cached response answered the request.
+	Replayed bool
 }
 
 type requestKey struct{}

@@ -16,7 +16,6 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
-	"authentik-graphql/answers"
 	"authentik-graphql/internal/telemetry/spans"
 	"authentik-graphql/upstream"
 )
@@ -31,7 +30,6 @@ type transport struct {
 	limits  Limits
 	bodies  *room
 	library library
-	answers *answers.Store
 	planner planner
 	spans   *spans.Tracer
 }
@@ -75,16 +73,7 @@ func (t transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		r, span := t.begin(r, p, found)
 		defer func() { req.end(span) }()
-		question := t.question(p, found, contentType)
-		now := t.now()
-		if a, ok := t.answers.Get(req.Digest, question, now); ok {
-			WriteFinished(w, req, a, now)
-			return
-		}
 		t.execute(w, r, p, found, contentType)
-		if req.finished != nil {
-			t.answers.Keep(req.Digest, question, req.finished)
-		}
 	}
 }
 
@@ -165,9 +154,7 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, p *params, fo
 		answer = encode(&graphql.Response{Data: json.RawMessage("null"), Errors: gqlerror.List{e}})
 		resp.Errors = append(resp.Errors, e)
 	}
-	if t.answers != nil && len(resp.Errors) == 0 && opCtx.Operation.Operation == ast.Query {
-		req.finish(contentType, answer)
-	}
+	req.allowReplay(len(resp.Errors) == 0 && opCtx.Operation.Operation == ast.Query)
 	write(w, status, contentType, answer)
 	t.planner.reuse(ready)
 }

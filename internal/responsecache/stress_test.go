@@ -1,4 +1,4 @@
-package answers_test
+package responsecache
 
 import (
 	"bytes"
@@ -13,30 +13,28 @@ import (
 	"testing"
 	"time"
 
-	"authentik-graphql/answers"
 	"authentik-graphql/cache"
 	"authentik-graphql/cache/cachetest"
 )
 
 const resource = "codes"
 
-// revocations are rows that end one after the other: authentik refuses row i once gone[i] is set, and
-// nobody may be given an answer that shows it once over[i] is.
+// revocations are rows that are revoked one after the other: authentik refuses row i once gone[i] is set,
+// and no response that shows it may be replayed once over[i] is.
 type revocations struct {
-	store *answers.Store
-	cache [2]*cache.Cache[string] // of two processes; the store is the first's
-	gone  []atomic.Bool
-	over  []atomic.Bool
-	row   atomic.Int64 // the one that is about to end
-	given atomic.Int64 // answers, again
+	responses *Cache
+	cache     [2]*cache.Cache[string] // of two processes; the responses are the first's
+	gone      []atomic.Bool
+	over      []atomic.Bool
+	row       atomic.Int64 // the next one to be revoked
 }
 
 var errGone = errors.New("gone")
 
-// TestRevokedIsNotGivenAgain: whatever else happens at the same time, an answer of before is not given
-// once the row that it shows was buried, by this process or by another, or a read of it was denied.
-func TestRevokedIsNotGivenAgain(t *testing.T) {
-	const rows, connections = 200, 6
+// TestRevokedIsNotReplayed checks that, whatever else happens at the same time, a response is not replayed
+// once a row that it shows was revoked, by this process or by another, or a read of it was denied.
+func TestRevokedIsNotReplayed(t *testing.T) {
+	const rows, clients = 200, 6
 	keys, err := cache.DeriveKeys(bytes.Repeat([]byte{1}, cache.SecretSize))
 	if err != nil {
 		t.Fatal(err)
@@ -55,30 +53,30 @@ func TestRevokedIsNotGivenAgain(t *testing.T) {
 		}, cachetest.StringCodec, memory, process)
 		t.Cleanup(func() { _ = r.cache[i].Close(context.Background()) })
 	}
-	if r.store, err = answers.New(1<<20, r.cache[0], time.Now); err != nil {
+	if r.responses, err = New(Options{MaxBytes: 1 << 20, Validator: r.cache[0], Now: time.Now}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(r.store.Close)
+	t.Cleanup(r.responses.Close)
 
 	ctx, end := context.WithCancel(t.Context())
 	var busy sync.WaitGroup
-	for range connections {
+	for range clients {
 		busy.Go(func() { r.ask(ctx, t) })
 	}
 	busy.Go(func() { r.disturb(ctx, t, first) })
 	for i := range rows {
 		r.row.Store(int64(i))
-		for before := r.given.Load(); r.given.Load() < before+3*connections && !t.Failed(); {
+		for before := r.responses.Replayed(); r.responses.Replayed() < before+3*clients && !t.Failed(); {
 			runtime.Gosched()
 		}
-		r.end(t, i)
+		r.revoke(t, i)
 	}
 	end()
 	busy.Wait()
 }
 
-// end ends a row in one of three ways.
-func (r *revocations) end(t *testing.T, i int) {
+// revoke ends a row in one of three ways.
+func (r *revocations) revoke(t *testing.T, i int) {
 	key := cachetest.Key(t, "alice", int32(i+1))
 	r.gone[i].Store(true)
 	if by := i % 3; by < 2 {
@@ -99,7 +97,7 @@ func (r *revocations) end(t *testing.T, i int) {
 	r.over[i].Store(true)
 }
 
-// load is authentik's word on a row.
+// load asks authentik for a row.
 func (r *revocations) load(i int) cache.Loader[string] {
 	return func(context.Context) (cache.Entry[string], error) {
 		asked := time.Now()
@@ -111,29 +109,28 @@ func (r *revocations) load(i int) cache.Loader[string] {
 	}
 }
 
-// ask is a connection: it asks for the row that is about to end, one that has ended, and the list.
+// ask is a client: it asks for the row that is revoked next, for an earlier one, and for the list.
 func (r *revocations) ask(ctx context.Context, t *testing.T) {
-	var lasts [3]answers.Last
 	for ctx.Err() == nil && !t.Failed() {
 		i := int(r.row.Load())
 		old := rand.IntN(i + 1)
-		r.again(t, &lasts[0], strconv.Itoa(i), func() (cache.Result[string], error) { return r.get(ctx, t, i) })
-		r.again(t, &lasts[1], strconv.Itoa(old), func() (cache.Result[string], error) { return r.get(ctx, t, old) })
-		r.again(t, &lasts[2], "list", func() (cache.Result[string], error) { return r.list(ctx, t) })
+		r.send(t, strconv.Itoa(i), func() (cache.Result[string], error) { return r.get(ctx, t, i) })
+		r.send(t, strconv.Itoa(old), func() (cache.Result[string], error) { return r.get(ctx, t, old) })
+		r.send(t, "list", func() (cache.Result[string], error) { return r.list(ctx, t) })
 	}
 }
 
-// again asks for an answer as a connection does, and makes it if there is none.
-func (r *revocations) again(t *testing.T, last *answers.Last, request string, read func() (cache.Result[string], error)) {
+// send looks for a cached response as the middleware does, and stores one if there is none.
+func (r *revocations) send(t *testing.T, request string, read func() (cache.Result[string], error)) {
 	over := make([]bool, len(r.over))
 	for i := range over[:r.row.Load()+1] {
 		over[i] = r.over[i].Load()
 	}
-	if a, ok := r.store.GetAgain(last, alice, []byte(request), time.Now()); ok {
-		r.given.Add(1)
-		for row := range strings.SplitSeq(string(a.Body), " ") {
+	key := keyOf(t, alice, request)
+	if cached := r.responses.get(key, time.Now()); cached != nil {
+		for row := range strings.SplitSeq(string(cached.body), " ") {
 			if i, err := strconv.Atoi(row); err == nil && over[i] {
-				t.Errorf("%s shows row %d, which has ended", request, i)
+				t.Errorf("%s shows row %d, which is revoked", request, i)
 			}
 		}
 		return
@@ -142,10 +139,9 @@ func (r *revocations) again(t *testing.T, last *answers.Last, request string, re
 	if err != nil {
 		return
 	}
-	r.store.Keep(alice, []byte(request), &answers.Answer{
-		Body:      []byte(made.Value),
-		Freshness: cache.Result[struct{}]{FreshUntil: made.FreshUntil},
-		Marks:     []cache.Mark{made.Mark()},
+	r.responses.put(key, &response{
+		body:       []byte(made.Value),
+		Provenance: &Provenance{FreshUntil: made.FreshUntil, Dependencies: []cache.Mark{made.Mark()}},
 	})
 }
 
@@ -153,8 +149,8 @@ func (r *revocations) get(ctx context.Context, t *testing.T, i int) (cache.Resul
 	return r.cache[0].Get(ctx, cachetest.Key(t, "alice", int32(i+1)), r.load(i))
 }
 
-// list reads the rows around the one that is about to end, and leaves out those that are known to be
-// buried, as who reads lists does.
+// list reads the rows around the one that is revoked next, without those that the process knows to be
+// revoked.
 func (r *revocations) list(ctx context.Context, t *testing.T) (cache.Result[string], error) {
 	c := r.cache[0]
 	key, err := cache.NewListKey(alice, resource, "", c.Generation(ctx, resource))
@@ -181,7 +177,7 @@ func (r *revocations) list(ctx context.Context, t *testing.T) (cache.Result[stri
 }
 
 // disturb does what else happens: rows come by lists, entries are dropped, other rows are read, and the
-// process misses what it is told.
+// process is disconnected.
 func (r *revocations) disturb(ctx context.Context, t *testing.T, process *cachetest.Process) {
 	for ctx.Err() == nil && !t.Failed() {
 		i := int(r.row.Load())
@@ -200,7 +196,7 @@ func (r *revocations) disturb(ctx context.Context, t *testing.T, process *cachet
 			runtime.Gosched()
 			process.Deafen(false)
 		}
-		for before := r.given.Load(); r.given.Load() < before+2 && ctx.Err() == nil && !t.Failed(); {
+		for before := r.responses.Replayed(); r.responses.Replayed() < before+2 && ctx.Err() == nil && !t.Failed(); {
 			runtime.Gosched()
 		}
 	}

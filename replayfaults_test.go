@@ -41,9 +41,9 @@ func addLarge(up *fake, expires time.Time, size int) {
 	}
 }
 
-// TestCutAnswerIsNotKept: a client that leaves while it gets a compressed answer leaves no half of it
-// to the next.
-func TestCutAnswerIsNotKept(t *testing.T) {
+// TestCutResponseIsNotReplayed checks that half of a compressed response, of a client that left meanwhile, is
+// not given to the next one.
+func TestCutResponseIsNotReplayed(t *testing.T) {
 	for _, taken := range []int{0, 100, 20_000} {
 		a := newAsker(t)
 		addLarge(a.up, a.clock.Now().Add(time.Minute), 1000)
@@ -61,8 +61,8 @@ func TestCutAnswerIsNotKept(t *testing.T) {
 	}
 }
 
-// TestAllowanceIsTakenOnce: a request counts once, wherever a finished answer is looked for.
-func TestAllowanceIsTakenOnce(t *testing.T) {
+// TestReplayIsRateLimited checks that a replayed response counts once for the rate limit.
+func TestReplayIsRateLimited(t *testing.T) {
 	for _, origins := range []string{"", "https://dash.example.com"} {
 		a := newAsker(t, "RATE_LIMIT=5", "ALLOWED_ORIGINS="+origins)
 		passed := 0
@@ -77,13 +77,13 @@ func TestAllowanceIsTakenOnce(t *testing.T) {
 	}
 }
 
-// TestPanicBeforeRouting: where a finished answer is looked for, a panic is answered and logged as
-// anywhere.
-func TestPanicBeforeRouting(t *testing.T) {
+// TestPanicInMiddleware checks that a panic outside of an operation is answered and logged as any error.
+func TestPanicInMiddleware(t *testing.T) {
 	a := newAsker(t)
 	log := newBuffer()
 	a.service.log = slog.New(slog.NewJSONHandler(log, nil))
-	a.service.finished.now = func() time.Time { panic("oops") }
+	a.service.graphql = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("oops") })
+	a.handler = a.service.routes()
 	got, _ := a.ask(fmt.Sprintf(twoOperations, "A", "1"), "X-Request-ID: mine")
 	if got.Code != http.StatusInternalServerError || !strings.Contains(got.Body.String(), `"requestId":"mine"`) {
 		t.Errorf("%d %s", got.Code, got.Body)
@@ -95,32 +95,8 @@ func TestPanicBeforeRouting(t *testing.T) {
 	}
 }
 
-// TestFinishedTakesWhatItWeighs: a small answer does not keep the memory that was taken for it because
-// the last one was large, compressed or not.
-func TestFinishedTakesWhatItWeighs(t *testing.T) {
-	const page = `{"query":"query($first: Int) { authorizationCodes(first: $first) { nodes { id scope } } }","variables":{"first":%d}}`
-	for _, coding := range []string{"identity", "gzip"} {
-		a := newAsker(t)
-		addLarge(a.up, a.clock.Now().Add(time.Minute), 100)
-		inner, most := a.service.graphql, 0.0
-		a.service.graphql = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			inner.ServeHTTP(w, r)
-			if kept := r.Context().Value(exchangeKey{}).(*exchange).req.Replayed(); kept != nil {
-				most = max(most, float64(cap(kept.Body))/float64(len(kept.Body)))
-			}
-		})
-		a.handler = a.service.routes()
-		for _, first := range []int{80, 80, 80, 1, 1, 1, 30, 30, 30} {
-			a.ask(fmt.Sprintf(page, first), "Accept-Encoding: "+coding)
-		}
-		if most == 0 || most > 1.5 {
-			t.Errorf("%s: a kept body takes up to %.1f times its length", coding, most)
-		}
-	}
-}
-
-// TestBodyIsInTime: the time that a body takes to arrive is part of its operation's, whether it is read
-// for a finished answer or not.
+// TestBodyIsInTime checks that the time that a body takes to arrive is part of its operation's, whether the
+// response cache reads it or not.
 func TestBodyIsInTime(t *testing.T) {
 	a := newAsker(t, "OPERATION_TIMEOUT=100ms")
 	for name, length := range map[string]int64{"known length": 1, "chunked": -1} {

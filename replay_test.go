@@ -46,8 +46,8 @@ func newAsker(t *testing.T, settings ...string) *asker {
 	return a
 }
 
-// ask sends a body as root, with further header lines, and tells whether it got a finished answer.
-func (a *asker) ask(body string, header ...string) (got *httptest.ResponseRecorder, finished bool) {
+// ask sends a body as root, with further header lines, and reports whether it got a replayed response.
+func (a *asker) ask(body string, header ...string) (got *httptest.ResponseRecorder, replayed bool) {
 	a.t.Helper()
 	r := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
@@ -56,17 +56,17 @@ func (a *asker) ask(body string, header ...string) (got *httptest.ResponseRecord
 		name, value, _ := strings.Cut(line, ": ")
 		r.Header.Set(name, value)
 	}
-	before := a.service.answers.Hits()
+	before := a.service.responses.Replayed()
 	got = httptest.NewRecorder()
 	a.handler.ServeHTTP(got, r)
-	return got, a.service.answers.Hits() > before
+	return got, a.service.responses.Replayed() > before
 }
 
 const twoOperations = `{"query":"query A($id: ID!) { authorizationCode(id: $id) { id } } query B($id: ID!) { authorizationCode(id: $id) { isExpired } }","operationName":"%s","variables":{"id":"%s"}}`
 
-// TestWhatIsFinished: which request is answered without making anything after another one that was asked
-// twice. What is asked once leaves no answer behind: it may never be asked again.
-func TestWhatIsFinished(t *testing.T) {
+// TestWhatIsReplayed checks which request gets a replayed response after another one that was sent twice. A
+// request that was sent once leaves no response behind: it may never be repeated.
+func TestWhatIsReplayed(t *testing.T) {
 	one := fmt.Sprintf(twoOperations, "A", "1")
 	list := `{"query":"{ authorizationCodes { nodes { id isExpired } } }"}`
 	fresh := func(*asker) {}
@@ -78,9 +78,7 @@ func TestWhatIsFinished(t *testing.T) {
 		want          bool
 	}{
 		{"the same bytes", one, one, fresh, nil, true},
-		{"other white space", one, strings.ReplaceAll(one, ",", ", \n"), fresh, nil, true},
-		{"another order", one, `{"variables":{"id":"1"},` + strings.Replace(one[1:], `,"variables":{"id":"1"}`, "", 1), fresh, nil, true},
-		{"the same text, escaped", one, strings.Replace(one, `"id":"1"`, `"\u0069d":"\u0031"`, 1), fresh, nil, true},
+		{"other white space", one, strings.ReplaceAll(one, ",", ", \n"), fresh, nil, false},
 		{"another request id", one, one, fresh, []string{"X-Request-ID: other", "Traceparent: 00-1-1-00"}, true},
 		{"the last moment before it is not fresh", one, one, func(a *asker) { a.clock.Advance(2*time.Second - 1) }, nil, true},
 		{"a list", list, list, fresh, nil, true},
@@ -104,20 +102,20 @@ func TestWhatIsFinished(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			a := newAsker(t)
 			for range 2 {
-				if got, finished := a.ask(tt.first); finished {
-					t.Fatalf("one of the first answers is a finished one: %s", got.Body)
+				if got, replayed := a.ask(tt.first); replayed {
+					t.Fatalf("one of the first responses is replayed: %s", got.Body)
 				}
 			}
 			tt.then(a)
-			if got, finished := a.ask(tt.second, tt.header...); finished != tt.want || got.Header().Get("X-Request-ID") == "" {
-				t.Errorf("finished: %t\n%d %v\n%s", finished, got.Code, got.Header(), got.Body)
+			if got, replayed := a.ask(tt.second, tt.header...); replayed != tt.want || got.Header().Get("X-Request-ID") == "" {
+				t.Errorf("replayed: %t\n%d %v\n%s", replayed, got.Code, got.Header(), got.Body)
 			}
 		})
 	}
 }
 
-// TestStaleIsNotFinished: an answer that is stale is made each time.
-func TestStaleIsNotFinished(t *testing.T) {
+// TestStaleIsNotReplayed checks that a stale response is made each time.
+func TestStaleIsNotReplayed(t *testing.T) {
 	a := newAsker(t, "CACHE_TTL=1s")
 	body := fmt.Sprintf(twoOperations, "A", "2")
 	a.ask(body)
@@ -125,20 +123,20 @@ func TestStaleIsNotFinished(t *testing.T) {
 	a.clock.Advance(time.Second)
 	a.up.SetFault(2, upstreamtest.Error500)
 	for range 2 {
-		if got, finished := a.ask(body); finished || !strings.Contains(got.Body.String(), `"STALE"`) {
-			t.Errorf("finished: %t\n%s", finished, got.Body)
+		if got, replayed := a.ask(body); replayed || !strings.Contains(got.Body.String(), `"STALE"`) {
+			t.Errorf("replayed: %t\n%s", replayed, got.Body)
 		}
 	}
 }
 
-// TestFinishedAge: what tells the age is of the moment.
-func TestFinishedAge(t *testing.T) {
+// TestReplayedAge checks that the header fields that state the age are those of the moment.
+func TestReplayedAge(t *testing.T) {
 	a := newAsker(t)
 	body := fmt.Sprintf(twoOperations, "A", "2")
 	a.ask(body)
 	a.ask(body)
 	a.clock.Advance(1500 * time.Millisecond)
-	got, finished := a.ask(body, "X-Request-ID: mine")
+	got, replayed := a.ask(body, "X-Request-ID: mine")
 	for name, want := range map[string]string{
 		"Age": "1", "Cache-Control": "private, max-age=2", "Cache-Status": "authentik-graphql; hit; ttl=2", "X-Request-ID": "mine",
 	} {
@@ -146,14 +144,14 @@ func TestFinishedAge(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, want)
 		}
 	}
-	if !finished {
-		t.Error("it is not a finished answer")
+	if !replayed {
+		t.Error("it is not replayed")
 	}
 }
 
-// TestFinishedCompression: a finished answer is kept compressed for those who accept that, and plain
+// TestReplayedCompression checks that a cached response is compressed for clients that accept that, and plain
 // for the others.
-func TestFinishedCompression(t *testing.T) {
+func TestReplayedCompression(t *testing.T) {
 	a := newAsker(t)
 	for pk := range int32(80) {
 		a.up.AddCode(upstreamtest.Code{PK: pk + 10, Owner: upstreamtest.UserAlice, Expires: a.clock.Now().Add(time.Minute)})
@@ -166,9 +164,9 @@ func TestFinishedCompression(t *testing.T) {
 		t.Fatalf("an answer of %d bytes is not compressed", len(plain))
 	}
 	for round, coding := range []string{"gzip", "gzip", "identity", "identity", "gzip"} {
-		got, finished := a.ask(body, "Accept-Encoding: "+coding)
-		if !finished {
-			t.Errorf("round %d is not a finished answer", round)
+		got, replayed := a.ask(body, "Accept-Encoding: "+coding)
+		if want := round == 1 || round >= 3; replayed != want {
+			t.Errorf("round %d is replayed: %t", round, replayed)
 		}
 		sent := got.Body.Bytes()
 		if want := map[string]string{"gzip": "gzip"}[coding]; got.Header().Get("Content-Encoding") != want {
@@ -209,7 +207,7 @@ func (b slowBody) Read(p []byte) (int, error) {
 	return b.Reader.Read(p)
 }
 
-// TestSlowBody: an answer is judged when the request has arrived, not when it began.
+// TestSlowBody checks that a cached response is validated when the request has arrived, not when it began.
 func TestSlowBody(t *testing.T) {
 	a := newAsker(t)
 	body := fmt.Sprintf(twoOperations, "B", "1")
@@ -227,7 +225,7 @@ func TestSlowBody(t *testing.T) {
 	}
 }
 
-// TestEqualBytesAreNotDecoded: once an answer was given again, equal requests do not reach GraphQL.
+// TestEqualBytesAreNotDecoded checks that once a response is cached, equal requests do not reach GraphQL.
 func TestEqualBytesAreNotDecoded(t *testing.T) {
 	a := newAsker(t)
 	reached := 0
@@ -240,12 +238,12 @@ func TestEqualBytesAreNotDecoded(t *testing.T) {
 	for range 6 {
 		a.ask(fmt.Sprintf(twoOperations, "B", "1"))
 	}
-	if reached != 3 {
-		t.Errorf("%d of 6 equal requests reached GraphQL, want the first two, and the third, whose answer is kept as it was sent", reached)
+	if reached != 2 {
+		t.Errorf("%d of 6 equal requests reached GraphQL, want the first two", reached)
 	}
 }
 
-// TestBodyIsReadOnce: a body that does not arrive whole gets the error that it gets elsewhere.
+// TestBodyIsReadOnce checks that a body that does not arrive whole gets the error that it gets elsewhere.
 func TestBodyIsReadOnce(t *testing.T) {
 	a := newAsker(t)
 	body := fmt.Sprintf(twoOperations, "A", "1")

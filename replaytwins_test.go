@@ -32,8 +32,8 @@ type installation struct {
 	handlers  []http.Handler
 }
 
-// twins are two installations that differ in one thing: the second keeps no finished answers. All
-// that happens to one happens to the other, at the same moment.
+// twins are two installations that differ in one thing: the second has no response cache. All that happens
+// to one happens to the other, at the same moment.
 type twins struct {
 	t     *rapid.T
 	test  *testing.T
@@ -63,7 +63,7 @@ func newTwins(t *testing.T, rt *rapid.T, processes int, settings ...string) *twi
 			if err != nil {
 				t.Fatal(err)
 			}
-			cfg.now, cfg.noAnswers = w.clock.Now, i == 1
+			cfg.now, cfg.noResponses = w.clock.Now, i == 1
 			s, err := newService(cfg, slog.New(slog.DiscardHandler), graph.PlaygroundOptions{})
 			if err != nil {
 				t.Fatal(err)
@@ -210,10 +210,10 @@ func (w *twins) ask(q question) {
 		in.handlers[process].ServeHTTP(got[i], q.request(indent))
 	}
 	if a, b := got[0], got[1]; a.Code != b.Code || ordered(w.t, a.Body.Bytes()) != ordered(w.t, b.Body.Bytes()) || !maps.EqualFunc(a.Header(), b.Header(), slices.Equal) {
-		w.t.Fatalf("%v\nwith finished answers:\n%d %v\n%s\nwithout:\n%d %v\n%s", q, a.Code, a.Header(), a.Body, b.Code, b.Header(), b.Body)
+		w.t.Fatalf("%v\nwith the response cache:\n%d %v\n%s\nwithout:\n%d %v\n%s", q, a.Code, a.Header(), a.Body, b.Code, b.Header(), b.Body)
 	}
 	if a, b := w.both[0].up.Calls().Total, w.both[1].up.Calls().Total; a != b {
-		w.t.Fatalf("%v\nwith finished answers authentik gets %d calls, without %d", q, a, b)
+		w.t.Fatalf("%v\nwith the response cache authentik gets %d calls, without it %d", q, a, b)
 	}
 }
 
@@ -294,10 +294,9 @@ func (w *twins) actions() map[string]func(*rapid.T) {
 	return all
 }
 
-// TestFinishedAnswersAreTheSame: whoever asks what, whatever happened meanwhile, the answer is that
-// which is given without finished answers, to the last byte and header, and authentik is asked as
-// often.
-func TestFinishedAnswersAreTheSame(t *testing.T) {
+// TestReplayChangesNothing checks that a service with a response cache gives every response that one without
+// it gives, to the last byte and header, and calls authentik as often.
+func TestReplayChangesNothing(t *testing.T) {
 	redis := cachetest.StartRedis(t)
 	client := goredis.NewClient(&goredis.Options{Addr: redis.Addr()})
 	defer func() { _ = client.Close() }()
@@ -317,10 +316,10 @@ func TestFinishedAnswersAreTheSame(t *testing.T) {
 					w.add(pk + 1)
 				}
 				rt.Repeat(w.actions())
-				hits += w.both[0].processes[0].answers.Hits()
+				hits += w.both[0].processes[0].responses.Replayed()
 			})
 			if hits < 10 {
-				t.Errorf("only %d answers were finished ones", hits)
+				t.Errorf("only %d responses were replayed", hits)
 			}
 		})
 	}
