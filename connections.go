@@ -14,6 +14,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"authentik-graphql/graph"
+	"authentik-graphql/internal/apierror"
 )
 
 // spareConnections are those over MAX_CONNECTIONS that are still taken, to be told so.
@@ -65,7 +66,7 @@ func (c *connectionLimit) handler(next http.Handler) http.Handler {
 		}
 		c.refused()
 		w.Header()["Retry-After"] = []string{"1"}
-		graph.WriteError(w, r, http.StatusServiceUnavailable, graph.CodeTooManyConnections, "Too many connections are open: MAX_CONNECTIONS is reached. Try again later.")
+		graph.WriteError(w, r, http.StatusServiceUnavailable, apierror.TooManyConnections, "Too many connections are open: MAX_CONNECTIONS is reached. Try again later.")
 	})
 }
 

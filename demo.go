@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	"authentik-graphql/graph"
+	"authentik-graphql/internal/apierror"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -53,15 +54,15 @@ func demoErrors() []graph.PlaygroundError {
 
 // demoCodes are the error codes that the demo's fixed ids show.
 var demoCodes = map[int32]string{
-	200: graph.CodeInvalidResponse,
-	400: graph.CodeBadUserInput,
-	401: graph.CodeUnauthenticated,
-	403: graph.CodeForbidden,
-	404: graph.CodeNotFound,
-	429: graph.CodeRateLimited,
-	500: graph.CodeUpstreamError,
-	503: graph.CodeUpstreamUnavailable,
-	504: graph.CodeGatewayTimeout,
+	200: apierror.InvalidResponse,
+	400: apierror.BadUserInput,
+	401: apierror.Unauthenticated,
+	403: apierror.Forbidden,
+	404: apierror.NotFound,
+	429: apierror.RateLimited,
+	500: apierror.UpstreamError,
+	503: apierror.UpstreamUnavailable,
+	504: apierror.GatewayTimeout,
 }
 
 // announceDemo says what there is to try. newest is the id of the code that was made last.

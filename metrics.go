@@ -12,6 +12,7 @@ import (
 
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
+	"authentik-graphql/internal/apierror"
 	"authentik-graphql/internal/buildinfo"
 	"authentik-graphql/upstream"
 )
@@ -48,17 +49,17 @@ var outcomeNames = [...]string{succeeded: "ok", erred: "error", refused: "refuse
 
 // codeOutcomes are all values of extensions.code and what a request comes to that has one.
 var codeOutcomes = map[string]outcome{
-	graph.CodeUnauthenticated: erred, graph.CodeForbidden: erred, graph.CodeNotFound: erred, graph.CodeBadUserInput: erred,
-	graph.CodeRateLimited: erred, graph.CodeIntrospectionDisabled: erred, graph.CodeFederationDisabled: erred,
+	apierror.Unauthenticated: erred, apierror.Forbidden: erred, apierror.NotFound: erred, apierror.BadUserInput: erred,
+	apierror.RateLimited: erred, apierror.IntrospectionDisabled: erred, apierror.FederationDisabled: erred,
 
-	"GRAPHQL_PARSE_FAILED": refused, "GRAPHQL_VALIDATION_FAILED": refused, graph.CodeLimitExceeded: refused,
-	graph.CodePersistedQueryNotFound: refused, graph.CodeDocumentNotTrusted: refused, graph.CodeBadRequest: refused,
-	graph.CodeBatchingNotSupported: refused, graph.CodePayloadTooLarge: refused, graph.CodeURITooLong: refused,
-	graph.CodeHeadersTooLarge: refused, graph.CodeRequestTimeout: refused, graph.CodeNotAcceptable: refused,
-	graph.CodeUnsupportedMediaType: refused, graph.CodeMethodNotAllowed: refused,
+	"GRAPHQL_PARSE_FAILED": refused, "GRAPHQL_VALIDATION_FAILED": refused, apierror.LimitExceeded: refused,
+	apierror.PersistedQueryNotFound: refused, apierror.DocumentNotTrusted: refused, apierror.BadRequest: refused,
+	apierror.BatchingNotSupported: refused, apierror.PayloadTooLarge: refused, apierror.URITooLong: refused,
+	apierror.HeadersTooLarge: refused, apierror.RequestTimeout: refused, apierror.NotAcceptable: refused,
+	apierror.UnsupportedMediaType: refused, apierror.MethodNotAllowed: refused,
 
-	graph.CodeUpstreamError: failed, graph.CodeUpstreamUnavailable: failed, graph.CodeGatewayTimeout: failed,
-	graph.CodeInvalidResponse: failed, graph.CodeInternal: failed, graph.CodeTooManyConnections: failed, graph.CodeOverloaded: failed,
+	apierror.UpstreamError: failed, apierror.UpstreamUnavailable: failed, apierror.GatewayTimeout: failed,
+	apierror.InvalidResponse: failed, apierror.Internal: failed, apierror.TooManyConnections: failed, apierror.Overloaded: failed,
 }
 
 // otherCode stands for a code that is not in the table, which would be a mistake.
@@ -174,7 +175,7 @@ func (m *metrics) erred(code string) {
 // turnedAway counts a request on a connection over the limit. Nobody looked at what it asks for.
 func (m *metrics) turnedAway() {
 	m.requests[typeNone][failed].Inc()
-	m.erred(graph.CodeTooManyConnections)
+	m.erred(apierror.TooManyConnections)
 }
 
 // upstreamCalls makes the observer of calls to authentik, which remembers the last of them, too.

@@ -343,7 +343,7 @@ func TestMetricsAreClosed(t *testing.T) {
 // TestMetricsKnowAllCodes: the table of codes is that of package graph.
 func TestMetricsKnowAllCodes(t *testing.T) {
 	codes := []string{"GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED"}
-	for _, code := range regexp.MustCompile(`= "([A-Z_]+)"`).FindAllStringSubmatch(must(t, "graph/errors.go"), -1) {
+	for _, code := range regexp.MustCompile(`= "([A-Z_]+)"`).FindAllStringSubmatch(must(t, "internal/apierror/apierror.go"), -1) {
 		codes = append(codes, code[1])
 	}
 	slices.Sort(codes)

@@ -230,7 +230,7 @@ func TestDocsTrusted(t *testing.T) {
 // TestErrorsPage: docs/errors.md names every code that an answer can have.
 func TestErrorsPage(t *testing.T) {
 	page := must(t, "docs/errors.md")
-	codes := regexp.MustCompile(`= "([A-Z_]+)"`).FindAllStringSubmatch(must(t, "graph/errors.go"), -1)
+	codes := regexp.MustCompile(`= "([A-Z_]+)"`).FindAllStringSubmatch(must(t, "internal/apierror/apierror.go"), -1)
 	if len(codes) < 15 {
 		t.Fatalf("only %d codes found", len(codes))
 	}

@@ -11,6 +11,7 @@ import (
 
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
+	"authentik-graphql/internal/apierror"
 	"authentik-graphql/upstream"
 )
 
@@ -121,7 +122,7 @@ func (s *grantSource) List(ctx context.Context, cred upstream.Credential, resour
 // ownTokenError tells the caller that it is not their token that authentik rejects.
 func ownTokenError(err error) error {
 	if e, ok := errors.AsType[*upstream.Error](err); ok && e.Kind == upstream.Unauthenticated {
-		return &graph.Error{Code: graph.CodeUpstreamError, Message: "authentik rejects this service's own token.", Err: err}
+		return &apierror.Error{Code: apierror.UpstreamError, Message: "authentik rejects this service's own token.", Err: err}
 	}
 	return err
 }

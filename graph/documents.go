@@ -16,6 +16,7 @@ import (
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	doclimits "authentik-graphql/graph/document"
+	"authentik-graphql/internal/apierror"
 )
 
 // documentHash is the SHA-256 of a document's text, by which Apollo's protocol asks for it.
@@ -115,7 +116,7 @@ func (d *documents) parse(text string) (parsed, gqlerror.List) {
 		case !ok:
 			e = gqlerror.Wrap(err)
 		case e.Message == fmt.Sprintf("exceeded token limit of %d", d.limits.Tokens):
-			return parsed{}, listed(over("MAX_TOKENS", d.limits.Tokens, "The document has more tokens"))
+			return parsed{}, apierror.Over("MAX_TOKENS", d.limits.Tokens, "The document has more tokens").List()
 		}
 		errcode.Set(e, errcode.ParseFailed)
 		return parsed{}, gqlerror.List{e}
@@ -139,8 +140,8 @@ func (d *documents) validate(p parsed) (*document, gqlerror.List) {
 			errcode.Set(e, errcode.ValidationFailed)
 		}
 		if len(errs) > doclimits.MaxErrors {
-			more := over("MAX_ERRORS", doclimits.MaxErrors, "The document has more errors")
-			errs = append(errs[:doclimits.MaxErrors:doclimits.MaxErrors], listed(more)...)
+			more := apierror.Over("MAX_ERRORS", doclimits.MaxErrors, "The document has more errors")
+			errs = append(errs[:doclimits.MaxErrors:doclimits.MaxErrors], more.List()...)
 		}
 		return nil, errs
 	}

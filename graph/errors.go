@@ -13,83 +13,26 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"authentik-graphql/internal/apierror"
 	"authentik-graphql/upstream"
 )
-
-// The values of extensions.code. Those of GraphQL itself are GRAPHQL_PARSE_FAILED and
-// GRAPHQL_VALIDATION_FAILED.
-const (
-	CodeUnauthenticated       = "UNAUTHENTICATED"
-	CodeForbidden             = "FORBIDDEN"
-	CodeNotFound              = "NOT_FOUND"
-	CodeBadUserInput          = "BAD_USER_INPUT"
-	CodeRateLimited           = "RATE_LIMITED"
-	CodeUpstreamError         = "UPSTREAM_ERROR"
-	CodeUpstreamUnavailable   = "UPSTREAM_UNAVAILABLE"
-	CodeGatewayTimeout        = "GATEWAY_TIMEOUT"
-	CodeInvalidResponse       = "UPSTREAM_INVALID_RESPONSE"
-	CodeInternal              = "INTERNAL_SERVER_ERROR"
-	CodeIntrospectionDisabled = "INTROSPECTION_DISABLED"
-	CodeLimitExceeded         = "LIMIT_EXCEEDED"
-	// Of persisted queries (Apollo's protocol) and trusted documents.
-	CodePersistedQueryNotFound = "PERSISTED_QUERY_NOT_FOUND"
-	CodeDocumentNotTrusted     = "DOCUMENT_NOT_TRUSTED"
-	CodeFederationDisabled     = "FEDERATION_DISABLED"
-	// Of a request that is not well-formed GraphQL over HTTP.
-	CodeBadRequest           = "BAD_REQUEST"
-	CodeBatchingNotSupported = "BATCHING_NOT_SUPPORTED"
-	CodePayloadTooLarge      = "PAYLOAD_TOO_LARGE"
-	CodeURITooLong           = "URI_TOO_LONG"
-	CodeHeadersTooLarge      = "HEADERS_TOO_LARGE"
-	CodeTooManyConnections   = "TOO_MANY_CONNECTIONS"
-	CodeOverloaded           = "OVERLOADED"
-	CodeRequestTimeout       = "REQUEST_TIMEOUT"
-	CodeNotAcceptable        = "NOT_ACCEPTABLE"
-	CodeUnsupportedMediaType = "UNSUPPORTED_MEDIA_TYPE"
-	CodeMethodNotAllowed     = "METHOD_NOT_ALLOWED"
-)
-
-// Error is an error that a resolver or the transport makes for the client.
-type Error struct {
-	// Code is one of the constants above.
-	Code string
-	// Message is shown to the client as it is.
-	Message string
-	// Limit names the setting that the request exceeds, if it is one of [Limits] or the rate.
-	Limit string
-	// RetryAfter is how long the client should wait; 0 is unknown.
-	RetryAfter time.Duration
-	// Err is the cause, for the log alone.
-	Err error
-}
-
-// Error gives the text for the log.
-func (e *Error) Error() string {
-	if e.Err != nil {
-		return e.Message + " (" + e.Err.Error() + ")"
-	}
-	return e.Message
-}
-
-// Unwrap returns the cause.
-func (e *Error) Unwrap() error { return e.Err }
 
 const internalMessage = "Something went wrong. Quote the request id."
 
 // public is the form in which a client sees each kind of upstream error. The texts are constant:
 // nothing of authentik's answer is repeated, but for the names of fields (see upstreamForm).
-var public = map[upstream.Kind]Error{
-	upstream.Unauthenticated: {Code: CodeUnauthenticated, Message: "No valid token. Send one that this service accepts in the header `Authorization: Bearer ...`."},
-	upstream.Forbidden:       {Code: CodeForbidden, Message: "authentik does not allow this."},
-	upstream.NotFound:        {Code: CodeNotFound, Message: "No such grant for you: it may be redeemed, cleaned up, or another user's."},
-	upstream.BadInput:        {Code: CodeBadUserInput, Message: "authentik rejects the request."},
-	upstream.RateLimited:     {Code: CodeRateLimited, Message: "authentik limits the rate. Try again later."},
-	upstream.Failed:          {Code: CodeUpstreamError, Message: "authentik failed to answer."},
-	upstream.Unavailable:     {Code: CodeUpstreamUnavailable, Message: "authentik cannot be reached or is starting. Try again later."},
-	upstream.Timeout:         {Code: CodeGatewayTimeout, Message: "authentik did not answer in time."},
-	upstream.InvalidResponse: {Code: CodeInvalidResponse, Message: "authentik's answer could not be understood."},
-	upstream.Unlicensed:      {Code: CodeForbidden, Message: "authentik changes nothing: its enterprise licence has expired."},
-	upstream.Internal:        {Code: CodeInternal, Message: internalMessage},
+var public = map[upstream.Kind]apierror.Error{
+	upstream.Unauthenticated: {Code: apierror.Unauthenticated, Message: "No valid token. Send one that this service accepts in the header `Authorization: Bearer ...`."},
+	upstream.Forbidden:       {Code: apierror.Forbidden, Message: "authentik does not allow this."},
+	upstream.NotFound:        {Code: apierror.NotFound, Message: "No such grant for you: it may be redeemed, cleaned up, or another user's."},
+	upstream.BadInput:        {Code: apierror.BadUserInput, Message: "authentik rejects the request."},
+	upstream.RateLimited:     {Code: apierror.RateLimited, Message: "authentik limits the rate. Try again later."},
+	upstream.Failed:          {Code: apierror.UpstreamError, Message: "authentik failed to answer."},
+	upstream.Unavailable:     {Code: apierror.UpstreamUnavailable, Message: "authentik cannot be reached or is starting. Try again later."},
+	upstream.Timeout:         {Code: apierror.GatewayTimeout, Message: "authentik did not answer in time."},
+	upstream.InvalidResponse: {Code: apierror.InvalidResponse, Message: "authentik's answer could not be understood."},
+	upstream.Unlicensed:      {Code: apierror.Forbidden, Message: "authentik changes nothing: its enterprise licence has expired."},
+	upstream.Internal:        {Code: apierror.Internal, Message: internalMessage},
 }
 
 // present turns any error into what the client sees, and notes it for the log.
@@ -98,11 +41,11 @@ func present(ctx context.Context, err error) *gqlerror.Error {
 	out := graphql.DefaultErrorPresenter(ctx, err)
 	shown, extensions := publicForm(err)
 	if argument, at := unreadable(ctx, out); argument != "" {
-		shown, out.Path = &Error{Code: CodeBadUserInput, Message: argument + " cannot be this value."}, at
+		shown, out.Path = &apierror.Error{Code: apierror.BadUserInput, Message: argument + " cannot be this value."}, at
 		err = shown
 	}
 	if shown == nil { // GraphQL's own errors speak of the client's document
-		shown = &Error{Code: fmt.Sprint(out.Extensions["code"]), Message: shorten(out.Message)}
+		shown = &apierror.Error{Code: fmt.Sprint(out.Extensions["code"]), Message: shorten(out.Message)}
 	}
 	extensions["code"] = shown.Code
 	if req.ID != "" {
@@ -141,9 +84,9 @@ func shorten(message string) string {
 }
 
 // publicForm is the pure part of present. It returns nil for an error that GraphQL itself made.
-func publicForm(err error) (*Error, map[string]any) {
+func publicForm(err error) (*apierror.Error, map[string]any) {
 	extensions := make(map[string]any, 4)
-	if e, ok := errors.AsType[*Error](err); ok {
+	if e, ok := errors.AsType[*apierror.Error](err); ok {
 		if e.Limit != "" {
 			extensions["limit"] = e.Limit
 		}
@@ -200,7 +143,7 @@ func addRetryAfter(extensions map[string]any, wait time.Duration) {
 // wholeSeconds rounds up: who comes back a moment too early waits once more.
 func wholeSeconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
-func upstreamForm(e *upstream.Error) *Error {
+func upstreamForm(e *upstream.Error) *apierror.Error {
 	shown, ok := public[e.Kind]
 	if !ok {
 		shown = public[upstream.Internal]

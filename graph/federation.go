@@ -10,6 +10,8 @@ import (
 	"github.com/99designs/gqlgen/plugin/federation/fedruntime"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"authentik-graphql/internal/apierror"
 )
 
 // entitiesAtOnce is how many of them are resolved at a time: half of what may be asked of authentik
@@ -32,7 +34,7 @@ type federation struct {
 
 // errNotResolved answers for an entity that other subgraphs may only refer to. The generated
 // resolvers of those types return it too, although the middleware answers before them.
-var errNotResolved = &Error{Code: CodeBadUserInput, Message: "This subgraph resolves entities of the types AuthorizationCode, AccessToken and RefreshToken only."}
+var errNotResolved = apierror.New(apierror.BadUserInput, "This subgraph resolves entities of the types AuthorizationCode, AccessToken and RefreshToken only.")
 
 // resolve answers a field.
 func (f federation) resolve(ctx context.Context, fc *graphql.FieldContext, next graphql.Resolver) (any, error) {
@@ -41,7 +43,7 @@ func (f federation) resolve(ctx context.Context, fc *graphql.FieldContext, next 
 	}
 	name := fc.Field.Name
 	if !f.enabled && (name == "_service" || name == "_entities") {
-		return nil, &Error{Code: CodeFederationDisabled, Message: "Federation is turned off here."}
+		return nil, apierror.New(apierror.FederationDisabled, "Federation is turned off here.")
 	}
 	switch name {
 	case "_service":
@@ -51,7 +53,7 @@ func (f federation) resolve(ctx context.Context, fc *graphql.FieldContext, next 
 		return f.entities(ctx, representations)
 	case "__schema", "__type":
 		if graphql.GetOperationContext(ctx).DisableIntrospection {
-			return nil, &Error{Code: CodeIntrospectionDisabled, Message: "Introspection is turned off here."}
+			return nil, apierror.New(apierror.IntrospectionDisabled, "Introspection is turned off here.")
 		}
 	}
 	return next(ctx)
@@ -61,7 +63,7 @@ func (f federation) resolve(ctx context.Context, fc *graphql.FieldContext, next 
 // has an error with its index in the path, which is how a gateway knows which it was.
 func (f federation) entities(ctx context.Context, representations []map[string]any) ([]fedruntime.Entity, error) {
 	if len(representations) > f.representations {
-		return nil, over("MAX_REPRESENTATIONS", f.representations, "representations holds more entities")
+		return nil, apierror.Over("MAX_REPRESENTATIONS", f.representations, "representations holds more entities")
 	}
 	list := make([]fedruntime.Entity, len(representations))
 	path := graphql.GetPath(ctx)
@@ -137,5 +139,5 @@ func representationID(v any) (string, error) {
 	case int64:
 		return graphql.UnmarshalID(v)
 	}
-	return "", &Error{Code: CodeBadUserInput, Message: "An entity is identified by its id, a string or an integer.", Err: errors.New("representation without an id")}
+	return "", &apierror.Error{Code: apierror.BadUserInput, Message: "An entity is identified by its id, a string or an integer.", Err: errors.New("representation without an id")}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"authentik-graphql/graph"
+	"authentik-graphql/internal/apierror"
 )
 
 // TestEntitiesOfOthers: types that other subgraphs may only refer to are errors of their own, in
@@ -42,7 +43,7 @@ func TestGeneratedEntityResolvers(t *testing.T) {
 		if find[name] == nil {
 			t.Fatalf("%s is not tried", name)
 		}
-		if e, ok := errors.AsType[*graph.Error](find[name]()); !ok || e.Code != graph.CodeBadUserInput {
+		if e, ok := errors.AsType[*apierror.Error](find[name]()); !ok || e.Code != apierror.BadUserInput {
 			t.Errorf("%s: %v", name, e)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"authentik-graphql/internal/apierror"
 	"authentik-graphql/upstream"
 )
 
@@ -50,7 +51,7 @@ func FuzzGet(f *testing.F) {
 		r.Header.Set("Apollo-Require-Preflight", "1")
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, r)
-		if w.Code >= 500 || !json.Valid(w.Body.Bytes()) || strings.Contains(w.Body.String(), CodeInternal) {
+		if w.Code >= 500 || !json.Valid(w.Body.Bytes()) || strings.Contains(w.Body.String(), apierror.Internal) {
 			t.Fatalf("%d %s", w.Code, w.Body)
 		}
 	})
@@ -188,7 +189,7 @@ func fuzzPost(t *testing.T, h http.Handler, body string) []byte {
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	if w.Code >= 500 || !json.Valid(w.Body.Bytes()) || strings.Contains(w.Body.String(), CodeInternal) {
+	if w.Code >= 500 || !json.Valid(w.Body.Bytes()) || strings.Contains(w.Body.String(), apierror.Internal) {
 		t.Fatalf("%d %s", w.Code, w.Body)
 	}
 	return w.Body.Bytes()

@@ -6,6 +6,7 @@ import (
 
 	"authentik-graphql/cache"
 	"authentik-graphql/graph/model"
+	"authentik-graphql/internal/apierror"
 	"authentik-graphql/upstream"
 )
 
@@ -53,13 +54,13 @@ func (a listArgs) query(resource upstream.Resource) (q upstream.Query, err error
 		q.First = int(*a.first)
 	}
 	if q.First < 1 || q.First > maxFirst {
-		return q, &Error{Code: CodeBadUserInput, Message: "first must be from 1 to 100."}
+		return q, apierror.New(apierror.BadUserInput, "first must be from 1 to 100.")
 	}
 	q.Oldest = a.order != nil && *a.order == model.GrantOrderOldestFirst
 	if a.after != nil {
 		position, ok := readCursor(*a.after, resource, q.Oldest)
 		if !ok {
-			return q, &Error{Code: CodeBadUserInput, Message: "after must be a cursor of this list, in this order."}
+			return q, apierror.New(apierror.BadUserInput, "after must be a cursor of this list, in this order.")
 		}
 		q.After = &position
 	}

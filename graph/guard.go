@@ -6,6 +6,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	doclimits "authentik-graphql/graph/document"
+	"authentik-graphql/internal/apierror"
 )
 
 // guard measures a parsed document before it is validated, because validation itself can be made
@@ -277,7 +278,7 @@ func (g *guard) value(v *ast.Value, depth int) (int, *gqlerror.Error) {
 		}
 	case ast.IntValue, ast.FloatValue:
 		if _, err := v.Value(nil); err != nil { // gqlgen panics where it meets such a number
-			return 0, listed(&Error{Code: CodeBadUserInput, Message: "A number in the document is out of range."})[0]
+			return 0, apierror.New(apierror.BadUserInput, "A number in the document is out of range.").List()[0]
 		}
 	case ast.EnumValue, ast.Variable:
 		if err := g.name(v.Raw); err != nil {
@@ -303,7 +304,7 @@ func (g *guard) tooDeepValue() *gqlerror.Error {
 }
 
 func (g *guard) over(setting string, limit int, what string) *gqlerror.Error {
-	return listed(over(setting, limit, what))[0]
+	return apierror.Over(setting, limit, what).List()[0]
 }
 
 // place is a response path: what all the selections have in common that end up in one field of

@@ -11,6 +11,7 @@ import (
 
 	doclimits "authentik-graphql/graph/document"
 	"authentik-graphql/graph/generated"
+	"authentik-graphql/internal/apierror"
 )
 
 // attacks are documents made to be expensive, by the limit that stops each.
@@ -94,8 +95,8 @@ func TestGuard(t *testing.T) {
 					t.Fatal(errs)
 				}
 			default:
-				var e *Error
-				if len(errs) != 1 || !errors.As(errs[0], &e) || e.Limit != setting || e.Code != CodeLimitExceeded {
+				var e *apierror.Error
+				if len(errs) != 1 || !errors.As(errs[0], &e) || e.Limit != setting || e.Code != apierror.LimitExceeded {
 					t.Fatal(errs)
 				}
 				if !strings.Contains(e.Message, setting+" allows, which is ") {

@@ -8,6 +8,8 @@ import (
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"authentik-graphql/internal/apierror"
 )
 
 // TextStore keeps the texts of persisted queries for all processes. It does what it can: a text
@@ -40,12 +42,12 @@ type found struct {
 }
 
 // errNotKept is told with status 200, whatever the answer's media type: that is the protocol.
-var errNotKept = refused(http.StatusOK, CodePersistedQueryNotFound, "PersistedQueryNotFound")
+var errNotKept = refused(http.StatusOK, apierror.PersistedQueryNotFound, "PersistedQueryNotFound")
 
 var errOtherText = badRequest("extensions.persistedQuery.sha256Hash is not the SHA-256 of the query.")
 
 func notTrusted(message string) found {
-	return found{errs: listed(&Error{Code: CodeDocumentNotTrusted, Message: message})}
+	return found{errs: apierror.New(apierror.DocumentNotTrusted, message).List()}
 }
 
 // find returns the document of a request. What names one that is not there is refused, whatever

@@ -16,6 +16,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	doclimits "authentik-graphql/graph/document"
+	"authentik-graphql/internal/apierror"
 	"authentik-graphql/internal/jsondepth"
 )
 
@@ -48,15 +49,15 @@ type wireExtensions struct {
 // fault is what is wrong with a request before it is GraphQL.
 type fault struct {
 	status int
-	err    *Error
+	err    *apierror.Error
 }
 
 func refused(status int, code, message string) *fault {
-	return &fault{status, &Error{Code: code, Message: message}}
+	return &fault{status, apierror.New(code, message)}
 }
 
 func badRequest(message string) *fault {
-	return refused(http.StatusBadRequest, CodeBadRequest, message)
+	return refused(http.StatusBadRequest, apierror.BadRequest, message)
 }
 
 // readParams reads the parameters of a GET or POST. Nothing that was sent is repeated in a fault.
@@ -70,7 +71,7 @@ func (t transport) readParams(r *http.Request, hold *hold) (*params, *fault) {
 	case http.MethodGet:
 		w, f = readGet(r)
 	default:
-		return nil, refused(http.StatusMethodNotAllowed, CodeMethodNotAllowed, "This endpoint takes GET and POST.")
+		return nil, refused(http.StatusMethodNotAllowed, apierror.MethodNotAllowed, "This endpoint takes GET and POST.")
 	}
 	if f != nil {
 		return nil, f
@@ -107,16 +108,16 @@ func CheckHead(next http.Handler) http.Handler {
 
 func checkHead(r *http.Request) *fault {
 	if len(r.RequestURI) > MaxURL {
-		return &fault{http.StatusRequestURITooLong, asCode(CodeURITooLong, over("MAX_URL", MaxURL, "The URL has more bytes"))}
+		return &fault{http.StatusRequestURITooLong, asCode(apierror.URITooLong, apierror.Over("MAX_URL", MaxURL, "The URL has more bytes"))}
 	}
 	if headerBytes(r) > MaxHeaders {
-		return &fault{http.StatusRequestHeaderFieldsTooLarge, asCode(CodeHeadersTooLarge, over("MAX_HEADERS", MaxHeaders, "The headers have more bytes"))}
+		return &fault{http.StatusRequestHeaderFieldsTooLarge, asCode(apierror.HeadersTooLarge, apierror.Over("MAX_HEADERS", MaxHeaders, "The headers have more bytes"))}
 	}
 	return nil
 }
 
 // asCode gives a limit's error the code that goes with its HTTP status.
-func asCode(code string, e *Error) *Error {
+func asCode(code string, e *apierror.Error) *apierror.Error {
 	e.Code = code
 	return e
 }
@@ -136,10 +137,10 @@ func headerBytes(r *http.Request) int {
 // to other sites without asking first.
 func (t transport) readPost(r *http.Request, hold *hold) (*wire, *fault) {
 	if !isJSONType(r.Header) {
-		return nil, refused(http.StatusUnsupportedMediaType, CodeUnsupportedMediaType, "Send the request as application/json.")
+		return nil, refused(http.StatusUnsupportedMediaType, apierror.UnsupportedMediaType, "Send the request as application/json.")
 	}
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return nil, refused(http.StatusUnsupportedMediaType, CodeUnsupportedMediaType, "Send the body without a Content-Encoding.")
+		return nil, refused(http.StatusUnsupportedMediaType, apierror.UnsupportedMediaType, "Send the body without a Content-Encoding.")
 	}
 	body, f := t.readBody(r, hold)
 	if f != nil {
@@ -147,7 +148,7 @@ func (t transport) readPost(r *http.Request, hold *hold) (*wire, *fault) {
 	}
 	body = bytes.TrimLeft(body, " \t\r\n")
 	if len(body) > 0 && body[0] == '[' {
-		return nil, refused(http.StatusBadRequest, CodeBatchingNotSupported, "Batches are not supported; send one operation a request.")
+		return nil, refused(http.StatusBadRequest, apierror.BatchingNotSupported, "Batches are not supported; send one operation a request.")
 	}
 	w := &wire{}
 	if len(body) == 0 || body[0] != '{' || json.Unmarshal(body, w) != nil {
@@ -184,10 +185,10 @@ func (t transport) readBody(r *http.Request, hold *hold) ([]byte, *fault) {
 
 func bodyFault(err error, limits Limits) *fault {
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return &fault{http.StatusRequestEntityTooLarge, asCode(CodePayloadTooLarge, over("MAX_BODY", limits.Body, "The body has more bytes"))}
+		return &fault{http.StatusRequestEntityTooLarge, asCode(apierror.PayloadTooLarge, apierror.Over("MAX_BODY", limits.Body, "The body has more bytes"))}
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return refused(http.StatusRequestTimeout, CodeRequestTimeout, "The body did not arrive in time.")
+		return refused(http.StatusRequestTimeout, apierror.RequestTimeout, "The body did not arrive in time.")
 	}
 	return badRequest("The body could not be read.")
 }
@@ -243,9 +244,9 @@ func readVariables(raw jsontext.Value) (map[string]any, *fault) {
 	case raw.Kind() != '{':
 		return nil, badRequest("variables must be a JSON object.")
 	case len(raw) > doclimits.MaxVariables:
-		return nil, &fault{http.StatusBadRequest, over("MAX_VARIABLES", doclimits.MaxVariables, "The variables have more bytes")}
+		return nil, &fault{http.StatusBadRequest, apierror.Over("MAX_VARIABLES", doclimits.MaxVariables, "The variables have more bytes")}
 	case jsondepth.Of(raw)-1 > doclimits.MaxValueDepth:
-		return nil, &fault{http.StatusBadRequest, over("MAX_VALUE_DEPTH", doclimits.MaxValueDepth, "The variables nest lists and objects deeper")}
+		return nil, &fault{http.StatusBadRequest, apierror.Over("MAX_VALUE_DEPTH", doclimits.MaxValueDepth, "The variables nest lists and objects deeper")}
 	}
 	var variables map[string]any
 	if err := json.Unmarshal(raw, &variables, rawNumbers); err != nil {

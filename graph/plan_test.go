@@ -24,6 +24,7 @@ import (
 	"pgregory.net/rapid"
 
 	"authentik-graphql/cache"
+	"authentik-graphql/internal/apierror"
 	"authentik-graphql/upstream"
 )
 
@@ -317,7 +318,7 @@ func TestPlansAreCut(t *testing.T) {
 		{"all but too large", three, 1000, 200, `"id":"3"`},
 		{"too large", strings.Replace(three, "id", "id pk revoked", 1), 1000, 200, "MAX_ANSWER"},
 		{"too large by its errors", `{ a: authorizationCode(id: 404) { id } b: authorizationCode(id: 404) { id } c: authorizationCode(id: 404) { id } }`, 1000, 200, "MAX_ANSWER"},
-		{"too late to begin", one, 0, 504, CodeGatewayTimeout},
+		{"too late to begin", one, 0, 504, apierror.GatewayTimeout},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			limits := DefaultLimits()

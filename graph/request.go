@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"authentik-graphql/cache"
+	"authentik-graphql/internal/apierror"
 	"authentik-graphql/upstream"
 )
 
@@ -135,7 +136,7 @@ func (r *Request) noteStale(cause error) {
 // errors may repeat what it sent.
 func worthLogging(code string) bool {
 	switch code {
-	case CodeInternal, CodeUpstreamError, CodeUpstreamUnavailable, CodeGatewayTimeout, CodeInvalidResponse:
+	case apierror.Internal, apierror.UpstreamError, apierror.UpstreamUnavailable, apierror.GatewayTimeout, apierror.InvalidResponse:
 		return true
 	}
 	return false

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"authentik-graphql/cache"
+	"authentik-graphql/internal/apierror"
 	"authentik-graphql/upstream"
 )
 
@@ -85,7 +86,7 @@ func (r *Resolver) share(ctx context.Context, key readKey, do func(cred upstream
 	}
 	shared := req.read(key, r.upstreamCalls)
 	if shared == nil {
-		return nil, over("OPERATION_UPSTREAM_CALLS", r.upstreamCalls, "The operation asks for more grants and lists")
+		return nil, apierror.Over("OPERATION_UPSTREAM_CALLS", r.upstreamCalls, "The operation asks for more grants and lists")
 	}
 	shared.once.Do(func() {
 		shared.err = errNotRead
@@ -122,7 +123,7 @@ func (r *Resolver) grant(ctx context.Context, resource upstream.Resource, id str
 func parseID(argument, id string) (upstream.PK, error) {
 	pk, err := upstream.ParsePK(id)
 	if err != nil {
-		return 0, &Error{Code: CodeBadUserInput, Message: argument + " must be a decimal integer from 1 to 2147483647, without sign, space or leading zero.", Err: err}
+		return 0, &apierror.Error{Code: apierror.BadUserInput, Message: argument + " must be a decimal integer from 1 to 2147483647, without sign, space or leading zero.", Err: err}
 	}
 	return pk, nil
 }

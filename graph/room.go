@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"authentik-graphql/internal/apierror"
 )
 
 const (
@@ -71,8 +73,8 @@ func (h *hold) release() {
 
 // noRoom answers a request for which there is no room.
 func noRoom() *fault {
-	return &fault{http.StatusServiceUnavailable, &Error{
-		Code:       CodeOverloaded,
+	return &fault{http.StatusServiceUnavailable, &apierror.Error{
+		Code:       apierror.Overloaded,
 		Message:    "There is no room for a request or an answer of this size now. Try again later.",
 		RetryAfter: time.Second,
 	}}

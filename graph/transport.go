@@ -16,6 +16,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"authentik-graphql/internal/apierror"
 	"authentik-graphql/internal/telemetry/spans"
 	"authentik-graphql/upstream"
 )
@@ -57,17 +58,17 @@ func (t transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		req.noteOperation(string(op.Operation), op.Name)
 		if r.Method == http.MethodGet && op.Operation != ast.Query {
 			w.Header().Set("Allow", "POST")
-			t.refuse(w, r, refused(http.StatusMethodNotAllowed, CodeMethodNotAllowed, "Only queries run by GET; send this by POST."))
+			t.refuse(w, r, refused(http.StatusMethodNotAllowed, apierror.MethodNotAllowed, "Only queries run by GET; send this by POST."))
 			return
 		}
 		if req.ReadOnly && op.Operation == ast.Mutation {
 			found.document = nil // it is not run
-			found.errs = listed(&Error{Code: CodeForbidden, Message: "This caller may only read."})
+			found.errs = apierror.New(apierror.Forbidden, "This caller may only read.").List()
 		}
 	}
 	switch {
 	case !acceptable:
-		t.refuse(w, r, refused(http.StatusNotAcceptable, CodeNotAcceptable, "This endpoint answers application/json or application/graphql-response+json."))
+		t.refuse(w, r, refused(http.StatusNotAcceptable, apierror.NotAcceptable, "This endpoint answers application/json or application/graphql-response+json."))
 	case found.fault != nil:
 		t.refuse(w, r, found.fault)
 	default:
@@ -91,7 +92,7 @@ func (t transport) recoverPanic(w http.ResponseWriter, r *http.Request) {
 	if p == http.ErrAbortHandler { //nolint:errorlint // the sentinel itself, as net/http compares it
 		panic(p)
 	}
-	writeError(w, r, http.StatusInternalServerError, &Error{Code: CodeInternal, Message: internalMessage, Err: recovered(r.Context(), p)})
+	writeError(w, r, http.StatusInternalServerError, &apierror.Error{Code: apierror.Internal, Message: internalMessage, Err: recovered(r.Context(), p)})
 }
 
 // execute runs one operation and writes its answer.
@@ -150,7 +151,7 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, p *params, fo
 	}
 	if why == tooLarge || len(answer) > int(t.limits.Answer) {
 		w.Header()["Cache-Control"] = []string{"no-store"}
-		e := present(ctx, over("MAX_ANSWER", t.limits.Answer, "The answer has more bytes"))
+		e := present(ctx, apierror.Over("MAX_ANSWER", t.limits.Answer, "The answer has more bytes"))
 		answer = encode(&graphql.Response{Data: json.RawMessage("null"), Errors: gqlerror.List{e}})
 		resp.Errors = append(resp.Errors, e)
 	}
@@ -164,11 +165,11 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, p *params, fo
 func (t transport) judge(doc *document, opCtx *graphql.OperationContext) gqlerror.List {
 	for _, name := range doc.conditions {
 		if value, given := opCtx.Variables[name]; given && value == nil {
-			return listed(&Error{Code: CodeBadUserInput, Message: "A variable in @skip or @include must not be null."})
+			return apierror.New(apierror.BadUserInput, "A variable in @skip or @include must not be null.").List()
 		}
 	}
 	if complexity(doc.costs[opCtx.Operation], opCtx.Variables, int(t.limits.Complexity)) > int(t.limits.Complexity) {
-		return listed(over("MAX_COMPLEXITY", t.limits.Complexity, "The operation is more complex"))
+		return apierror.Over("MAX_COMPLEXITY", t.limits.Complexity, "The operation is more complex").List()
 	}
 	return nil
 }
@@ -231,21 +232,21 @@ func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 // WriteError answers a request that is no GraphQL request with a GraphQL-shaped error. The message
 // must be a constant: nothing that was sent is repeated.
 func WriteError(w http.ResponseWriter, r *http.Request, status int, code, message string) {
-	writeError(w, r, status, &Error{Code: code, Message: message})
+	writeError(w, r, status, apierror.New(code, message))
 }
 
 // WriteRateLimited answers a request of a caller who sends more than perSecond, the value of
 // RATE_LIMIT, and must wait.
 func WriteRateLimited(w http.ResponseWriter, r *http.Request, perSecond float64, wait time.Duration) {
-	writeError(w, r, http.StatusTooManyRequests, &Error{
-		Code:       CodeRateLimited,
+	writeError(w, r, http.StatusTooManyRequests, &apierror.Error{
+		Code:       apierror.RateLimited,
 		Message:    "You send more requests than RATE_LIMIT allows, which is " + strconv.FormatFloat(perSecond, 'f', -1, 64) + " a second.",
 		Limit:      "RATE_LIMIT",
 		RetryAfter: wait,
 	})
 }
 
-func writeError(w http.ResponseWriter, r *http.Request, status int, err *Error) {
+func writeError(w http.ResponseWriter, r *http.Request, status int, err *apierror.Error) {
 	contentType, ok := negotiate(r.Header["Accept"])
 	if !ok {
 		contentType = typeJSON
