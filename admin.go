@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof" // which adds to http.DefaultServeMux, too: no server of ours has that
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 const (
@@ -86,9 +83,7 @@ func (a *admin) String() string {
 // adminRoutes makes the admin listener's handler. No request to it has a body.
 func (s *service) adminRoutes() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelError),
-	}))
+	mux.Handle("GET /metrics", s.metrics.Handler(s.log))
 	addProbes(mux, s.readyzInFull)
 	if s.cfg.AdminPprof {
 		addProfiles(mux)

@@ -43,7 +43,7 @@ func TestAdminRoutes(t *testing.T) {
 			if got.Status != tt.status || got.Closed != (tt.body != "") {
 				t.Errorf("got %d, closed %t", got.Status, got.Closed)
 			}
-			if metrics := strings.Contains(string(got.Body), namespace+"_"); metrics != (tt.name == "metrics") {
+			if metrics := strings.Contains(string(got.Body), "authentik_graphql_"); metrics != (tt.name == "metrics") {
 				t.Errorf("with metrics: %t", metrics)
 			}
 		})

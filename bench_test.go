@@ -75,7 +75,8 @@ func hotHandler(b *testing.B, document string, settings ...string) (h http.Handl
 		b.Fatal(err)
 	}
 	cfg.AuthentikURL, cfg.LogFormat = baseURL{address}, "json"
-	s, err := newService(cfg, newLogger(newLogWriter(discard{}), cfg), graph.PlaygroundOptions{})
+	log, _ := newLogger(discard{}, cfg)
+	s, err := newService(cfg, log, graph.PlaygroundOptions{})
 	if err != nil {
 		b.Fatal(err)
 	}

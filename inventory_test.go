@@ -53,7 +53,7 @@ func TestMetricNames(t *testing.T) {
 	types := metricTypes(text)
 	var list strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(types)) {
-		if !strings.HasPrefix(name, namespace+"_") {
+		if !strings.HasPrefix(name, "authentik_graphql_") {
 			continue
 		}
 		fmt.Fprintf(&list, "%s %s\n", types[name], name)
@@ -63,7 +63,7 @@ func TestMetricNames(t *testing.T) {
 		}
 		for _, label := range slices.Sorted(maps.Keys(labels)) {
 			values := strings.Join(slices.Sorted(slices.Values(labels[label])), " ")
-			if name == namespace+"_build_info" {
+			if name == "authentik_graphql_build_info" {
 				values = "*"
 			}
 			fmt.Fprintf(&list, "  %s: %s\n", label, values)

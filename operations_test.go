@@ -31,7 +31,7 @@ func TestOperationsMetrics(t *testing.T) {
 	table := section(t, "## Metrics")
 	rows, always := map[string]string{}, metricTypes(newAsker(t).metrics())
 	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)`( R)? \\|(.*)$").FindAllStringSubmatch(table, -1) {
-		name := namespace + "_" + row[1]
+		name := "authentik_graphql_" + row[1]
 		rows[name] = row[3]
 		if without := always[name] != ""; without == (row[2] != "") {
 			t.Errorf("%s is there without Redis: %t", name, without)
@@ -39,7 +39,7 @@ func TestOperationsMetrics(t *testing.T) {
 	}
 	var own []string
 	for name := range metricTypes(text) {
-		if strings.HasPrefix(name, namespace+"_") {
+		if strings.HasPrefix(name, "authentik_graphql_") {
 			own = append(own, name)
 		}
 	}

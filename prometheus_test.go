@@ -34,7 +34,7 @@ func TestMetricsAreWellFormed(t *testing.T) {
 			t.Errorf("%s has no help", name)
 		}
 	}
-	if len(regexp.MustCompile(`(?m)^`+namespace+`_request_duration_seconds_bucket\{type="query",le="[^"]+"\} `).FindAllString(text, -1)) < 10 {
+	if len(regexp.MustCompile(`(?m)^authentik_graphql_request_duration_seconds_bucket\{type="query",le="[^"]+"\} `).FindAllString(text, -1)) < 10 {
 		t.Error("the duration of requests has no buckets that every Prometheus reads")
 	}
 }

@@ -3,49 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
-	"strings"
-	"sync/atomic"
 	"time"
 
-	"authentik-graphql/upstream"
+	"authentik-graphql/internal/telemetry"
 )
-
-// lastCalls remember what became of the last calls to authentik.
-type lastCalls struct {
-	answered atomic.Pointer[time.Time] // nil before the first time
-	failed   atomic.Pointer[failedCall]
-}
-
-// failedCall is one that authentik did not answer as it should.
-type failedCall struct {
-	At   time.Time `json:"at"`
-	Kind string    `json:"kind"`
-}
-
-// ended notes the end of a call. One that was given up with its caller, or failed in this process, says
-// nothing about authentik.
-func (l *lastCalls) ended(err error) {
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	e, failed := errors.AsType[*upstream.Error](err)
-	if !failed {
-		l.answered.Store(&now)
-		return
-	}
-	switch e.Kind {
-	case upstream.Failed, upstream.Unavailable, upstream.Timeout, upstream.InvalidResponse:
-		if !errors.Is(err, context.Canceled) {
-			l.failed.Store(&failedCall{now, kindName(e.Kind)})
-		}
-	case upstream.Internal:
-	default: // a refusal is an answer
-		l.answered.Store(&now)
-	}
-}
-
-// kindName is how metrics and probes name what authentik said.
-func kindName(kind upstream.Kind) string { return strings.ReplaceAll(kind.String(), " ", "_") }
 
 // readiness is what the admin listener's probe tells beyond its status, which no dependency changes.
 type readiness struct {
@@ -55,9 +17,9 @@ type readiness struct {
 }
 
 type authentikState struct {
-	Breaker     string      `json:"breaker"`
-	LastAnswer  *time.Time  `json:"lastAnswer"` // null before the first
-	LastFailure *failedCall `json:"lastFailure"`
+	Breaker     string                     `json:"breaker"`
+	LastAnswer  *time.Time                 `json:"lastAnswer"` // null before the first
+	LastFailure *telemetry.UpstreamFailure `json:"lastFailure"`
 }
 
 type redisState struct {
@@ -76,7 +38,7 @@ type redisDetail struct {
 func (s *service) readiness(ctx context.Context) readiness {
 	now := readiness{
 		State:     "ready",
-		Authentik: authentikState{s.client.Stats().BreakerState, s.metrics.last.answered.Load(), s.metrics.last.failed.Load()},
+		Authentik: authentikState{s.client.Stats().BreakerState, s.metrics.LastAnswer(), s.metrics.LastFailure()},
 		Redis:     s.redisState(ctx),
 	}
 	if s.draining.Load() {

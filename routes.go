@@ -14,6 +14,7 @@ import (
 
 	"authentik-graphql/graph"
 	"authentik-graphql/internal/apierror"
+	"authentik-graphql/internal/telemetry"
 	"authentik-graphql/upstream"
 )
 
@@ -202,10 +203,14 @@ func harmless(s string) bool {
 // asked is never in it, and who asks only if they have a name in CALLERS_FILE.
 func (s *service) logRequest(r *http.Request, x *exchange) {
 	facts, took := x.req.Facts(), time.Since(x.start)
-	if r.Pattern == graphqlPath {
-		s.metrics.answered(r.Context(), x.status, &facts, took)
+	ended := telemetry.Request{
+		Status: x.status, OperationType: facts.OperationType, ErrorCodes: facts.ErrorCodes,
+		Replayed: facts.Replayed, Duration: took,
 	}
-	s.traces.answered(r.Context(), x, &facts)
+	if r.Pattern == graphqlPath {
+		s.metrics.RequestEnded(r.Context(), ended)
+	}
+	s.traces.answered(r.Context(), ended)
 	level := slog.LevelInfo
 	switch {
 	case slices.Contains(facts.ErrorCodes, apierror.Internal):
@@ -221,7 +226,7 @@ func (s *service) logRequest(r *http.Request, x *exchange) {
 	attrs := make([]slog.Attr, 0, 12)
 	attrs = append(attrs,
 		slog.String("request_id", x.req.ID),
-		slog.String("method", cleanMethod(r.Method)),
+		slog.String("method", telemetry.CleanMethod(r.Method)),
 		slog.String("route", r.Pattern),
 		slog.Int("status", x.status),
 		slog.Int64("duration_us", took.Microseconds()))
@@ -243,14 +248,5 @@ func (s *service) logRequest(r *http.Request, x *exchange) {
 	if facts.Err != nil {
 		attrs = append(attrs, slog.String("error", facts.Err.Error()))
 	}
-	writeLine(r.Context(), s.log.Handler(), x.start.Add(took), level, "request", attrs)
-}
-
-// cleanMethod keeps the client's own words out of the log.
-func cleanMethod(method string) string {
-	switch method {
-	case http.MethodGet, http.MethodPost, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodPatch, http.MethodDelete:
-		return method
-	}
-	return "other"
+	s.log.LogAttrs(r.Context(), level, "request", attrs...)
 }

@@ -31,6 +31,7 @@ import (
 	"authentik-graphql/internal/buildinfo"
 	"authentik-graphql/internal/callers"
 	"authentik-graphql/internal/responsecache"
+	"authentik-graphql/internal/telemetry"
 	"authentik-graphql/internal/telemetry/spans"
 	"authentik-graphql/upstream"
 )
@@ -117,12 +118,8 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	if err != nil {
 		return usagef("the settings cannot be used:\n%w", err)
 	}
-	lines := newLogWriter(stderr)
-	defer lines.flush()
-	log := newLogger(lines, cfg)
-	if cfg.traces != "" {
-		log = slog.New(traceIDs{log.Handler()})
-	}
+	log, flush := newLogger(stderr, cfg)
+	defer flush()
 	for _, hint := range misspelt(environ) {
 		if *check {
 			_, _ = fmt.Fprintln(stdout, "settings  ", hint)
@@ -152,7 +149,7 @@ type service struct {
 	graphql    http.Handler
 	playground http.Handler // nil when it is off
 	draining   atomic.Bool
-	metrics    *metrics
+	metrics    *telemetry.Metrics
 	redis      *cache.Redis[cached] // nil without Redis
 	traces     *tracing             // nil when there are none
 	conns      *connectionLimit
@@ -163,12 +160,12 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	if err != nil {
 		return nil, err
 	}
-	m := newMetrics()
+	m := telemetry.NewMetrics(buildinfo.Version())
 	traces, err := newTracing(cfg, log)
 	if err != nil {
 		return nil, err
 	}
-	client, err := newClient(cfg, log, m.upstreamCalls(), traces.spans())
+	client, err := newClient(cfg, log, m.UpstreamObserver(), traces.spans())
 	if err != nil {
 		return nil, err
 	}
@@ -193,12 +190,12 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		if err != nil {
 			return nil, err
 		}
-		store = cache.NewRedis(rc, keys, codec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log, Observe: m.redisOperations(), Spans: traces.spans()})
+		store = cache.NewRedis(rc, keys, codec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log, Observe: m.RedisObserver(), Spans: traces.spans()})
 		second, texts = store, cache.NewTexts(store)
 	}
 	digester := upstream.NewDigester(keys.CallerKey())
 	s := &service{cfg: cfg, log: log, client: client, callers: own, digester: digester, limiter: newRateLimiter(cfg.RateLimit, cfg.now), metrics: m, redis: store, traces: traces}
-	s.conns = &connectionLimit{limit: int64(cfg.MaxConnections), refused: m.turnedAway}
+	s.conns = &connectionLimit{limit: int64(cfg.MaxConnections), refused: m.ConnectionRefused}
 	s.cache = cache.New(cache.Options{
 		Policy: cache.Policy{
 			TTL:                  cfg.CacheTTL,
@@ -250,12 +247,32 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 			return nil, err
 		}
 	}
-	s.register(map[string]sizeOf{"response": s.responses.Size, "memory": first.Size, "documents": endpoint.DocumentsSize})
+	m.Collect(s.sources(map[string]func() (int, uint64){
+		"response": s.responses.Size, "memory": first.Size, "documents": endpoint.DocumentsSize,
+	}))
 	if cfg.Playground && !cfg.TrustedOnly {
 		s.playground = graph.Playground(playground)
 	}
 	own.Watch(log)
 	return s, nil
+}
+
+// newLogger makes the logger that the settings describe.
+func newLogger(out io.Writer, cfg Config) (log *slog.Logger, flush func()) {
+	return telemetry.NewLogger(out, telemetry.LogOptions{Level: cfg.LogLevel, Text: cfg.LogFormat == "text"})
+}
+
+// sources are what the metrics are read from at a scrape. stores are those in memory.
+func (s *service) sources(stores map[string]func() (int, uint64)) telemetry.Sources {
+	sources := telemetry.Sources{
+		Cache: s.cache.Stats, Upstream: s.client.Stats, Replays: s.responses.Replayed, Stores: stores,
+		OpenConnections: s.conns.open.Load, Draining: s.draining.Load,
+		MaxConnections: int(s.cfg.MaxConnections), UpstreamConcurrency: int(s.cfg.Concurrency),
+	}
+	if s.redis != nil {
+		sources.Redis = s.redis.Status
+	}
+	return sources
 }
 
 // newClient makes the client that the settings name. observe, if not nil, is told of its calls,

@@ -22,8 +22,8 @@ import (
 	grpccodes "google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"authentik-graphql/graph"
 	"authentik-graphql/internal/buildinfo"
+	"authentik-graphql/internal/telemetry"
 	"authentik-graphql/internal/telemetry/spans"
 )
 
@@ -152,7 +152,7 @@ func (t *tracing) server(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		method := cleanMethod(r.Method)
+		method := telemetry.CleanMethod(r.Method)
 		if method == "other" {
 			method = "_OTHER"
 		}
@@ -165,7 +165,7 @@ func (t *tracing) server(next http.Handler) http.Handler {
 }
 
 // answered says on a request's span what became of it. ctx is the connection's, with the span.
-func (t *tracing) answered(ctx context.Context, x *exchange, facts *graph.Facts) {
+func (t *tracing) answered(ctx context.Context, r telemetry.Request) {
 	if t == nil {
 		return
 	}
@@ -173,35 +173,19 @@ func (t *tracing) answered(ctx context.Context, x *exchange, facts *graph.Facts)
 	if !span.IsRecording() {
 		return
 	}
-	if facts.OperationType != "" {
-		span.SetAttributes(semconv.GraphQLOperationTypeKey.String(facts.OperationType))
+	if r.OperationType != "" {
+		span.SetAttributes(semconv.GraphQLOperationTypeKey.String(r.OperationType))
 	}
-	if x.status != 0 {
-		span.SetAttributes(semconv.HTTPResponseStatusCode(x.status))
+	if r.Status != 0 {
+		span.SetAttributes(semconv.HTTPResponseStatusCode(r.Status))
 	}
-	if facts.Replayed {
+	if r.Replayed {
 		span.SetAttributes(spans.CacheLevel.String("response"), spans.CacheResult.String("hit"))
 	}
-	if len(facts.ErrorCodes) > 0 {
-		span.SetAttributes(semconv.ErrorTypeKey.String(facts.ErrorCodes[0]))
+	if len(r.ErrorCodes) > 0 {
+		span.SetAttributes(semconv.ErrorTypeKey.String(r.ErrorCodes[0]))
 	}
-	if outcomeOf(ctx, x.status, facts.ErrorCodes) == failed {
+	if r.Failed(ctx) {
 		span.SetStatus(codes.Error, "")
 	}
 }
-
-// traceIDs adds the id of its trace to each log line of a traced request.
-type traceIDs struct{ slog.Handler }
-
-func (h traceIDs) Handle(ctx context.Context, r slog.Record) error {
-	if c := trace.SpanContextFromContext(ctx); c.IsValid() {
-		r.AddAttrs(slog.String("trace_id", c.TraceID().String()))
-	}
-	return h.Handler.Handle(ctx, r)
-}
-
-func (h traceIDs) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return traceIDs{h.Handler.WithAttrs(attrs)}
-}
-
-func (h traceIDs) WithGroup(name string) slog.Handler { return traceIDs{h.Handler.WithGroup(name)} }

@@ -1,0 +1,127 @@
+package telemetry
+
+import (
+	"runtime/debug"
+
+	"authentik-graphql/cache"
+	"authentik-graphql/upstream"
+)
+
+// Sources are where the metrics come from that are read at each scrape. What they count is counted anyway, so
+// that these metrics cost a request nothing.
+type Sources struct {
+	Cache    func() cache.Stats
+	Upstream func() upstream.Stats
+	Redis    func() cache.RedisStatus // nil without Redis
+	// Replays counts the responses that the response cache replayed.
+	Replays func() int64
+	// Stores has the size of each store in memory, by the value of its level label.
+	Stores          map[string]func() (entries int, bytes uint64)
+	OpenConnections func() int64
+	Draining        func() bool
+	// MaxConnections and UpstreamConcurrency are the settings of these names.
+	MaxConnections, UpstreamConcurrency int
+}
+
+// Collect adds the metrics that are read from the sources.
+func (m *Metrics) Collect(s Sources) {
+	m.collectStores(s)
+	m.collectCache(s)
+	m.collectUpstream(s)
+	if s.Redis != nil {
+		m.collectRedis(s)
+	}
+	m.gauge("open_connections", "Open connections of clients.", s.OpenConnections)
+	m.gauge("max_connections", "MAX_CONNECTIONS: how many connections of clients may be open.", constant(s.MaxConnections))
+	m.gauge("draining", "1 while the process finishes its last requests before it ends.", func() int64 { return toInt(s.Draining()) })
+	m.gauge("memory_limit_bytes", "Go's soft memory limit.", func() int64 { return debug.SetMemoryLimit(-1) }) // which only reads it
+}
+
+func (m *Metrics) collectStores(s Sources) {
+	for level, size := range s.Stores {
+		m.gauge("cache_entries", "Entries in this process's memory, approximately.", func() int64 { n, _ := size(); return int64(n) }, "level", level)
+		m.gauge("cache_bytes", "Memory that the entries take, approximately.", func() int64 { _, n := size(); return int64(n) }, "level", level) //nolint:gosec // it fits
+	}
+}
+
+func (m *Metrics) collectCache(s Sources) {
+	reads := func(level, result string, read func(cache.Stats) int64) {
+		m.counter("cache_reads_total", "Reads of grants and lists, by the level that answered and its result. A replayed response is one read.",
+			func() int64 { return read(s.Cache()) }, "level", level, "result", result)
+	}
+	reads("response", "hit", func(cache.Stats) int64 { return s.Replays() })
+	reads("memory", "hit", func(c cache.Stats) int64 { return c.FirstHits })
+	reads("memory", "negative", func(c cache.Stats) int64 { return c.NegativeHits - c.SecondNegativeHits })
+	reads("memory", "failure", func(c cache.Stats) int64 { return c.FailureHits - c.SecondFailureHits })
+	reads("memory", "stale", func(c cache.Stats) int64 { return c.Stale - c.SecondStale })
+	reads("redis", "hit", func(c cache.Stats) int64 { return c.SecondHits })
+	reads("redis", "negative", func(c cache.Stats) int64 { return c.SecondNegativeHits })
+	reads("redis", "failure", func(c cache.Stats) int64 { return c.SecondFailureHits })
+	reads("redis", "stale", func(c cache.Stats) int64 { return c.SecondStale })
+	reads("upstream", "load", func(c cache.Stats) int64 { return c.Loads })
+
+	count := func(name, help string, read func(cache.Stats) int64) {
+		m.counter(name, help, func() int64 { return read(s.Cache()) })
+	}
+	count("cache_joined_total", "Reads that waited for another read's load.", func(c cache.Stats) int64 { return c.Joined })
+	count("cache_lease_waits_total", "Pauses to wait for another process's load.", func(c cache.Stats) int64 { return c.LeaseWaits })
+	count("cache_leases_lost_total", "Loads whose lease expired, because Redis was not reached in time to renew it.", func(c cache.Stats) int64 { return c.LeasesLost })
+	count("cache_untrusted_values_total", "Values in Redis that this service did not store under their key: somebody else writes there.", func(c cache.Stats) int64 {
+		if s.Redis == nil {
+			return c.Untrusted
+		}
+		return c.Untrusted + s.Redis().UntrustedTexts
+	})
+	count("cache_revocations_heard_total", "Revocations received from Redis, this process's own included.", func(c cache.Stats) int64 { return c.BurialsHeard })
+	count("cache_redis_errors_total", "Cache operations on which Redis failed, or that were skipped after failures.", func(c cache.Stats) int64 { return c.SecondErrors })
+}
+
+func (m *Metrics) collectUpstream(s Sources) {
+	count := func(name, help string, read func(upstream.Stats) int64) {
+		m.counter(name, help, func() int64 { return read(s.Upstream()) })
+	}
+	count("upstream_calls_total", "Calls sent to authentik, retries included.", func(u upstream.Stats) int64 { return u.Calls })
+	count("upstream_retries_total", "Calls sent again after a failure.", func(u upstream.Stats) int64 { return u.Retries })
+	count("upstream_rejected_total", "Calls rejected before they were sent: the breaker was open, or the queue full or too slow.",
+		func(u upstream.Stats) int64 { return u.Rejected })
+	count("upstream_breaker_opened_total", "How often the circuit breaker for authentik opened, failed probes not included.",
+		func(u upstream.Stats) int64 { return u.BreakerOpened })
+	count("upstream_dropped_fields_total", "Fields that authentik sent in an unknown form, and that are shown as null.", func(u upstream.Stats) (n int64) {
+		for _, dropped := range u.Dropped {
+			n += dropped
+		}
+		return n
+	})
+	m.breaker("upstream_breaker_state", "authentik", func() string { return s.Upstream().BreakerState })
+	m.gauge("upstream_concurrency", "UPSTREAM_CONCURRENCY: how many calls to authentik may run.", constant(s.UpstreamConcurrency))
+	m.gauge("upstream_running", "Calls to authentik that are running.", func() int64 { return s.Upstream().Running })
+	m.gauge("upstream_queued", "Calls to authentik that wait for their turn.", func() int64 { return s.Upstream().Queued })
+}
+
+func (m *Metrics) collectRedis(s Sources) {
+	m.breaker("redis_breaker_state", "Redis", func() string { return s.Redis().Breaker })
+	m.gauge("redis_hears_revocations", "1 while this process is subscribed to revocations; at 0 each read asks Redis for them.",
+		func() int64 { return toInt(s.Redis().Hears) })
+	m.gauge("redis_stores", "0 from when Redis refused to store, as it is full or a replica, until it stores again; else 1.",
+		func() int64 { return toInt(s.Redis().Stores) })
+	m.gauge("redis_untold_revocations", "Revocations that other processes could not be notified of yet.",
+		func() int64 { return int64(s.Redis().Untold) })
+	m.counter("cache_leases_taken_total", "Leases taken: loads that other processes may wait for.", func() int64 { return s.Redis().Leases })
+}
+
+// breaker adds the state of a circuit breaker as one series for each state.
+func (m *Metrics) breaker(name, of string, state func() string) {
+	for _, each := range upstream.BreakerStates() { // the breaker of Redis has the same
+		m.gauge(name, "1 for the state of the circuit breaker for "+of+", 0 for the others.",
+			func() int64 { return toInt(state() == each) }, "state", each)
+	}
+}
+
+func constant(n int) func() int64 { return func() int64 { return int64(n) } }
+
+func toInt(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
