@@ -18,6 +18,7 @@ import (
 	"authentik-graphql/graph/document"
 	"authentik-graphql/internal/callers"
 	"authentik-graphql/internal/envvalue"
+	"authentik-graphql/internal/grants"
 )
 
 // Config is every setting of the service. It is validated once, at start, and never changes. The
@@ -60,7 +61,7 @@ type Config struct {
 
 	document.Limits
 
-	redaction graph.Redaction
+	redaction grants.Redaction
 	// accepted are tokens that authentik is known to accept.
 	accepted []string
 	trusted  graph.Trusted
@@ -195,7 +196,7 @@ func (c *Config) validate(demo bool) (errs []error) {
 	if err != nil {
 		errs = append(errs, err)
 	}
-	if c.redaction, err = graph.ParseRedaction(c.Redact); err != nil {
+	if c.redaction, err = grants.ParseRedaction(c.Redact); err != nil {
 		errs = append(errs, settingError("REDACT", err.Error()))
 	}
 	return append(errs, c.validateLimits()...)

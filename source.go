@@ -12,6 +12,7 @@ import (
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
 	"authentik-graphql/internal/apierror"
+	"authentik-graphql/internal/grants"
 	"authentik-graphql/upstream"
 )
 
@@ -30,7 +31,7 @@ type grantSource struct {
 	gate      *gate
 	log       *slog.Logger
 	digester  *upstream.Digester
-	redaction graph.Redaction
+	redaction grants.Redaction
 	variant   string
 	// ownToken: the credential is this service's, not the caller's.
 	ownToken bool
@@ -38,7 +39,7 @@ type grantSource struct {
 
 var _ graph.GrantSource = (*grantSource)(nil)
 
-func newGrantSource(c *cache.Cache[cached], client *upstream.Client, gate *gate, digester *upstream.Digester, redaction graph.Redaction, log *slog.Logger) *grantSource {
+func newGrantSource(c *cache.Cache[cached], client *upstream.Client, gate *gate, digester *upstream.Digester, redaction grants.Redaction, log *slog.Logger) *grantSource {
 	return &grantSource{
 		cache: c, client: client, gate: gate, log: log,
 		digester: digester, redaction: redaction, variant: redaction.String(),

@@ -70,17 +70,6 @@ func FuzzNegotiate(f *testing.F) {
 	})
 }
 
-// FuzzRedaction: any list is a redaction that can be applied, or an error.
-func FuzzRedaction(f *testing.F) {
-	f.Add("User.email,-OAuth2Provider.clientSecret,none")
-	f.Add("Query._service")
-	f.Fuzz(func(t *testing.T, list string) {
-		if r, err := ParseRedaction(strings.Split(list, ",")); err == nil {
-			r.Apply(upstream.AuthorizationCodes, &upstream.Grant{Provider: &upstream.Provider{}, User: &upstream.User{}})
-		}
-	})
-}
-
 type noGrants struct{}
 
 func (noGrants) Grant(context.Context, upstream.Credential, upstream.Resource, upstream.PK) (GrantRead, error) {

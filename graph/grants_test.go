@@ -14,9 +14,9 @@ import (
 	"authentik-graphql/upstream"
 )
 
-// grants is a source of lists of rows 1 to rows, newest first or oldest first, of the given size; it
+// fakeGrants is a source of lists of rows 1 to rows, newest first or oldest first, of the given size; it
 // notes what it was asked for.
-type grants struct {
+type fakeGrants struct {
 	rows int
 	row  func(pk upstream.PK) *upstream.Grant
 
@@ -25,14 +25,14 @@ type grants struct {
 	revoked []string
 }
 
-func (g *grants) grant(pk upstream.PK) *upstream.Grant {
+func (g *fakeGrants) grant(pk upstream.PK) *upstream.Grant {
 	if g.row != nil {
 		return g.row(pk)
 	}
 	return &upstream.Grant{PK: pk, Scope: []string{}}
 }
 
-func (g *grants) Grant(_ context.Context, _ upstream.Credential, _ upstream.Resource, pk upstream.PK) (graph.GrantRead, error) {
+func (g *fakeGrants) Grant(_ context.Context, _ upstream.Credential, _ upstream.Resource, pk upstream.PK) (graph.GrantRead, error) {
 	if int(pk) > g.rows {
 		return graph.GrantRead{}, &upstream.Error{Kind: upstream.NotFound, Status: 404}
 	}
@@ -41,7 +41,7 @@ func (g *grants) Grant(_ context.Context, _ upstream.Credential, _ upstream.Reso
 	return read, nil
 }
 
-func (g *grants) List(_ context.Context, _ upstream.Credential, resource upstream.Resource, q upstream.Query) (graph.ListRead, error) {
+func (g *fakeGrants) List(_ context.Context, _ upstream.Credential, resource upstream.Resource, q upstream.Query) (graph.ListRead, error) {
 	g.mu.Lock()
 	g.queries = append(g.queries, string(resource)+" "+q.Key())
 	g.mu.Unlock()
@@ -63,7 +63,7 @@ func (g *grants) List(_ context.Context, _ upstream.Credential, resource upstrea
 	return read, nil
 }
 
-func (g *grants) Revoke(_ context.Context, _ upstream.Credential, resource upstream.Resource, pk upstream.PK) (graph.Revocation, error) {
+func (g *fakeGrants) Revoke(_ context.Context, _ upstream.Credential, resource upstream.Resource, pk upstream.PK) (graph.Revocation, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.revoked = append(g.revoked, string(resource)+" "+pk.String())
@@ -79,7 +79,7 @@ func (g *grants) Revoke(_ context.Context, _ upstream.Credential, resource upstr
 }
 
 // asked are the queries since the last time.
-func (g *grants) asked() string {
+func (g *fakeGrants) asked() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	all := strings.Join(g.queries, "; ")
@@ -99,7 +99,7 @@ func post(t *testing.T, base, document, variables string) answer {
 
 // TestListArguments: what is asked of authentik for each argument, and which are refused without it.
 func TestListArguments(t *testing.T) {
-	g := &grants{rows: 3}
+	g := &fakeGrants{rows: 3}
 	base := serve(t, g, graph.Options{})
 	const first = "first must be from 1 to 100."
 	bad := func(argument string) string {
@@ -191,7 +191,7 @@ func TestListArguments(t *testing.T) {
 
 // TestOrderInLowerCase: gqlparser takes the names of an enum's values in any case, gqlgen does not.
 func TestOrderInLowerCase(t *testing.T) {
-	g := &grants{rows: 3}
+	g := &fakeGrants{rows: 3}
 	got := post(t, serve(t, g, graph.Options{}), `query($o: GrantOrder) { authorizationCodes(order: $o) { totalCount } }`, `{"o":"newest_first"}`)
 	const want = `{"errors":[{"message":"order cannot be this value.","path":["authorizationCodes"],"extensions":{"code":"BAD_USER_INPUT","requestId":"test"}}],"data":{"authorizationCodes":null}}`
 	if strings.TrimSpace(got.body) != want || g.asked() != "" {
@@ -229,7 +229,7 @@ func listed(t *testing.T, base, field, arguments string) pageOf {
 
 // TestConnections: a page is what the specification of cursor connections says, for each of the lists.
 func TestConnections(t *testing.T) {
-	base := serve(t, &grants{rows: 5}, graph.Options{})
+	base := serve(t, &fakeGrants{rows: 5}, graph.Options{})
 	cursors := map[string]string{}
 	for _, field := range []string{"authorizationCodes", "accessTokens", "refreshTokens"} {
 		for _, order := range []string{"NEWEST_FIRST", "OLDEST_FIRST"} {
@@ -281,7 +281,7 @@ func TestConnections(t *testing.T) {
 			}
 		}
 	}
-	empty := listed(t, serve(t, &grants{}, graph.Options{}), "accessTokens", "")
+	empty := listed(t, serve(t, &fakeGrants{}, graph.Options{}), "accessTokens", "")
 	if empty.Edges == nil || empty.Nodes == nil || empty.TotalCount != 0 || empty.PageInfo.StartCursor != nil || empty.PageInfo.HasNextPage || empty.PageInfo.HasPreviousPage {
 		t.Errorf("an empty list: %+v", empty)
 	}
@@ -298,7 +298,7 @@ func rowInFull(t *testing.T) string {
 // TestComplexityOfLists: a page of 100 full rows is allowed, however it is asked for; as much as would
 // be a much larger answer is not.
 func TestComplexityOfLists(t *testing.T) {
-	g := &grants{rows: 3}
+	g := &fakeGrants{rows: 3}
 	base := serve(t, g, graph.Options{})
 	full := rowInFull(t)
 	both := "{ nodes " + full + " edges { cursor node " + full + " } pageInfo { endCursor } totalCount }"
@@ -344,7 +344,7 @@ func TestComplexityOfLists(t *testing.T) {
 
 // TestTokenEntities: access and refresh tokens are entities, each asked for where it is.
 func TestTokenEntities(t *testing.T) {
-	g := &grants{rows: 5, row: func(pk upstream.PK) *upstream.Grant {
+	g := &fakeGrants{rows: 5, row: func(pk upstream.PK) *upstream.Grant {
 		revoked := pk == 2
 		return &upstream.Grant{PK: pk, Scope: []string{"openid"}, Revoked: &revoked, Claims: json.RawMessage(`{"n":9007199254740993}`)}
 	}}
@@ -361,7 +361,7 @@ func TestTokenEntities(t *testing.T) {
 
 // TestGrantFragments: what the three types share is asked for by fragments of their interface.
 func TestGrantFragments(t *testing.T) {
-	base := serve(t, &grants{rows: 5}, graph.Options{})
+	base := serve(t, &fakeGrants{rows: 5}, graph.Options{})
 	got := post(t, base, `{ authorizationCode(id: 1) { ...G } accessToken(id: 2) { ...G revoked claims } refreshToken(id: 3) { ...G ... on RefreshToken { revoked } }
 		authorizationCodes(first: 1) { nodes { ...G } } }
 		fragment G on Grant { __typename id pk isExpired expires scope provider { id } user { id } }`, `{}`)
@@ -377,7 +377,7 @@ func TestGrantFragments(t *testing.T) {
 
 // TestRevokePayloads: the three mutations by their answers.
 func TestRevokePayloads(t *testing.T) {
-	g := &grants{rows: 5}
+	g := &fakeGrants{rows: 5}
 	base := serve(t, g, graph.Options{})
 	got := post(t, base, `mutation { a: revokeAuthorizationCode(id: 2) { id authorizationCode { id } uncertain } b: revokeAccessToken(id: "3") { id accessToken { id } uncertain }
 		c: revokeRefreshToken(id: 1) { id refreshToken { id } uncertain } d: revokeRefreshToken(id: 9) { id } e: revokeAccessToken(id: "01") { id }
@@ -407,7 +407,7 @@ func TestRevokePayloads(t *testing.T) {
 // TestListsCountAsCalls: a list counts as one of what an operation may ask for, and pages that differ
 // in one argument are several.
 func TestListsCountAsCalls(t *testing.T) {
-	g := &grants{rows: 5}
+	g := &fakeGrants{rows: 5}
 	limits := graph.DefaultLimits()
 	limits.UpstreamCalls = 2
 	base := serve(t, g, graph.Options{Limits: limits})

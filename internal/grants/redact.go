@@ -1,93 +1,69 @@
-package graph
+package grants
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
-	"github.com/vektah/gqlparser/v2/ast"
-
-	"authentik-graphql/graph/generated"
 	"authentik-graphql/upstream"
 )
 
-// defaultRedaction is always in force unless it is taken away by name or with "none".
+// defaultRedaction is in force unless it is taken away by name or with "none".
 const defaultRedaction = "OAuth2Provider.clientSecret"
 
-// sameValue names the field whose value a deprecated field shows as well: they are redacted
-// together, or the old name would give away what the new one hides.
-var sameValue = map[string]string{
+// renamed maps a deprecated field to the one that shows the same value: they are redacted together, or the
+// old name would give away what the new one hides.
+var renamed = map[string]string{
 	"OAuth2Provider.jwksSources":          "OAuth2Provider.jwtFederationSources",
 	"OAuth2Provider.backchannelLogoutUri": "OAuth2Provider.logoutUri",
 }
 
-// Redaction is a set of fields that answer null to everybody. It drops them from a domain value
-// before a cache or a resolver sees it. The zero Redaction drops nothing.
+// Redaction is a set of fields that are null for every caller. They are dropped from a grant before a cache
+// or a resolver sees it. The zero Redaction drops nothing.
 type Redaction struct {
 	coordinates []string
 }
 
-// ParseRedaction reads a list of schema coordinates such as `User.email`, added to the default
-// `OAuth2Provider.clientSecret`. `-Type.field` takes one away and `none` all, in the order given.
-// An unknown coordinate, or one whose field cannot be null, is an error that names it.
+// ParseRedaction reads a list of schema coordinates such as `User.email`, which are added to the default,
+// `OAuth2Provider.clientSecret`. `-Type.field` takes one away and `none` takes all away, in the order given.
+// A coordinate of anything but a nullable field of a grant is an error that names it.
 func ParseRedaction(list []string) (Redaction, error) {
 	set := map[string]bool{defaultRedaction: true}
 	for _, item := range list {
 		item = strings.TrimSpace(item)
-		switch coordinate, remove := strings.CutPrefix(item, "-"); {
-		case item == "":
-		case item == "none":
+		if item == "" {
+			continue
+		}
+		if item == "none" {
 			clear(set)
-		default:
-			if err := checkCoordinate(coordinate); err != nil {
-				return Redaction{}, err
-			}
-			if same, ok := sameValue[coordinate]; ok {
-				coordinate = same
-			}
-			if remove {
-				delete(set, coordinate)
-			} else {
-				set[coordinate] = true
-			}
+			continue
+		}
+		given, remove := strings.CutPrefix(item, "-")
+		coordinate := given
+		if current, ok := renamed[given]; ok {
+			coordinate = current
+		}
+		if _, ok := drops[coordinate]; !ok {
+			return Redaction{}, fmt.Errorf("%q cannot be redacted: it is no field of a grant, its provider or its user that can be null", given)
+		}
+		if remove {
+			delete(set, coordinate)
+		} else {
+			set[coordinate] = true
 		}
 	}
-	r := Redaction{}
-	for coordinate := range set {
-		r.coordinates = append(r.coordinates, coordinate)
-	}
-	slices.Sort(r.coordinates)
-	return r, nil
+	return Redaction{slices.Sorted(maps.Keys(set))}, nil
 }
 
-func checkCoordinate(coordinate string) error {
-	typeName, fieldName, _ := strings.Cut(coordinate, ".")
-	def := schema().Types[typeName]
-	if def == nil || def.Kind != ast.Object || def.Fields.ForName(fieldName) == nil {
-		return fmt.Errorf("%q is not a field of the schema", coordinate)
-	}
-	if def.Fields.ForName(fieldName).Type.NonNull {
-		return fmt.Errorf("%q cannot be null, so it cannot be redacted", coordinate)
-	}
-	if same, ok := sameValue[coordinate]; ok {
-		coordinate = same
-	}
-	if _, ok := drops[coordinate]; !ok {
-		return fmt.Errorf("%q is not a field of a grant, its provider or its user", coordinate)
-	}
-	return nil
-}
-
-func schema() *ast.Schema { return generated.NewExecutableSchema(generated.Config{}).Schema() }
-
-// String is the set in one canonical form; it is part of every cache key.
+// String is the set in one canonical form, which is part of every cache key.
 func (r Redaction) String() string { return strings.Join(r.coordinates, ",") }
 
-// HidesSecret tells whether the clients' secrets are dropped.
+// HidesSecret reports whether the clients' secrets are dropped.
 func (r Redaction) HidesSecret() bool { return slices.Contains(r.coordinates, defaultRedaction) }
 
-// Apply drops the fields from a grant of a resource that nobody else holds yet. When a code ends is kept apart
-// from the field that shows it, so a code whose `expires` is redacted still expires.
+// Apply drops the fields from a grant that nothing else refers to yet. The end of a grant is kept apart from
+// the field that shows it, so that a grant whose `expires` is redacted still expires.
 func (r Redaction) Apply(resource upstream.Resource, g *upstream.Grant) {
 	for _, coordinate := range r.coordinates {
 		drops[coordinate](resource, g)
