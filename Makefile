@@ -35,7 +35,7 @@ memory: ## ask the built program for IDS (1000000) codes and watch its memory; t
 	$(GO) test -run TestManyIDs -count=1 -v -ids $${IDS:-1000000} -ids-memory 64MiB -timeout 60m .
 
 faults: ## print what clients see while things break (UPDATE=1 writes it into docs/faults.md)
-	@cd test/faults && $(GO) test -count=1 -timeout 20m -run '^Test(Faults|Storm)$$' -args -full $${UPDATE:+-update}
+	@cd test/faults && $(GO) test -count=1 -timeout 20m -run '^Test(Faults|Stampede)$$' -args -full $${UPDATE:+-update}
 
 soak: ## break one thing after the other for SOAK (20m) under a mixed load (SEED=... has the same order again)
 	@cd test/faults && $(GO) test -count=1 -timeout 0 -run '^TestSoak$$' -args -soak $${SOAK:-20m} -seed $${SEED:-0}

@@ -19,20 +19,18 @@ var (
 // plan is how long a row's traffic runs before, during and after the fault.
 type plan struct {
 	before, during, after time.Duration
-	// clean is how long all must be well again at the end, and patience how long after the fault
-	// that may be waited for.
-	clean, patience time.Duration
+	clean                 time.Duration // how long every request must be healthy at the end
+	patience              time.Duration // how long after the repair that may be waited for
 }
 
-func thePlan() plan {
+func rowPlan() plan {
 	if *full {
 		return plan{before: 2 * time.Second, during: 5 * time.Second, after: 3 * time.Second, clean: time.Second, patience: 20 * time.Second}
 	}
 	return plan{before: 600 * time.Millisecond, during: 900 * time.Millisecond, after: 600 * time.Millisecond, clean: 500 * time.Millisecond, patience: 20 * time.Second}
 }
 
-// TestFaults runs the table, one row after the other: two at once would share the machine, and
-// neither's figures would be its own.
+// TestFaults runs the rows one after the other: two at once would slow each other down.
 func TestFaults(t *testing.T) {
 	if *update && !*full {
 		t.Fatal("only figures of -full are for docs/faults.md")
@@ -46,12 +44,12 @@ func TestFaults(t *testing.T) {
 	emit(tableHead)
 	for _, f := range faults() {
 		t.Run(f.name, func(t *testing.T) {
-			r := play(t, binary, f, thePlan())
-			// Where the machine stood still its answers are late whatever the service does. A service
-			// that makes it stand still does so every time.
-			for again := 0; again < 3 && r.behind > tolerated && len(r.problems()) > 0; again++ {
-				t.Log("the row is played again")
-				r = play(t, binary, f, thePlan())
+			r := runRow(t, binary, f, rowPlan())
+			// On a stalled machine responses are late whatever the service does. A service that stalls
+			// the machine does so every time.
+			for retry := 0; retry < 3 && r.clockLag > maxClockLag && len(r.problems()) > 0; retry++ {
+				t.Log("the row is run again")
+				r = runRow(t, binary, f, rowPlan())
 			}
 			emit(r.row())
 			for _, problem := range r.problems() {
@@ -64,89 +62,86 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// tolerated is how far the test's own clock may be behind for its figures to be the service's.
-const tolerated = 200 * time.Millisecond
+// maxClockLag is how late the test's own clock may be for latencies to be the service's.
+const maxClockLag = 200 * time.Millisecond
 
-// play runs one row.
-func play(t *testing.T, binary string, f fault, p plan) run {
+func runRow(t *testing.T, binary string, f fault, p plan) run {
 	t.Helper()
-	s := newScene(t, binary, f, time.Now().Add(time.Second+p.before+p.during/2), 2)
-	s.warmUp()
-	r := s.suffer(f, p, s.held())
-	if err := s.service.stop(); err != nil {
+	h := newHarness(t, binary, f, time.Now().Add(time.Second+p.before+p.during/2), 2)
+	h.warmUp()
+	r := h.runFault(f, p, h.baseline())
+	if err := h.service.stop(); err != nil {
 		t.Errorf("the service ended with: %v", err)
 	}
-	r.lines = s.service.lines()
+	r.lines = h.service.lines()
 	return r
 }
 
-// held is what the service holds while nobody asks, before anything breaks.
-func (s *scene) held() (h holding) {
-	s.t.Helper()
-	h.goroutines = s.settle(0, math.MaxInt)
-	h.memory, _ = s.service.memory()
-	return h
+// baseline is what the idle service holds before anything breaks.
+func (h *harness) baseline() (f footprint) {
+	h.t.Helper()
+	f.goroutines = h.settledGoroutines(0, math.MaxInt)
+	f.memory, _ = h.service.memory()
+	return f
 }
 
-// suffer lets the traffic run while something breaks and is mended. before is what the service may
-// go back to hold.
-func (s *scene) suffer(f fault, p plan, before holding) run {
-	s.t.Helper()
-	r := run{fault: f, clean: p.clean, secrets: s.traffic.secrets, before: before}
-	s.traffic.start()
-	s.usesRedis()
+// runFault breaks something and repairs it under traffic. The service has to return to the footprint
+// before.
+func (h *harness) runFault(f fault, p plan, before footprint) run {
+	h.t.Helper()
+	r := run{fault: f, clean: p.clean, secrets: h.traffic.secrets, before: before}
+	h.traffic.start()
+	h.waitForRedis()
 	wait(p.before)
 	r.broken = time.Now()
-	f.begin(s)
+	f.begin(h)
 	wait(p.during)
 	if f.end != nil {
-		f.end(s)
+		f.end(h)
 	}
-	r.mended = time.Now()
+	r.repaired = time.Now()
 	wait(p.after)
-	s.usesRedis()
-	for !s.traffic.healthy(p.clean) && time.Since(r.mended) < p.patience {
+	h.waitForRedis()
+	for !h.traffic.healthy(p.clean) && time.Since(r.repaired) < p.patience {
 		wait(50 * time.Millisecond)
 	}
 	r.stopped = time.Now()
-	r.outcomes = s.traffic.stop()
-	if r.behind = s.traffic.behind; r.behind > tolerated {
-		s.t.Logf("the test's own clock was behind by %s: the latencies are not the service's alone", r.behind)
+	r.outcomes = h.traffic.stop()
+	if r.clockLag = h.traffic.clockLag; r.clockLag > maxClockLag {
+		h.t.Logf("the test's own clock was late by %s: the latencies are not the service's alone", r.clockLag)
 	}
 
-	r.after.goroutines = s.settle(before.goroutines, before.goroutines+maxMoreGoroutines)
-	r.after.memory, r.peak = s.service.memory()
+	r.after.goroutines = h.settledGoroutines(before.goroutines, before.goroutines+maxMoreGoroutines)
+	r.after.memory, r.peak = h.service.memory()
 	return r
 }
 
-// wait lets time pass. Time is what these tests are about: nothing else tells that a fault has
-// lasted long enough.
+// wait lets time pass: only time makes a fault last long enough.
 func wait(d time.Duration) { <-time.After(d) }
 
-// warmUp asks for each hot code once, so that what the service starts on its first request is there
-// before anything is measured.
-func (s *scene) warmUp() {
-	s.t.Helper()
-	for _, code := range s.traffic.fixture.hot {
-		q := ask{caller: s.traffic.fixture.callers[2], code: code}.question()
-		if o := s.traffic.send(q, time.Now()); !o.good() {
-			s.t.Fatalf("before everything: %+v\n%s", o, s.service.tail())
+// warmUp asks for each hot code once, so that the service has started all it needs before anything is
+// measured.
+func (h *harness) warmUp() {
+	h.t.Helper()
+	for _, code := range h.traffic.fixture.hot {
+		q := lookup{caller: h.traffic.fixture.callers[2], code: code}.request()
+		if o := h.traffic.send(q, time.Now()); !o.good() {
+			h.t.Fatalf("before the traffic: %+v\n%s", o, h.service.tail())
 		}
 	}
-	s.traffic.client.CloseIdleConnections()
+	h.traffic.client.CloseIdleConnections()
 }
 
-// settle closes the connections that nobody uses and returns the number of goroutines: when it is
-// down to want, or else when it is at most enough and does not change any more. If it stays above,
-// those that do not end are shown.
-func (s *scene) settle(want, enough int) int {
-	s.t.Helper()
+// settledGoroutines closes idle connections and returns the number of goroutines once it is down to
+// want, or at most enough and no longer changing. If it stays higher, the profile is logged.
+func (h *harness) settledGoroutines(want, enough int) int {
+	h.t.Helper()
 	const patience, still = 10 * time.Second, 500 * time.Millisecond
 	start := time.Now()
 	last, since := 0, start
 	for {
-		s.authentik.dropIdle()
-		n, profile := s.service.goroutines()
+		h.authentik.dropIdle()
+		n, profile := h.service.goroutines()
 		if n != last {
 			last, since = n, time.Now()
 		}
@@ -154,7 +149,7 @@ func (s *scene) settle(want, enough int) int {
 		case n <= want, n <= enough && time.Since(since) > still:
 			return n
 		case time.Since(start) > patience:
-			s.t.Logf("%d goroutines do not end:\n%s", n-want, profile)
+			h.t.Logf("%d goroutines do not end:\n%s", n-want, profile)
 			return n
 		}
 		wait(20 * time.Millisecond)

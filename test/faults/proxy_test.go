@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// proxy passes TCP connections on to a server, and can make what clients send wait.
+// proxy forwards TCP connections to a server and can delay what clients send.
 type proxy struct {
 	target   string
 	listener net.Listener
@@ -21,7 +21,7 @@ type proxy struct {
 	running  sync.WaitGroup
 }
 
-// startProxy starts a proxy before the server at target; it ends with the test.
+// startProxy starts a proxy in front of the server at target. It ends with the test.
 func startProxy(t *testing.T, target string) *proxy {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -39,7 +39,7 @@ func startProxy(t *testing.T, target string) *proxy {
 	return p
 }
 
-// slow makes everything that clients send from now on wait for d before it goes on.
+// slow delays everything that clients send from now on by d.
 func (p *proxy) slow(d time.Duration) { p.delay.Store(int64(d)) }
 
 func (p *proxy) addr() string { return p.listener.Addr().String() }
@@ -54,7 +54,7 @@ func (p *proxy) accept() {
 	}
 }
 
-// serve passes on one connection until either side closes it or the proxy ends.
+// serve forwards one connection until either side closes it or the proxy ends.
 func (p *proxy) serve(client net.Conn) {
 	defer func() { _ = client.Close() }()
 	server, err := (&net.Dialer{}).DialContext(p.ctx, "tcp", p.target)
@@ -71,7 +71,7 @@ func (p *proxy) serve(client net.Conn) {
 	p.forward(server, client)
 }
 
-// forward copies what the client sends, a read at a time: clients send a command in one write.
+// forward copies what the client sends. A read is one command: clients send each in one write.
 func (p *proxy) forward(server io.Writer, client io.Reader) {
 	buf := make([]byte, 64<<10)
 	for {

@@ -13,14 +13,14 @@ import (
 	"time"
 )
 
-const tableHead = "| Fault | Requests | Data | of it stale | Errors | Unanswered | Worst latency | Well again after | Goroutines | Memory, MiB | at its peak |\n" +
+const tableHead = "| Fault | Requests | Data | Stale | Errors | Unanswered | Worst latency | Recovered after | Goroutines | Memory, MiB | Peak, MiB |\n" +
 	"|---|---:|---:|---:|---|---:|---:|---:|---:|---:|---:|\n"
 
-// tally is what became of some requests.
+// tally counts outcomes.
 type tally struct {
-	sent, data, stale, left, lost, wrong int
-	codes                                map[string]int
-	worst                                time.Duration // of those that were answered
+	sent, data, stale, cancelled, unanswered, wrong int
+	codes                                           map[string]int
+	worst                                           time.Duration // of the answered ones
 }
 
 func (t *tally) add(o outcome) {
@@ -28,52 +28,51 @@ func (t *tally) add(o outcome) {
 	if o.stale {
 		t.stale++
 	}
-	if o.lost == nil {
+	if o.failure == nil {
 		t.worst = max(t.worst, o.took)
 	}
 	switch {
-	case o.lost != nil:
-		t.lost++
+	case o.failure != nil:
+		t.unanswered++
 	case o.wrong != nil:
 		t.wrong++
-	case o.left:
-		t.left++
+	case o.cancelled:
+		t.cancelled++
 	case o.data:
 		t.data++
 	default:
-		t.code(o.code, 1)
+		t.addCode(o.code, 1)
 	}
 }
 
-func (t *tally) code(code string, n int) {
+func (t *tally) addCode(code string, n int) {
 	if t.codes == nil {
 		t.codes = map[string]int{}
 	}
 	t.codes[code] += n
 }
 
-// tally counts the run's requests, without those whose refusal is no error that the fault causes.
-// well is how long after the repair a request was begun that still failed.
-func (r run) tally() (t tally, well time.Duration) {
+// tally counts the run's requests but for those that may be refused without a fault. recovery is how long
+// after the repair the last request began that was not healthy.
+func (r run) tally() (t tally, recovery time.Duration) {
 	for _, o := range r.outcomes {
-		if !o.well() {
-			well = max(well, o.begun.Sub(r.mended))
+		if !o.healthy() {
+			recovery = max(recovery, o.begun.Sub(r.repaired))
 		}
-		if o.want == "" || o.lost != nil {
+		if o.want == "" || o.failure != nil {
 			t.add(o)
 		} else {
 			t.worst = max(t.worst, o.took)
 		}
 	}
-	return t, well
+	return t, recovery
 }
 
-// row is the run as a line of the table. Requests for another's code are checked and not counted,
-// unless there was no answer.
+// row is the run as a line of the table.
 func (r run) row() string {
-	t, well := r.tally()
-	return fmt.Sprintf("| %s | %d | %d | %d | %s | %d | %s | %s | %d → %d | %d → %d | %d |\n", r.name, t.sent, t.data, t.stale, counts(t.codes), t.lost,
-		milliseconds(t.worst), milliseconds(well), r.before.goroutines, r.after.goroutines, r.before.memory, r.after.memory, r.peak)
+	t, recovery := r.tally()
+	return fmt.Sprintf("| %s | %d | %d | %d | %s | %d | %s | %s | %d → %d | %d → %d | %d |\n", r.name, t.sent, t.data, t.stale, counts(t.codes), t.unanswered,
+		milliseconds(t.worst), milliseconds(recovery), r.before.goroutines, r.after.goroutines, r.before.memory, r.after.memory, r.peak)
 }
 
 func counts(codes map[string]int) string {
@@ -89,7 +88,7 @@ func counts(codes map[string]int) string {
 
 func milliseconds(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }
 
-// inPage finds the table in docs/faults.md, and what is between its marks.
+// inPage matches the table in docs/faults.md and the marks around it.
 func inPage() *regexp.Regexp {
 	return regexp.MustCompile(`(?s)(<!-- faults -->\n)(.*?)(<!-- end of faults -->\n)`)
 }
@@ -105,7 +104,7 @@ func writePage(t *testing.T, table string) {
 	}
 	parts := inPage().FindSubmatchIndex(page)
 	if parts == nil {
-		t.Fatal("docs/faults.md has no place for the table")
+		t.Fatal("docs/faults.md has no marks around the table")
 	}
 	text := string(page[:parts[4]]) + table + string(page[parts[5]:])
 	if err := os.WriteFile(pagePath, []byte(text), 0o644); err != nil { //nolint:gosec // a public file
@@ -113,7 +112,7 @@ func writePage(t *testing.T, table string) {
 	}
 }
 
-// TestPageHasEveryFault: the table of docs/faults.md is of these rows. Its figures are not compared.
+// TestPageHasEveryFault compares the rows of docs/faults.md with the faults, but not their figures.
 func TestPageHasEveryFault(t *testing.T) {
 	if *update { // TestFaults writes it
 		return

@@ -36,21 +36,22 @@ func build(t *testing.T) (binary string) {
 	return servicetest.Build(t, "-overlay", replacements)
 }
 
-// service is a running process of the binary. Its methods are for the test's goroutine.
+// service is a process of the binary that can be killed and started again. Its methods are for the
+// test's goroutine.
 type service struct {
 	t        *testing.T
 	binary   string
 	settings []string
-	addr     string // once it has listened
+	addr     string // known once it listens
 	logPath  string
 	cmd      *exec.Cmd
-	ended    chan error    // takes what Wait returned
-	profiles *os.File      // our end of the pipe on which goroutines are written
-	profile  *bufio.Reader // of profiles
+	ended    chan error    // receives the result of Wait
+	profiles *os.File      // the read end of the pipe to which the process writes profiles
+	profile  *bufio.Reader // reads profiles
 }
 
-// startService starts the binary with nothing in its environment but settings, and waits until it
-// takes requests. It is killed with the test, if it was not stopped before.
+// startService starts the binary with nothing but settings in its environment and waits until it is
+// ready. The end of the test kills it if it is still running.
 func startService(t *testing.T, binary string, settings ...string) *service {
 	t.Helper()
 	s := &service{t: t, binary: binary, settings: settings, logPath: filepath.Join(t.TempDir(), "log")}
@@ -59,7 +60,7 @@ func startService(t *testing.T, binary string, settings ...string) *service {
 	return s
 }
 
-// start starts a process, at the address of the one before it if there was one.
+// start starts a process, at the address of the previous one if there was one.
 func (s *service) start() {
 	s.t.Helper()
 	log, err := os.OpenFile(s.logPath, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
@@ -86,10 +87,10 @@ func (s *service) start() {
 	ended := make(chan error, 1)
 	s.ended = ended
 	go func() { ended <- cmd.Wait() }() // kill and stop wait for it
-	cachetest.Eventually(s.t, "the service takes requests", s.ready)
+	cachetest.Eventually(s.t, "the service is ready", s.ready)
 }
 
-// ready tells whether the process takes requests. It fails the test if the process has ended.
+// ready reports whether the process is ready. It fails the test if the process has ended.
 func (s *service) ready() bool {
 	s.t.Helper()
 	select {
@@ -115,7 +116,7 @@ func (s *service) ready() bool {
 	return resp.StatusCode == http.StatusOK
 }
 
-// kill ends the process at once.
+// kill kills the process, if there is one.
 func (s *service) kill() {
 	if s.cmd == nil {
 		return
@@ -124,7 +125,7 @@ func (s *service) kill() {
 	s.reap()
 }
 
-// reap waits for the process's end and returns what Wait did.
+// reap waits for the process's end and returns the result of Wait.
 func (s *service) reap() error {
 	err := <-s.ended
 	_ = s.profiles.Close()
@@ -132,7 +133,7 @@ func (s *service) reap() error {
 	return err
 }
 
-// stop ends the process as an operator would, and returns what was wrong with its end.
+// stop ends the process as an operator would. A clean end is no error.
 func (s *service) stop() error {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
@@ -147,8 +148,8 @@ func (s *service) stop() error {
 	}
 }
 
-// goroutines returns how many there are, and their profile. The process gives its free memory back
-// before it answers.
+// goroutines returns the number of goroutines and their profile. The process returns its free memory to
+// the system first.
 func (s *service) goroutines() (n int, profile string) {
 	s.t.Helper()
 	if err := s.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
@@ -165,14 +166,14 @@ func (s *service) goroutines() (n int, profile string) {
 	return n, strings.TrimSuffix(profile, "\x00")
 }
 
-// memory is the resident set in MiB, now and at its largest.
+// memory returns the current and the peak resident set in MiB.
 func (s *service) memory() (now, peak int) {
 	s.t.Helper()
 	now, peak = servicetest.Memory(s.t, s.cmd.Process.Pid)
 	return now >> 20, peak >> 20
 }
 
-// log is all that the process, and those before it, wrote.
+// log returns the output of the process and of those before it.
 func (s *service) log() string {
 	s.t.Helper()
 	b, err := os.ReadFile(s.logPath)
@@ -182,22 +183,22 @@ func (s *service) log() string {
 	return string(b)
 }
 
-// tail is the end of the log.
+// tail returns the end of the log.
 func (s *service) tail() string {
 	s.t.Helper()
 	log := s.log()
 	return log[max(0, len(log)-4<<10):]
 }
 
-// logLine is what is looked at in a line of log.
+// logLine is a line of the log.
 type logLine struct {
 	Level, Msg, Address string
 	text                string
-	plain               bool // it is not JSON: a crash, or a library that prints
+	plain               bool // not JSON: a crash, or a library that prints
 }
 
-// takeLines returns the lines since it was last called, and empties the log. What is written between
-// the two is lost: nobody may be asking.
+// takeLines returns the lines since the last call and empties the log. Lines that are written meanwhile
+// are lost, so there must be no traffic.
 func (s *service) takeLines() []logLine {
 	s.t.Helper()
 	lines := s.lines()

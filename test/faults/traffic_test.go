@@ -17,71 +17,68 @@ const (
 	clientTimeout     = 15 * time.Second
 )
 
-// outcome is what became of one request.
+// outcome is the result of one request.
 type outcome struct {
-	reading
-	kind  string
-	way   way
-	begun time.Time
-	took  time.Duration
-	want  string // the code of the error that is right, if one is
-	// longer is how much longer than others it may take.
-	longer time.Duration
-	left   bool  // the client did not wait for the answer
-	lost   error // there was no answer
-	wrong  error // there was one that nobody may get
+	result
+	kind      string
+	transport transport
+	begun     time.Time
+	took      time.Duration
+	want      string        // the code of the error that is right, if one is
+	extraTime time.Duration // how much longer than others it may take
+	cancelled bool          // the client did not wait for the response
+	failure   error         // there was no response
+	wrong     error         // why no caller may get this response
 }
 
-// good tells whether the caller got what it asked for, which is a refusal for another's code.
+// good reports whether the caller got a right response, which is a refusal for another caller's code.
 func (o outcome) good() bool {
-	return o.lost == nil && o.wrong == nil && (o.data || o.left || o.want != "" && o.code == o.want)
+	return o.failure == nil && o.wrong == nil && (o.data || o.cancelled || o.want != "" && o.code == o.want)
 }
 
-// well tells whether that is how it is when nothing is broken.
-func (o outcome) well() bool { return o.good() && !o.stale }
+// healthy reports whether the outcome is as without a fault.
+func (o outcome) healthy() bool { return o.good() && !o.stale }
 
-// traffic is callers who ask at a steady rate, whether or not they were answered before: an answer
-// that takes long does not keep others from being asked for, as it would if few callers took turns.
+// traffic is an open loop of requests at a steady rate: a slow response does not delay later requests.
 type traffic struct {
-	url     string
-	client  *http.Client
-	fixture *fixture
-	next    func() question // for one goroutine
-	secrets []string
-	cancel  context.CancelFunc
-	running sync.WaitGroup // the clock and every request
-	behind  time.Duration  // the most that the clock was, to be read after stop
+	url      string
+	client   *http.Client
+	fixture  *fixture
+	next     func() request // for one goroutine
+	secrets  []string
+	cancel   context.CancelFunc
+	running  sync.WaitGroup // the schedule and every request
+	clockLag time.Duration  // the most that the schedule was late, to be read after stop
 
 	mu       sync.Mutex
 	outcomes []outcome
-	flying   map[int]time.Time // when each request without an outcome was begun
+	pending  map[int]time.Time // when each request without an outcome was begun
 }
 
-// newTraffic makes callers of the service at addr; they are stopped with the test.
+// newTraffic prepares traffic for the service at addr. It is stopped with the test.
 func newTraffic(t *testing.T, addr string, f *fixture, secrets []string) *traffic {
 	transport := &http.Transport{MaxIdleConnsPerHost: 1000, DisableCompression: true}
 	tr := &traffic{
 		url:     "http://" + addr + "/graphql",
 		client:  &http.Client{Transport: transport, Timeout: clientTimeout},
 		fixture: f,
-		next:    func() question { return f.next().question() },
+		next:    func() request { return f.next().request() },
 		secrets: secrets,
 		cancel:  func() {},
-		flying:  map[int]time.Time{},
+		pending: map[int]time.Time{},
 	}
 	t.Cleanup(func() { tr.stop() })
 	return tr
 }
 
-// start lets them ask until stop.
+// start sends requests until stop.
 func (tr *traffic) start() {
 	ctx, cancel := context.WithCancel(context.Background())
-	tr.cancel, tr.behind, tr.outcomes = cancel, 0, nil
-	tr.running.Go(func() { tr.clock(ctx) })
+	tr.cancel, tr.clockLag, tr.outcomes = cancel, 0, nil
+	tr.running.Go(func() { tr.schedule(ctx) })
 }
 
-// stop ends the asking, waits for what is not answered yet, closes the connections and returns all
-// outcomes since the start.
+// stop waits for the pending responses, closes the connections and returns all outcomes since start.
 func (tr *traffic) stop() []outcome {
 	tr.cancel()
 	tr.running.Wait()
@@ -89,9 +86,8 @@ func (tr *traffic) stop() []outcome {
 	return tr.outcomes
 }
 
-// clock begins the requests. Those whose time has passed while the machine was busy are begun late,
-// not left out.
-func (tr *traffic) clock(ctx context.Context) {
+// schedule begins the requests. On a busy machine they begin late, but none is left out.
+func (tr *traffic) schedule(ctx context.Context) {
 	tick := time.NewTicker(time.Second / requestsPerSecond)
 	defer tick.Stop()
 	start, begun := time.Now(), 0
@@ -102,7 +98,7 @@ func (tr *traffic) clock(ctx context.Context) {
 		case <-tick.C:
 		}
 		now := time.Now()
-		tr.behind = max(tr.behind, now.Sub(last)-time.Second/requestsPerSecond)
+		tr.clockLag = max(tr.clockLag, now.Sub(last)-time.Second/requestsPerSecond)
 		last = now
 		for due := int(now.Sub(start).Seconds() * requestsPerSecond); begun < due; begun++ {
 			n, q := begun, tr.next()
@@ -111,55 +107,55 @@ func (tr *traffic) clock(ctx context.Context) {
 	}
 }
 
-// request makes the n-th request and keeps its outcome.
-func (tr *traffic) request(n int, q question) {
+// request sends the n-th request and keeps its outcome.
+func (tr *traffic) request(n int, q request) {
 	begun := time.Now()
 	tr.mu.Lock()
-	tr.flying[n] = begun
+	tr.pending[n] = begun
 	tr.mu.Unlock()
 	o := tr.send(q, begun)
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	delete(tr.flying, n)
+	delete(tr.pending, n)
 	tr.outcomes = append(tr.outcomes, o)
 }
 
-// send makes a request. A persisted query that the service does not know is sent again with its
-// text, as clients do.
-func (tr *traffic) send(q question, begun time.Time) outcome {
-	o := outcome{kind: q.kind, way: q.way, begun: begun, want: q.want, longer: q.longer}
-	a := answer{begun: begun}
-	a.status, a.header, a.body, o.lost = tr.exchange(q)
-	a.ended = time.Now()
-	o.took = a.ended.Sub(begun)
+// send sends a request. A persisted query that the service does not know is sent again with its text, as
+// clients do.
+func (tr *traffic) send(q request, begun time.Time) outcome {
+	o := outcome{kind: q.kind, transport: q.transport, begun: begun, want: q.want, extraTime: q.extraTime}
+	r := response{begun: begun}
+	r.status, r.header, r.body, o.failure = tr.do(q)
+	r.ended = time.Now()
+	o.took = r.ended.Sub(begun)
 	switch {
-	case errors.Is(o.lost, errLeft):
-		o.left, o.lost = true, nil
-	case o.lost == nil && q.way == byHash && bytes.Contains(a.body, []byte(codeNotPersisted)):
-		q.way = byHashAndText
+	case errors.Is(o.failure, errCancelled):
+		o.cancelled, o.failure = true, nil
+	case o.failure == nil && q.transport == viaHash && bytes.Contains(r.body, []byte(codeNotPersisted)):
+		q.transport = viaHashAndText
 		return tr.send(q, begun)
-	case o.lost == nil:
-		o.reading, o.wrong = a.read(q, tr.secrets)
+	case o.failure == nil:
+		o.result, o.wrong = r.check(q, tr.secrets)
 	}
 	return o
 }
 
-// errLeft is a client that did not wait for its answer.
-var errLeft = errors.New("the client left")
+// errCancelled is the failure of a request whose client did not wait for the response.
+var errCancelled = errors.New("the client closed the connection")
 
-func (tr *traffic) exchange(q question) (status int, header http.Header, body []byte, err error) {
+func (tr *traffic) do(q request) (status int, header http.Header, body []byte, err error) {
 	ctx := context.Background()
-	if q.patience > 0 {
+	if q.giveUpAfter > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, q.patience)
+		ctx, cancel = context.WithTimeout(ctx, q.giveUpAfter)
 		defer cancel()
 	}
 	defer func() {
 		if err != nil && ctx.Err() != nil {
-			err = errLeft
+			err = errCancelled
 		}
 	}()
-	req, err := q.request(ctx, tr.url)
+	req, err := q.httpRequest(ctx, tr.url)
 	if err != nil {
 		return 0, nil, nil, err
 	}
@@ -172,27 +168,27 @@ func (tr *traffic) exchange(q question) (status int, header http.Header, body []
 	return resp.StatusCode, resp.Header, body, err
 }
 
-// inFlight is how many requests are not answered yet.
+// inFlight returns how many requests have no response yet.
 func (tr *traffic) inFlight() int {
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	return len(tr.flying)
+	return len(tr.pending)
 }
 
-// healthy tells whether all requests of the time d before now went well. One that takes longer than
-// usual has not yet.
+// healthy reports whether all requests of the last d were healthy. A pending one counts as unhealthy once
+// it takes longer than usual.
 func (tr *traffic) healthy(d time.Duration) bool {
 	const usual = 250 * time.Millisecond
 	now := time.Now()
 	tr.mu.Lock()
 	defer tr.mu.Unlock()
-	for _, begun := range tr.flying {
+	for _, begun := range tr.pending {
 		if now.Sub(begun) > usual {
 			return false
 		}
 	}
 	for _, o := range tr.outcomes {
-		if now.Sub(o.begun) < d && !o.well() {
+		if now.Sub(o.begun) < d && !o.healthy() {
 			return false
 		}
 	}

@@ -8,10 +8,9 @@ import (
 	"syscall"
 )
 
-// init lets the tests of package faults see what the process holds: at SIGUSR1 it gives memory that
-// is free back to the system, so that only what is in use is resident, and answers on file
-// descriptor 3 with the profile of all goroutines, grouped by their stacks, and a zero byte. The
-// shipped binary does not hold this file.
+// init lets the tests of package faults see what the process holds. At SIGUSR1 it returns free memory to
+// the system and writes the profile of all goroutines, grouped by their stacks, and a zero byte to file
+// descriptor 3. The shipped binary does not hold this file.
 func init() {
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGUSR1)

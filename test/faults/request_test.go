@@ -15,63 +15,61 @@ import (
 	"time"
 )
 
-// question is one request, and what is right to answer.
-type question struct {
+// request is a GraphQL request and what a right response to it is.
+type request struct {
 	kind      string // for the report
 	token     string
 	document  string
 	variables map[string]any
-	way       way
-	// status is what the answer must have, 200 if 0.
-	status int
-	// want is the code of an error that is a good answer, "" if only data is.
+	transport transport
+	status    int // of the response; 0 means 200
+	// want is the code of an error that is as right as data, "" if there is none.
 	want string
-	// longer is how much longer than the others the answer may take.
-	longer time.Duration
-	// patience is after what time the client leaves, 0 if it waits for its answer.
-	patience time.Duration
-	// check says what is wrong with an answer that is either data, of which it gets the only field,
-	// or an error with a code.
-	check func(field json.RawMessage, a answer, r reading) error
+	// extraTime is how much longer than others the response may take.
+	extraTime time.Duration
+	// giveUpAfter is when the client closes the connection, 0 if it waits for the response.
+	giveUpAfter time.Duration
+	// check checks a response that is either an error with a code or data, whose only field it gets.
+	check func(field json.RawMessage, r response, got result) error
 }
 
-// way is how a question is sent.
-type way string
+// transport is how a request is sent.
+type transport string
 
 const (
-	byPOST        way = "POST"
-	byGET         way = "GET"
-	zipped        way = "POST, gzip"
-	byHash        way = "GET, hash" // of an automatic persisted query
-	byHashAndText way = "GET, hash and text"
+	viaPOST        transport = "POST"
+	viaGET         transport = "GET"
+	viaPOSTGzip    transport = "POST, gzip"
+	viaHash        transport = "GET, hash" // an automatic persisted query
+	viaHashAndText transport = "GET, hash and text"
 )
 
-// compressedFrom is the size from which the service compresses answers.
-const compressedFrom = 4 << 10
+// compressedSize is from how many bytes on the service compresses a response.
+const compressedSize = 4 << 10
 
-func (q question) request(ctx context.Context, to string) (*http.Request, error) {
-	params := map[string]any{"query": q.document, "variables": q.variables}
-	if q.way == byHash {
+func (r request) httpRequest(ctx context.Context, to string) (*http.Request, error) {
+	params := map[string]any{"query": r.document, "variables": r.variables}
+	if r.transport == viaHash {
 		delete(params, "query")
 	}
-	if q.way == byHash || q.way == byHashAndText {
-		hash := sha256.Sum256([]byte(q.document))
+	if r.transport == viaHash || r.transport == viaHashAndText {
+		hash := sha256.Sum256([]byte(r.document))
 		params["extensions"] = map[string]any{"persistedQuery": map[string]any{"version": 1, "sha256Hash": hex.EncodeToString(hash[:])}}
 	}
 	build := postRequest
-	if q.way != byPOST && q.way != zipped {
+	if r.transport != viaPOST && r.transport != viaPOSTGzip {
 		build = getRequest
 	}
 	req, err := build(ctx, to, params)
 	if err != nil {
 		return nil, err
 	}
-	if q.way == zipped {
+	if r.transport == viaPOSTGzip {
 		req.Header.Set("Accept-Encoding", "gzip")
 	}
 	req.Header.Set("Content-Type", "application/json")
-	if q.token != "" {
-		req.Header.Set("Authorization", "Bearer "+q.token)
+	if r.token != "" {
+		req.Header.Set("Authorization", "Bearer "+r.token)
 	}
 	return req, nil
 }
@@ -100,7 +98,7 @@ func getRequest(ctx context.Context, to string, params map[string]any) (*http.Re
 	return http.NewRequestWithContext(ctx, http.MethodGet, to+"?"+query.Encode(), nil)
 }
 
-// content is the body of a response as it was before it was compressed.
+// content returns the body of a response, decompressed.
 func content(resp *http.Response) ([]byte, error) {
 	body := io.Reader(resp.Body)
 	if resp.Header.Get("Content-Encoding") == "gzip" {
