@@ -166,7 +166,6 @@ func (d *documents) validate(p parsed) (*document, gqlerror.List) {
 func (d *documents) rules(nodes int) *rules.Rules {
 	r := rules.NewDefaultRules()
 	r.RemoveRule(rules.MaxIntrospectionDepth.Name)
-	r.AddRule(representationsAreObjects.Name, representationsAreObjects.RuleFunc)
 	if d.suggest && nodes <= suggestUpTo {
 		return r
 	}

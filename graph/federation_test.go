@@ -1,7 +1,6 @@
 package graph_test
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,7 +8,6 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"authentik-graphql/graph"
-	"authentik-graphql/internal/apierror"
 )
 
 // TestEntitiesOfOthers: types that other subgraphs may only refer to are errors of their own, in
@@ -27,25 +25,6 @@ func TestEntitiesOfOthers(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got.body, want)
 			}
 		})
-	}
-}
-
-// TestGeneratedEntityResolvers: nothing reaches them, but a stub of the generator would panic.
-func TestGeneratedEntityResolvers(t *testing.T) {
-	entity := (&graph.Resolver{}).Entity()
-	find := map[string]func() error{
-		"OAuth2Provider": func() error { _, err := entity.FindOAuth2ProviderByID(t.Context(), "1"); return err },
-		"User":           func() error { _, err := entity.FindUserByID(t.Context(), "1"); return err },
-		"Group":          func() error { _, err := entity.FindGroupByID(t.Context(), "1"); return err },
-		"Role":           func() error { _, err := entity.FindRoleByID(t.Context(), "1"); return err },
-	}
-	for _, name := range referable(t) {
-		if find[name] == nil {
-			t.Fatalf("%s is not tried", name)
-		}
-		if e, ok := errors.AsType[*apierror.Error](find[name]()); !ok || e.Code != apierror.BadUserInput {
-			t.Errorf("%s: %v", name, e)
-		}
 	}
 }
 

@@ -49,24 +49,25 @@ func (h *Handler) DocumentsSize() (entries int, bytes uint64) {
 // already limited.
 func NewHandler(resolver *Resolver, o Options) (*Handler, error) {
 	r := *resolver
-	r.upstreamCalls = int(o.Limits.UpstreamCalls)
+	r.upstreamCalls, r.sdl = int(o.Limits.UpstreamCalls), o.SDL
+	r.budget = budget{answers: newRoom(), answerBytes: int64(o.Limits.Answer)}
 	schema := generated.NewExecutableSchema(generated.Config{Resolvers: &r})
 	docs, err := newDocuments(schema.Schema(), o.Limits, o.Introspection, o.DocumentMemory)
 	if err != nil {
 		return nil, err
 	}
-	answers := budget{answers: newRoom(), answerBytes: int64(o.Limits.Answer)}
 	var plans planner
 	if !o.noPlans {
-		plans = newPlanner(schema.Schema(), r.Query(), answers)
+		plans = newPlanner(schema.Schema(), r.Query(), r.budget)
 	}
 	exec := executor.New(schema)
 	exec.SetErrorPresenter(present)
 	exec.SetRecoverFunc(recovered)
 	exec.SetQueryCache(handed{})
 	exec.Use(interceptor{
-		federation: federation{resolver: &r, sdl: o.SDL, enabled: o.Federation, representations: int(o.Limits.Representations), budget: answers},
-		budget:     answers,
+		federation:         o.Federation,
+		maxRepresentations: int(o.Limits.Representations),
+		budget:             r.budget,
 	})
 	if o.Introspection {
 		exec.Use(extension.Introspection{})

@@ -5,14 +5,17 @@ import (
 	"encoding/json"
 
 	"github.com/99designs/gqlgen/graphql"
+
+	"authentik-graphql/internal/apierror"
 )
 
-// interceptor stands before every field: it answers what belongs to federation, and keeps an answer
-// from being made that is too large, too late, or for which there is no room. gqlgen makes an answer
-// whole before it can be looked at, and does not look at the context meanwhile.
+// interceptor stands before every field: it refuses fields that the settings turn off, and stops the
+// making of a response that is too large, too late, or has no memory left. gqlgen makes a response
+// whole before it can be looked at, and does not check the context meanwhile.
 type interceptor struct {
-	federation federation
-	budget     budget
+	federation         bool
+	maxRepresentations int
+	budget             budget
 }
 
 var _ interface {
@@ -48,7 +51,11 @@ func (i interceptor) InterceptField(ctx context.Context, next graphql.Resolver) 
 		return nil, nil
 	}
 	field := graphql.GetFieldContext(ctx)
-	value, err := i.federation.resolve(ctx, field, next)
+	var value any
+	err := i.refuse(ctx, field)
+	if err == nil {
+		value, err = next(ctx)
+	}
 	n := sizeOf(field.Field.Alias, value)
 	if err != nil {
 		n += errorBytes
@@ -57,6 +64,27 @@ func (i interceptor) InterceptField(ctx context.Context, next graphql.Resolver) 
 		return nil, nil
 	}
 	return value, err
+}
+
+// refuse returns an error for a field of Query that is turned off or asks for too much.
+func (i interceptor) refuse(ctx context.Context, field *graphql.FieldContext) error {
+	if field.Object != "Query" {
+		return nil
+	}
+	switch name := field.Field.Name; name {
+	case "_service", "_entities":
+		if !i.federation {
+			return apierror.New(apierror.FederationDisabled, "Federation is turned off here.")
+		}
+		if list, _ := field.Args["representations"].([]map[string]any); len(list) > i.maxRepresentations {
+			return apierror.Over("MAX_REPRESENTATIONS", i.maxRepresentations, "representations holds more entities")
+		}
+	case "__schema", "__type":
+		if graphql.GetOperationContext(ctx).DisableIntrospection {
+			return apierror.New(apierror.IntrospectionDisabled, "Introspection is turned off here.")
+		}
+	}
+	return nil
 }
 
 // budget is what one answer, and what all of them together, may take.

@@ -44,6 +44,8 @@ type Resolver struct {
 	// upstreamCalls is how many grants and lists one operation may ask for, and how many calls one
 	// list may take.
 	upstreamCalls int
+	sdl           string
+	budget        budget
 }
 
 // readKey names what a request reads once: a grant or a part of a list.

@@ -113,7 +113,6 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, p *params, fo
 		opCtx, errs = t.exec.CreateOperationContext(ctx, &p.RawParams)
 		nameVariables(errs)
 		if len(errs) == 0 {
-			onlyObjects(opCtx.Operation, opCtx.Variables)
 			errs = t.judge(found.document, opCtx)
 		}
 	}

@@ -32,6 +32,11 @@ type Grant interface {
 	GetFetchedAt() time.Time
 }
 
+// Every type that has a key.
+type Entity interface {
+	IsEntity()
+}
+
 // An OAuth2 access token: what a client calls APIs with on the user's behalf. The token's own value is
 // never shown.
 type AccessToken struct {
@@ -502,6 +507,12 @@ type User struct {
 }
 
 func (User) IsEntity() {}
+
+// This service as a subgraph.
+type Service struct {
+	// The schema in GraphQL's schema definition language.
+	Sdl *string `json:"sdl,omitempty"`
+}
 
 // Whether an OAuth2 client can keep a secret (RFC 6749, section 2.1).
 type ClientType string

@@ -65,6 +65,16 @@ func UnmarshalUUID(v any) (string, error) {
 	return strings.ToLower(s), nil
 }
 
+// MarshalRepresentation is required by gqlgen. No field has a representation.
+func MarshalRepresentation(map[string]any) graphql.Marshaler { return graphql.Null }
+
+// UnmarshalRepresentation reads an entity's representation. Anything but an object becomes an empty one,
+// which fails by itself, with its index; an error here would fail the other entities as well.
+func UnmarshalRepresentation(v any) (map[string]any, error) {
+	representation, _ := v.(map[string]any)
+	return representation, nil
+}
+
 // MarshalJSON writes the bytes as they are. The decoder has checked that they are one JSON value.
 func MarshalJSON(raw json.RawMessage) graphql.Marshaler {
 	return graphql.WriterFunc(func(w io.Writer) {
