@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,27 +18,31 @@ var full = flag.Bool("full", false, "send many of each attack at a time and prin
 
 // row is one attack.
 type row struct {
-	name  string
-	send  func(io.Writer) error
-	want  string        // the answer, or several with | between
-	time  time.Duration // it may take; 0 means usual
-	calls int           // of authentik it may cause
-	all   bool          // every answer on the connection counts, not only the first
-	size  int           // bytes of an answer; 0 means usual
+	name     string
+	send     func(io.Writer) error
+	want     string        // the response, or alternatives separated by |
+	maxTime  time.Duration // 0 means defaultTime
+	maxCalls int           // of authentik
+	all      bool          // every response on the connection counts, not only the first
+	maxSize  int           // of a response, 0 means defaultSize
 }
 
-// What an attack may cost, unless its row says otherwise. A busy machine must not fail the test: an
-// attack that works takes minutes, or gigabytes.
+// The limits of an attack are generous, so that a busy machine does not fail the test: an attack that
+// succeeds takes minutes, or gigabytes.
 const (
-	usualTime = 3 * time.Second
-	usualSize = 16 << 10
-	// mayGrow is by how many bytes the resident set may be larger, at any moment, than before.
-	mayGrow = 96 << 20
-	// atOnce and times are how many of each make attacks sends.
+	defaultTime = 3 * time.Second
+	defaultSize = 16 << 10
+	// maxGrowth bounds the growth of the peak resident set.
+	maxGrowth = 96 << 20
+	// atOnce is how many of each attack make attacks sends at a time, times is how often.
 	atOnce, times = 16, 4
 )
 
-// result is what came of a row.
+func allRows() []row {
+	return slices.Concat(httpRows(), bodyRows(), documentRows(), idRows(), upstreamRows())
+}
+
+// result is the outcome of a row.
 type result struct {
 	row
 	answers map[string]int
@@ -47,20 +52,19 @@ type result struct {
 }
 
 func TestAttacks(t *testing.T) {
-	a := newArena(t)
-	a.stillAnswers(t, false)
-	rows := table()
+	h := newHarness(t)
+	h.checkAlive(t, false)
 	names := map[string]bool{}
 	var results []result
-	for _, r := range rows {
+	for _, r := range allRows() {
 		if names[r.name] {
 			t.Fatalf("two rows are named %s", r.name)
 		}
 		names[r.name] = true
 		t.Run(r.name, func(t *testing.T) {
-			result := a.suffer(t, r)
+			result := h.attack(t, r)
 			results = append(results, result)
-			a.stillAnswers(t, r.calls > 0)
+			h.checkAlive(t, r.maxCalls > 0)
 		})
 	}
 	if *full {
@@ -68,16 +72,16 @@ func TestAttacks(t *testing.T) {
 	}
 }
 
-// suffer sends an attack and judges what comes of it.
-func (a *arena) suffer(t *testing.T, r row) result {
+// attack sends a row's attack and checks its outcome.
+func (h *harness) attack(t *testing.T, r row) result {
 	t.Helper()
 	n, rounds := 1, 1
 	if *full {
 		n, rounds = atOnce, times
 	}
-	a.authentik.ResetCalls()
-	a.forgetPeak(t)
-	before, _ := a.Memory()
+	h.authentik.ResetCalls()
+	h.resetPeak(t)
+	before, _ := h.Memory()
 	out := result{row: r, answers: map[string]int{}}
 	for range rounds {
 		var mu sync.Mutex
@@ -85,41 +89,41 @@ func (a *arena) suffer(t *testing.T, r row) result {
 		for range n {
 			all.Go(func() {
 				start := time.Now()
-				answer, body := a.answer(r.send, r.all)
+				answer, body := h.exchange(r.send, r.all)
 				took := time.Since(start)
 				mu.Lock()
 				defer mu.Unlock()
 				out.answers[answer]++
 				out.worst = max(out.worst, took)
-				if size := max(r.size, usualSize); len(body) > size {
+				if size := max(r.maxSize, defaultSize); len(body) > size {
 					t.Errorf("an answer has %d bytes, may have %d", len(body), size)
 				}
 			})
 		}
 		all.Wait()
 	}
-	_, peak := a.Memory()
+	_, peak := h.Memory()
 	out.grew = max(peak-before, 0)
-	out.calls = a.authentik.Calls().Total
+	out.calls = h.authentik.Calls().Total
 	for answer := range out.answers {
 		if !expected(r.want, answer) {
 			t.Errorf("the answer is %s, want %s", answer, r.want)
 		}
 	}
-	may := r.time
+	may := r.maxTime
 	if may == 0 {
-		may = usualTime
+		may = defaultTime
 	}
 	if *full {
-		may *= 3 // of many at a time each waits for the others
+		may *= 3 // many at a time wait for each other
 	}
 	if out.worst > may {
 		t.Errorf("it took %s, may take %s", out.worst, may)
 	}
-	if out.grew > mayGrow {
-		t.Errorf("memory grew by %d MiB, may by %d", out.grew>>20, mayGrow>>20)
+	if out.grew > maxGrowth {
+		t.Errorf("memory grew by %d MiB, may by %d", out.grew>>20, maxGrowth>>20)
 	}
-	if most := r.calls * n * rounds; out.calls > most {
+	if most := r.maxCalls * n * rounds; out.calls > most {
 		t.Errorf("authentik was called %d times, may be %d", out.calls, most)
 	}
 	return out
@@ -134,7 +138,7 @@ func expected(want, answer string) bool {
 	return false
 }
 
-// render prints the table, for people.
+// render returns the table.
 func render(results []result) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// bodyRows attack the JSON of a request.
+// bodyRows attack with the JSON of a request.
 func bodyRows() []row {
 	repeat := strings.Repeat
 	entities := `query($r: [_Any!]!) { _entities(representations: $r) { __typename } }`
@@ -21,16 +21,16 @@ func bodyRows() []row {
 		{name: "deep objects in variables", send: post(query(entities, `{"r":`+repeat(`{"a":`, 6000)+"1"+repeat("}", 6000)+`}`)), want: "400 LIMIT_EXCEEDED|400 BAD_REQUEST"},
 		{name: "deep extensions", send: post(`{"query":"{__typename}","extensions":{"a":` + repeat("[", 9000) + repeat("]", 9000) + `}}`), want: "200 data"},
 		{name: "40 KB of variables", send: post(query(entities, `{"r":["`+repeat("a", 40<<10)+`"]}`)), want: "400 LIMIT_EXCEEDED"},
-		{name: "2,000 variables that nobody asked for", send: post(query(`{ __typename }`, "{"+numbered(2000, `"v%d":1`, ",")+"}")), want: "200 data"},
-		{name: "100 lists from invented places", send: post(query("{ " + numbered(100, `a%d: authorizationCodes(first: 1, user: %[1]d, after: "`+invented+`") { totalCount }`, " ") + " }")), want: "200 BAD_USER_INPUT+UPSTREAM_UNAVAILABLE|200 BAD_USER_INPUT|200 UPSTREAM_UNAVAILABLE+BAD_USER_INPUT", calls: 300, size: 64 << 10},
-		{name: "a page of two thousand million", send: post(query(`{ authorizationCodes(first: 2147483647) { totalCount } a: accessTokens(first: -1) { totalCount } }`)), want: "200 BAD_USER_INPUT"},
+		{name: "2,000 undeclared variables", send: post(query(`{ __typename }`, "{"+numbered(2000, `"v%d":1`, ",")+"}")), want: "200 data"},
+		{name: "100 lists from fake cursors", send: post(query("{ " + numbered(100, `a%d: authorizationCodes(first: 1, user: %[1]d, after: "`+fakeCursor+`") { totalCount }`, " ") + " }")), want: "200 BAD_USER_INPUT+UPSTREAM_UNAVAILABLE|200 BAD_USER_INPUT|200 UPSTREAM_UNAVAILABLE+BAD_USER_INPUT", maxCalls: 300, maxSize: 64 << 10},
+		{name: "a page of two billion", send: post(query(`{ authorizationCodes(first: 2147483647) { totalCount } a: accessTokens(first: -1) { totalCount } }`)), want: "200 BAD_USER_INPUT"},
 		{name: "a page of more than that", send: post(query(`query($n: Int) { authorizationCodes(first: $n) { totalCount } }`, `{"n":99999999999}`)), want: "200 BAD_USER_INPUT|200 GRAPHQL_VALIDATION_FAILED"},
-		{name: "a cursor that is none", send: post(query(`{ authorizationCodes(after: "` + repeat("A", 20000) + `") { totalCount } }`)), want: "200 BAD_USER_INPUT"},
+		{name: "a cursor that cannot be decoded", send: post(query(`{ authorizationCodes(after: "` + repeat("A", 20000) + `") { totalCount } }`)), want: "200 BAD_USER_INPUT"},
 		{name: "30 full pages of 100", send: post(query("{ " + numbered(30, `a%d: authorizationCodes(first: 100) { nodes { id user { username groups { name } } } edges { node { id } } }`, " ") + " }")), want: "200 LIMIT_EXCEEDED"},
-		{name: "100 revocations of what is another's", send: post(query("mutation { " + numbered(100, `a%d: revokeAuthorizationCode(id: 6%[1]d) { id }`, " ") + " }")), want: "200 NOT_FOUND", calls: 100, size: 64 << 10},
+		{name: "100 revocations of another caller's codes", send: post(query("mutation { " + numbered(100, `a%d: revokeAuthorizationCode(id: 6%[1]d) { id }`, " ") + " }")), want: "200 NOT_FOUND", maxCalls: 100, maxSize: 64 << 10},
 		{name: "a condition that is null", send: post(query(`query($b: Boolean = true) { __typename @include(if: $b) a: __typename @skip(if: $b) }`, `{"b":null}`)), want: "200 BAD_USER_INPUT"},
-		{name: "an invented token asks for 100 codes", send: raw(request(post_, query("{ "+numbered(100, "a%d: authorizationCode(id: 6%[1]d) { id }", " ")+" }"), isJSON, "Authorization: Bearer invented")),
-			want: "200 UNAUTHENTICATED", calls: 1, size: 64 << 10},
+		{name: "an invented token asks for 100 codes", send: raw(request(postGraphQL, query("{ "+numbered(100, "a%d: authorizationCode(id: 6%[1]d) { id }", " ")+" }"), jsonType, "Authorization: Bearer invented")),
+			want: "200 UNAUTHENTICATED", maxCalls: 1, maxSize: 64 << 10},
 		{name: "9,900 bad representations", send: post(query(`query($r: [_Any!]!) { `+numbered(99, `a`+repeat("b", 100)+`%d: _entities(representations: $r) { __typename }`, " ")+` }`, `{"r":[`+numbered(100, `{}`, ",")+`]}`)),
 			want: "200 LIMIT_EXCEEDED|503 OVERLOADED"},
 		{name: "a name twice", send: post(`{"query":"{__typename}","query":"{x}"}`), want: "400 BAD_REQUEST"},
@@ -48,20 +48,20 @@ func bodyRows() []row {
 		{name: "an object as an id", send: post(query(`query($a: ID!) { authorizationCode(id: $a) { id } }`, `{"a":{"$ne":null}}`)), want: "200 BAD_USER_INPUT|200 GRAPHQL_VALIDATION_FAILED"},
 		{name: "a persisted query of another text", send: post(`{"query":"{__typename}","extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + repeat("0", 64) + `"}}}`), want: "400 BAD_REQUEST"},
 		{name: "a persisted query of a long hash", send: post(`{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"` + repeat("0", 60000) + `"}}}`), want: "200 PERSISTED_QUERY_NOT_FOUND"},
-		{name: "10,000 representations", send: post(query(entities, `{"r":[`+numbered(4000, `{}`, ",")+`]}`)), want: "200 LIMIT_EXCEEDED"},
-		{name: "100 representations without a type", send: post(query(entities, `{"r":[`+numbered(100, `{}`, ",")+`]}`)), want: "200 BAD_USER_INPUT", size: 64 << 10},
+		{name: "4,000 representations", send: post(query(entities, `{"r":[`+numbered(4000, `{}`, ",")+`]}`)), want: "200 LIMIT_EXCEEDED"},
+		{name: "100 representations without a type", send: post(query(entities, `{"r":[`+numbered(100, `{}`, ",")+`]}`)), want: "200 BAD_USER_INPUT", maxSize: 64 << 10},
 		{name: "100 foreign representations, five times", send: post(query(`query($r: [_Any!]!) { `+numbered(5, `a%d: _entities(representations: $r) { __typename }`, " ")+` }`,
-			`{"r":[`+numbered(100, `{"__typename":"AuthorizationCode","id":"9%d"}`, ",")+`]}`)), want: "200 NOT_FOUND", calls: 100, size: 256 << 10},
+			`{"r":[`+numbered(100, `{"__typename":"AuthorizationCode","id":"9%d"}`, ",")+`]}`)), want: "200 NOT_FOUND", maxCalls: 100, maxSize: 256 << 10},
 		{name: "200 foreign representations in two lists", send: post(query(`query($r: [_Any!]!, $s: [_Any!]!) { a: _entities(representations: $r) { __typename } b: _entities(representations: $s) { __typename } }`,
 			`{"r":[`+numbered(100, `{"__typename":"AuthorizationCode","id":"8%d"}`, ",")+`],"s":[`+numbered(100, `{"__typename":"AuthorizationCode","id":"7%d"}`, ",")+`]}`)),
-			want: "200 NOT_FOUND+LIMIT_EXCEEDED|200 LIMIT_EXCEEDED+NOT_FOUND", calls: 100, size: 256 << 10},
+			want: "200 NOT_FOUND+LIMIT_EXCEEDED|200 LIMIT_EXCEEDED+NOT_FOUND", maxCalls: 100, maxSize: 256 << 10},
 	}
 }
 
-// invented is a cursor that says that a code was far down the list.
-var invented = base64.RawURLEncoding.EncodeToString([]byte("1.authorization_codes.n.1000000.2000000000"))
+// fakeCursor claims a position far down the list.
+var fakeCursor = base64.RawURLEncoding.EncodeToString([]byte("1.authorization_codes.n.1000000.2000000000"))
 
-// numbered repeats a format with its number, if it takes one.
+// numbered repeats a format, with its index if the format takes one.
 func numbered(n int, format, separator string) string {
 	parts := make([]string, n)
 	for i := range parts {

@@ -19,18 +19,18 @@ func documentRows() []row {
 		document("a leaf 5,000 times", limit, "{"+repeat("__typename ", 5000)+"}"),
 		document("a leaf 2,900 times", limit, "{"+repeat("__typename ", 2900)+"}"),
 		document("a leaf 20,000 times, short", limit, "{"+repeat("a ", 20000)+"}"),
-		row{name: "as many pairs to compare as may be", want: "200 NOT_FOUND", calls: 1, send: post(query("{ a: authorizationCode(id: 404) {" + numbered(29, "user { "+repeat("id pk ", 2)+"}", " ") + "} }"))},
-		document("parents that repeat", limit, "{"+repeat(" authorizationCode(id: 404) { user { id id id } }", 99)+"}"),
+		row{name: "the most pairs to compare", want: "200 NOT_FOUND", maxCalls: 1, send: post(query("{ a: authorizationCode(id: 404) {" + numbered(29, "user { "+repeat("id pk ", 2)+"}", " ") + "} }"))},
+		document("repeated parents", limit, "{"+repeat(" authorizationCode(id: 404) { user { id id id } }", 99)+"}"),
 		document("1,500 aliases of a code", limit, "{"+numbered(1500, "a%d:authorizationCode(id:%[1]d){id}", " ")+"}"),
 		document("101 aliases of a code", limit, "{"+numbered(101, "a%d:authorizationCode(id:9%[1]d){id}", " ")+"}"),
 		document("aliases within a code", limit, "{ authorizationCode(id: 404) { user {"+numbered(300, "a%d:attributes", " ")+"} } }"),
 		document("fragments that double", limit, doubling(25)),
 		document("fragments that double 80 times", limit, doubling(80)),
-		document("fragments that double and are not used", limit, "{ __typename } "+strings.TrimPrefix(doubling(25), "{ ...F0 }")),
+		document("unused fragments that double", limit, "{ __typename } "+strings.TrimPrefix(doubling(25), "{ ...F0 }")),
 		document("a fragment within itself", invalid, "{ ...F } fragment F on Query { ...F }"),
 		document("fragments in a circle", invalid, "{ ...F0 } "+numbered(100, "fragment F%d on Query { ...G%[1]d } fragment G%[1]d on Query { ...F%[1]d }", " ")),
 		document("a long chain of fragments", "200 data|200 LIMIT_EXCEEDED", "{ ...F0 } "+chain(300)),
-		document("500 fragments that nobody uses", limit+"|200 GRAPHQL_VALIDATION_FAILED+LIMIT_EXCEEDED", "{ __typename } "+numbered(400, "fragment F%d on Query { __typename }", " ")),
+		document("400 unused fragments", limit+"|200 GRAPHQL_VALIDATION_FAILED+LIMIT_EXCEEDED", "{ __typename } "+numbered(400, "fragment F%d on Query { __typename }", " ")),
 		document("5,000 levels of fields", unparsed+"|200 LIMIT_EXCEEDED", repeat("{a", 5000)+repeat("}", 5000)),
 		document("900 levels of fields", limit, repeat("{a", 900)+repeat("}", 900)),
 		document("900 levels of inline fragments", "200 LIMIT_EXCEEDED|200 data", "{"+repeat("...{", 900)+"__typename"+repeat("}", 901)),
@@ -45,7 +45,7 @@ func documentRows() []row {
 		document("500 operations", limit, numbered(500, "query Q%d { __typename }", " ")),
 		document("500 operations without a name", limit, repeat("{ __typename } ", 500)),
 		document("introspection in circles", limit, "{ __schema { types { fields { type { fields { type { fields { type { name } } } } } } } } }"),
-		row{name: "the whole schema 12 times", want: "200 data|" + limit, size: 8 << 20, send: post(query("{" + numbered(12, "a%d: __schema { types { name description fields { name description args { name description } type { name } } } }", " ") + "}"))},
+		row{name: "the whole schema 12 times", want: "200 data|" + limit, maxSize: 8 << 20, send: post(query("{" + numbered(12, "a%d: __schema { types { name description fields { name description args { name description } type { name } } } }", " ") + "}"))},
 		document("introspection many times", limit, "{"+numbered(90, "a%d: __schema { types { name fields { name args { name } type { name } } } }", " ")+"}"),
 		document("introspection of possible types in circles", limit, "{ __type(name: \"_Entity\") { possibleTypes { interfaces { possibleTypes { name } } } } }"),
 		document("60,000 blanks", invalid, repeat(" ", 60000)),
@@ -68,12 +68,12 @@ func documentRows() []row {
 	}
 }
 
-// doubling is a chain of fragments each of which spreads the next twice.
+// doubling returns a chain of fragments, each of which spreads the next twice.
 func doubling(levels int) string {
 	return "{ ...F0 } " + links(levels, "...F%d ...F%[1]d")
 }
 
-// chain is fragments each of which spreads the next.
+// chain returns fragments, each of which spreads the next.
 func chain(n int) string { return links(n, "...F%d") }
 
 func links(n int, next string) string {

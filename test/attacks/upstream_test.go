@@ -11,7 +11,7 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// idRows put something else than an id where an id belongs. None may reach authentik.
+// idRows send something else in place of an id. None of it may reach authentik.
 func idRows() []row {
 	var rows []row
 	for name, id := range map[string]string{
@@ -44,7 +44,7 @@ func idRows() []row {
 	return rows
 }
 
-// hostile are codes for which authentik, or what has taken its place, attacks the service.
+// hostile maps codes to the ways in which an authentik in an attacker's hands answers for them.
 var hostile = map[int32]upstreamtest.Fault{
 	501: upstreamtest.Redirect302,
 	502: upstreamtest.Huge(256 << 20),
@@ -70,7 +70,7 @@ func hostileBody(body string) upstreamtest.Fault {
 	}}
 }
 
-// hostileHeaders answers with a megabyte of header lines.
+// hostileHeaders has a megabyte of header lines.
 var hostileHeaders = upstreamtest.Fault{Name: "hostile headers", Serve: func(w http.ResponseWriter, _ *http.Request, next http.Handler) {
 	for i := range 1000 {
 		w.Header().Set("X-Large-"+strconv.Itoa(i), strings.Repeat("a", 1000))
@@ -79,25 +79,25 @@ var hostileHeaders = upstreamtest.Fault{Name: "hostile headers", Serve: func(w h
 	w.WriteHeader(http.StatusOK)
 }}
 
-// upstreamRows ask for them.
+// upstreamRows ask for the hostile codes.
 func upstreamRows() []row {
 	ask := func(id int) string {
 		return query(`{ authorizationCode(id: ` + strconv.Itoa(id) + `) { id scope expires user { name attributes } provider { name } } }`)
 	}
 	of := func(name string, id int, want string) row {
-		return row{name: "authentik answers " + name, send: post(ask(id)), want: want, time: 5 * time.Second, calls: 3}
+		return row{name: "authentik answers " + name, send: post(ask(id)), want: want, maxTime: 5 * time.Second, maxCalls: 3}
 	}
 	const bad, gone = "200 UPSTREAM_INVALID_RESPONSE", "|200 UPSTREAM_UNAVAILABLE"
 	return []row{
 		of("a redirect", 501, bad),
 		of("256 MB", 502, bad),
-		of("without end", 503, bad+"|200 GATEWAY_TIMEOUT"),
+		of("an endless body", 503, bad+"|200 GATEWAY_TIMEOUT"),
 		of("a page", 504, bad),
 		of("another row", 505, bad),
 		of("a list", 506, bad),
 		of("half a body", 507, bad+gone),
-		// net/http asks once more on each connection that was idle; 64 are kept.
-		{name: "authentik resets the connection", send: post(ask(508)), want: "200 UPSTREAM_UNAVAILABLE", time: 5 * time.Second, calls: 64 + 3},
+		// net/http tries again on each of its 64 idle connections.
+		{name: "authentik resets the connection", send: post(ask(508)), want: "200 UPSTREAM_UNAVAILABLE", maxTime: 5 * time.Second, maxCalls: 64 + 3},
 		of("nothing", 509, "200 GATEWAY_TIMEOUT"+gone),
 		of("script in strings", 510, "200 data"),
 		of("wrong types", 511, bad+"|200 data"),
@@ -105,6 +105,6 @@ func upstreamRows() []row {
 		of("attributes of 100,000 levels", 513, bad+"|200 data"),
 		of("a megabyte of headers", 514, bad+gone),
 		{name: "authentik answers 3 MB, asked for twenty times", send: post(query(`{ authorizationCode(id: 515) { user { ` + numbered(20, "a%d: attributes", " ") + ` } } }`)),
-			want: "200 LIMIT_EXCEEDED|503 OVERLOADED", time: 5 * time.Second, calls: 3},
+			want: "200 LIMIT_EXCEEDED|503 OVERLOADED", maxTime: 5 * time.Second, maxCalls: 3},
 	}
 }

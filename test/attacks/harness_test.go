@@ -23,16 +23,16 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// patience is how long a connection is read; no attack may take as long.
-const patience = 30 * time.Second
+// connTimeout bounds a connection. No attack may take as long.
+const connTimeout = 30 * time.Second
 
-// arena is a service in front of an authentik that counts.
-type arena struct {
+// harness is the service in front of an authentik that counts its calls.
+type harness struct {
 	*servicetest.Service
 	authentik *upstreamtest.Authentik
 }
 
-func newArena(t *testing.T) *arena {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
 	authentik := upstreamtest.New(upstreamtest.Options{})
 	authentik.AddCode(upstreamtest.Code{PK: 17, Owner: upstreamtest.UserAlice, Expires: time.Now().Add(time.Hour)})
@@ -43,58 +43,58 @@ func newArena(t *testing.T) *arena {
 	srv := httptest.NewServer(authentik)
 	t.Cleanup(func() { authentik.Close(); srv.Close() })
 	binary := servicetest.Build(t)
-	return &arena{
+	return &harness{
 		Service: servicetest.Start(t, binary, nil, "AUTHENTIK_URL="+srv.URL, "UPSTREAM_TIMEOUT=2s",
-			// Nothing is cached, so that a row's calls are all its own.
+			// Without a cache a row's calls do not depend on the rows before.
 			"CACHE_TTL=0s"),
 		authentik: authentik,
 	}
 }
 
-// open connects, for at most patience.
-func (a *arena) open() (net.Conn, error) {
-	c, err := net.DialTimeout("tcp", a.Addr, patience)
+// open connects with a deadline.
+func (h *harness) open() (net.Conn, error) {
+	c, err := net.DialTimeout("tcp", h.Addr, connTimeout)
 	if err == nil {
-		err = c.SetDeadline(time.Now().Add(patience))
+		err = c.SetDeadline(time.Now().Add(connTimeout))
 	}
 	return c, err
 }
 
-// quiet is how long a connection must be silent for its last answer to have come.
-const quiet = 200 * time.Millisecond
+// quietTime is how long a connection must be silent for its last response to have arrived.
+const quietTime = 200 * time.Millisecond
 
-// answer is what came back on a connection, as a row expects it: "200 data", "413 PAYLOAD_TOO_LARGE",
-// "404" for an answer that is not GraphQL's, "closed" for none. With all, every answer until the
-// connection is quiet counts, each kind once, with commas between.
-func (a *arena) answer(send func(io.Writer) error, all bool) (answer string, bodies []byte) {
-	c, err := a.open()
+// exchange returns what came back on a connection as a row states it: "200 data", "413 PAYLOAD_TOO_LARGE",
+// "404" for a response that is not GraphQL's, "closed" for none. With all it returns every kind of response
+// until the connection is quiet, separated by commas.
+func (h *harness) exchange(send func(io.Writer) error, all bool) (summary string, bodies []byte) {
+	c, err := h.open()
 	if err != nil {
 		return err.Error(), nil
 	}
 	defer func() { _ = c.Close() }()
-	// The service may answer before all was sent, and ends the connection then: that is no error.
+	// An early response closes the connection, so that sending may fail.
 	go func() { _ = send(c) }()
-	var answers []string
+	var responses []string
 	for r := bufio.NewReader(c); ; {
-		text, body, err := read(r)
+		text, body, err := readResponse(r)
 		if text != "" {
-			answers = append(answers, text)
+			responses = append(responses, text)
 			bodies = append(bodies, body...)
 		}
 		if err != nil || !all {
 			break
 		}
-		_ = c.SetReadDeadline(time.Now().Add(quiet))
+		_ = c.SetReadDeadline(time.Now().Add(quietTime))
 	}
-	if len(answers) == 0 {
+	if len(responses) == 0 {
 		return "closed", nil
 	}
-	slices.Sort(answers)
-	return strings.Join(slices.Compact(answers), ", "), bodies
+	slices.Sort(responses)
+	return strings.Join(slices.Compact(responses), ", "), bodies
 }
 
-// read reads one answer. The error is that of a connection at its end.
-func read(r *bufio.Reader) (text string, body []byte, err error) {
+// readResponse reads one response. It returns an error if the connection ends with it.
+func readResponse(r *bufio.Reader) (text string, body []byte, err error) {
 	resp, err := http.ReadResponse(r, nil)
 	if err != nil {
 		return "", nil, err
@@ -112,7 +112,7 @@ func read(r *bufio.Reader) (text string, body []byte, err error) {
 	return strings.TrimSpace(fmt.Sprintf("%d %s", resp.StatusCode, outcome(body))), body, err
 }
 
-// outcome names what is in a GraphQL answer: its errors' codes, or data.
+// outcome names what a GraphQL response holds: its errors' codes, or data.
 func outcome(body []byte) string {
 	var answer struct {
 		Data   json.RawMessage
@@ -133,16 +133,15 @@ func outcome(body []byte) string {
 	return strings.Join(codes, "+")
 }
 
-// stillAnswers wants a code at once, or, where the row made authentik fail so often that it is left
-// alone, soon.
-func (a *arena) stillAnswers(t *testing.T, soon bool) {
+// checkAlive wants an answer at once, or, after a row that may have opened the circuit breaker, soon.
+func (h *harness) checkAlive(t *testing.T, breaker bool) {
 	t.Helper()
 	ask := post(query(`{ authorizationCode(id: 17) { id } }`))
 	start := time.Now()
-	got, body := a.answer(ask, false)
-	if soon {
+	got, body := h.exchange(ask, false)
+	if breaker {
 		cachetest.Eventually(t, "authentik is called again", func() bool {
-			got, body = a.answer(ask, false)
+			got, body = h.exchange(ask, false)
 			return got != "200 UPSTREAM_UNAVAILABLE"
 		})
 	}
@@ -151,15 +150,15 @@ func (a *arena) stillAnswers(t *testing.T, soon bool) {
 	}
 }
 
-// forgetPeak makes the largest resident set start from now.
-func (a *arena) forgetPeak(t *testing.T) {
+// resetPeak makes the kernel measure the peak resident set from now on.
+func (h *harness) resetPeak(t *testing.T) {
 	t.Helper()
-	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", a.PID()), []byte("5"), 0); err != nil {
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", h.PID()), []byte("5"), 0); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// request is the bytes of a request with a body.
+// request returns the bytes of a request with a body.
 func request(target, body string, headers ...string) string {
 	return fmt.Sprintf("%s HTTP/1.1\r\nHost: localhost\r\n%sContent-Length: %d\r\n\r\n%s", target, lines(headers), len(body), body)
 }
@@ -173,9 +172,9 @@ func lines(headers []string) string {
 }
 
 const (
-	isJSON  = "Content-Type: application/json"
-	isAlice = "Authorization: Bearer " + upstreamtest.TokenAlice
-	post_   = "POST /graphql"
+	jsonType    = "Content-Type: application/json"
+	asAlice     = "Authorization: Bearer " + upstreamtest.TokenAlice
+	postGraphQL = "POST /graphql"
 )
 
 func raw(s string) func(io.Writer) error {
@@ -186,9 +185,11 @@ func raw(s string) func(io.Writer) error {
 }
 
 // post sends a JSON body as alice.
-func post(body string) func(io.Writer) error { return raw(request(post_, body, isJSON, isAlice)) }
+func post(body string) func(io.Writer) error {
+	return raw(request(postGraphQL, body, jsonType, asAlice))
+}
 
-// query is the body of a document.
+// query returns the body of a request.
 func query(document string, variables ...string) string {
 	b, _ := json.Marshal(document)
 	if len(variables) == 0 {
