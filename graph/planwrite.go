@@ -12,7 +12,6 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"authentik-graphql/graph/scalar"
-	"authentik-graphql/internal/jsonplain"
 )
 
 // step is a field of an object: how it is named and what writes it.
@@ -173,7 +172,7 @@ func readEnum(v any, into reflect.Value) error {
 func appendText(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0
-	for i := jsonplain.Prefix(s); i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		if c >= ' ' && c != '"' && c != '\\' {
 			continue

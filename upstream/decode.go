@@ -35,7 +35,7 @@ func RestoreGrant(stored string) (*Grant, error) {
 // decoder walks the JSON text once and assigns each known key. The texts of the result are parts of it,
 // unless it is large.
 type decoder struct {
-	walker
+	reader
 	sent    time.Time
 	stored  bool
 	dropped []string
@@ -48,7 +48,7 @@ type decoder struct {
 }
 
 func (d *decoder) decode(text string) (g *Grant, err error) {
-	if err := d.walk(text, func() { g = d.grant() }); err != nil {
+	if err := d.read(text, func() { g = d.grant() }); err != nil {
 		return nil, err
 	}
 	return g, nil
@@ -84,7 +84,7 @@ func (d *decoder) grant() *Grant {
 				c.EndsAt = time.UnixMicro(us).UTC()
 			}
 		default:
-			d.skip()
+			d.next()
 		}
 	})
 	if !isObject {
@@ -194,7 +194,7 @@ func (d *decoder) provider() *Provider {
 		case "jwt_federation_providers":
 			p.JWTFederationProviders = list(d, "provider.jwt_federation_providers", func() (int32, bool) { return integer(d.next()) })
 		default:
-			d.skip()
+			d.next()
 		}
 	})
 	if !isObject {
@@ -225,7 +225,7 @@ func (d *decoder) redirectURIs() []RedirectURI {
 			case "url":
 				uri.URL = d.text("provider.redirect_uris.url")
 			default:
-				d.skip()
+				d.next()
 			}
 		})
 		return uri, ok
@@ -277,7 +277,7 @@ func (d *decoder) user() *User {
 		case "last_updated":
 			u.LastUpdated = d.time("user.last_updated")
 		default:
-			d.skip()
+			d.next()
 		}
 	})
 	if !isObject {
@@ -307,7 +307,7 @@ func (d *decoder) group() (g Group, ok bool) {
 		case "attributes":
 			g.Attributes = raw(d.next())
 		default:
-			d.skip()
+			d.next()
 		}
 	})
 	return g, ok && g.PK != ""
@@ -321,7 +321,7 @@ func (d *decoder) role() (r Role, ok bool) {
 		case "name":
 			r.Name = d.text("user.roles_obj.name")
 		default:
-			d.skip()
+			d.next()
 		}
 	})
 	return r, ok && r.PK != ""

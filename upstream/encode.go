@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
-
-	"authentik-graphql/internal/jsonplain"
 )
 
 // AppendGrant writes a code for storage, in the keys of the newest release, so that one decoder
@@ -196,13 +194,7 @@ func (w *writer) texts(key string, items []string) {
 }
 
 // quote writes a text, which is in UTF-8.
-func (w *writer) quote(s string) {
-	if jsonplain.Prefix(s) == len(s) {
-		w.b = append(append(append(w.b, '"'), s...), '"')
-		return
-	}
-	w.b, _ = jsontext.AppendQuote(w.b, s)
-}
+func (w *writer) quote(s string) { w.b, _ = jsontext.AppendQuote(w.b, s) }
 
 func (w *writer) boolean(key string, v *bool) {
 	if v != nil {

@@ -152,7 +152,7 @@ func classify(a answer) *Error {
 		if slices.Contains(authenticationTexts, gjson.GetBytes(a.body, "detail").Str) {
 			e.Kind = Unauthenticated
 		}
-	case a.status == http.StatusNotFound && saysJSON && validJSON(a.body):
+	case a.status == http.StatusNotFound && saysJSON && isJSON(a.body):
 		e.Kind = NotFound
 	case a.status == http.StatusNotFound:
 		e.Kind, e.Err = InvalidResponse, errNotAPI
@@ -215,7 +215,7 @@ func retryAfter(h http.Header) time.Duration {
 // them are dropped: they repeat what was sent.
 func fieldNames(body []byte) []string {
 	var names []string
-	if !validJSON(body) {
+	if !isJSON(body) {
 		return nil
 	}
 	gjson.ParseBytes(body).ForEach(func(key, value gjson.Result) bool {

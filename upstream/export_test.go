@@ -22,7 +22,7 @@ func RetryAfter(value string) time.Duration {
 func CleanID(s string) string { return cleanID(s) }
 
 // ValidJSON tells JSON.
-func ValidJSON(text []byte) bool { return validJSON(text) }
+func ValidJSON(text []byte) bool { return isJSON(text) }
 
 // EncodeGrant is a grant as it is stored.
 func EncodeGrant(c *Grant) []byte { return AppendGrant(nil, c) }

@@ -120,7 +120,7 @@ func (d *decoder) page(body []byte) (p page[*Grant], err error) {
 	var results, pagination bool
 	var numbers [len(pageNumbers)]int
 	missing := slices.Clone(pageNumbers[:])
-	err = d.walk(string(body), func() {
+	err = d.read(string(body), func() {
 		d.object(func(key string) {
 			switch key {
 			case "results":
@@ -133,7 +133,7 @@ func (d *decoder) page(body []byte) (p page[*Grant], err error) {
 					}
 				})
 			default:
-				d.skip()
+				d.next()
 			}
 		})
 	})
@@ -158,7 +158,7 @@ func (d *decoder) page(body []byte) (p page[*Grant], err error) {
 func (d *decoder) rows() (rows []*Grant, isList bool) {
 	isList = d.elements(func() { rows = append(rows, d.grant()) })
 	if !isList {
-		d.skip()
+		d.next()
 	}
 	return rows, isList
 }
@@ -188,7 +188,7 @@ func RestoreRows(stored string) (*Rows, error) {
 			*place = int(n)
 		}
 	}
-	err := d.walk(stored, func() {
+	err := d.read(stored, func() {
 		d.object(func(key string) {
 			switch key {
 			case "offset":
@@ -200,7 +200,7 @@ func RestoreRows(stored string) (*Rows, error) {
 			case "rows":
 				r.Rows, hasRows = d.rows()
 			default:
-				d.skip()
+				d.next()
 			}
 		})
 	})

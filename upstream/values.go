@@ -29,7 +29,7 @@ const lettersSize = 1 << 10
 // own is a text for the result: a part of the text that is read, unless that is large. One that is kept
 // would keep all of it, which may be 4 MiB of something that nobody reads.
 func (d *decoder) own(text string) string {
-	if len(d.walker.text) <= smallBody {
+	if len(d.reader.text) <= smallBody {
 		return text
 	}
 	if d.letters.Cap()-d.letters.Len() < len(text) {
@@ -64,7 +64,7 @@ func list[T any](d *decoder, name string, read func() (T, bool)) []T {
 	items, ok := []T{}, true
 	isList := d.elements(func() {
 		if !ok {
-			d.skip()
+			d.next()
 			return
 		}
 		if cap(items) == 0 {
@@ -93,27 +93,21 @@ func asBool(v string) (b, ok bool) {
 }
 
 func (d *decoder) asUUID(v string) (string, bool) {
-	text := unquote(v)
+	text := strings.ToLower(unquote(v))
 	if len(text) != 36 {
 		return "", false
 	}
-	upper := false
 	for i := range len(text) {
-		c := text[i]
-		switch i {
+		switch c := text[i]; i {
 		case 8, 13, 18, 23:
 			if c != '-' {
 				return "", false
 			}
 		default:
-			if !isHex(c) {
+			if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
 				return "", false
 			}
-			upper = upper || c < 'a' && c > '9'
 		}
-	}
-	if upper {
-		text = strings.ToLower(text)
 	}
 	return d.own(text), true
 }
