@@ -94,8 +94,8 @@ func (l *rateLimiter) take(key callerKey) time.Duration {
 // A token that is not in CALLERS_FILE counts for the address: whoever tries tokens has one allowance.
 func (l *rateLimiter) keyOf(req *graph.Request, remote string) callerKey {
 	switch {
-	case req.Caller != "":
-		return callerKey{name: req.Caller}
+	case req.CallerName != "":
+		return callerKey{name: req.CallerName}
 	case req.Digest != (cache.Caller{}):
 		return callerKey{token: req.Digest}
 	}

@@ -10,6 +10,7 @@ import (
 	"authentik-graphql/cache"
 	"authentik-graphql/cache/cachetest"
 	"authentik-graphql/graph"
+	"authentik-graphql/internal/grants"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -51,7 +52,7 @@ func TestAllowance(t *testing.T) {
 func TestWhoIsLimited(t *testing.T) {
 	l := newRateLimiter(1, time.Now)
 	key := func(name, token, remote string) callerKey {
-		req := &graph.Request{Caller: name}
+		req := &graph.Request{CallerName: name}
 		if token != "" {
 			req.Digest = cache.Caller([]byte(fmt.Sprintf("%-32s", token)))
 		}
@@ -245,8 +246,8 @@ func BenchmarkRateLimit(b *testing.B) {
 
 func rateRequests() map[string]*graph.Request {
 	return map[string]*graph.Request{
-		"name":    {Caller: "grafana", Digest: cache.Caller{1}},
-		"token":   {Digest: cache.Caller{1}},
+		"name":    {CallerName: "grafana", Caller: grants.Caller{Digest: cache.Caller{1}}},
+		"token":   {Caller: grants.Caller{Digest: cache.Caller{1}}},
 		"address": {},
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"authentik-graphql/cache"
 	"authentik-graphql/cache/cachetest"
 	"authentik-graphql/graph"
+	"authentik-graphql/internal/grants"
 	"authentik-graphql/upstream"
 	"authentik-graphql/upstream/upstreamtest"
 )
@@ -276,12 +276,12 @@ func TestRevokeWithoutTheCaller(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.close(context.Background()) }()
-	keys, err := cache.DeriveKeys(cache.NewSecret())
-	if err != nil {
-		t.Fatal(err)
+	source := newGrantSource(s.cache, s.client, newGate(4, time.Now), cfg.redaction, s.log)
+	caller := func(token string) grants.Caller {
+		cred := upstream.NewCredential(token)
+		return grants.Caller{Credential: cred, Digest: s.digester.Digest(cred)}
 	}
-	source := newGrantSource(s.cache, s.client, newGate(4, time.Now), upstream.NewDigester(keys.CallerKey()), cfg.redaction, s.log)
-	root, dave := upstream.NewCredential(upstreamtest.TokenRoot), upstream.NewCredential(upstreamtest.TokenDave)
+	root, dave := caller(upstreamtest.TokenRoot), caller(upstreamtest.TokenDave)
 	if _, err := source.Grant(t.Context(), root, upstream.AuthorizationCodes, upstream.PK(pk)); err != nil {
 		t.Fatal(err)
 	}

@@ -136,7 +136,7 @@ func (s *service) observe(next http.Handler) http.Handler {
 		x := &exchange{ResponseWriter: w, conns: s.conns, start: time.Now()}
 		x.req.ID = requestID(r.Header["X-Request-Id"])
 		who := s.callers.Identify(upstream.ParseAuthorization(r.Header))
-		x.req.Credential, x.req.Caller, x.req.ReadOnly = who.Credential, who.Name, who.ReadOnly
+		x.req.Credential, x.req.CallerName, x.req.ReadOnly = who.Credential, who.Name, who.ReadOnly
 		if !x.req.Credential.IsZero() {
 			x.req.Digest = s.digester.Digest(x.req.Credential)
 		}
@@ -230,8 +230,8 @@ func (s *service) logRequest(r *http.Request, x *exchange) {
 		slog.String("route", r.Pattern),
 		slog.Int("status", x.status),
 		slog.Int64("duration_us", took.Microseconds()))
-	if x.req.Caller != "" {
-		attrs = append(attrs, slog.String("caller", x.req.Caller))
+	if x.req.CallerName != "" {
+		attrs = append(attrs, slog.String("caller", x.req.CallerName))
 	}
 	if facts.OperationType != "" {
 		attrs = append(attrs, slog.String("operation", facts.OperationType), slog.String("operation_name", facts.OperationName))

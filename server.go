@@ -212,7 +212,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	for _, token := range cfg.accepted {
 		gate.accepted.Add(digester.Digest(upstream.NewCredential(token)), struct{}{})
 	}
-	grants := newGrantSource(s.cache, client, gate, digester, cfg.redaction, log)
+	grants := newGrantSource(s.cache, client, gate, cfg.redaction, log)
 	grants.ownToken = own != nil
 	if !cfg.noResponses {
 		s.responses, err = responsecache.New(responsecache.Options{

@@ -30,7 +30,6 @@ type grantSource struct {
 	client    *upstream.Client
 	gate      *gate
 	log       *slog.Logger
-	digester  *upstream.Digester
 	redaction grants.Redaction
 	variant   string
 	// ownToken: the credential is this service's, not the caller's.
@@ -39,24 +38,23 @@ type grantSource struct {
 
 var _ graph.GrantSource = (*grantSource)(nil)
 
-func newGrantSource(c *cache.Cache[cached], client *upstream.Client, gate *gate, digester *upstream.Digester, redaction grants.Redaction, log *slog.Logger) *grantSource {
+func newGrantSource(c *cache.Cache[cached], client *upstream.Client, gate *gate, redaction grants.Redaction, log *slog.Logger) *grantSource {
 	return &grantSource{
 		cache: c, client: client, gate: gate, log: log,
-		digester: digester, redaction: redaction, variant: redaction.String(),
+		redaction: redaction, variant: redaction.String(),
 	}
 }
 
 // Grant implements [graph.GrantSource].
-func (s *grantSource) Grant(ctx context.Context, cred upstream.Credential, resource upstream.Resource, pk upstream.PK) (graph.GrantRead, error) {
-	caller := s.digester.Digest(cred)
-	key, err := cache.NewKey(caller, string(resource), int32(pk), s.variant)
+func (s *grantSource) Grant(ctx context.Context, caller grants.Caller, resource upstream.Resource, pk upstream.PK) (graph.GrantRead, error) {
+	key, err := cache.NewKey(caller.Digest, string(resource), int32(pk), s.variant)
 	if err != nil {
 		return graph.GrantRead{}, err
 	}
 	read, err := s.cache.Get(ctx, key, func(ctx context.Context) (cache.Entry[cached], error) {
 		var answer upstream.Answer[*upstream.Grant]
-		err := s.gate.pass(ctx, caller, func() (err error) {
-			answer, err = s.client.Retrieve(ctx, cred, resource, pk)
+		err := s.gate.pass(ctx, caller.Digest, func() (err error) {
+			answer, err = s.client.Retrieve(ctx, caller.Credential, resource, pk)
 			return err
 		})
 		if err != nil {
@@ -65,7 +63,16 @@ func (s *grantSource) Grant(ctx context.Context, cred upstream.Credential, resou
 		graph.FromContext(ctx).NoteUpstream(200, answer.AuthentikID)
 		return s.entry(resource, answer.Value, answer.FetchedAt), nil
 	})
-	return cache.With(read, read.Value.grant), s.public(err)
+	return readOf(read, read.Value.grant), s.public(err)
+}
+
+// readOf is a read of a part of what the cache gave.
+func readOf[T any](r cache.Result[cached], value T) grants.Read[T] {
+	return grants.Read[T]{Value: value, Freshness: grants.Freshness{
+		FetchedAt: r.FetchedAt, FreshUntil: r.FreshUntil,
+		Cached: r.Source != cache.Loaded, Replaced: r.Replaced,
+		Stale: r.Stale, Cause: r.Cause, Dependency: r.Mark(),
+	}}
 }
 
 // entry makes the cache's entry of a grant that nobody else holds yet.
@@ -94,15 +101,14 @@ func (s *grantSource) public(err error) error {
 }
 
 // List implements [graph.GrantSource]. Its rows are kept as grants as well, for reads of one.
-func (s *grantSource) List(ctx context.Context, cred upstream.Credential, resource upstream.Resource, q upstream.Query) (graph.ListRead, error) {
-	caller := s.digester.Digest(cred)
-	key, err := cache.NewListKey(caller, string(resource), s.variant+"|"+q.Key(), s.cache.Generation(ctx, string(resource)))
+func (s *grantSource) List(ctx context.Context, caller grants.Caller, resource upstream.Resource, q upstream.Query) (graph.ListRead, error) {
+	key, err := cache.NewListKey(caller.Digest, string(resource), s.variant+"|"+q.Key(), s.cache.Generation(ctx, string(resource)))
 	if err != nil {
 		return graph.ListRead{}, err
 	}
 	read, err := s.cache.Get(ctx, key, func(ctx context.Context) (cache.Entry[cached], error) {
 		asked := s.cache.Epoch()
-		answer, err := s.client.List(ctx, cred, resource, q, func(call func() error) error { return s.gate.pass(ctx, caller, call) })
+		answer, err := s.client.List(ctx, caller.Credential, resource, q, func(call func() error) error { return s.gate.pass(ctx, caller.Digest, call) })
 		if err != nil {
 			return cache.Entry[cached]{}, err
 		}
@@ -111,13 +117,13 @@ func (s *grantSource) List(ctx context.Context, cred upstream.Credential, resour
 		for _, g := range answer.Value.Rows {
 			e := s.entry(resource, g, answer.FetchedAt)
 			list.FreshOnly = list.FreshOnly || e.FreshOnly
-			if row, err := cache.NewKey(caller, string(resource), int32(g.PK), s.variant); err == nil {
+			if row, err := cache.NewKey(caller.Digest, string(resource), int32(g.PK), s.variant); err == nil {
 				s.cache.Feed(ctx, row, e, asked)
 			}
 		}
 		return list, nil
 	})
-	return cache.With(read, s.living(resource, read.Value.rows)), s.public(err)
+	return readOf(read, s.living(resource, read.Value.rows)), s.public(err)
 }
 
 // ownTokenError tells the caller that it is not their token that authentik rejects.
@@ -149,21 +155,20 @@ func (s *grantSource) living(resource upstream.Resource, rows *upstream.Rows) *u
 
 // Revoke implements [graph.GrantSource]. It goes on when the caller leaves: half of it would leave
 // the cache saying what is no longer so.
-func (s *grantSource) Revoke(ctx context.Context, cred upstream.Credential, resource upstream.Resource, pk upstream.PK) (graph.Revocation, error) {
+func (s *grantSource) Revoke(ctx context.Context, caller grants.Caller, resource upstream.Resource, pk upstream.PK) (grants.Revocation, error) {
 	turn := ctx // for which a caller who left does not wait
 	ctx = context.WithoutCancel(ctx)
-	caller := s.digester.Digest(cred)
-	key, err := cache.NewKey(caller, string(resource), int32(pk), s.variant)
+	key, err := cache.NewKey(caller.Digest, string(resource), int32(pk), s.variant)
 	if err != nil {
-		return graph.Revocation{}, err
+		return grants.Revocation{}, err
 	}
-	var done graph.Revocation
+	var done grants.Revocation
 	if was, ok := s.cache.Peek(ctx, key); ok && was.Value.grant != nil {
-		read := cache.With(was, was.Value.grant)
+		read := readOf(was, was.Value.grant)
 		done.Grant = &read
 	}
-	err = s.gate.pass(turn, caller, func() error {
-		outcomeUnknown, err := s.client.Delete(ctx, cred, resource, pk)
+	err = s.gate.pass(turn, caller.Digest, func() error {
+		outcomeUnknown, err := s.client.Delete(ctx, caller.Credential, resource, pk)
 		if done.OutcomeUnknown = outcomeUnknown.Value; err == nil && !done.OutcomeUnknown {
 			graph.FromContext(ctx).NoteUpstream(http.StatusNoContent, outcomeUnknown.AuthentikID)
 		}
@@ -180,7 +185,7 @@ func (s *grantSource) Revoke(ctx context.Context, cred upstream.Credential, reso
 		}
 	}
 	if err != nil {
-		return graph.Revocation{}, s.public(err)
+		return grants.Revocation{}, s.public(err)
 	}
 	return done, nil
 }

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"time"
 
-	"authentik-graphql/cache"
+	"authentik-graphql/internal/grants"
 )
 
 var varyLines = []string{vary}
@@ -18,9 +18,9 @@ const (
 
 // staleness is what extensions.cache says of an answer that shows a stale code.
 type staleness struct {
-	Status string          `json:"status"`
-	Age    int             `json:"age"`
-	Reason cache.Staleness `json:"reason"`
+	Status string           `json:"status"`
+	Age    int              `json:"age"`
+	Reason grants.Staleness `json:"reason"`
 }
 
 // setFreshness states on the answer how fresh it is: Cache-Control and Age (RFC 9111),
@@ -38,7 +38,7 @@ func (r *Request) setFreshness(h http.Header, failed bool, now time.Time) *stale
 	}
 	r.facts.CacheStatus = stateAge(h, least.freshness, now)
 	switch {
-	case least.freshness.Stale != cache.NotStale:
+	case least.freshness.Stale != grants.NotStale:
 		return &staleness{Status: "STALE", Age: ageOf(least.freshness, now), Reason: least.freshness.Stale}
 	case !failed:
 		h["Cache-Control"] = []string{maxAge(least.freshness, now)}
@@ -48,31 +48,31 @@ func (r *Request) setFreshness(h http.Header, failed bool, now time.Time) *stale
 
 // stateAge sets what tells the age of an answer and where it is from. It returns the Cache-Status
 // without the cache's name.
-func stateAge(h http.Header, read cache.Result[struct{}], now time.Time) string {
+func stateAge(h http.Header, read grants.Freshness, now time.Time) string {
 	status := cacheStatus(read, now)
 	h["Cache-Status"] = []string{cacheName + "; " + status}
 	h["Age"] = []string{strconv.Itoa(ageOf(read, now))}
 	return status
 }
 
-func maxAge(read cache.Result[struct{}], now time.Time) string {
+func maxAge(read grants.Freshness, now time.Time) string {
 	return "private, max-age=" + strconv.Itoa(max(remaining(read, now), 0))
 }
 
 // ageOf is the age in whole seconds.
-func ageOf(read cache.Result[struct{}], now time.Time) int {
+func ageOf(read grants.Freshness, now time.Time) int {
 	return max(int(now.Sub(read.FetchedAt)/time.Second), 0)
 }
 
 // cacheStatus is the member of Cache-Status after the cache's name. What is stale because authentik
 // does not work was forwarded in vain; what is stale while it is fetched anew is a hit, past its time.
-func cacheStatus(read cache.Result[struct{}], now time.Time) string {
+func cacheStatus(read grants.Freshness, now time.Time) string {
 	switch {
-	case read.Stale == cache.StaleIfError:
+	case read.Stale == grants.StaleIfError:
 		return "fwd=stale; detail=" + string(read.Stale)
-	case read.Stale != cache.NotStale:
+	case read.Stale != grants.NotStale:
 		return "hit; ttl=" + strconv.Itoa(min(remaining(read, now), -1)) + "; detail=" + string(read.Stale)
-	case read.Source != cache.Loaded:
+	case read.Cached:
 		return "hit; ttl=" + strconv.Itoa(max(remaining(read, now), 0))
 	case read.Replaced:
 		return "fwd=stale"
@@ -81,7 +81,7 @@ func cacheStatus(read cache.Result[struct{}], now time.Time) string {
 }
 
 // remaining is how long a code is still fresh, in whole seconds.
-func remaining(read cache.Result[struct{}], now time.Time) int {
+func remaining(read grants.Freshness, now time.Time) int {
 	return int(read.FreshUntil.Sub(now) / time.Second)
 }
 
@@ -90,7 +90,7 @@ func leastFresh[K comparable](reads map[K]*read) *read {
 	var least *read
 	for _, read := range reads {
 		switch {
-		case !read.shown:
+		case !read.shown():
 		case least == nil, lessFresh(read.freshness, least.freshness):
 			least = read
 		}
@@ -99,8 +99,8 @@ func leastFresh[K comparable](reads map[K]*read) *read {
 }
 
 // lessFresh puts what was stale when it was read before what was not.
-func lessFresh(a, b cache.Result[struct{}]) bool {
-	if stale := a.Stale != cache.NotStale; stale != (b.Stale != cache.NotStale) {
+func lessFresh(a, b grants.Freshness) bool {
+	if stale := a.Stale != grants.NotStale; stale != (b.Stale != grants.NotStale) {
 		return stale
 	}
 	if !a.FreshUntil.Equal(b.FreshUntil) {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"authentik-graphql/internal/apierror"
+	"authentik-graphql/internal/grants"
 	"authentik-graphql/upstream"
 )
 
@@ -72,16 +73,16 @@ func FuzzNegotiate(f *testing.F) {
 
 type noGrants struct{}
 
-func (noGrants) Grant(context.Context, upstream.Credential, upstream.Resource, upstream.PK) (GrantRead, error) {
+func (noGrants) Grant(context.Context, grants.Caller, upstream.Resource, upstream.PK) (GrantRead, error) {
 	return GrantRead{}, &upstream.Error{Kind: upstream.NotFound}
 }
 
-func (noGrants) List(context.Context, upstream.Credential, upstream.Resource, upstream.Query) (ListRead, error) {
+func (noGrants) List(context.Context, grants.Caller, upstream.Resource, upstream.Query) (ListRead, error) {
 	return ListRead{}, &upstream.Error{Kind: upstream.NotFound}
 }
 
-func (noGrants) Revoke(context.Context, upstream.Credential, upstream.Resource, upstream.PK) (Revocation, error) {
-	return Revocation{}, &upstream.Error{Kind: upstream.NotFound}
+func (noGrants) Revoke(context.Context, grants.Caller, upstream.Resource, upstream.PK) (grants.Revocation, error) {
+	return grants.Revocation{}, &upstream.Error{Kind: upstream.NotFound}
 }
 
 // FuzzRepresentations sends any JSON as representations: each gets its entity or its own error, in
@@ -173,7 +174,7 @@ func FuzzTrusted(f *testing.F) {
 // fuzzPost sends a body, and wants an answer that is JSON and no failure of the service's.
 func fuzzPost(t *testing.T, h http.Handler, body string) []byte {
 	t.Helper()
-	ctx := NewContext(t.Context(), &Request{ID: "fuzz", Credential: upstream.NewCredential("t")})
+	ctx := NewContext(t.Context(), &Request{ID: "fuzz", Caller: grants.Caller{Credential: upstream.NewCredential("t")}})
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()

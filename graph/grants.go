@@ -4,9 +4,9 @@ import (
 	"context"
 	"time"
 
-	"authentik-graphql/cache"
 	"authentik-graphql/graph/model"
 	"authentik-graphql/internal/apierror"
+	"authentik-graphql/internal/grants"
 	"authentik-graphql/upstream"
 )
 
@@ -121,27 +121,21 @@ func edges[T, E any](p *part[T], edge func(cursor string, node T) E) []E {
 	return list
 }
 
-// list answers for every field that shows a page.
+// list resolves every field that shows a page.
 func (r *Resolver) list(ctx context.Context, resource upstream.Resource, q upstream.Query) (ListRead, error) {
 	q.CallCount, q.MaxCalls = &FromContext(ctx).listCalls, min(r.upstreamCalls, maxListCalls)
-	shared, err := r.share(ctx, readKey{resource: resource, list: q.Key()}, func(cred upstream.Credential, shared *read) (err error) {
+	return share(ctx, r, readKey{resource: resource, list: q.Key()}, func(caller grants.Caller) (ListRead, error) {
 		slot := FromContext(ctx).listSlot()
 		defer slot.Unlock()
 		if q.CallCount.Load() >= int64(r.upstreamCalls) {
-			return &upstream.Error{Kind: upstream.Unavailable, RetryAfter: time.Second, Err: upstream.ErrTooManyCalls}
+			return ListRead{}, &upstream.Error{Kind: upstream.Unavailable, RetryAfter: time.Second, Err: upstream.ErrTooManyCalls}
 		}
-		got, err := r.Grants.List(ctx, cred, resource, q)
-		shared.rows, shared.freshness = got.Value, cache.With(got, struct{}{})
-		shared.shown = err == nil && got.Value != nil
-		if shared.shown { // a list that is kept by others must not outlive a row that it shows as alive
-			shared.freshness.FreshUntil = endOf(got, r.Now())
+		got, err := r.Grants.List(ctx, caller, resource, q)
+		if err == nil { // a list that others keep must not outlive a row that it shows as alive
+			got.FreshUntil = endOf(got, r.Now())
 		}
-		return err
+		return got, err
 	})
-	if err != nil {
-		return ListRead{}, err
-	}
-	return cache.With(shared.freshness, shared.rows), nil
 }
 
 // endOf is when a list stops being fresh, or the first of its rows ends that are alive.
@@ -168,15 +162,15 @@ func revoke[T any](ctx context.Context, r *Resolver, k kind[T], id string) (revo
 	if err != nil {
 		return revoked[T]{}, err
 	}
-	shared, err := r.share(ctx, readKey{resource: k.resource, pk: pk, revoked: true}, func(cred upstream.Credential, shared *read) (err error) {
-		shared.revocation, err = r.Grants.Revoke(ctx, cred, k.resource, pk)
-		return err
+	done, err := share(ctx, r, readKey{resource: k.resource, pk: pk, revoked: true}, func(caller grants.Caller) (done grants.Read[grants.Revocation], err error) {
+		done.Value, err = r.Grants.Revoke(ctx, caller, k.resource, pk)
+		return done, err
 	})
 	if err != nil {
 		return revoked[T]{}, err
 	}
-	out := revoked[T]{id: pk.String(), outcomeUnknown: shared.revocation.OutcomeUnknown}
-	if was := shared.revocation.Grant; was != nil {
+	out := revoked[T]{id: pk.String(), outcomeUnknown: done.Value.OutcomeUnknown}
+	if was := done.Value.Grant; was != nil {
 		out.grant = k.show(was.Value, was.FetchedAt, r.Now())
 	}
 	return out, nil

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"authentik-graphql/graph"
+	"authentik-graphql/internal/grants"
 	"authentik-graphql/upstream"
 )
 
@@ -32,16 +33,16 @@ func (g *fakeGrants) grant(pk upstream.PK) *upstream.Grant {
 	return &upstream.Grant{PK: pk, Scope: []string{}}
 }
 
-func (g *fakeGrants) Grant(_ context.Context, _ upstream.Credential, _ upstream.Resource, pk upstream.PK) (graph.GrantRead, error) {
+func (g *fakeGrants) Grant(_ context.Context, _ grants.Caller, _ upstream.Resource, pk upstream.PK) (graph.GrantRead, error) {
 	if int(pk) > g.rows {
 		return graph.GrantRead{}, &upstream.Error{Kind: upstream.NotFound, Status: 404}
 	}
-	read := graph.GrantRead{FreshUntil: time.Now().Add(time.Minute)}
+	read := graph.GrantRead{Freshness: grants.Freshness{FreshUntil: time.Now().Add(time.Minute)}}
 	read.FetchedAt, read.Value = time.Now(), g.grant(pk)
 	return read, nil
 }
 
-func (g *fakeGrants) List(_ context.Context, _ upstream.Credential, resource upstream.Resource, q upstream.Query) (graph.ListRead, error) {
+func (g *fakeGrants) List(_ context.Context, _ grants.Caller, resource upstream.Resource, q upstream.Query) (graph.ListRead, error) {
 	g.mu.Lock()
 	g.queries = append(g.queries, string(resource)+" "+q.Key())
 	g.mu.Unlock()
@@ -58,24 +59,24 @@ func (g *fakeGrants) List(_ context.Context, _ upstream.Credential, resource ups
 		rows.Rows = append(rows.Rows, g.grant(pk))
 	}
 	rows.More = start+len(rows.Rows) < g.rows
-	read := graph.ListRead{FreshUntil: time.Now().Add(time.Minute)}
+	read := graph.ListRead{Freshness: grants.Freshness{FreshUntil: time.Now().Add(time.Minute)}}
 	read.FetchedAt, read.Value = time.Now(), rows
 	return read, nil
 }
 
-func (g *fakeGrants) Revoke(_ context.Context, _ upstream.Credential, resource upstream.Resource, pk upstream.PK) (graph.Revocation, error) {
+func (g *fakeGrants) Revoke(_ context.Context, _ grants.Caller, resource upstream.Resource, pk upstream.PK) (grants.Revocation, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.revoked = append(g.revoked, string(resource)+" "+pk.String())
 	if int(pk) > g.rows {
-		return graph.Revocation{}, &upstream.Error{Kind: upstream.NotFound, Status: 404}
+		return grants.Revocation{}, &upstream.Error{Kind: upstream.NotFound, Status: 404}
 	}
 	if pk == 1 {
-		return graph.Revocation{OutcomeUnknown: true}, nil
+		return grants.Revocation{OutcomeUnknown: true}, nil
 	}
 	read := graph.GrantRead{}
 	read.Value = g.grant(pk)
-	return graph.Revocation{Grant: &read}, nil
+	return grants.Revocation{Grant: &read}, nil
 }
 
 // asked are the queries since the last time.

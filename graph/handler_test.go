@@ -16,28 +16,29 @@ import (
 	"time"
 
 	"authentik-graphql/graph"
+	"authentik-graphql/internal/grants"
 	"authentik-graphql/upstream"
 )
 
 // source is a GrantSource of single grants, made of a function.
 type source func(ctx context.Context, cred upstream.Credential, pk upstream.PK) (graph.GrantRead, error)
 
-func (f source) Grant(ctx context.Context, cred upstream.Credential, _ upstream.Resource, pk upstream.PK) (graph.GrantRead, error) {
-	return f(ctx, cred, pk)
+func (f source) Grant(ctx context.Context, caller grants.Caller, _ upstream.Resource, pk upstream.PK) (graph.GrantRead, error) {
+	return f(ctx, caller.Credential, pk)
 }
 
-func (f source) List(context.Context, upstream.Credential, upstream.Resource, upstream.Query) (graph.ListRead, error) {
+func (f source) List(context.Context, grants.Caller, upstream.Resource, upstream.Query) (graph.ListRead, error) {
 	return graph.ListRead{}, &upstream.Error{Kind: upstream.NotFound}
 }
 
-func (f source) Revoke(context.Context, upstream.Credential, upstream.Resource, upstream.PK) (graph.Revocation, error) {
-	return graph.Revocation{}, &upstream.Error{Kind: upstream.NotFound}
+func (f source) Revoke(context.Context, grants.Caller, upstream.Resource, upstream.PK) (grants.Revocation, error) {
+	return grants.Revocation{}, &upstream.Error{Kind: upstream.NotFound}
 }
 
 var _ graph.GrantSource = source(nil)
 
 func anyCode(_ context.Context, _ upstream.Credential, pk upstream.PK) (graph.GrantRead, error) {
-	read := graph.GrantRead{FreshUntil: time.Now().Add(time.Minute)}
+	read := graph.GrantRead{Freshness: grants.Freshness{FreshUntil: time.Now().Add(time.Minute)}}
 	read.Value = &upstream.Grant{PK: pk, Scope: []string{}}
 	return read, nil
 }
@@ -63,7 +64,7 @@ func serve(t *testing.T, codes graph.GrantSource, o graph.Options) string {
 	h := handler(t, codes, o)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-		ctx := graph.NewContext(r.Context(), &graph.Request{ID: "test", Credential: upstream.ParseAuthorization(r.Header)})
+		ctx := graph.NewContext(r.Context(), &graph.Request{ID: "test", Caller: grants.Caller{Credential: upstream.ParseAuthorization(r.Header)}})
 		h.ServeHTTP(w, r.WithContext(ctx))
 	}))
 	t.Cleanup(srv.Close)
@@ -235,7 +236,7 @@ var jsonHeader = map[string]string{"Content-Type": "application/json"}
 
 func TestEndedContext(t *testing.T) {
 	h := handler(t, source(anyCode), graph.Options{})
-	req := &graph.Request{ID: "test", Credential: upstream.NewCredential("t")}
+	req := &graph.Request{ID: "test", Caller: grants.Caller{Credential: upstream.NewCredential("t")}}
 	ctx, cancel := context.WithCancel(graph.NewContext(t.Context(), req))
 	cancel()
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(oneCode))
@@ -261,7 +262,7 @@ func TestClientWhoLeavesIsNoFailure(t *testing.T) {
 			h := handler(t, source(func(context.Context, upstream.Credential, upstream.PK) (graph.GrantRead, error) {
 				return graph.GrantRead{}, tt.err
 			}), graph.Options{})
-			req := &graph.Request{ID: "test", Credential: upstream.NewCredential("t")}
+			req := &graph.Request{ID: "test", Caller: grants.Caller{Credential: upstream.NewCredential("t")}}
 			r := httptest.NewRequestWithContext(graph.NewContext(t.Context(), req), http.MethodPost, "/", strings.NewReader(oneCode))
 			r.Header.Set("Content-Type", "application/json")
 			h.ServeHTTP(httptest.NewRecorder(), r)
@@ -391,7 +392,7 @@ func TestEntities(t *testing.T) {
 func TestLeastFreshDecides(t *testing.T) {
 	now := time.Now()
 	base := serve(t, source(func(_ context.Context, _ upstream.Credential, pk upstream.PK) (graph.GrantRead, error) {
-		read := graph.GrantRead{Source: 1, FreshUntil: now.Add(time.Duration(pk) * time.Hour)}
+		read := graph.GrantRead{Freshness: grants.Freshness{Cached: true, FreshUntil: now.Add(time.Duration(pk) * time.Hour)}}
 		read.FetchedAt = now.Add(-time.Duration(pk) * time.Minute)
 		read.Value = &upstream.Grant{PK: pk, Scope: []string{}}
 		return read, nil

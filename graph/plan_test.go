@@ -23,8 +23,8 @@ import (
 	"github.com/vektah/gqlparser/v2/validator"
 	"pgregory.net/rapid"
 
-	"authentik-graphql/cache"
 	"authentik-graphql/internal/apierror"
+	"authentik-graphql/internal/grants"
 	"authentik-graphql/upstream"
 )
 
@@ -44,7 +44,7 @@ type drawnSource struct {
 
 var drawnNow = time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
 
-func (s *drawnSource) Grant(_ context.Context, _ upstream.Credential, _ upstream.Resource, pk upstream.PK) (read GrantRead, err error) {
+func (s *drawnSource) Grant(_ context.Context, _ grants.Caller, _ upstream.Resource, pk upstream.PK) (read GrantRead, err error) {
 	switch pk {
 	case drawnUnknown:
 		return read, &upstream.Error{Kind: upstream.NotFound, Status: 404}
@@ -53,7 +53,7 @@ func (s *drawnSource) Grant(_ context.Context, _ upstream.Credential, _ upstream
 	case drawnPanic:
 		panic("a panic")
 	case drawnStale:
-		read.Stale, read.Cause = cache.StaleIfError, &upstream.Error{Kind: upstream.Timeout}
+		read.Stale, read.Cause = grants.StaleIfError, &upstream.Error{Kind: upstream.Timeout}
 	}
 	grant := s.grant
 	grant.PK = pk
@@ -61,7 +61,7 @@ func (s *drawnSource) Grant(_ context.Context, _ upstream.Credential, _ upstream
 	return read, nil
 }
 
-func (s *drawnSource) List(_ context.Context, _ upstream.Credential, resource upstream.Resource, q upstream.Query) (read ListRead, err error) {
+func (s *drawnSource) List(_ context.Context, _ grants.Caller, resource upstream.Resource, q upstream.Query) (read ListRead, err error) {
 	if q.First == 100 {
 		return read, &upstream.Error{Kind: upstream.Unavailable, RetryAfter: time.Second}
 	}
@@ -85,8 +85,8 @@ func (s *drawnSource) List(_ context.Context, _ upstream.Credential, resource up
 	return read, nil
 }
 
-func (s *drawnSource) Revoke(context.Context, upstream.Credential, upstream.Resource, upstream.PK) (Revocation, error) {
-	return Revocation{}, &upstream.Error{Kind: upstream.NotFound}
+func (s *drawnSource) Revoke(context.Context, grants.Caller, upstream.Resource, upstream.PK) (grants.Revocation, error) {
+	return grants.Revocation{}, &upstream.Error{Kind: upstream.NotFound}
 }
 
 // twoServers are the endpoint with plans and, over the same source, without.
@@ -114,7 +114,7 @@ func testPlanner(t testing.TB, source GrantSource) planner {
 // ask sends a document and returns the answer and what is left for the log.
 func ask(ctx context.Context, h http.Handler, document string, variables map[string]any) (*httptest.ResponseRecorder, Facts) {
 	body, _ := json.Marshal(map[string]any{"query": document, "variables": variables})
-	req := &Request{ID: "test", Credential: upstream.NewCredential("t")}
+	req := &Request{ID: "test", Caller: grants.Caller{Credential: upstream.NewCredential("t")}}
 	r := httptest.NewRequestWithContext(NewContext(ctx, req), http.MethodPost, "/", strings.NewReader(string(body)))
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
@@ -350,7 +350,7 @@ func TestPlansAreCut(t *testing.T) {
 			t.Fatal("the room is not empty")
 		}
 		doc := mustPrepare(t, testDocuments(t), three)
-		req := &Request{Credential: upstream.NewCredential("t")}
+		req := &Request{Caller: grants.Caller{Credential: upstream.NewCredential("t")}}
 		synctest.Test(t, func(t *testing.T) { // it waits a little
 			resp, _ := planner.run(NewContext(t.Context(), req), doc, &graphql.OperationContext{Operation: doc.ast.Operations[0]})
 			if resp == nil || resp.Data != nil || cut(req.cut.Load()) != withoutRoom {

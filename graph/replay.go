@@ -4,14 +4,14 @@ import (
 	"net/http"
 	"time"
 
-	"authentik-graphql/cache"
+	"authentik-graphql/internal/grants"
 	"authentik-graphql/internal/responsecache"
 )
 
 var _ responsecache.Request = (*Request)(nil)
 
 // CallerDigest implements [responsecache.Request].
-func (r *Request) CallerDigest() cache.Caller { return r.Digest }
+func (r *Request) CallerDigest() grants.Digest { return r.Digest }
 
 // allowReplay records whether the operation allows its response to be replayed.
 func (r *Request) allowReplay(allowed bool) {
@@ -32,25 +32,21 @@ func (r *Request) Provenance() *responsecache.Provenance {
 	}
 	p := &responsecache.Provenance{
 		FetchedAt: least.freshness.FetchedAt, FreshUntil: least.freshness.FreshUntil,
-		Dependencies:  make([]cache.Mark, 0, len(r.reads)),
+		Dependencies:  make([]grants.Dependency, 0, len(r.reads)),
 		OperationType: r.facts.OperationType, OperationName: r.facts.OperationName,
 	}
 	for _, read := range r.reads {
-		if !read.shown || read.freshness.Stale != cache.NotStale || read.freshness.Source == cache.Loaded {
+		if !read.shown() || read.freshness.Stale != grants.NotStale || !read.freshness.Cached {
 			return nil
 		}
-		p.Dependencies = append(p.Dependencies, read.freshness.Mark())
+		p.Dependencies = append(p.Dependencies, read.freshness.Dependency)
 	}
 	return p
 }
 
 // Replay implements [responsecache.Request].
 func (r *Request) Replay(h http.Header, p *responsecache.Provenance, now time.Time) {
-	read := cache.Result[struct{}]{
-		Entry:      cache.Entry[struct{}]{FetchedAt: p.FetchedAt},
-		FreshUntil: p.FreshUntil,
-		Source:     cache.FirstLevel,
-	}
+	read := grants.Freshness{FetchedAt: p.FetchedAt, FreshUntil: p.FreshUntil, Cached: true}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.facts.OperationType, r.facts.OperationName = p.OperationType, p.OperationName

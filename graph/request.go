@@ -6,8 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"authentik-graphql/cache"
 	"authentik-graphql/internal/apierror"
+	"authentik-graphql/internal/grants"
 	"authentik-graphql/upstream"
 )
 
@@ -16,12 +16,10 @@ import (
 type Request struct {
 	// ID is quoted in errors, in the answer's X-Request-ID and in the log.
 	ID string
-	// Credential goes upstream; zero if the request brought none that is usable.
-	Credential upstream.Credential
-	// Digest stands for Credential where answers are kept; zero without one.
-	Digest cache.Caller
-	// Caller names who asks, if callers have names, for the log.
-	Caller string
+	// Caller is whose credential goes to authentik. It is zero if the request brought none that is usable.
+	grants.Caller
+	// CallerName is the caller's name in service mode, for the log.
+	CallerName string
 	// ReadOnly refuses mutations, whatever the credential would allow.
 	ReadOnly bool
 

@@ -6,34 +6,26 @@ import (
 	"sync"
 	"time"
 
-	"authentik-graphql/cache"
 	"authentik-graphql/internal/apierror"
+	"authentik-graphql/internal/grants"
 	"authentik-graphql/upstream"
 )
 
-// GrantSource gives grants as the bearer of a credential may see them.
+// GrantSource reads and revokes grants on behalf of a caller.
 //
-// An implementation never gives one caller what only another may see, returns values that nobody
-// changes, and returns an *upstream.Error, an *[Error], or the context's error when that ended first.
+// An implementation never gives one caller what only another may see. It returns values that are not changed
+// afterwards, and an [upstream.Error], an [apierror.Error], or the context's error when that ended first.
 type GrantSource interface {
-	Grant(ctx context.Context, cred upstream.Credential, resource upstream.Resource, pk upstream.PK) (GrantRead, error)
-	List(ctx context.Context, cred upstream.Credential, resource upstream.Resource, q upstream.Query) (ListRead, error)
-	Revoke(ctx context.Context, cred upstream.Credential, resource upstream.Resource, pk upstream.PK) (Revocation, error)
+	Grant(ctx context.Context, caller grants.Caller, resource upstream.Resource, pk upstream.PK) (GrantRead, error)
+	List(ctx context.Context, caller grants.Caller, resource upstream.Resource, q upstream.Query) (ListRead, error)
+	Revoke(ctx context.Context, caller grants.Caller, resource upstream.Resource, pk upstream.PK) (grants.Revocation, error)
 }
 
-// GrantRead is a grant as it was read through the cache.
-type GrantRead = cache.Result[*upstream.Grant]
-
-// ListRead is a part of a list as it was read through the cache.
-type ListRead = cache.Result[*upstream.Rows]
-
-// Revocation is what came of a revocation.
-type Revocation struct {
-	// Grant is the grant as it was, if it was cached.
-	Grant *GrantRead
-	// OutcomeUnknown reports that authentik did not say whether this request deleted the row.
-	OutcomeUnknown bool
-}
+// GrantRead and ListRead are a grant and a part of a list, as they were read through the cache.
+type (
+	GrantRead = grants.Read[*upstream.Grant]
+	ListRead  = grants.Read[*upstream.Rows]
+)
 
 // Resolver is the root of all resolvers.
 type Resolver struct {
@@ -48,77 +40,63 @@ type Resolver struct {
 	budget        budget
 }
 
-// readKey names what a request reads once: a grant or a part of a list.
+// readKey identifies what a request reads once: a row or a part of a list.
 type readKey struct {
 	resource upstream.Resource
 	pk       upstream.PK
-	list     string // the query's name
+	list     string // the query's key
 	revoked  bool
 }
 
-// read is one read in one request; all fields, aliases and entities that want the same share it.
+// read is one read in one request. All fields, aliases and entities that want the same share it.
 type read struct {
-	once sync.Once
-	err  error
-	// shown tells that there is something to show, and freshness how fresh it is.
-	shown      bool
-	freshness  cache.Result[struct{}]
-	grant      *upstream.Grant
-	rows       *upstream.Rows
-	revocation Revocation
+	once      sync.Once
+	err       error
+	value     any              // a grants.Read
+	freshness grants.Freshness // of the value
 }
 
-// errNotRead stands for a read that panicked, for those who share it.
+// shown reports whether the answer shows a value of the read.
+func (r *read) shown() bool { return !r.freshness.FreshUntil.IsZero() }
+
+// errNotRead is the error of a read that panicked, for the others that share it.
 var errNotRead = errors.New("the shared read did not end")
 
-// credential judges the request's credential, before anything is asked.
-func credential(req *Request) (upstream.Credential, error) {
-	if req.Credential.IsZero() {
-		return upstream.Credential{}, &upstream.Error{Kind: upstream.Unauthenticated}
-	}
-	return req.Credential, nil
-}
-
-// share makes the request's one read of a key, or waits for it.
-func (r *Resolver) share(ctx context.Context, key readKey, do func(cred upstream.Credential, shared *read) error) (*read, error) {
+// share makes the request's one read of a key, or waits for it. It refuses a request without a credential.
+func share[T any](ctx context.Context, r *Resolver, key readKey, do func(grants.Caller) (grants.Read[T], error)) (got grants.Read[T], err error) {
 	req := FromContext(ctx)
-	cred, err := credential(req)
-	if err != nil {
-		return nil, err
+	if req.Credential.IsZero() {
+		return got, &upstream.Error{Kind: upstream.Unauthenticated}
 	}
 	shared := req.read(key, r.upstreamCalls)
 	if shared == nil {
-		return nil, apierror.Over("OPERATION_UPSTREAM_CALLS", r.upstreamCalls, "The operation asks for more grants and lists")
+		return got, apierror.Over("OPERATION_UPSTREAM_CALLS", r.upstreamCalls, "The operation asks for more grants and lists")
 	}
 	shared.once.Do(func() {
 		shared.err = errNotRead
-		shared.err = do(cred, shared)
+		got, err := do(req.Caller)
+		if shared.err = err; err == nil {
+			shared.value, shared.freshness = got, got.Freshness
+		}
 	})
 	if shared.err != nil {
-		return nil, shared.err
+		return got, shared.err
 	}
 	if cause := shared.freshness.Cause; cause != nil {
 		req.noteStale(cause)
 	}
-	return shared, nil
+	return shared.value.(grants.Read[T]), nil
 }
 
-// grant answers for every field that shows one grant. The id is parsed here, where data is read.
+// grant resolves every field that shows one grant. The id is parsed here, where data is read.
 func (r *Resolver) grant(ctx context.Context, resource upstream.Resource, id string) (GrantRead, error) {
 	pk, err := parseID("id", id)
 	if err != nil {
 		return GrantRead{}, err
 	}
-	shared, err := r.share(ctx, readKey{resource: resource, pk: pk}, func(cred upstream.Credential, shared *read) (err error) {
-		got, err := r.Grants.Grant(ctx, cred, resource, pk)
-		shared.grant, shared.freshness = got.Value, cache.With(got, struct{}{})
-		shared.shown = err == nil && got.Value != nil
-		return err
+	return share(ctx, r, readKey{resource: resource, pk: pk}, func(caller grants.Caller) (GrantRead, error) {
+		return r.Grants.Grant(ctx, caller, resource, pk)
 	})
-	if err != nil {
-		return GrantRead{}, err
-	}
-	return cache.With(shared.freshness, shared.grant), nil
 }
 
 // parseID reads a primary key that is the value of an argument.
@@ -130,8 +108,8 @@ func parseID(argument, id string) (upstream.PK, error) {
 	return pk, nil
 }
 
-// read returns the request's one read of a key, nil if it would be one more than the limit. What is
-// cached counts as well: an operation must not fail for what others asked for a moment ago.
+// read returns the request's one read of a key, nil if it would be one more than the limit. A cached value
+// counts as well, so that the same operation fails or not whatever others read before.
 func (r *Request) read(key readKey, limit int) *read {
 	r.mu.Lock()
 	defer r.mu.Unlock()
