@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/pprof" // which adds to http.DefaultServeMux, too: no server of ours has that
 	"time"
+
+	"authentik-graphql/internal/config"
 )
 
 const (
@@ -27,7 +29,7 @@ type admin struct {
 
 // listenAdmin begins to answer on ADMIN_ADDR. It returns nil if that is off.
 func (s *service) listenAdmin(ctx context.Context) (*admin, error) {
-	if s.cfg.AdminAddr == adminOff {
+	if s.cfg.AdminAddr == config.AdminOff {
 		return nil, nil
 	}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", string(s.cfg.AdminAddr))
@@ -75,7 +77,7 @@ func (a *admin) stop() {
 // String is where it listens.
 func (a *admin) String() string {
 	if a == nil {
-		return string(adminOff)
+		return config.AdminOff
 	}
 	return a.addr
 }

@@ -7,14 +7,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"path"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"authentik-graphql/graph"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -66,17 +64,12 @@ func hotHandler(b *testing.B, document string, settings ...string) (h http.Handl
 	fake.AddCode(upstreamtest.Code{PK: 17, Owner: upstreamtest.UserAlice, Provider: upstreamtest.ProviderGrafana, Expires: time.Now().Add(time.Hour)})
 	srv := httptest.NewServer(anyID(b, fake))
 	b.Cleanup(srv.Close)
-	address, err := url.Parse(srv.URL)
+	cfg, in, err := load(append(settings, "AUTHENTIK_URL="+srv.URL, "CACHE_TTL=1h"), false)
 	if err != nil {
 		b.Fatal(err)
 	}
-	cfg, err := loadConfig(append(settings, "CACHE_TTL=1h"), true)
-	if err != nil {
-		b.Fatal(err)
-	}
-	cfg.AuthentikURL, cfg.LogFormat = baseURL{address}, "json"
 	log, _ := newLogger(discard{}, cfg)
-	s, err := newService(cfg, log, graph.PlaygroundOptions{})
+	s, err := newService(cfg, in, options{}, log)
 	if err != nil {
 		b.Fatal(err)
 	}

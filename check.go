@@ -8,19 +8,18 @@ import (
 	"log/slog"
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
-	"authentik-graphql/internal/callers"
+	"authentik-graphql/internal/config"
 	"authentik-graphql/upstream"
 )
 
 // runCheck reaches what the settings name and prints a small table; its error says what failed.
-func runCheck(ctx context.Context, cfg Config, stdout io.Writer) error {
-	client, err := newClient(cfg, slog.New(slog.DiscardHandler), nil, nil)
-	if err != nil {
-		return err
-	}
+func runCheck(ctx context.Context, cfg config.Config, in inputs, stdout io.Writer) error {
+	defer in.close()
+	client := newClient(cfg, in, time.Now, slog.New(slog.DiscardHandler), nil, nil)
 	defer client.Close()
 	failed := false
 	row := func(what string, err error) {
@@ -32,20 +31,16 @@ func runCheck(ctx context.Context, cfg Config, stdout io.Writer) error {
 	}
 	row("settings", nil)
 	row("authentik", client.Ready(ctx))
-	if cfg.RedisURL == "" {
+	if in.redis == nil {
 		_, _ = fmt.Fprintf(stdout, "%-10s %s\n", "redis", "not used: REDIS_URL is not set")
 	} else {
-		row("redis", askRedis(ctx, cfg))
+		row("redis", readRedis(ctx, in.redis, cfg.RedisPrefix))
 	}
-	own, err := callers.Open(cfg.TokenFile, cfg.CallersFile)
-	switch {
-	case err != nil:
-		row("callers", err)
-	case own == nil:
+	if in.callers == nil {
 		_, _ = fmt.Fprintf(stdout, "%-10s %s\n", "callers", "not used: each sends a token of authentik")
-	default:
-		row("token", tryToken(ctx, client, own.Token()))
-		names, tokens := own.Count()
+	} else {
+		row("token", tryToken(ctx, client, in.callers.Token()))
+		names, tokens := in.callers.Count()
 		_, _ = fmt.Fprintf(stdout, "%-10s ok, %s, %s\n", "callers", counted(names, "caller"), counted(tokens, "token"))
 	}
 	if failed {
@@ -76,15 +71,10 @@ func counted(n int, what string) string {
 	return strconv.Itoa(n) + " " + what + "s"
 }
 
-// askRedis reads a name as the cache does. A PING would be answered by any node of a cluster that
-// is down, and by a server on which the user may read nothing.
-func askRedis(ctx context.Context, cfg Config) error {
-	rc, err := newRedisClient(cfg)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rc.Close() }()
-	if err := rc.Get(ctx, cfg.RedisPrefix+"check").Err(); !errors.Is(err, redis.Nil) {
+// readRedis reads a key as the cache does. A PING succeeds even on any node of a cluster that is down, and for
+// a user who may read nothing.
+func readRedis(ctx context.Context, client redis.UniversalClient, prefix string) error {
+	if err := client.Get(ctx, prefix+"check").Err(); !errors.Is(err, redis.Nil) {
 		return err
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 
 	"authentik-graphql/graph"
 	"authentik-graphql/internal/apierror"
+	"authentik-graphql/internal/config"
 )
 
 // spareConnections are those over MAX_CONNECTIONS that are still taken, to be told so.
@@ -104,7 +105,7 @@ func (c *connectionLimit) endIfAsked(h http.Header) {
 
 // checkFiles warns where the system lets the process open fewer files than the settings allow
 // connections.
-func checkFiles(log *slog.Logger, cfg Config) {
+func checkFiles(log *slog.Logger, cfg config.Config) {
 	const others = 64                                                                                                       // the binary, Redis, files that are read again, profiles
 	if most, want := openFiles(), uint64(cfg.MaxConnections)+spareConnections+uint64(cfg.Concurrency)+others; most < want { //nolint:gosec // counts are positive
 		log.Warn("the system lets this process open fewer files than MAX_CONNECTIONS and UPSTREAM_CONCURRENCY need", "may_open", most, "need", want)

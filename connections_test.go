@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"authentik-graphql/internal/config"
 	"authentik-graphql/internal/envvalue"
 	"authentik-graphql/upstream/upstreamtest"
 )
@@ -32,7 +33,7 @@ func TestServerLog(t *testing.T) {
 func TestFewFiles(t *testing.T) {
 	for connections, want := range map[envvalue.Count]bool{1: false, 1 << 40: true} {
 		var out bytes.Buffer
-		checkFiles(slog.New(slog.NewTextHandler(&out, nil)), Config{MaxConnections: connections})
+		checkFiles(slog.New(slog.NewTextHandler(&out, nil)), config.Config{LimitSettings: config.LimitSettings{MaxConnections: connections}})
 		if got := strings.Contains(out.String(), "level=WARN"); got != want {
 			t.Errorf("%d connections: %s", connections, out.String())
 		}

@@ -13,31 +13,34 @@ import (
 
 	"authentik-graphql/graph"
 	"authentik-graphql/internal/apierror"
+	"authentik-graphql/internal/config"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
 // runDemo serves against a fake authentik that listens on a loopback port of the system's choice.
-func runDemo(ctx context.Context, cfg Config, check bool, log *slog.Logger, stdout io.Writer) error {
+func runDemo(ctx context.Context, cfg config.Config, in inputs, check bool, environ []string, log *slog.Logger, stdout io.Writer) error {
 	fake, err := startFakeAuthentik(ctx, "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	defer fake.stop()
 
-	// Some of the demo's codes answer as if the token were bad.
-	cfg.accepted = []string{upstreamtest.TokenAlice, upstreamtest.TokenBob, upstreamtest.TokenRoot}
-	cfg.AuthentikURL = baseURL{&url.URL{Scheme: "http", Host: fake.addr.String()}}
+	cfg.AuthentikURL = config.BaseURL{URL: &url.URL{Scheme: "http", Host: fake.addr.String()}}
 	if check {
-		return runCheck(ctx, cfg, stdout)
+		return runCheck(ctx, cfg, in, stdout)
 	}
-	cfg.dashboard = demoDashboard
-	playground := graph.PlaygroundOptions{
+	o := options{
+		// Some of the demo's codes answer as if the token were bad.
+		acceptedTokens: []string{upstreamtest.TokenAlice, upstreamtest.TokenBob, upstreamtest.TokenRoot},
+		addRoutes:      dashboard(demoDashboard).addTo,
+	}
+	o.playground = graph.PlaygroundOptions{
 		ExampleID:     strconv.Itoa(int(upstreamtest.DemoAlice)),
 		RevokeID:      strconv.Itoa(int(upstreamtest.DemoHistory)), // alice's too
 		Authorization: "Bearer " + upstreamtest.TokenAlice,
 		ErrorIDs:      demoErrors(),
 	}
-	return serve(ctx, cfg, log, playground, func(addr net.Addr) { announceDemo(stdout, cfg, addr, fake.Newest()) })
+	return serve(ctx, cfg, in, o, environ, log, func(addr net.Addr) { announceDemo(stdout, cfg, addr, fake.Newest()) })
 }
 
 // demoErrors lists the demo's ids that answer with an error, in order.
@@ -66,7 +69,7 @@ var demoCodes = map[int32]string{
 }
 
 // announceDemo says what there is to try. newest is the id of the code that was made last.
-func announceDemo(w io.Writer, cfg Config, addr net.Addr, newest int32) {
+func announceDemo(w io.Writer, cfg config.Config, addr net.Addr, newest int32) {
 	base := "http://" + reachable(addr.String())
 	page := base + "/"
 	switch {

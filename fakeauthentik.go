@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"authentik-graphql/internal/config"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -48,7 +49,7 @@ func startFakeAuthentik(ctx context.Context, addr string) (*fakeAuthentik, error
 }
 
 // runFakeAuthentik serves nothing but a fake authentik until ctx ends.
-func runFakeAuthentik(ctx context.Context, addr listenAddr, stdout io.Writer) error {
+func runFakeAuthentik(ctx context.Context, addr config.Addr, stdout io.Writer) error {
 	fake, err := startFakeAuthentik(ctx, string(addr))
 	if err != nil {
 		return err

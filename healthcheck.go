@@ -7,8 +7,9 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
+
+	"authentik-graphql/internal/config"
 )
 
 // healthTimeout bounds a health check; container runtimes end one that takes longer than they were told.
@@ -18,28 +19,16 @@ const healthTimeout = 2 * time.Second
 // settings it reads LISTEN_ADDR alone, so that a check needs no secret; a mistake in it is an answer
 // like any other, since container runtimes reserve every exit code but 0 and 1.
 func runHealthcheck(ctx context.Context, environ []string) error {
-	addr := listenAddr(settingNamed("LISTEN_ADDR").Default)
-	if value := lookup(environ, "LISTEN_ADDR"); value != "" {
-		if err := addr.UnmarshalText([]byte(value)); err != nil {
-			return fmt.Errorf("unhealthy: %w", settingError("LISTEN_ADDR", err.Error()))
-		}
+	addr, err := config.ListenAddr(environ)
+	if err != nil {
+		return fmt.Errorf("unhealthy: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
-	if err := askHealth(ctx, reachable(string(addr))); err != nil {
+	if err := askHealth(ctx, reachable(addr)); err != nil {
 		return fmt.Errorf("unhealthy: %w", err)
 	}
 	return nil
-}
-
-// lookup is a variable's value as a process sees it: the last of several.
-func lookup(environ []string, name string) (value string) {
-	for _, entry := range environ {
-		if rest, ok := strings.CutPrefix(entry, name+"="); ok {
-			value = rest
-		}
-	}
-	return value
 }
 
 // askHealth asks /healthz of what listens on addr, directly whatever proxy the environment names.

@@ -11,13 +11,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"authentik-graphql/graph"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -57,20 +55,15 @@ func BenchmarkListPage(b *testing.B) {
 		_, _ = w.Write(body)
 	}))
 	defer srv.Close()
-	address, err := url.Parse(srv.URL)
-	if err != nil {
-		b.Fatal(err)
-	}
 	single := must(b, "graph/testdata/every-field.graphql")
 	_, row, _ := strings.Cut(single, "authorizationCode(id: $id)")
 	page := "query EveryField { authorizationCodes(first: 100) { edges { cursor node " + strings.TrimSuffix(strings.TrimSpace(row), "}") + " } pageInfo { hasNextPage endCursor } totalCount } }"
 	for _, temperature := range []struct{ name, ttl string }{{"cold", "CACHE_TTL=0"}, {"hot", "CACHE_TTL=1h"}} {
-		cfg, err := loadConfig([]string{temperature.ttl}, true)
+		cfg, in, err := load([]string{"AUTHENTIK_URL=" + srv.URL, temperature.ttl}, false)
 		if err != nil {
 			b.Fatal(err)
 		}
-		cfg.AuthentikURL = baseURL{address}
-		s, err := newService(cfg, slog.New(slog.NewJSONHandler(io.Discard, nil)), graph.PlaygroundOptions{})
+		s, err := newService(cfg, in, options{}, slog.New(slog.NewJSONHandler(io.Discard, nil)))
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -28,15 +28,15 @@ const (
 )
 
 // memoryFor is the soft limit that leaves room for a cache and for open connections.
-func memoryFor(cache byteSize, conns int) int64 {
-	return int64(cache) + memoryBase + int64(max(0, conns-freeConns))*memoryPerConn
+func memoryFor(cache int64, conns int) int64 {
+	return cache + memoryBase + int64(max(0, conns-freeConns))*memoryPerConn
 }
 
 // memoryLimit keeps the process's soft memory limit where the settings and the open connections
 // want it. Without one the collector would let the heap grow to twice what is alive, which is
 // twice CACHE_MEMORY.
 type memoryLimit struct {
-	cache byteSize
+	cache int64
 	set   func(int64) int64 // debug.SetMemoryLimit
 
 	mu     sync.Mutex
@@ -47,7 +47,7 @@ type memoryLimit struct {
 }
 
 // limitMemory sets the limit for a process without connections.
-func limitMemory(cache byteSize, set func(int64) int64) *memoryLimit {
+func limitMemory(cache int64, set func(int64) int64) *memoryLimit {
 	l := &memoryLimit{cache: cache, set: set, room: connStep}
 	l.before = set(memoryFor(cache, l.room))
 	return l
@@ -93,4 +93,4 @@ func (l *memoryLimit) end() {
 }
 
 // currentMemoryLimit reads the process's limit.
-func currentMemoryLimit() byteSize { return byteSize(debug.SetMemoryLimit(-1)) }
+func currentMemoryLimit() int64 { return debug.SetMemoryLimit(-1) }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -138,11 +139,11 @@ func TestMemoryLimit(t *testing.T) {
 func TestMemoryLimitFollowsConnections(t *testing.T) {
 	before := currentMemoryLimit()
 	a := startApp(t, []string{"-demo"}, "CACHE_MEMORY=32MiB")
-	want := func(limit byteSize) {
+	want := func(limit int64) {
 		t.Helper()
-		cachetest.Eventually(t, "the limit is "+limit.String(), func() bool { return currentMemoryLimit() == limit })
+		cachetest.Eventually(t, fmt.Sprintf("the limit is %d", limit), func() bool { return currentMemoryLimit() == limit })
 	}
-	want(byteSize(memoryFor(32<<20, 64)))
+	want(memoryFor(32<<20, 64))
 	conns := make([]net.Conn, 600)
 	for i := range conns {
 		var err error
@@ -150,11 +151,11 @@ func TestMemoryLimitFollowsConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want(byteSize(memoryFor(32<<20, 640)))
+	want(memoryFor(32<<20, 640))
 	for _, c := range conns {
 		_ = c.Close()
 	}
-	want(byteSize(memoryFor(32<<20, 64)))
+	want(memoryFor(32<<20, 64))
 	if !strings.Contains(a.Log.String(), `"memory_limit":"74 MiB"`) {
 		t.Errorf("the log does not tell the limit:\n%s", a.Log)
 	}
@@ -169,6 +170,6 @@ func TestMemoryLimitOfTheOperator(t *testing.T) {
 	before := currentMemoryLimit()
 	startApp(t, []string{"-demo"}, "GOMEMLIMIT=1GiB")
 	if got := currentMemoryLimit(); got != before {
-		t.Errorf("the limit is %s, want %s", got, before)
+		t.Errorf("the limit is %d, want %d", got, before)
 	}
 }

@@ -34,6 +34,16 @@ func (v otelVars) signal(name string) string {
 	return v["OTEL_EXPORTER_OTLP_"+name]
 }
 
+func newOTelVars(environ []string) otelVars {
+	v := otelVars{}
+	for _, entry := range environ {
+		if name, value, ok := strings.Cut(entry, "="); ok && value != "" {
+			v[name] = value
+		}
+	}
+	return v
+}
+
 // on tells whether traces are asked for.
 func (v otelVars) on() bool {
 	if strings.EqualFold(v["OTEL_SDK_DISABLED"], "true") {
@@ -142,7 +152,7 @@ func isPairs(list string, isName func(string) bool) bool {
 }
 
 func isCertificates(file string) bool {
-	_, err := certificates("", file)
+	_, err := readCAs("", file)
 	return err == nil
 }
 

@@ -30,9 +30,9 @@ func TestTraceVariables(t *testing.T) {
 		{"OTEL_EXPORTER_OTLP_PROTOCOL=grpc OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/protobuf " + endpoint, otlpHTTP},
 		{"OTEL_TRACES_SAMPLER=nonsense OTEL_SERVICE_NAME=x", ""},
 	} {
-		cfg, err := loadConfig(append(strings.Fields(tt.variables), "AUTHENTIK_URL=http://127.0.0.1:9000"), false)
-		if err != nil || cfg.traces != tt.want {
-			t.Errorf("%s: %q, %v", tt.variables, cfg.traces, err)
+		_, in, err := load(append(strings.Fields(tt.variables), "AUTHENTIK_URL=http://127.0.0.1:9000"), false)
+		if err != nil || in.traces != tt.want {
+			t.Errorf("%s: %q, %v", tt.variables, in.traces, err)
 		}
 	}
 }
@@ -66,8 +66,8 @@ func TestWrongTraceVariables(t *testing.T) {
 		"OTEL_BSP_MAX_EXPORT_BATCH_SIZE=many",
 	} {
 		name, _, _ := strings.Cut(wrong, "=")
-		_, err := loadConfig([]string{"AUTHENTIK_URL=http://127.0.0.1:9000", "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318", wrong}, false)
-		if err == nil || !strings.HasPrefix(err.Error(), name+" ") || strings.Contains(err.Error(), "s3cr3t") {
+		_, _, err := load([]string{"AUTHENTIK_URL=http://127.0.0.1:9000", "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318", wrong}, false)
+		if err == nil || !strings.Contains(err.Error(), "\n"+name+" ") || strings.Contains(err.Error(), "s3cr3t") {
 			t.Errorf("%s: %v", wrong, err)
 		}
 	}

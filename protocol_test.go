@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"authentik-graphql/cache/cachetest"
 	"authentik-graphql/graph"
 	"authentik-graphql/graph/document"
+	"authentik-graphql/internal/config"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -200,13 +202,13 @@ func TestTrustedDocumentsThatCannotBeUsed(t *testing.T) {
 			if err := os.WriteFile(file, []byte(tt.content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := loadConfig([]string{"TRUSTED_DOCUMENTS=" + file}, true)
+			_, _, err := load([]string{"TRUSTED_DOCUMENTS=" + file}, true)
 			if err == nil || !strings.Contains(err.Error(), "TRUSTED_DOCUMENTS "+tt.want) && !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("the error is %v, want it to say %s", err, tt.want)
 			}
 		})
 	}
-	_, err := loadConfig([]string{"TRUSTED_DOCUMENTS_ONLY=true"}, true)
+	_, _, err := load([]string{"TRUSTED_DOCUMENTS_ONLY=true"}, true)
 	if err == nil || !strings.Contains(err.Error(), "TRUSTED_DOCUMENTS is required") {
 		t.Errorf("only, without a file: %v", err)
 	}
@@ -265,7 +267,7 @@ func TestEveryLimit(t *testing.T) {
 	} {
 		t.Run(tt.setting, func(t *testing.T) {
 			var set []string
-			if _, constant := fixed[tt.setting]; !constant {
+			if slices.ContainsFunc(config.Settings(), func(s config.Setting) bool { return s.Name == tt.setting }) {
 				set = []string{tt.setting + "=" + tt.value}
 			}
 			got := post(t, startApp(t, nil, append(set, "AUTHENTIK_URL="+up.URL)...).URL, tt.body)

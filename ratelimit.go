@@ -4,8 +4,6 @@ import (
 	"math"
 	"net/http"
 	"net/netip"
-	"strconv"
-	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -13,20 +11,7 @@ import (
 
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
-	"authentik-graphql/internal/envvalue"
 )
-
-// perSecond is a rate, 0 for no limit.
-type perSecond float64
-
-func (r *perSecond) UnmarshalText(text []byte) error {
-	n, err := strconv.ParseFloat(string(text), 64)
-	if err != nil || strings.Trim(string(text), "0123456789.") != "" || n != 0 && (n < 0.001 || n > 1e6) {
-		return envvalue.Error("must be 0 or from 0.001 to 1000000, in decimal")
-	}
-	*r = perSecond(n)
-	return nil
-}
 
 // maxRateCallers is how many callers' allowances are remembered. One who is forgotten has a whole
 // burst again.
@@ -48,7 +33,7 @@ type callerKey struct {
 }
 
 // newRateLimiter returns nil, which limits nobody, for a rate of 0.
-func newRateLimiter(r perSecond, now func() time.Time) *rateLimiter {
+func newRateLimiter(r float64, now func() time.Time) *rateLimiter {
 	if r == 0 {
 		return nil
 	}

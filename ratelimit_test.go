@@ -21,7 +21,7 @@ func TestAllowance(t *testing.T) {
 		wait  time.Duration
 	}
 	tests := []struct {
-		rate  perSecond
+		rate  float64
 		steps []step
 	}{
 		// A burst of ten, then one every 200 ms.

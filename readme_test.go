@@ -18,23 +18,29 @@ import (
 
 	"authentik-graphql/cache/cachetest"
 	"authentik-graphql/internal/callers"
+	"authentik-graphql/internal/config"
 	"authentik-graphql/upstream"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// TestSettingsTable: the table of docs/settings.md is made of the tags of Config. With -update it is
-// written.
+// TestSettingsTable checks that the tables of docs/settings.md follow the tags of config.Config. With -update it
+// writes them.
 func TestSettingsTable(t *testing.T) {
 	var table strings.Builder
-	table.WriteString("<!-- settings -->\n| Setting | Default | Meaning |\n|---|---|---|\n")
-	for _, s := range settings() {
+	table.WriteString("<!-- settings -->\n")
+	group := ""
+	for _, s := range config.Settings() {
+		if s.Group != group {
+			group = s.Group
+			fmt.Fprintf(&table, "\n## %s\n\n| Setting | Default | Meaning |\n|---|---|---|\n", group)
+		}
 		value := "unset"
 		if s.Default != "" {
 			value = "`" + s.Default + "`"
 		}
 		fmt.Fprintf(&table, "| `%s` | %s | %s |\n", s.Name, value, s.Help)
 	}
-	table.WriteString("<!-- end of settings -->\n")
+	table.WriteString("\n<!-- end of settings -->\n")
 	page := must(t, "docs/settings.md")
 	current := regexp.MustCompile(`(?s)<!-- settings -->\n.*?(<!-- end of settings -->\n|$)`)
 	if *update {
@@ -48,7 +54,7 @@ func TestSettingsTable(t *testing.T) {
 		return
 	}
 	if current.FindString(page) != table.String() {
-		t.Errorf("the settings of docs/settings.md are not the code's; want\n%s", table.String())
+		t.Errorf("docs/settings.md differs from the settings; want\n%s", table.String())
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"authentik-graphql/cache/cachetest"
-	"authentik-graphql/graph"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -30,12 +29,11 @@ func newAsker(t *testing.T, settings ...string) *asker {
 	t.Helper()
 	a := &asker{t: t, clock: cachetest.NewClock()}
 	a.up = startFake(t, upstreamtest.Options{Now: a.clock.Now})
-	cfg, err := loadConfig(append(settings, "AUTHENTIK_URL="+a.up.URL), false)
+	cfg, in, err := load(append(settings, "AUTHENTIK_URL="+a.up.URL), false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.now = a.clock.Now
-	if a.service, err = newService(cfg, slog.New(slog.DiscardHandler), graph.PlaygroundOptions{}); err != nil {
+	if a.service, err = newService(cfg, in, options{now: a.clock.Now}, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = a.service.close(t.Context()) })

@@ -21,7 +21,6 @@ import (
 	"pgregory.net/rapid"
 
 	"authentik-graphql/cache/cachetest"
-	"authentik-graphql/graph"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -59,12 +58,11 @@ func newTwins(t *testing.T, rt *rapid.T, processes int, settings ...string) *twi
 			if processes > 1 {
 				environ = append(environ, fmt.Sprintf("REDIS_PREFIX=twin%d:", i))
 			}
-			cfg, err := loadConfig(environ, false)
+			cfg, opened, err := load(environ, false)
 			if err != nil {
 				t.Fatal(err)
 			}
-			cfg.now, cfg.noResponses = w.clock.Now, i == 1
-			s, err := newService(cfg, slog.New(slog.DiscardHandler), graph.PlaygroundOptions{})
+			s, err := newService(cfg, opened, options{now: w.clock.Now, noResponses: i == 1}, slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Fatal(err)
 			}

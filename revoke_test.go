@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"authentik-graphql/cache/cachetest"
-	"authentik-graphql/graph"
 	"authentik-graphql/internal/grants"
 	"authentik-graphql/upstream"
 	"authentik-graphql/upstream/upstreamtest"
@@ -267,16 +266,16 @@ func TestRevokeInServiceMode(t *testing.T) {
 func TestRevokeWithoutTheCaller(t *testing.T) {
 	up := startFake(t, upstreamtest.Options{})
 	pk := davesCode(up)
-	cfg, err := loadConfig([]string{"AUTHENTIK_URL=" + up.URL, "CACHE_TTL=1h"}, false)
+	cfg, in, err := load([]string{"AUTHENTIK_URL=" + up.URL, "CACHE_TTL=1h"}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := newService(cfg, slog.New(slog.DiscardHandler), graph.PlaygroundOptions{})
+	s, err := newService(cfg, in, options{}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = s.close(context.Background()) }()
-	source := newGrantSource(s.cache, s.client, newGate(4, time.Now), cfg.redaction, s.log)
+	source := newGrantSource(s.cache, s.client, newGate(4, time.Now), cfg.Redaction, s.log)
 	caller := func(token string) grants.Caller {
 		cred := upstream.NewCredential(token)
 		return grants.Caller{Credential: cred, Digest: s.digester.Digest(cred)}

@@ -34,7 +34,9 @@ func (s *service) routes() http.Handler {
 		mux.Handle("/{$}", s.playground)
 		mux.Handle("/playground/", s.playground)
 	}
-	s.cfg.dashboard.addTo(mux)
+	if s.options.addRoutes != nil {
+		s.options.addRoutes(mux)
+	}
 	addProbes(mux, s.readyz)
 	return s.traces.server(s.observe(mux))
 }

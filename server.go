@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"crypto/x509"
 	_ "embed"
 	"errors"
 	"flag"
@@ -23,13 +22,14 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/dustin/go-humanize"
 	"github.com/redis/go-redis/v9/logging"
 
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
 	"authentik-graphql/internal/buildinfo"
 	"authentik-graphql/internal/callers"
+	"authentik-graphql/internal/config"
 	"authentik-graphql/internal/responsecache"
 	"authentik-graphql/internal/telemetry"
 	"authentik-graphql/internal/telemetry/spans"
@@ -84,7 +84,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	flags.SetOutput(io.Discard) // a mistake is told in one line, and help is printed below
 	demo := flags.Bool("demo", false, "run against a fake authentik inside, with the Playground and three tokens to try")
 	check := flags.Bool("check", false, "validate the settings, reach authentik and Redis, try the service's own token, print what was found")
-	var fake listenAddr
+	var fake config.Addr
 	flags.Func("fake-authentik", "run the demo's fake authentik alone, on `ADDR`, for several processes of the service to share", func(value string) error {
 		return fake.UnmarshalText([]byte(value))
 	})
@@ -114,13 +114,13 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	case fake != "":
 		return runFakeAuthentik(ctx, fake, stdout)
 	}
-	cfg, err := loadConfig(environ, *demo)
+	cfg, in, err := load(environ, *demo)
 	if err != nil {
-		return usagef("the settings cannot be used:\n%w", err)
+		return err
 	}
 	log, flush := newLogger(stderr, cfg)
 	defer flush()
-	for _, hint := range misspelt(environ) {
+	for _, hint := range config.Hints(environ) {
 		if *check {
 			_, _ = fmt.Fprintln(stdout, "settings  ", hint)
 			continue
@@ -128,17 +128,18 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		log.Warn("a variable of the environment has no effect", "hint", hint)
 	}
 	if *demo {
-		return runDemo(ctx, cfg, *check, log, stdout)
+		return runDemo(ctx, cfg, in, *check, environ, log, stdout)
 	}
 	if *check {
-		return runCheck(ctx, cfg, stdout)
+		return runCheck(ctx, cfg, in, stdout)
 	}
-	return serve(ctx, cfg, log, graph.PlaygroundOptions{}, nil)
+	return serve(ctx, cfg, in, options{}, environ, log, nil)
 }
 
 // service is the wired program.
 type service struct {
-	cfg        Config
+	cfg        config.Config
+	options    options
 	log        *slog.Logger
 	client     *upstream.Client
 	cache      *cache.Cache[cached]
@@ -155,22 +156,18 @@ type service struct {
 	conns      *connectionLimit
 }
 
-func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions) (*service, error) {
-	own, err := callers.Open(cfg.TokenFile, cfg.CallersFile)
-	if err != nil {
-		return nil, err
+func newService(cfg config.Config, in inputs, o options, log *slog.Logger) (*service, error) {
+	if o.now == nil {
+		o.now = time.Now
 	}
 	m := telemetry.NewMetrics(buildinfo.Version())
-	traces, err := newTracing(cfg, log)
+	traces, err := newTracing(in.traces, log)
 	if err != nil {
 		return nil, err
 	}
-	client, err := newClient(cfg, log, m.UpstreamObserver(), traces.spans())
-	if err != nil {
-		return nil, err
-	}
-	secret := cfg.CacheSecret
-	if secret == nil {
+	client := newClient(cfg, in, o.now, log, m.UpstreamObserver(), traces.spans())
+	secret := []byte(cfg.CacheSecret.Secret)
+	if len(secret) == 0 {
 		secret = cache.NewSecret()
 	}
 	keys, err := cache.DeriveKeys(secret)
@@ -178,23 +175,19 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		return nil, err
 	}
 	documents, responses := uint64(cfg.CacheMemory)/documentShare, uint64(cfg.CacheMemory)/responseShare
-	first, err := cache.NewMemory(uint64(cfg.CacheMemory)-documents-responses, cfg.now)
+	first, err := cache.NewMemory(uint64(cfg.CacheMemory)-documents-responses, o.now)
 	if err != nil {
 		return nil, fmt.Errorf("make the cache: %w", err)
 	}
 	var store *cache.Redis[cached]
 	var second cache.Shared[cached]
 	var texts graph.TextStore
-	if cfg.RedisURL != "" {
-		rc, err := newRedisClient(cfg)
-		if err != nil {
-			return nil, err
-		}
-		store = cache.NewRedis(rc, keys, codec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log, Observe: m.RedisObserver(), Spans: traces.spans()})
+	if in.redis != nil {
+		store = cache.NewRedis(in.redis, keys, codec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log, Observe: m.RedisObserver(), Spans: traces.spans()})
 		second, texts = store, cache.NewTexts(store)
 	}
 	digester := upstream.NewDigester(keys.CallerKey())
-	s := &service{cfg: cfg, log: log, client: client, callers: own, digester: digester, limiter: newRateLimiter(cfg.RateLimit, cfg.now), metrics: m, redis: store, traces: traces}
+	s := &service{cfg: cfg, options: o, log: log, client: client, callers: in.callers, digester: digester, limiter: newRateLimiter(float64(cfg.RateLimit), o.now), metrics: m, redis: store, traces: traces}
 	s.conns = &connectionLimit{limit: int64(cfg.MaxConnections), refused: m.ConnectionRefused}
 	s.cache = cache.New(cache.Options{
 		Policy: cache.Policy{
@@ -205,21 +198,21 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		},
 		LoadTimeout: bounded(cfg.UpstreamTimeout) + time.Second,
 		Judge:       judge,
-		Now:         cfg.now,
+		Now:         o.now,
 		Spans:       traces.spans(),
 	}, codec, first, second)
-	gate := newGate(int(cfg.Concurrency), cfg.now)
-	for _, token := range cfg.accepted {
+	gate := newGate(int(cfg.Concurrency), o.now)
+	for _, token := range o.acceptedTokens {
 		gate.accepted.Add(digester.Digest(upstream.NewCredential(token)), struct{}{})
 	}
-	grants := newGrantSource(s.cache, client, gate, cfg.redaction, log)
-	grants.ownToken = own != nil
-	if !cfg.noResponses {
+	grants := newGrantSource(s.cache, client, gate, cfg.Redaction, log)
+	grants.ownToken = in.callers != nil
+	if !o.noResponses {
 		s.responses, err = responsecache.New(responsecache.Options{
 			MaxBytes:  responses,
 			Validator: s.cache,
 			Request:   func(ctx context.Context) responsecache.Request { return graph.FromContext(ctx) },
-			Now:       cfg.now,
+			Now:       o.now,
 		})
 		if err != nil {
 			return nil, err
@@ -227,13 +220,13 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	}
 	endpoint, err := graph.NewHandler(&graph.Resolver{
 		Grants: grants,
-		Now:    cfg.now,
+		Now:    o.now,
 	}, graph.Options{
 		SDL:            schemaSDL,
 		Introspection:  cfg.Introspection,
 		Federation:     cfg.Federation,
 		Limits:         cfg.Limits,
-		Trusted:        cfg.trusted,
+		Trusted:        in.trusted,
 		TrustedOnly:    cfg.TrustedOnly,
 		Texts:          texts,
 		DocumentMemory: documents,
@@ -242,7 +235,7 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 	if err != nil {
 		return nil, err
 	}
-	if s.graphql = endpoint; cfg.redaction.HidesSecret() {
+	if s.graphql = endpoint; cfg.Redaction.HidesSecret() {
 		if s.graphql, err = compress(endpoint); err != nil {
 			return nil, err
 		}
@@ -251,14 +244,14 @@ func newService(cfg Config, log *slog.Logger, playground graph.PlaygroundOptions
 		"response": s.responses.Size, "memory": first.Size, "documents": endpoint.DocumentsSize,
 	}))
 	if cfg.Playground && !cfg.TrustedOnly {
-		s.playground = graph.Playground(playground)
+		s.playground = graph.Playground(o.playground)
 	}
-	own.Watch(log)
+	in.callers.Watch(log)
 	return s, nil
 }
 
 // newLogger makes the logger that the settings describe.
-func newLogger(out io.Writer, cfg Config) (log *slog.Logger, flush func()) {
+func newLogger(out io.Writer, cfg config.Config) (log *slog.Logger, flush func()) {
 	return telemetry.NewLogger(out, telemetry.LogOptions{Level: cfg.LogLevel, Text: cfg.LogFormat == "text"})
 }
 
@@ -275,77 +268,39 @@ func (s *service) sources(stores map[string]func() (int, uint64)) telemetry.Sour
 	return sources
 }
 
-// newClient makes the client that the settings name. observe, if not nil, is told of its calls,
-// and tracer makes their spans.
-func newClient(cfg Config, log *slog.Logger, observe func(time.Duration, error), tracer *spans.Tracer) (*upstream.Client, error) {
-	roots, err := certificates("AUTHENTIK_CA_FILE", cfg.AuthentikCAFile)
-	if err != nil {
-		return nil, err
-	}
+// newClient makes the client of authentik. observe, if not nil, is called after each of its calls.
+func newClient(cfg config.Config, in inputs, now func() time.Time, log *slog.Logger, observe func(time.Duration, error), tracer *spans.Tracer) *upstream.Client {
 	return upstream.NewClient(upstream.Options{
 		BaseURL:     cfg.AuthentikURL.URL,
-		RootCAs:     roots,
+		RootCAs:     in.authentikCAs,
 		Timeout:     cfg.UpstreamTimeout,
 		Concurrency: int(cfg.Concurrency),
 		UserAgent:   "authentik-graphql/" + buildinfo.Version(),
-		Now:         cfg.now,
+		Now:         now,
 		Logger:      log,
 		Observe:     observe,
 		Spans:       tracer,
-	}), nil
+	})
 }
 
-// newRedisClient makes the client that the settings name; its errors name the setting.
-func newRedisClient(cfg Config) (redis.UniversalClient, error) {
-	roots, err := certificates("REDIS_CA_FILE", cfg.RedisCAFile)
-	if err != nil {
-		return nil, err
-	}
-	client, err := cache.NewRedisClient(cache.RedisOptions{URL: string(cfg.RedisURL), Mode: cfg.RedisMode, RootCAs: roots})
-	if err != nil {
-		return nil, fmt.Errorf("REDIS_URL %w", err)
-	}
-	return client, nil
-}
-
-// certificates adds a setting's PEM file to the system's roots; without one it returns nil, the
-// system's.
-func certificates(setting, file string) (*x509.CertPool, error) {
-	if file == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(file) //nolint:gosec // the operator names the file
-	if err != nil {
-		return nil, usagef("%s cannot be read: %w", setting, err)
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, usagef("%s holds no PEM certificate", setting)
-	}
-	return pool, nil
-}
-
-// serve listens until ctx ends, then lets running requests finish. announce, if not nil, is told
-// the address once requests are taken.
-func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.PlaygroundOptions, announce func(net.Addr)) error {
-	s, err := newService(cfg, log, playground)
+// serve listens until ctx ends, then lets running requests finish. It calls announce, if not nil, with the
+// address once it accepts requests.
+func serve(ctx context.Context, cfg config.Config, in inputs, o options, environ []string, log *slog.Logger, announce func(net.Addr)) error {
+	s, err := newService(cfg, in, o, log)
 	if err != nil {
 		return err
 	}
 	conns := s.conns
 	connState := conns.connState
-	if !cfg.ownMemoryLimit {
-		memory := limitMemory(cfg.CacheMemory, debug.SetMemoryLimit)
+	if config.Lookup(environ, "GOMEMLIMIT") == "" {
+		memory := limitMemory(int64(cfg.CacheMemory), debug.SetMemoryLimit)
 		defer memory.end()
 		connState = func(c net.Conn, state http.ConnState) {
 			conns.connState(c, state)
 			memory.connState(c, state)
 		}
 	}
-	if !cfg.ownGCPercent {
+	if config.Lookup(environ, "GOGC") == "" {
 		defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", string(cfg.ListenAddr))
@@ -375,7 +330,7 @@ func serve(ctx context.Context, cfg Config, log *slog.Logger, playground graph.P
 		announce(ln.Addr())
 	}
 	log.Info("listening", "address", ln.Addr().String(), "admin_address", admin.String(), "version", buildinfo.Version(),
-		"memory_limit", currentMemoryLimit().String(), "settings", cfg)
+		"memory_limit", humanize.IBytes(uint64(currentMemoryLimit())), "settings", cfg)
 	checkFiles(log, cfg)
 	select {
 	case err := <-failed:
@@ -391,8 +346,13 @@ func usage(w io.Writer, flags *flag.FlagSet) {
 		value, text := flag.UnquoteUsage(f)
 		_, _ = fmt.Fprintf(w, "  -%-20s %s\n", strings.TrimSpace(f.Name+" "+value), text)
 	})
-	_, _ = fmt.Fprintf(w, "\nSettings come from the environment. A secret may be given as NAME_FILE, the path of a file.\n\n")
-	for _, s := range settings() {
+	_, _ = fmt.Fprintf(w, "\nSettings come from the environment. A secret may be given as NAME_FILE, the path of a file.\n")
+	group := ""
+	for _, s := range config.Settings() {
+		if s.Group != group {
+			group = s.Group
+			_, _ = fmt.Fprintf(w, "\n%s:\n", group)
+		}
 		name, value := s.Name, s.Default
 		if s.Secret {
 			name += "[_FILE]"

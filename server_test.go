@@ -183,14 +183,11 @@ func TestUpstreamConcurrency(t *testing.T) {
 		<-release
 		next.ServeHTTP(w, r)
 	}})
-	cfg, err := loadConfig([]string{"AUTHENTIK_URL=" + up.URL, "UPSTREAM_CONCURRENCY=1"}, false)
+	cfg, in, err := load([]string{"AUTHENTIK_URL=" + up.URL, "UPSTREAM_CONCURRENCY=1"}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := newClient(cfg, slog.New(slog.DiscardHandler), nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := newClient(cfg, in, time.Now, slog.New(slog.DiscardHandler), nil, nil)
 	defer client.Close()
 	alice := upstream.NewCredential(upstreamtest.TokenAlice)
 	first := make(chan error)

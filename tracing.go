@@ -44,12 +44,12 @@ type tracing struct {
 
 // newTracing begins what the OTEL_* variables ask for, and returns nil if they ask for nothing.
 // OpenTelemetry reads them itself from the process's environment.
-func newTracing(cfg Config, log *slog.Logger) (*tracing, error) {
-	if cfg.traces == "" {
+func newTracing(protocol otlpProtocol, log *slog.Logger) (*tracing, error) {
+	if protocol == "" {
 		return nil, nil
 	}
 	ctx := context.Background()
-	exporter, err := newExporter(ctx, cfg.traces)
+	exporter, err := newExporter(ctx, protocol)
 	if err != nil {
 		return nil, usagef("the OTEL_EXPORTER_OTLP_ variables cannot be used together: %w", err)
 	}
@@ -64,7 +64,7 @@ func newTracing(cfg Config, log *slog.Logger) (*tracing, error) {
 	t.provider = sdk.NewTracerProvider(sdk.WithBatcher(t.exporter), sdk.WithResource(about),
 		sdk.WithoutPanicRecording()) // which may say anything
 	t.tracer = t.provider.Tracer("authentik-graphql", trace.WithInstrumentationVersion(buildinfo.Version()))
-	log.Info("traces are sent", "protocol", string(cfg.traces))
+	log.Info("traces are sent", "protocol", string(protocol))
 	return t, nil
 }
 

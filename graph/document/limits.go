@@ -5,13 +5,13 @@ import "authentik-graphql/internal/envvalue"
 // Limits bound what one request may cost, as far as an operator sets it. The tags are the settings'
 // names, defaults and meanings. A request over a limit gets an error that names the setting.
 type Limits struct {
-	Body            envvalue.Size  `env:"MAX_BODY" envDefault:"64KiB" example:"64KiB" help:"Largest request body."`
-	Answer          envvalue.Size  `env:"MAX_ANSWER" envDefault:"8MiB" example:"8MiB" help:"Largest answer."`
-	UpstreamCalls   envvalue.Count `env:"OPERATION_UPSTREAM_CALLS" envDefault:"100" example:"100" help:"Most codes, tokens and lists that one operation may ask for, cached or not; the same counts once. One list may take as many calls to authentik."`
-	Complexity      envvalue.Count `env:"MAX_COMPLEXITY" envDefault:"30000" example:"30000" help:"Most fields that an answer may have, estimated from the document."`
-	Tokens          envvalue.Count `env:"MAX_TOKENS" envDefault:"3000" example:"3000" help:"Most tokens of a document."`
-	Depth           envvalue.Count `env:"MAX_DEPTH" envDefault:"16" example:"16" help:"Deepest nesting of fields in a document."`
-	Representations envvalue.Count `env:"MAX_REPRESENTATIONS" envDefault:"100" example:"100" help:"Most entities that one _entities field may ask for."`
+	Body            envvalue.Size  `env:"MAX_BODY" envDefault:"64KiB" example:"64KiB" help:"Maximum size of a request body."`
+	Answer          envvalue.Size  `env:"MAX_ANSWER" envDefault:"8MiB" example:"8MiB" help:"Maximum size of a response."`
+	UpstreamCalls   envvalue.Count `env:"OPERATION_UPSTREAM_CALLS" envDefault:"100" example:"100" help:"Maximum number of different grants and lists that one operation reads, cached or not. One list may take as many requests to authentik."`
+	Complexity      envvalue.Count `env:"MAX_COMPLEXITY" envDefault:"30000" example:"30000" help:"Maximum number of fields in a response, estimated from the document."`
+	Tokens          envvalue.Count `env:"MAX_TOKENS" envDefault:"3000" example:"3000" help:"Maximum number of lexical tokens in a document."`
+	Depth           envvalue.Count `env:"MAX_DEPTH" envDefault:"16" example:"16" help:"Maximum depth of nested fields in a document."`
+	Representations envvalue.Count `env:"MAX_REPRESENTATIONS" envDefault:"100" example:"100" help:"Maximum number of entities that one _entities field requests."`
 }
 
 // The limits that are no setting. Each is far above what clients send and low enough that a request

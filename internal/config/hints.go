@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 	"authentik-graphql/graph/document"
 )
 
-// fixed are the limits that used to be settings, with their values.
+// fixed has the limits that used to be settings, with their values.
 var fixed = map[string]int{
 	"MAX_NAME":                document.MaxName,
 	"MAX_FIELDS":              document.MaxFields,
@@ -28,11 +28,11 @@ var fixed = map[string]int{
 	"MAX_HEADERS":             graph.MaxHeaders,
 }
 
-// misspelt lists what an environment sets in vain: names that are almost those of settings, and
-// former settings. An environment has all kinds of names, so that neither is a mistake.
-func misspelt(environ []string) (all []string) {
+// Hints lists what an environment sets in vain: names that are almost those of settings, and former settings.
+// Neither is an error, because an environment holds names for other programs as well.
+func Hints(environ []string) (hints []string) {
 	names := map[string]bool{}
-	for _, s := range settings() {
+	for _, s := range Settings() {
 		names[s.Name] = true
 		if s.Secret {
 			names[s.Name+"_FILE"] = true
@@ -44,15 +44,15 @@ func misspelt(environ []string) (all []string) {
 			continue
 		}
 		if value, former := fixed[given]; former {
-			all = append(all, fmt.Sprintf("%s is no longer a setting; its value is fixed at %d", given, value))
+			hints = append(hints, fmt.Sprintf("%s is no longer a setting; its value is fixed at %d", given, value))
 			continue
 		}
 		for name := range names {
 			if near := levenshtein.ComputeDistance(given, name); near == 1 || near == 2 && len(name) > 10 {
-				all = append(all, fmt.Sprintf("%s is no setting; is %s meant?", given, name))
+				hints = append(hints, fmt.Sprintf("%s is no setting; is %s meant?", given, name))
 			}
 		}
 	}
-	slices.Sort(all)
-	return all
+	slices.Sort(hints)
+	return hints
 }

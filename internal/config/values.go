@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"encoding/base64"
@@ -16,35 +16,39 @@ import (
 	"authentik-graphql/internal/envvalue"
 )
 
-type listenAddr string
+// Addr is an address to listen on, host:port.
+type Addr string
 
-func (a *listenAddr) UnmarshalText(text []byte) error {
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (a *Addr) UnmarshalText(text []byte) error {
 	if _, _, err := net.SplitHostPort(string(text)); err != nil {
 		return envvalue.Error("is not host:port")
 	}
-	*a = listenAddr(text)
+	*a = Addr(text)
 	return nil
 }
 
-// adminAddr is a listenAddr or adminOff.
-type adminAddr listenAddr
+// AdminOff is the value of ADMIN_ADDR that turns the admin listener off.
+const AdminOff = "off"
 
-const adminOff adminAddr = "off"
+type adminAddr Addr
 
 func (a *adminAddr) UnmarshalText(text []byte) error {
-	if adminAddr(text) == adminOff {
-		*a = adminOff
+	if string(text) == AdminOff {
+		*a = AdminOff
 		return nil
 	}
-	if (*listenAddr)(a).UnmarshalText(text) != nil {
+	if (*Addr)(a).UnmarshalText(text) != nil {
 		return envvalue.Error("is neither host:port nor off")
 	}
 	return nil
 }
 
-type baseURL struct{ *url.URL }
+// BaseURL is the address of authentik; its URL is nil if none is set.
+type BaseURL struct{ *url.URL }
 
-func (u *baseURL) UnmarshalText(text []byte) error {
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (u *BaseURL) UnmarshalText(text []byte) error {
 	parsed, err := url.Parse(string(text))
 	switch {
 	case err != nil, parsed.Scheme != "http" && parsed.Scheme != "https", parsed.Host == "":
@@ -58,7 +62,7 @@ func (u *baseURL) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func (u baseURL) String() string {
+func (u BaseURL) String() string {
 	if u.URL == nil {
 		return ""
 	}
@@ -121,27 +125,40 @@ func (f *logFormat) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// secretText and secretKey print as "[redacted]".
-type secretText string
+// rate is a number of requests per second, 0 for no limit.
+type rate float64
 
-func (s secretText) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, "[redacted]") }
-func (s secretText) MarshalJSON() ([]byte, error) { return []byte(`"[redacted]"`), nil }
-func (s secretText) LogValue() slog.Value         { return slog.StringValue("[redacted]") }
+func (r *rate) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || strings.Trim(string(text), "0123456789.") != "" || n != 0 && (n < 0.001 || n > 1e6) {
+		return envvalue.Error("must be 0 or from 0.001 to 1000000, in decimal")
+	}
+	*r = rate(n)
+	return nil
+}
 
-type secretKey []byte
+// Secret prints as "[redacted]".
+type Secret string
 
-func (k *secretKey) UnmarshalText(text []byte) error {
+// Format implements [fmt.Formatter].
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
+
+// MarshalJSON implements the interface of encoding/json.
+func (Secret) MarshalJSON() ([]byte, error) { return []byte(`"[redacted]"`), nil }
+
+// LogValue implements [slog.LogValuer].
+func (Secret) LogValue() slog.Value { return slog.StringValue("[redacted]") }
+
+// SecretKey is a key of [cache.SecretSize] bytes, empty if none is set.
+type SecretKey struct{ Secret }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (k *SecretKey) UnmarshalText(text []byte) error {
 	for _, enc := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
 		if b, err := enc.DecodeString(string(text)); err == nil && len(b) == cache.SecretSize {
-			*k = b
+			k.Secret = Secret(b)
 			return nil
 		}
 	}
 	return envvalue.Error("is not 32 bytes in base64")
 }
-
-func (k secretKey) Format(f fmt.State, _ rune)   { _, _ = io.WriteString(f, "[redacted]") }
-func (k secretKey) MarshalJSON() ([]byte, error) { return []byte(`"[redacted]"`), nil }
-
-// LogValue is needed beside Format: slog's text handler writes any slice of bytes as it is.
-func (k secretKey) LogValue() slog.Value { return slog.StringValue("[redacted]") }

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/redis/go-redis/v9"
+
+	"authentik-graphql/cache"
+	"authentik-graphql/graph"
+	"authentik-graphql/internal/callers"
+	"authentik-graphql/internal/config"
+)
+
+// inputs are what the settings name: files that have been read, and the client of Redis.
+type inputs struct {
+	authentikCAs *x509.CertPool        // nil for the system's
+	redis        redis.UniversalClient // nil without Redis
+	callers      *callers.Callers      // nil outside of service mode
+	trusted      graph.Trusted
+	traces       otlpProtocol // empty for none
+}
+
+// load reads the settings and opens what they name. Its error joins all mistakes.
+func load(environ []string, demo bool) (config.Config, inputs, error) {
+	cfg, cfgErr := config.Load(environ, demo)
+	in, inErr := openInputs(cfg)
+	traces, otelErrs := newOTelVars(environ).protocol()
+	if err := errors.Join(cfgErr, inErr, errors.Join(otelErrs...)); err != nil {
+		in.close()
+		return cfg, inputs{}, usagef("the settings cannot be used:\n%w", err)
+	}
+	in.traces = traces
+	return cfg, in, nil
+}
+
+// openInputs opens what the settings name. Its error joins the mistakes of all of them, each with the name of
+// the setting. The client of Redis connects when it is used first.
+func openInputs(cfg config.Config) (in inputs, err error) {
+	var errs [4]error
+	in.authentikCAs, errs[0] = readCAs("AUTHENTIK_CA_FILE", cfg.AuthentikCAFile)
+	in.redis, errs[1] = newRedisClient(cfg)
+	if cfg.TokenFile != "" && cfg.CallersFile != "" { // one alone is a mistake of the settings
+		in.callers, errs[2] = callers.Open(cfg.TokenFile, cfg.CallersFile)
+	}
+	in.trusted, errs[3] = readTrusted(cfg)
+	if err := errors.Join(errs[:]...); err != nil {
+		in.close()
+		return inputs{}, err
+	}
+	return in, nil
+}
+
+// close closes the client of Redis.
+func (in inputs) close() {
+	if in.redis != nil {
+		_ = in.redis.Close()
+	}
+}
+
+func newRedisClient(cfg config.Config) (redis.UniversalClient, error) {
+	if cfg.RedisURL == "" {
+		return nil, nil
+	}
+	roots, err := readCAs("REDIS_CA_FILE", cfg.RedisCAFile)
+	if err != nil {
+		return nil, err
+	}
+	client, err := cache.NewRedisClient(cache.RedisOptions{URL: string(cfg.RedisURL), Mode: cfg.RedisMode, RootCAs: roots})
+	if err != nil {
+		return nil, fmt.Errorf("REDIS_URL %w", err)
+	}
+	return client, nil
+}
+
+func readTrusted(cfg config.Config) (graph.Trusted, error) {
+	if cfg.TrustedDocuments == "" {
+		return graph.Trusted{}, nil
+	}
+	content, err := os.ReadFile(cfg.TrustedDocuments)
+	if err != nil {
+		return graph.Trusted{}, fmt.Errorf("TRUSTED_DOCUMENTS cannot be read: %w", err)
+	}
+	trusted, err := graph.ReadTrusted(content, cfg.Limits)
+	if err != nil {
+		return graph.Trusted{}, fmt.Errorf("TRUSTED_DOCUMENTS %w", err)
+	}
+	return trusted, nil
+}
+
+// readCAs adds a setting's PEM file to the system's root certificates. It returns nil, which stands for the
+// system's, if no file is set.
+func readCAs(setting, file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be read: %w", setting, err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no PEM certificate", setting)
+	}
+	return pool, nil
+}

@@ -1,0 +1,21 @@
+package main
+
+import (
+	"net/http"
+	"time"
+
+	"authentik-graphql/graph"
+)
+
+// options are what the demo and tests choose beside the settings.
+type options struct {
+	// now is the clock by which grants, caches and rates are judged; nil is time.Now.
+	now func() time.Time
+	// noResponses keeps no cached responses.
+	noResponses bool
+	// acceptedTokens are tokens that authentik is known to accept.
+	acceptedTokens []string
+	playground     graph.PlaygroundOptions
+	// addRoutes, if not nil, adds routes to those of clients.
+	addRoutes func(*http.ServeMux)
+}
