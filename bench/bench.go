@@ -15,31 +15,43 @@ type options struct {
 	only        *regexp.Regexp // names of rows
 	rounds      int
 	time        time.Duration // of a round
-	perConn     int           // ends a round as run.PerConn does
+	perConn     int           // see run.PerConn
 	warm        int           // requests of each connection before the first round
 	conns       int
 	ids         int
 	documents   int
 	memoryConns []int
-	binary      string // the service's; "" is to be built
-	profile     string // folder; "" is none
-	beside      string // the role of what the service is compared with
+	binary      string // of the service; "" builds it
+	profile     string // a folder; "" writes no profiles
+	baseline    string // a role
 	progress    io.Writer
 }
 
 func defaults() options {
 	return options{
 		only: regexp.MustCompile(""), rounds: 25, time: 400 * time.Millisecond, warm: 50, conns: 64,
-		ids: 10_000, documents: 1000, memoryConns: []int{500, 3000}, beside: "bare", progress: os.Stderr,
+		ids: 10_000, documents: 1000, memoryConns: []int{500, 3000}, baseline: bareRole, progress: os.Stderr,
 	}
 }
 
 // bench is the benchmark with what all workloads share.
 type bench struct {
 	options
-	cores    cores
-	dir      string // of its own
-	upstream string // address
+	cores       cores
+	dir         string // temporary
+	upstream    string // address of the fake authentik
+	upstreamTLS string // its address for https
+}
+
+// caFile holds the certificate of the fake authentik.
+func (b *bench) caFile() string { return filepath.Join(b.dir, "ca.pem") }
+
+// authentik returns the URL of the fake authentik for a workload, and the file of its CA or "".
+func (b *bench) authentik(w workload) (url, caFile string) {
+	if w.https {
+		return "https://" + b.upstreamTLS, b.caFile()
+	}
+	return "http://" + b.upstream, ""
 }
 
 // measure starts what all workloads need and measures them.
@@ -65,13 +77,15 @@ func measure(ctx context.Context, o options) (t tables, err error) {
 			return t, err
 		}
 	}
-	upstream, err := startRole(ctx, b.cores.rest, "upstream")
+	upstream, err := startRole(ctx, b.cores.rest, upstreamRole, b.caFile())
 	if err != nil {
 		return t, err
 	}
 	defer func() { _ = upstream.stop() }()
-	if b.upstream, err = upstream.address(); err != nil {
-		return t, err
+	for _, address := range []*string{&b.upstreamTLS, &b.upstream} {
+		if *address, err = upstream.address(); err != nil {
+			return t, err
+		}
 	}
 	all := workloads(string(full), o)
 	for _, w := range all {

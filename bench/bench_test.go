@@ -14,7 +14,7 @@ import (
 	"authentik-graphql/internal/servicetest"
 )
 
-// TestMain makes the test's binary the program that it starts again for its roles.
+// TestMain lets the test's binary take the roles that the benchmark starts.
 func TestMain(m *testing.M) {
 	if role := roleOf(os.Args); role != nil {
 		exit(role())
@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// tiny is all that the benchmark does, a few hundred times each.
+// tiny is the whole benchmark with a few hundred requests for each row.
 func tiny(t *testing.T) options {
 	t.Helper()
 	servicetest.Program(t, "redis-server")
@@ -33,22 +33,22 @@ func tiny(t *testing.T) options {
 	return o
 }
 
-// TestDressed: the other handler to compare with gives the same answers, also where it asks for them.
-func TestDressed(t *testing.T) {
+// TestFullStackBaseline: it gives the same answers, with and without calls of authentik.
+func TestFullStackBaseline(t *testing.T) {
 	o := tiny(t)
-	o.beside, o.only, o.memoryConns = "dressed", regexp.MustCompile("^hot id, small|^new ids"), nil
+	o.baseline, o.only, o.memoryConns = fullStackRole, regexp.MustCompile("^hot id, small|^new ids"), nil
 	got, err := measure(t.Context(), o)
-	if err != nil || len(got.rows) != 3 {
+	if err != nil || len(got.rows) != 4 {
 		t.Fatalf("%v %v", got, err)
 	}
 	for _, r := range got.rows {
-		if r.bare[0].Requests != o.conns*o.perConn {
-			t.Errorf("%s: %d requests", r.name, r.bare[0].Requests)
+		if r.baseline[0].Requests != o.conns*o.perConn {
+			t.Errorf("%s: %d requests", r.name, r.baseline[0].Requests)
 		}
 	}
 }
 
-// The benchmark itself checks each answer, each log and the calls of authentik.
+// TestBenchmark relies on the benchmark's own checks of answers, logs and calls of authentik.
 func TestBenchmark(t *testing.T) {
 	o := tiny(t)
 	got, err := measure(t.Context(), o)
@@ -67,7 +67,7 @@ func TestBenchmark(t *testing.T) {
 		if r.peak == 0 {
 			t.Errorf("%s: no memory", w.name)
 		}
-		for _, s := range append(r.service, r.bare...) {
+		for _, s := range append(r.service, r.baseline...) {
 			answers := 0
 			for _, n := range s.Latency {
 				answers += n
@@ -79,7 +79,7 @@ func TestBenchmark(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with an answer, the generator says so.
+// TestWrongAnswers: the generator notices every wrong answer.
 func TestWrongAnswers(t *testing.T) {
 	right := fmt.Sprintf(`{"id":"%d"`+fetchedAt, hotID)
 	const tail = `2026-01-02T15:04:05Z"}}}`
@@ -94,7 +94,7 @@ func TestWrongAnswers(t *testing.T) {
 		"long":      {say(right + tail + tail), "a body of"},
 		"errors":    {say(right + `"}},"errors":[{}]}`), "a wrong answer"},
 		"no answer": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF"},
-		"ended before": {func(w http.ResponseWriter, _ *http.Request) {
+		"cut": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "60")
 			say(right)(w, nil)
 		}, "EOF"},
@@ -119,7 +119,7 @@ func say(body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }
 }
 
-// What the service did besides answering is checked as well.
+// TestWrongCounts: a missing log line and a wrong number of calls are noticed.
 func TestWrongCounts(t *testing.T) {
 	b := &bench{options: tiny(t), upstream: "127.0.0.1:9"}
 	var err error
@@ -130,21 +130,21 @@ func TestWrongCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.asked++
+	s.requests++
 	if err := s.stop(); err == nil || !strings.Contains(err.Error(), "logged 3 lines instead of 4") {
 		t.Errorf("a line is missing: %v", err)
 	}
 	r := result{workload: workload{ids: ids{N: 1}}, calls: 1}
 	if r.checkCalls(0) == nil {
-		t.Error("a hot id was asked for again, and nobody noticed")
+		t.Error("a call for a hot id was not noticed")
 	}
 	r = result{service: []sample{{outcome: outcome{Requests: 2}}}, calls: 1}
 	if r.checkCalls(0) == nil {
-		t.Error("a new id was not asked for, and nobody noticed")
+		t.Error("a missing call for a new id was not noticed")
 	}
 }
 
-// One answer is compared in full.
+// TestWrongField: one answer of each row is compared in full.
 func TestWrongField(t *testing.T) {
 	full, err := testdata.ReadFile("testdata/full.json")
 	if err != nil {
@@ -156,7 +156,7 @@ func TestWrongField(t *testing.T) {
 	} {
 		srv := httptest.NewServer(say(body))
 		w := workload{answer: "full", requests: [][]byte{post("x")}}
-		if _, err := w.ask(&process{}, srv.Listener.Addr().String()); (err == nil) != right {
+		if _, err := w.probe(&process{}, srv.Listener.Addr().String()); (err == nil) != right {
 			t.Errorf("right: %v, error: %v", right, err)
 		}
 		srv.Close()
@@ -170,7 +170,7 @@ func TestGoals(t *testing.T) {
 		}
 		return all
 	}
-	met := result{workload: workload{name: "met", goal: 2}, service: took(30, 50, 20), bare: took(20, 20, 20), peak: 3 << 20, calls: 4}
+	met := result{workload: workload{name: "met", goal: 2}, service: took(30, 50, 20), baseline: took(20, 20, 20), peak: 3 << 20, calls: 4}
 	lost := met
 	lost.name, lost.goal = "lost", 1.4
 	for _, test := range []struct {

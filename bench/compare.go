@@ -9,16 +9,17 @@ import (
 // result is a row of the table.
 type result struct {
 	workload
-	service, bare []sample // a round each
-	peak          int      // bytes
-	calls         int      // of authentik, during the service's rounds
+	service, baseline []sample // a round each
+	peak              int      // bytes
+	calls             int      // of authentik, during the service's rounds
 }
 
-// compare measures the service and the bare handler in turn.
+// compare measures the service and the baseline in turn.
 func (b *bench) compare(ctx context.Context, w workload) (r result, err error) {
-	var asks []string // of a dressed handler
-	if w.ids.N == 0 && b.beside == "dressed" {
-		asks = append(asks, b.upstream)
+	var args []string // of the full-stack baseline
+	if w.ids.N == 0 && b.baseline == fullStackRole {
+		url, caFile := b.authentik(w)
+		args = append(args, url, caFile)
 	}
 	if w.redis {
 		redis, url, err := startRedis(ctx, b.cores.rest, b.dir)
@@ -26,8 +27,8 @@ func (b *bench) compare(ctx context.Context, w workload) (r result, err error) {
 			return r, err
 		}
 		defer func() { _ = redis.stop() }()
-		if asks != nil {
-			asks = append(asks, url)
+		if args != nil {
+			args = append(args, url)
 		}
 		w.settings = append([]string{"REDIS_URL=" + url, "CACHE_SECRET=" + cacheSecret}, w.settings...)
 	}
@@ -37,13 +38,13 @@ func (b *bench) compare(ctx context.Context, w workload) (r result, err error) {
 		return r, err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
-	bare, err := b.aimBare(ctx, s.load, s.answer, asks...)
+	baseline, err := b.aimBaseline(ctx, s.load, s.answer, args...)
 	if err != nil {
 		return r, err
 	}
 	defer func() {
-		bare.close()
-		_ = bare.server.stop()
+		baseline.close()
+		_ = baseline.server.stop()
 	}()
 	rounds, length := b.rounds, run{Time: b.time, PerConn: b.perConn}
 	if w.restart {
@@ -55,17 +56,17 @@ func (b *bench) compare(ctx context.Context, w workload) (r result, err error) {
 				return r, err
 			}
 		}
-		if err := b.round(ctx, &r, s, bare, length); err != nil {
+		if err := b.round(ctx, &r, s, baseline, length); err != nil {
 			return r, err
 		}
-		_, _ = fmt.Fprintf(b.progress, "%s, round %d: service %.1f ms, bare handler %.1f ms, ratio %.2f\n",
-			w.name, i+1, r.service[i].perThousand(), r.bare[i].perThousand(), r.ratio(i))
+		_, _ = fmt.Fprintf(b.progress, "%s, round %d: service %.1f ms, baseline %.1f ms, ratio %.2f\n",
+			w.name, i+1, r.service[i].perThousand(), r.baseline[i].perThousand(), r.ratio(i))
 	}
 	return r, r.checkCalls(b.conns)
 }
 
 // round adds one sample of each to r.
-func (b *bench) round(ctx context.Context, r *result, s *session, bare *target, length run) error {
+func (b *bench) round(ctx context.Context, r *result, s *session, baseline *target, length run) error {
 	before, err := b.calls(ctx)
 	if err != nil {
 		return err
@@ -82,18 +83,18 @@ func (b *bench) round(ctx context.Context, r *result, s *session, bare *target, 
 	if err != nil {
 		return err
 	}
-	other, err := bare.run(length)
+	other, err := baseline.run(length)
 	if err != nil {
-		return fmt.Errorf("bare handler: %w", err)
+		return fmt.Errorf("baseline: %w", err)
 	}
-	r.service, r.bare = append(r.service, service), append(r.bare, other)
+	r.service, r.baseline = append(r.service, service), append(r.baseline, other)
 	r.calls += after - before
 	r.peak = max(r.peak, peak)
 	return nil
 }
 
-// checkCalls tells whether authentik was asked as often as the workload says: once for each new id,
-// never for what is cached; slack is for Redis being late on a busy machine.
+// checkCalls returns an error unless authentik was called once for each new id and never for a cached one.
+// slack is for calls that Redis did not save on a busy machine.
 func (r *result) checkCalls(slack int) error {
 	want := 0
 	if r.ids.N == 0 {
@@ -102,18 +103,18 @@ func (r *result) checkCalls(slack int) error {
 		}
 	}
 	if r.calls < want-slack || r.calls > want+slack {
-		return fmt.Errorf("authentik was asked %d times, not %d", r.calls, want)
+		return fmt.Errorf("authentik was called %d times, not %d", r.calls, want)
 	}
 	return nil
 }
 
-// footprint is the most memory that was resident with so many connections open.
+// footprint is the peak resident set with so many connections open.
 type footprint struct{ conns, peak int }
 
 const (
 	memoryName = "memory of open connections"
-	// What may be resident: CACHE_MEMORY's default, memoryBase, and memoryPerConn for each
-	// connection over memoryConns.
+	// The budget is CACHE_MEMORY's default, memoryBase, and memoryPerConn for each connection over
+	// memoryConns.
 	cacheMemory   = 64 << 20
 	memoryBase    = 64 << 20
 	memoryPerConn = 32 << 10
@@ -124,7 +125,7 @@ func (f footprint) budget() int {
 	return cacheMemory + memoryBase + max(0, f.conns-memoryConns)*memoryPerConn
 }
 
-// memory opens connections that ask once and stay open.
+// memory opens connections that send one request and stay open.
 func (b *bench) memory(ctx context.Context, hot workload, conns int) (f footprint, err error) {
 	many := *b
 	many.conns, many.warm = conns, 1

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path"
 	"strconv"
@@ -20,14 +22,13 @@ var row []byte
 
 const (
 	codesPath = "/api/v3/oauth2/authorization_codes/"
-	// callsPath is where the fake tells how often it was called.
-	callsPath = "/calls"
-	// hotID is the id of row, of as many digits as every other.
-	hotID = 1_000_000
+	callsPath = "/calls"  // how often the fake was called
+	hotID     = 1_000_000 // the id of row, of as many digits as all others
 )
 
-// runUpstream is the process that stands for authentik: it answers with row under whatever id it is
-// asked for, as cheaply as can be.
+// runUpstream is the process of the fake authentik: it answers with row under any id, as cheaply as
+// possible. It prints its address for https before that for http, and writes the certificate for https
+// to the file that its argument names.
 func runUpstream() error {
 	before, after, _ := bytes.Cut(bytes.TrimSpace(row), []byte(strconv.Itoa(hotID)))
 	var calls atomic.Int64
@@ -43,16 +44,23 @@ func runUpstream() error {
 		calls.Add(1)
 		size, err := strconv.Atoi(r.URL.Query().Get("page_size"))
 		if err != nil || r.URL.Query().Get("page") != "1" {
-			http.Error(w, "not played", http.StatusNotImplemented)
+			http.Error(w, "only the first page", http.StatusNotImplemented)
 			return
 		}
 		writeJSON(w, "application/json", page(before, after, size))
 	})
 	mux.HandleFunc("GET "+callsPath, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, calls.Load()) })
+	secure := httptest.NewTLSServer(mux)
+	defer secure.Close()
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw})
+	if err := os.WriteFile(os.Args[2], certificate, 0o600); err != nil {
+		return err
+	}
+	fmt.Println(secure.Listener.Addr())
 	return serve(&http.Server{Handler: mux})
 }
 
-// page is the first page of a list of many codes, the newest first.
+// page returns the first page of a long list, newest first.
 func page(before, after []byte, size int) []byte {
 	const count = 10_000
 	var b bytes.Buffer
@@ -68,8 +76,7 @@ func page(before, after []byte, size int) []byte {
 	return b.Bytes()
 }
 
-// runBare is the process that the service is compared with: a handler that writes the answer it read
-// from stdin, and does nothing else.
+// runBare is the process of the bare baseline: it writes the answer that it read from stdin.
 func runBare() error {
 	var a answer
 	if err := json.NewDecoder(os.Stdin).Decode(&a); err != nil {
@@ -85,7 +92,7 @@ func writeJSON(w http.ResponseWriter, contentType string, body []byte) {
 	_, _ = w.Write(body)
 }
 
-// serve tells its address on stdout, and serves until stdin ends.
+// serve prints its address to stdout and serves until stdin ends.
 func serve(srv *http.Server) error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -18,46 +18,45 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// load is what the generator asks, over and over, on each of its connections.
+// load is what the generator sends over each of its connections, again and again.
 type load struct {
 	Addr     string
 	Conns    int
-	Requests [][]byte // each in turn; hotID in them is overwritten with the id that is asked for
-	Want     []byte   // how every answer's body begins
-	Tail     int      // most bytes of a body past Want
-	SameID   bool     // answers are about hotID, whatever was asked for
+	Requests [][]byte // in turn; hotID in them is replaced by the requested id
+	Want     []byte   // the beginning of every body
+	Tail     int      // the most bytes of a body beyond Want
+	SameID   bool     // every answer is about hotID, whatever the request
 	IDs      ids
-	Trace    bool // traceSlot in Requests is overwritten with a new number each time
+	Trace    bool // traceSlot in Requests is replaced by a new number each time
 }
 
-// ids are those asked for: N from hotID on, by Zipf's law or one after the other. N is 1 for one hot
-// id, and 0 for ids that never come again.
+// ids are the requested ids: N from hotID on, by Zipf's law or one after the other. N is 1 for one hot id
+// and 0 for ids that are never repeated.
 type ids struct {
 	N    int
 	Zipf bool
 }
 
-// traceSlot stands in a request where each is to differ.
+// traceSlot is the part of a request that differs in each.
 const traceSlot = "bead000000000000"
 
-// run tells the generator to ask until the time is over, or each connection has asked PerConn times
-// if that is not 0.
+// run ends after Time, or after PerConn requests of each connection if PerConn is not 0.
 type run struct {
 	Time    time.Duration
 	PerConn int
 	InTurn  bool // ids come one after the other, whatever load.IDs says
 }
 
-// outcome is what became of a run.
+// outcome is the result of a run.
 type outcome struct {
 	Requests int
 	Took     time.Duration
 	Latency  histogram
-	Error    string // the first that went wrong; it ended the run
+	Error    string // the first error, which ended the run
 }
 
-// runLoad is the generator's process: it reads a load and then runs from stdin, and writes the
-// outcome of each to stdout.
+// runLoad is the generator's process: it reads a load and then runs from stdin, and writes the outcome of
+// each run to stdout.
 func runLoad() error {
 	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
 	var l load
@@ -95,11 +94,11 @@ type client struct {
 	requests []request
 	next     int
 	want     []byte
-	wantIDs  []int // where in want the id is
+	wantIDs  []int // offsets of the id in want
 	body     []byte
 	zipf     *rand.Zipf
 	latency  histogram
-	asked    int
+	sent     int
 }
 
 type request struct {
@@ -117,7 +116,7 @@ func connect(l *load) (*generator, error) {
 		c := &client{load: l, generator: g, conn: conn, in: bufio.NewReaderSize(conn, 8<<10), latency: histogram{}, next: i * len(l.Requests) / l.Conns}
 		for _, raw := range l.Requests {
 			r := request{raw: raw}
-			if l.Trace || l.IDs.N != 1 { // the connection's own, to be written to
+			if l.Trace || l.IDs.N != 1 { // the connection writes to its own copy
 				r = request{bytes.Clone(raw), offsets(raw, strconv.Itoa(hotID)), offsets(raw, traceSlot)}
 			}
 			c.requests = append(c.requests, r)
@@ -134,7 +133,7 @@ func connect(l *load) (*generator, error) {
 	return g, nil
 }
 
-// offsets tells where word is in b.
+// offsets returns where word is in b.
 func offsets(b []byte, word string) (at []int) {
 	for i := 0; ; i += len(word) {
 		n := bytes.Index(b[i:], []byte(word))
@@ -158,17 +157,17 @@ func (g *generator) run(r run) outcome {
 	}
 	o.Took = time.Since(began)
 	for _, c := range g.conns {
-		o.Requests += c.asked
+		o.Requests += c.sent
 		o.Latency.merge(c.latency)
 	}
 	return o
 }
 
 func (c *client) run(ctx context.Context, r run, until time.Time) error {
-	c.asked = 0
+	c.sent = 0
 	clear(c.latency)
 	_ = c.conn.SetDeadline(until.Add(20 * time.Second))
-	for began := time.Now(); began.Before(until) && (r.PerConn == 0 || c.asked < r.PerConn) && ctx.Err() == nil; c.asked++ {
+	for began := time.Now(); began.Before(until) && (r.PerConn == 0 || c.sent < r.PerConn) && ctx.Err() == nil; c.sent++ {
 		if _, err := c.conn.Write(c.prepare(r.InTurn)); err != nil {
 			return err
 		}
@@ -182,7 +181,7 @@ func (c *client) run(ctx context.Context, r run, until time.Time) error {
 	return nil
 }
 
-// prepare makes the next request, and what its answer should be.
+// prepare makes the next request and the answer to expect.
 func (c *client) prepare(inTurn bool) []byte {
 	r := &c.requests[c.next]
 	c.next = (c.next + 1) % len(c.requests)

@@ -1,5 +1,5 @@
-// Command bench measures how much CPU the service takes, built and from outside, beside a bare
-// net/http handler that writes the same bytes. See README.md.
+// Command bench compares the CPU of the built service with that of a bare net/http handler that writes the
+// same bytes. See README.md.
 package main
 
 import (
@@ -32,21 +32,22 @@ func exit(err error) {
 	os.Exit(0)
 }
 
-// roleOf is what this program is by its first argument in a process that it started itself, or nil.
+// The roles of the processes that the program starts from itself.
+const (
+	upstreamRole  = "upstream"
+	bareRole      = "bare"
+	fullStackRole = "full-stack"
+	loadRole      = "load"
+)
+
+// roleOf returns the role that the first argument names, or nil.
 func roleOf(args []string) func() error {
-	if len(args) > 1 {
-		switch args[1] {
-		case "upstream":
-			return runUpstream
-		case "bare":
-			return runBare
-		case "dressed":
-			return runDressed
-		case "load":
-			return runLoad
-		}
+	if len(args) < 2 {
+		return nil
 	}
-	return nil
+	return map[string]func() error{
+		upstreamRole: runUpstream, bareRole: runBare, fullStackRole: runFullStack, loadRole: runLoad,
+	}[args[1]]
 }
 
 var errMissed = errors.New("a goal is missed")
@@ -65,11 +66,14 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		return err
 	})
 	flags.IntVar(&o.rounds, "rounds", o.rounds, "`number` of rounds of each workload")
-	flags.DurationVar(&o.time, "time", o.time, "`time` of a round, for the service and for the bare handler each")
+	flags.DurationVar(&o.time, "time", o.time, "`time` of a round, for the service and for the baseline each")
 	flags.StringVar(&o.binary, "binary", "", "measure this `file` instead of building the service")
 	flags.StringVar(&o.profile, "profile", "", "write a CPU profile of the service for each workload into this `folder`; not with -binary")
-	flags.BoolFunc("dressed", "compare with a handler that also reads the body and has the service's time-outs and header fields", func(string) error {
-		o.beside = "dressed"
+	flags.Func("baseline", "compare with this `handler`: "+bareRole+", or "+fullStackRole+", which also does what the libraries do (default "+bareRole+")", func(s string) error {
+		if s != bareRole && s != fullStackRole {
+			return fmt.Errorf("it is neither %s nor %s", bareRole, fullStackRole)
+		}
+		o.baseline = s
 		return nil
 	})
 	strict := flags.Bool("strict", false, "fail if a goal is missed")
@@ -82,7 +86,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	case o.rounds < 1:
 		return errors.New("-rounds must be at least 1")
 	case o.binary != "" && o.profile != "":
-		return errors.New("-profile is not with -binary: the service is built with a profiler for it")
+		return errors.New("-profile needs a service built with a profiler, so -binary cannot be set")
 	}
 	if o.profile != "" {
 		if err := os.MkdirAll(o.profile, 0o750); err != nil {
@@ -90,7 +94,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		}
 	}
 	t, err := measure(ctx, o)
-	_, _ = fmt.Fprint(stdout, t) // after an error, what was measured before it
+	_, _ = fmt.Fprint(stdout, t) // even after an error: what was measured before
 	if err != nil {
 		return err
 	}
@@ -100,7 +104,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	return nil
 }
 
-const usage = `bench measures the CPU that the service takes beside a bare net/http handler that writes the same bytes.
-It prints tables in Markdown, and its progress on stderr. It needs Linux, taskset and redis-server.
+const usage = `bench compares the CPU of the service with that of a bare net/http handler that writes the same bytes.
+It prints tables in Markdown to stdout and its progress to stderr. It needs Linux, taskset and redis-server.
 
 `

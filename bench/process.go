@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// cores are those that the kernel lets this process use: one for the server under test, another for
-// all the rest, the same if there is no other.
+// cores are of those that this process may use: one for the server under test and one for everything else.
+// They are the same if there is only one.
 type cores struct{ server, rest string }
 
 func findCores() (cores, error) {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		return cores{}, fmt.Errorf("the benchmark runs on Linux alone: %w", err)
+		return cores{}, fmt.Errorf("the benchmark needs Linux: %w", err)
 	}
 	list := regexp.MustCompile(`(?m)^Cpus_allowed_list:\s+(\d+)(?:.*\D)?(\d+)?$`).FindSubmatch(status)
 	if list == nil {
@@ -35,16 +35,16 @@ func findCores() (cores, error) {
 	return c, nil
 }
 
-// process is one that the benchmark started.
+// process is a process that the benchmark started.
 type process struct {
 	*exec.Cmd
-	in    io.WriteCloser
-	out   *bufio.Reader
-	asked int // requests so far
+	in       io.WriteCloser
+	out      *bufio.Reader
+	requests int // requests so far
 }
 
-// start starts a program on a core, with one running thread of Go and nothing else but env in its
-// environment. It is killed when ctx ends.
+// start starts a program on a core with GOMAXPROCS=1 and env alone in its environment. The end of ctx
+// kills it.
 func start(ctx context.Context, core string, stderr io.Writer, env []string, argv ...string) (*process, error) {
 	cmd := exec.CommandContext(ctx, "taskset", append([]string{"-c", core}, argv...)...) //nolint:gosec // our own programs
 	cmd.Env = append([]string{"GOMAXPROCS=1"}, env...)
@@ -63,7 +63,7 @@ func start(ctx context.Context, core string, stderr io.Writer, env []string, arg
 	return &process{Cmd: cmd, in: in, out: bufio.NewReader(out)}, nil
 }
 
-// startRole starts this program again as one of its roles.
+// startRole starts this program in one of its roles.
 func startRole(ctx context.Context, core string, role ...string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -72,13 +72,13 @@ func startRole(ctx context.Context, core string, role ...string) (*process, erro
 	return start(ctx, core, os.Stderr, nil, append([]string{self}, role...)...)
 }
 
-// address reads the line on which a role tells its address.
+// address reads the line on which a role prints its address.
 func (p *process) address() (string, error) {
 	line, err := p.out.ReadString('\n')
 	return strings.TrimSpace(line), err
 }
 
-// stop ends the process as an operator would, and returns an error unless it ends well.
+// stop ends the process as an operator would. It returns an error unless the process exits with status 0.
 func (p *process) stop() error {
 	_ = p.in.Close()
 	_ = p.Process.Signal(syscall.SIGTERM)
@@ -87,9 +87,8 @@ func (p *process) stop() error {
 	return p.Wait()
 }
 
-// cpu is the time that the process's threads have run, to the nanosecond. What /proc/<pid>/stat says
-// may be an estimate: who ran when the clock ticked. Threads that have ended do not count; Go keeps
-// them.
+// cpu returns the time that the process's threads have run, to the nanosecond. The figures of
+// /proc/<pid>/stat may be sampled at clock ticks. Ended threads do not count, but Go keeps its threads.
 func (p *process) cpu() (total time.Duration, err error) {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.Process.Pid))
 	if err != nil || threads == nil {
@@ -109,7 +108,7 @@ func (p *process) cpu() (total time.Duration, err error) {
 	return total, nil
 }
 
-// peak is the largest resident set that the process had, in bytes.
+// peak returns the process's peak resident set in bytes.
 func (p *process) peak() (int, error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
 	if err != nil {

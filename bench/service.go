@@ -18,14 +18,13 @@ import (
 	"time"
 )
 
-// moduleRoot is the folder of the module's go.mod.
+// moduleRoot returns the folder of the module.
 func moduleRoot(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}").Output()
 	return strings.TrimSpace(string(out)), err
 }
 
-// build compiles the service as make build does, with testdata/profile.go laid over it if it is to
-// be profiled.
+// build compiles the service as make build does, with testdata/profile.go added to profile it.
 func build(ctx context.Context, root, dir string, profiled bool) (binary string, err error) {
 	binary = filepath.Join(dir, "authentik-graphql")
 	args := []string{"build", "-trimpath", "-buildvcs=false", "-o", binary}
@@ -51,22 +50,22 @@ func build(ctx context.Context, root, dir string, profiled bool) (binary string,
 	return binary, nil
 }
 
-// service is a running process of the binary, and what it logged.
+// service is a running process of the binary.
 type service struct {
 	*process
 	addr      string
-	quiet     bool   // it logs warnings alone
-	profile   string // file, "" is none
+	quiet     bool   // it logs only warnings
+	profile   string // a file, or ""
 	profiling bool
 	progress  io.Writer
 	drained   chan struct{}
-	// To be read after drained.
-	lines int
-	said  string // the last warning, or how the log begins
+	// Valid once drained is closed.
+	lines   int
+	excerpt string // the last warning, or the first lines of the log
 }
 
-// startService starts the binary and waits until it listens. It does not always log where: with
-// LOG_LEVEL=warn it logs nothing.
+// startService starts the binary and waits until it listens. Its address is chosen here, because with
+// LOG_LEVEL=warn it does not log one.
 func (b *bench) startService(ctx context.Context, w workload) (*service, error) {
 	addr, err := freeAddr()
 	if err != nil {
@@ -77,7 +76,8 @@ func (b *bench) startService(ctx context.Context, w workload) (*service, error) 
 		return nil, err
 	}
 	s := &service{addr: addr, quiet: slices.Contains(w.settings, "LOG_LEVEL=warn"), progress: b.progress, drained: make(chan struct{})}
-	settings := append([]string{"LISTEN_ADDR=" + addr, "ADMIN_ADDR=off", "AUTHENTIK_URL=http://" + b.upstream, "CACHE_TTL=1h"}, w.settings...)
+	url, caFile := b.authentik(w)
+	settings := append([]string{"LISTEN_ADDR=" + addr, "ADMIN_ADDR=off", "AUTHENTIK_URL=" + url, "AUTHENTIK_CA_FILE=" + caFile, "CACHE_TTL=1h"}, w.settings...)
 	if b.profile != "" {
 		s.profile = filepath.Join(b.profile, regexp.MustCompile(`\W+`).ReplaceAllString(w.name, "-")+".pprof")
 		settings = append(settings, "BENCH_PROFILE="+s.profile)
@@ -116,8 +116,8 @@ func listens(network, addr string) bool {
 	return err == nil && conn.Close() == nil
 }
 
-// drain reads the log until it ends, with pauses as a collector of logs makes them: the service
-// should not pay for waking somebody up with each line.
+// drain reads the log until it ends, with pauses as a log collector makes them: the service should not
+// pay for waking a reader with each line.
 func (s *service) drain(log io.ReadCloser) {
 	defer close(s.drained)
 	defer func() { _ = log.Close() }()
@@ -125,8 +125,8 @@ func (s *service) drain(log io.ReadCloser) {
 	for {
 		n, err := log.Read(buffer)
 		s.lines += bytes.Count(buffer[:n], []byte("\n"))
-		if at := max(0, bytes.Index(buffer[:n], []byte(`"level":"WARN"`))); at > 0 || s.said == "" {
-			s.said = string(buffer[at:min(n, at+300)])
+		if at := max(0, bytes.Index(buffer[:n], []byte(`"level":"WARN"`))); at > 0 || s.excerpt == "" {
+			s.excerpt = string(buffer[at:min(n, at+300)])
 		}
 		if err != nil {
 			return
@@ -135,7 +135,7 @@ func (s *service) drain(log io.ReadCloser) {
 	}
 }
 
-// stop ends the service. Its log has a line for each request.
+// stop ends the service and checks that its log has a line for each request.
 func (s *service) stop() error {
 	var err error
 	if s.profiling {
@@ -143,19 +143,19 @@ func (s *service) stop() error {
 	}
 	err = errors.Join(err, s.process.stop())
 	<-s.drained
-	lines := s.asked + len([]string{"listening", "draining", "stopped"})
+	lines := s.requests + len([]string{"listening", "draining", "stopped"})
 	if s.quiet {
 		lines = 0
 	}
 	if s.lines < lines {
-		err = errors.Join(err, fmt.Errorf("the service logged %d lines instead of %d: %s", s.lines, lines, s.said))
-	} else if s.lines > lines { // a machine that is too busy for Redis to answer in time
-		_, _ = fmt.Fprintf(s.progress, "the service logged %d lines more than requests: %s\n", s.lines-lines, s.said)
+		err = errors.Join(err, fmt.Errorf("the service logged %d lines instead of %d: %s", s.lines, lines, s.excerpt))
+	} else if s.lines > lines { // on a busy machine Redis may be late
+		_, _ = fmt.Fprintf(s.progress, "the service logged %d more lines than requests: %s\n", s.lines-lines, s.excerpt)
 	}
 	return err
 }
 
-// startProfile starts the profile, if there is to be one; see testdata/profile.go.
+// startProfile starts the CPU profile, if one is wanted; see testdata/profile.go.
 func (s *service) startProfile() error {
 	if s.profile == "" {
 		return nil
@@ -165,17 +165,16 @@ func (s *service) startProfile() error {
 }
 
 func (s *service) endProfile() error {
-	_ = os.Remove(s.profile) // of the round before
+	_ = os.Remove(s.profile) // of the previous round
 	if err := s.Process.Signal(syscall.SIGUSR1); err != nil {
 		return err
 	}
 	return eventually("the profile", func() bool { _, err := os.Stat(s.profile); return err == nil })
 }
 
-// cacheSecret is CACHE_SECRET.
 const cacheSecret = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
-// startRedis starts a redis-server that keeps nothing on disk, and returns its URL.
+// startRedis starts a redis-server without persistence and returns its URL.
 func startRedis(ctx context.Context, core, dir string) (*process, string, error) {
 	path, err := exec.LookPath("redis-server")
 	if err != nil {
@@ -200,5 +199,5 @@ func eventually(what string, there func() bool) error {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	return fmt.Errorf("waited in vain for %s", what)
+	return fmt.Errorf("%s did not come up within 10 s", what)
 }

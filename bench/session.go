@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// session is the service with a generator, brought to where a workload's rounds begin.
+// session is the service with a load generator, ready for a workload's rounds.
 type session struct {
 	b       *bench
 	w       workload
-	service *service // nil once it is stopped
+	service *service // nil once stopped
 	target  *target
 	load    load
 	answer  answer
@@ -25,12 +25,12 @@ func (b *bench) open(ctx context.Context, w workload) (*session, error) {
 	return s, nil
 }
 
-// prepare checks one answer in full, connects the generator and fills the caches.
+// prepare checks one answer in full, connects the generator and warms the caches.
 func (s *session) prepare(ctx context.Context) (err error) {
 	if s.service, err = s.b.startService(ctx, s.w); err != nil {
 		return err
 	}
-	if s.answer, err = s.w.ask(s.service.process, s.service.addr); err != nil {
+	if s.answer, err = s.w.probe(s.service.process, s.service.addr); err != nil {
 		return err
 	}
 	s.load = s.w.load(s.b.conns, s.answer.Body)
@@ -47,7 +47,7 @@ func (s *session) prepare(ctx context.Context) (err error) {
 	return s.service.startProfile()
 }
 
-// restart goes on with a new process, of which nothing was asked.
+// restart continues with a new process, whose memory is empty.
 func (s *session) restart(ctx context.Context) (err error) {
 	if err := s.close(); err != nil {
 		return err

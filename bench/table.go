@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// tables are all that was measured.
+// tables hold all measurements.
 type tables struct {
 	rows   []result
 	memory []footprint
 }
 
-// met tells whether no goal and no budget was missed.
+// met reports whether every goal and budget was met.
 func (t tables) met() bool {
 	return !slices.ContainsFunc(t.rows, result.missed) && !slices.ContainsFunc(t.memory, footprint.missed)
 }
@@ -24,10 +24,10 @@ func (r result) missed() bool { return r.goal > 0 && median(r.ratios()) > r.goal
 
 func (f footprint) missed() bool { return f.peak > f.budget() }
 
-// ratio is that of a round's CPU.
-func (r result) ratio(i int) float64 { return r.service[i].perThousand() / r.bare[i].perThousand() }
+// ratio is of the CPU of a round.
+func (r result) ratio(i int) float64 { return r.service[i].perThousand() / r.baseline[i].perThousand() }
 
-// ratios are those of the rounds, sorted.
+// ratios returns the ratios of all rounds, sorted.
 func (r result) ratios() (all []float64) {
 	for i := range r.service {
 		all = append(all, r.ratio(i))
@@ -36,11 +36,11 @@ func (r result) ratios() (all []float64) {
 	return all
 }
 
-// String is the tables in Markdown.
+// String returns the tables in Markdown.
 func (t tables) String() string {
 	var b strings.Builder
 	if len(t.rows) > 0 {
-		b.WriteString("| Workload | Goal | CPU ms per 1,000 requests | Bare handler | Ratio (middle half) | Late / early | Requests/s | p50 ms | p99 ms | Peak MiB | Calls |\n")
+		b.WriteString("| Workload | Goal | CPU ms per 1,000 requests | Baseline | Ratio (middle half) | Late / early | Requests/s | p50 ms | p99 ms | Peak MiB | Calls |\n")
 		b.WriteString("|---|---|---|---|---|---|---|---|---|---|---|\n")
 	}
 	for _, r := range t.rows {
@@ -62,7 +62,7 @@ func (r result) row() string {
 	}
 	ratios, part := r.ratios(), (len(r.service)+4)/5
 	return fmt.Sprintf("| %s | %s | %.1f | %.1f | %.2f%s (%.2f to %.2f) | %.2f | %.0f | %s | %s | %d | %d |\n",
-		r.name, goal(r.goal), medianOf(r.service, sample.perThousand), medianOf(r.bare, sample.perThousand),
+		r.name, goal(r.goal), medianOf(r.service, sample.perThousand), medianOf(r.baseline, sample.perThousand),
 		median(ratios), missed(r.missed()), ratios[len(ratios)/4], ratios[len(ratios)-1-len(ratios)/4],
 		medianOf(r.service[len(r.service)-part:], sample.perThousand)/medianOf(r.service[:part], sample.perThousand),
 		medianOf(r.service, sample.perSecond), ms(latency.quantile(0.5)), ms(latency.quantile(0.99)), r.peak>>20, r.calls)
@@ -95,13 +95,13 @@ func medianOf(samples []sample, of func(sample) float64) float64 {
 	return median(values)
 }
 
-// median is that of sorted values.
+// median returns the median of sorted values.
 func median(sorted []float64) float64 {
 	n := len(sorted)
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-// histogram counts durations: those under key i are from 2^(i/16) nanoseconds to 4.4 % more.
+// histogram counts durations. Key i counts those from 2^(i/16) nanoseconds to 4.4 % more.
 type histogram map[int]int
 
 func (h histogram) add(d time.Duration) { h[int(16*math.Log2(float64(d)))]++ }
@@ -112,7 +112,7 @@ func (h histogram) merge(other histogram) {
 	}
 }
 
-// quantile is the duration that the q-th part of all are below.
+// quantile returns the duration that a part q of all durations are below.
 func (h histogram) quantile(q float64) time.Duration {
 	total := 0
 	for _, n := range h {

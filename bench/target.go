@@ -25,13 +25,13 @@ type sample struct {
 	cpu time.Duration
 }
 
-// perThousand is the CPU of a thousand requests, in milliseconds.
+// perThousand returns the CPU of a thousand requests in milliseconds.
 func (s sample) perThousand() float64 { return float64(s.cpu.Microseconds()) / float64(s.Requests) }
 
 // aim connects a generator to a server.
 func (b *bench) aim(ctx context.Context, server *process, addr string, l load) (*target, error) {
 	l.Addr = addr
-	p, err := startRole(ctx, b.cores.rest, "load")
+	p, err := startRole(ctx, b.cores.rest, loadRole)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (b *bench) aim(ctx context.Context, server *process, addr string, l load) (
 	return t, t.to.Encode(l)
 }
 
-// run puts the server under load. A wrong answer is an error.
+// run puts the server under load. It returns an error for a wrong answer.
 func (t *target) run(r run) (s sample, err error) {
 	before, err := t.server.cpu()
 	if err != nil {
@@ -51,7 +51,7 @@ func (t *target) run(r run) (s sample, err error) {
 	if err := t.from.Decode(&s.outcome); err != nil {
 		return s, fmt.Errorf("the generator ended: %w", err)
 	}
-	t.server.asked += s.Requests
+	t.server.requests += s.Requests
 	after, err := t.server.cpu()
 	s.cpu = after - before
 	if err == nil && s.Error != "" {
@@ -63,10 +63,9 @@ func (t *target) run(r run) (s sample, err error) {
 // close ends the generator.
 func (t *target) close() { _ = t.load.stop() }
 
-// aimBare starts the handler that the service is compared with, which writes an answer and has further
-// arguments, connects a generator to it and warms it up.
-func (b *bench) aimBare(ctx context.Context, l load, a answer, args ...string) (*target, error) {
-	p, err := startRole(ctx, b.cores.server, append([]string{b.beside}, args...)...)
+// aimBaseline starts the baseline, which writes a, connects a generator to it and warms it up.
+func (b *bench) aimBaseline(ctx context.Context, l load, a answer, args ...string) (*target, error) {
+	p, err := startRole(ctx, b.cores.server, append([]string{b.baseline}, args...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +85,7 @@ func (b *bench) aimBare(ctx context.Context, l load, a answer, args ...string) (
 	return t, err
 }
 
-// calls is how often authentik was asked so far.
+// calls returns how often authentik was called.
 func (b *bench) calls(ctx context.Context) (int, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+b.upstream+callsPath, nil)
 	if err != nil {

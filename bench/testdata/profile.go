@@ -7,9 +7,9 @@ import (
 	"syscall"
 )
 
-// init lets the benchmark profile the service: the first SIGUSR1 starts a CPU profile, the second
-// ends it, and the file that BENCH_PROFILE names is there once it is whole. The shipped binary does
-// not hold this file.
+// init lets the benchmark profile the service. The first SIGUSR1 starts a CPU profile and the second ends
+// it. The file that BENCH_PROFILE names appears once it is complete. The shipped binary does not hold this
+// file.
 func init() {
 	path := os.Getenv("BENCH_PROFILE")
 	asked := make(chan os.Signal, 2)

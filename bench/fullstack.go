@@ -18,23 +18,23 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// runDressed is runBare with what no service can do without that reads what it is asked, says how old
-// its answer is, and does not wait for ever: it reads the body, has the service's time-outs, and writes
-// its header fields. What it does not do is to decide what to answer. With authentik's address as an
-// argument it also asks it for a new id each time, by way of the Redis of the next, if there is one.
-func runDressed() error {
+// runFullStack is the process of the full-stack baseline. Beyond runBare it reads the body, has the
+// service's timeouts and writes its header fields, but it does not decide what to answer. With authentik's
+// URL as an argument it also fetches a new id for each request. Further arguments are the file of
+// authentik's CA, which may be empty, and the URL of Redis.
+func runFullStack() error {
 	var a answer
 	if err := json.NewDecoder(os.Stdin).Decode(&a); err != nil {
 		return err
 	}
 	a.Header.Del("Date") // net/http's own
-	ask := func(*http.Request, []byte) error { return nil }
+	read := func(*http.Request, []byte) error { return nil }
 	if args := os.Args[2:]; len(args) > 0 {
-		asker, err := newAsker(args[0], args[1:])
+		stack, err := newFullStack(args[0], args[1], args[2:])
 		if err != nil {
 			return err
 		}
-		ask = asker.ask
+		read = stack.read
 	}
 	return serve(&http.Server{
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 40 * time.Second, IdleTimeout: time.Minute,
@@ -43,7 +43,7 @@ func runDressed() error {
 			if _, err := io.ReadFull(r.Body, body); err != nil {
 				return
 			}
-			if err := ask(r, body); err != nil {
+			if err := read(r, body); err != nil {
 				http.Error(w, err.Error(), http.StatusBadGateway) // which ends the run
 				return
 			}
@@ -53,91 +53,91 @@ func runDressed() error {
 	})
 }
 
-// asker does for a new id what the libraries do: it reads the request's JSON, asks authentik, decodes
-// its answer, and keeps that encoded in memory and in Redis, after a look into both. It checks nothing,
-// and shares, bounds, seals, counts and logs nothing.
-type asker struct {
-	resty *resty.Client
-	base  string
-	ids   atomic.Int64
-	kept  *otter.Cache[string, string]
-	redis *redis.Client // nil without
+// fullStack does for a new id what the libraries do: it decodes the request, looks into memory and Redis,
+// calls authentik, decodes its answer, and stores that encoded in both. It checks, shares, bounds, seals,
+// counts and logs nothing.
+type fullStack struct {
+	resty  *resty.Client
+	base   string
+	ids    atomic.Int64
+	memory *otter.Cache[string, string]
+	redis  *redis.Client // or nil
 }
 
-func newAsker(upstream string, redisURL []string) (*asker, error) {
-	const memory, overhead, conns = 64 << 20, 320, 64
-	kept, err := otter.New(&otter.Options[string, string]{
-		MaximumWeight:    memory,
+func newFullStack(upstream, caFile string, redisURL []string) (*fullStack, error) {
+	const size, overhead, conns = 64 << 20, 320, 64
+	memory, err := otter.New(&otter.Options[string, string]{
+		MaximumWeight:    size,
 		Weigher:          func(key, value string) uint32 { return uint32(len(key) + len(value) + overhead) },
 		ExpiryCalculator: otter.ExpiryWriting[string, string](time.Hour),
 	})
 	if err != nil {
 		return nil, err
 	}
-	a := &asker{
-		resty: resty.NewWithClient(&http.Client{Transport: &http.Transport{MaxConnsPerHost: conns, MaxIdleConnsPerHost: conns, DisableCompression: true}}),
-		base:  "http://" + upstream + codesPath,
-		kept:  kept,
+	transport := &http.Transport{MaxConnsPerHost: conns, MaxIdleConnsPerHost: conns, DisableCompression: true}
+	s := &fullStack{resty: resty.NewWithClient(&http.Client{Transport: transport}), base: upstream + codesPath, memory: memory}
+	s.resty.SetDisableWarn(true).SetDoNotParseResponse(true)
+	if caFile != "" {
+		s.resty.SetRootCertificate(caFile)
 	}
-	a.resty.SetDisableWarn(true).SetDoNotParseResponse(true)
 	if len(redisURL) > 0 {
 		o, err := redis.ParseURL(redisURL[0])
 		if err != nil {
 			return nil, err
 		}
 		o.PoolSize, o.Protocol, o.DisableIdentity = conns, 2, true
-		a.redis = redis.NewClient(o)
+		s.redis = redis.NewClient(o)
 	}
-	return a, nil
+	return s, nil
 }
 
-func (a *asker) ask(r *http.Request, body []byte) error {
+func (s *fullStack) read(r *http.Request, body []byte) error {
 	ctx, cancel := context.WithTimeout(r.Context(), 10*time.Second)
 	defer cancel()
-	var question struct {
+	var query struct {
 		Query     string              `json:"query"`
 		Variables struct{ ID string } `json:"variables"`
 	}
-	if err := jsonv2.Unmarshal(body, &question, jsonv2.MatchCaseInsensitiveNames(true)); err != nil {
+	if err := jsonv2.Unmarshal(body, &query, jsonv2.MatchCaseInsensitiveNames(true)); err != nil {
 		return err
 	}
-	id := strconv.FormatInt(hotID+a.ids.Add(1), 10)
+	id := strconv.FormatInt(hotID+s.ids.Add(1), 10)
 	token := r.Header.Get("Authorization")
 	key := token + id
-	if _, found := a.kept.GetIfPresent(key); found {
+	if _, found := s.memory.GetIfPresent(key); found {
 		return nil
 	}
-	if a.redis != nil {
-		if err := a.redis.Get(ctx, key).Err(); err != redis.Nil { //nolint:errorlint // the sentinel itself
+	if s.redis != nil {
+		if err := s.redis.Get(ctx, key).Err(); err != redis.Nil { //nolint:errorlint // the sentinel itself
 			return err
 		}
 	}
-	resp, err := a.resty.R().SetContext(ctx).SetHeader("Accept", "application/json").SetHeader("Authorization", token).Get(a.base + id + "/")
+	resp, err := s.resty.R().SetContext(ctx).SetHeader("Accept", "application/json").SetHeader("Authorization", token).Get(s.base + id + "/")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = resp.RawBody().Close() }()
-	said := make([]byte, resp.RawResponse.ContentLength)
-	if _, err := io.ReadFull(resp.RawBody(), said); err != nil {
+	answer := make([]byte, resp.RawResponse.ContentLength)
+	if _, err := io.ReadFull(resp.RawBody(), answer); err != nil {
 		return err
 	}
-	var c code
-	if err := jsonv2.Unmarshal(said, &c); err != nil {
+	var c storedCode
+	if err := jsonv2.Unmarshal(answer, &c); err != nil {
 		return err
 	}
 	encoded, err := jsonv2.Marshal(&c)
 	if err != nil {
 		return err
 	}
-	a.kept.Set(key, string(encoded))
-	if a.redis != nil {
-		return a.redis.Set(ctx, key, encoded, time.Hour).Err()
+	s.memory.Set(key, string(encoded))
+	if s.redis != nil {
+		return s.redis.Set(ctx, key, encoded, time.Hour).Err()
 	}
 	return nil
 }
 
-// code is authentik's answer, as package json reads it by itself.
-type code struct {
+// storedCode is authentik's answer as package json decodes it.
+type storedCode struct {
 	PK        int       `json:"pk"`
 	Provider  *provider `json:"provider"`
 	User      *user     `json:"user"`
