@@ -238,7 +238,7 @@ func (w *twins) revoke() {
 		_, there := in.up.Code(pk)
 		var heard []int64
 		for _, s := range in.processes {
-			heard = append(heard, s.cache.Stats().BurialsHeard)
+			heard = append(heard, s.cache.Stats().RevocationsReceived)
 		}
 		r := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(document))
 		r.Header.Set("Content-Type", "application/json")
@@ -249,7 +249,7 @@ func (w *twins) revoke() {
 			continue
 		}
 		for i, s := range in.processes {
-			cachetest.Eventually(w.test, "the process hears of the revocation", func() bool { return s.cache.Stats().BurialsHeard > heard[i] })
+			cachetest.Eventually(w.test, "the process hears of the revocation", func() bool { return s.cache.Stats().RevocationsReceived > heard[i] })
 		}
 	}
 }

@@ -44,11 +44,11 @@ func (p *pair) listen(t *testing.T) {
 	t.Helper()
 	c := p.client(t)
 	cachetest.Eventually(t, "both processes hear of each other", func() bool {
-		n, err := c.PubSubNumSub(t.Context(), "authentik-graphql:burials").Result()
+		n, err := c.PubSubNumSub(t.Context(), "authentik-graphql:revocations").Result()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return n["authentik-graphql:burials"] == 2
+		return n["authentik-graphql:revocations"] == 2
 	})
 }
 

@@ -91,7 +91,7 @@ func (s *grantSource) entry(resource upstream.Resource, g *upstream.Grant, fetch
 
 // public makes an error one that a caller is told.
 func (s *grantSource) public(err error) error {
-	if errors.Is(err, cache.ErrBuried) {
+	if errors.Is(err, cache.ErrRevoked) {
 		err = &upstream.Error{Kind: upstream.NotFound, Err: err}
 	}
 	if s.ownToken {
@@ -142,7 +142,7 @@ func (s *grantSource) living(resource upstream.Resource, rows *upstream.Rows) *u
 	}
 	buried := func(g *upstream.Grant) bool {
 		row, err := cache.NewRow(string(resource), int32(g.PK))
-		return err == nil && s.cache.Buried(row)
+		return err == nil && s.cache.Revoked(row)
 	}
 	if !slices.ContainsFunc(rows.Rows, buried) {
 		return rows
@@ -176,7 +176,7 @@ func (s *grantSource) Revoke(ctx context.Context, caller grants.Caller, resource
 	})
 	switch {
 	case err == nil && !done.OutcomeUnknown:
-		if err := s.cache.Bury(ctx, key.Row()); err != nil {
+		if err := s.cache.Revoke(ctx, key.Row()); err != nil {
 			s.log.WarnContext(ctx, "other processes may show a revoked grant until it is not fresh any more", "error", err)
 		}
 	case err == nil || mayHaveDeleted(err):

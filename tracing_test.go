@@ -133,7 +133,7 @@ server POST /graphql graphql.operation.type=mutation http.response.status_code=2
 .mutation graphql.operation.type=mutation
 ..client redis read
 ..client DELETE /api/v3/oauth2/authorization_codes/{id}/ http.response.status_code=204
-..client redis bury
+..client redis revoke
 `},
 		{"not GraphQL", otlpHTTP, false, none, `{ nothing `, `
 server POST /graphql error.type=GRAPHQL_PARSE_FAILED http.response.status_code=200

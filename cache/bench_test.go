@@ -41,12 +41,12 @@ func BenchmarkFirstLevelHit(b *testing.B) {
 	benchmarkGet(b, newMemory(b, time.Now), nil, cache.FirstLevel)
 }
 
-// BenchmarkFirstLevelHitWithGraves is a hit while some other row is known to be revoked.
-func BenchmarkFirstLevelHitWithGraves(b *testing.B) {
+// BenchmarkFirstLevelHitWithTombstones is a hit while some other row is known to be revoked.
+func BenchmarkFirstLevelHitWithTombstones(b *testing.B) {
 	c := newCacheFor(time.Hour, newMemory(b, time.Now), nil)
 	o, key := &origin{now: time.Now}, cachetest.Key(b, "alice", 1)
 	mustGet(b, c, key, o.gives(value), value, cache.Loaded)
-	if err := c.Bury(b.Context(), cachetest.Key(b, "alice", 2).Row()); err != nil {
+	if err := c.Revoke(b.Context(), cachetest.Key(b, "alice", 2).Row()); err != nil {
 		b.Fatal(err)
 	}
 	load := never(b)

@@ -12,8 +12,8 @@ import (
 	"authentik-graphql/internal/telemetry/spans"
 )
 
-// ErrBuried says that the row was revoked: nobody can have it any more.
-var ErrBuried = errors.New("cache: the row was revoked")
+// ErrRevoked says that the row was revoked: nobody can have it any more.
+var ErrRevoked = errors.New("cache: the row was revoked")
 
 // Options of a [Cache].
 type Options struct {
@@ -30,16 +30,16 @@ type Options struct {
 
 // Cache reads through two levels of stores.
 type Cache[V any] struct {
-	policy  Policy
-	timeout time.Duration
-	judge   func(error) Verdict
-	tag     func(Row) Tag
-	now     func() time.Time
-	first   firstLevel[V]
-	second  Shared[V] // nil without Redis
-	spans   *spans.Tracer
-	flights *flights[Result[V]]
-	graves  *graves
+	policy     Policy
+	timeout    time.Duration
+	judge      func(error) Verdict
+	tag        func(Row) Tag
+	now        func() time.Time
+	first      firstLevel[V]
+	second     Shared[V] // nil without Redis
+	spans      *spans.Tracer
+	flights    *flights[Result[V]]
+	tombstones *tombstones
 	// generations are what this process knows of each resource's lists.
 	generations generations
 	// renewers are those that may still wait for Redis after their load has ended.
@@ -62,15 +62,15 @@ func New[V any](o Options, codec Codec[V], first Store[string], second Shared[V]
 		o.Now = time.Now
 	}
 	c := &Cache[V]{
-		policy:  o.Policy,
-		timeout: o.LoadTimeout,
-		judge:   o.Judge,
-		now:     o.Now,
-		first:   firstLevel[V]{store: first, codec: codec},
-		second:  second,
-		spans:   o.Spans,
-		flights: newFlights[Result[V]](o.LoadTimeout),
-		graves:  newGraves(o.Now),
+		policy:     o.Policy,
+		timeout:    o.LoadTimeout,
+		judge:      o.Judge,
+		now:        o.Now,
+		first:      firstLevel[V]{store: first, codec: codec},
+		second:     second,
+		spans:      o.Spans,
+		flights:    newFlights[Result[V]](o.LoadTimeout),
+		tombstones: newTombstones(o.Now),
 	}
 	c.flights.spans, c.flights.ended = o.Spans, c.ended
 	if second == nil {
@@ -80,8 +80,8 @@ func New[V any](o Options, codec Codec[V], first Store[string], second Shared[V]
 	}
 	c.tag = second.Tag
 	second.Listen(func(t Tag) {
-		c.stats.burialsHeard.Add(1)
-		c.graves.add(t, c.burialTTL())
+		c.stats.revocationsReceived.Add(1)
+		c.tombstones.add(t, c.tombstoneTTL())
 		c.generations.end()
 	})
 	return c
@@ -93,17 +93,17 @@ func New[V any](o Options, codec Codec[V], first Store[string], second Shared[V]
 // ends them at once within [Policy.StaleWhileRevalidate], while the flight goes on; otherwise when
 // the load has failed or taken a second.
 //
-// Get returns load's error or, for a moment after it, that of the load before; [ErrBuried] if the
+// Get returns load's error or, for a moment after it, that of the load before; [ErrRevoked] if the
 // row was revoked; and ctx's error if ctx ends first.
 func (c *Cache[V]) Get(ctx context.Context, key Key, load Loader[V]) (Result[V], error) {
 	ctx, span := c.spans.Start(ctx, readSpan)
-	burials := c.graves.count()
+	revocations := c.tombstones.count()
 	r, err := c.get(ctx, key, load)
 	c.ended(span, r, err)
 	if err != nil {
 		return Result[V]{}, err
 	}
-	r.mark = Mark{key, r.stored, burials}
+	r.mark = Mark{key, r.stored, revocations}
 	return r, nil
 }
 
@@ -113,8 +113,8 @@ func (c *Cache[V]) get(ctx context.Context, key Key, load Loader[V]) (Result[V],
 	}
 	began := time.Now()
 	k := c.readFirst(ctx, key)
-	if c.buriedEntry(key, k) {
-		return Result[V]{}, ErrBuried
+	if c.entryRevoked(key, k) {
+		return Result[V]{}, ErrRevoked
 	}
 	if k.current {
 		if r, done, err := c.decide(k); done {
@@ -177,7 +177,7 @@ func (c *Cache[V]) await(ctx context.Context, key Key, call *call[Result[V]], be
 // mayGive judges what a flight offered some time ago by the present: who joins late may come after
 // the value's time, or after a revocation of which this process has not heard.
 func (c *Cache[V]) mayGive(key Key, r Result[V], window time.Duration, began time.Time) bool {
-	return staleFor(c.policy, r.Entry, window, c.now()) && !c.buried(key) &&
+	return staleFor(c.policy, r.Entry, window, c.now()) && !c.isRevoked(key) &&
 		(c.second == nil || c.second.Hears(r.epoch) || !r.asked.Before(began))
 }
 
@@ -186,8 +186,8 @@ func (c *Cache[V]) fetch(ctx context.Context, key Key, load Loader[V], offer fun
 	if c.policy.TTL <= 0 {
 		c.stats.loads.Add(1)
 		e, err := load(ctx)
-		if err == nil && c.buried(key) {
-			err = ErrBuried
+		if err == nil && c.isRevoked(key) {
+			err = ErrRevoked
 		}
 		if err != nil {
 			return Result[V]{}, err
@@ -226,9 +226,9 @@ func (c *Cache[V]) lease(ctx context.Context, key Key, k *known[V], token string
 			failures = 0
 			c.stats.untrusted.Add(int64(max(view.Untrusted-untrusted, 0))) // each once, however often it is seen
 			untrusted = max(untrusted, view.Untrusted)
-			if view.Buried {
-				c.graves.add(c.tag(key.row), c.burialTTL())
-				return r, true, ErrBuried
+			if view.Revoked {
+				c.tombstones.add(c.tag(key.row), c.tombstoneTTL())
+				return r, true, ErrRevoked
 			}
 			c.merge(ctx, key, k, view, epoch)
 			k.asked = asked
@@ -303,22 +303,22 @@ func (c *Cache[V]) load(ctx context.Context, key Key, k known[V], token string, 
 		e = Entry[V]{Err: err, Verdict: c.judge(err), FetchedAt: c.now()}
 	}
 	c.first.encode(&e)
-	settled, buried := c.second == nil, false
+	settled, revoked := c.second == nil, false
 	if k.held || c.second != nil && e.Verdict.denies() {
-		buried, err = c.second.Settle(ctx, key, token, e, c.ttl(e))
+		revoked, err = c.second.Settle(ctx, key, token, e, c.ttl(e))
 		if settled = err == nil; !settled {
 			c.stats.secondErrors.Add(1)
 		}
 	}
-	if !settled { // Redis does not say that the row is not buried
+	if !settled { // Redis does not say that the row is not revoked
 		epoch = 0
 		k.current = k.current && c.second.Hears(k.entry.epoch)
 	}
-	if buried {
-		c.graves.add(c.tag(key.row), c.burialTTL())
+	if revoked {
+		c.tombstones.add(c.tag(key.row), c.tombstoneTTL())
 	}
-	if buried || c.buried(key) {
-		return Result[V]{}, ErrBuried
+	if revoked || c.isRevoked(key) {
+		return Result[V]{}, ErrRevoked
 	}
 	e.epoch = epoch
 	c.storeFirst(ctx, key, &e)

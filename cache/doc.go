@@ -9,7 +9,7 @@
 //     [Policy], marked as such, and never after a denial or a revocation that this process can know.
 //   - One load. A key is loaded once at a time, in this process by a flight and in all processes by a
 //     lease in Redis, whose outcome, value or error, is shared.
-//   - Revocation. A buried row is gone for every caller, and a load that began before puts nothing
+//   - Revocation. A revoked row is gone for every caller, and a load that began before puts nothing
 //     back: memory, reads and stores all look for the tombstone. Where it may not have been heard of,
 //     Redis is asked on each read; where that fails, only what is fresh is given out.
 //   - Secrecy. Nothing goes to Redis but under AES-256-GCM, with a key of its own for each caller;

@@ -348,8 +348,8 @@ func TestRedisShowsNothing(t *testing.T) {
 	}
 }
 
-// TestLateBurialAtTheEnd: what could not be told while Redis was down is told when the process ends.
-func TestLateBurialAtTheEnd(t *testing.T) {
+// TestLateRevocationAtTheEnd: what could not be told while Redis was down is told when the process ends.
+func TestLateRevocationAtTheEnd(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	client, err := cache.NewRedisClient(cache.RedisOptions{URL: server.URL()})
 	if err != nil {
@@ -358,7 +358,7 @@ func TestLateBurialAtTheEnd(t *testing.T) {
 	store := cache.NewRedis(client, keysOf(t, 1), cachetest.StringCodec, cache.StoreOptions{Prefix: "authentik-graphql:", Logger: slog.New(slog.DiscardHandler)})
 	key := cachetest.Key(t, "alice", 1)
 	server.Kill()
-	if err := store.Bury(t.Context(), key.Row(), time.Minute); err == nil {
+	if err := store.Revoke(t.Context(), key.Row(), time.Minute); err == nil {
 		t.Fatal("Redis was there")
 	}
 	server.Restart()
@@ -366,8 +366,8 @@ func TestLateBurialAtTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	other := newRedis(t, server.URL(), keysOf(t, 1))
-	if v, err := other.Read(t.Context(), key); err != nil || !v.Buried {
-		t.Errorf("buried %t, error %v", v.Buried, err)
+	if v, err := other.Read(t.Context(), key); err != nil || !v.Revoked {
+		t.Errorf("revoked %t, error %v", v.Revoked, err)
 	}
 }
 
@@ -388,13 +388,13 @@ func TestRedisDoesNotStore(t *testing.T) {
 			there, nowhere, here, gone := cachetest.Key(t, "alice", 1), cachetest.Key(t, "alice", 2), cachetest.Key(t, "alice", 3), cachetest.Key(t, "alice", 4)
 			policy := cache.Policy{TTL: ttl, StaleIfError: time.Hour}
 			mustGet(t, newCacheOf(policy, s.clock.Now, empty{}, s.store), there, s.origin.gives("there"), "there", cache.Loaded)
-			if err := s.store.Bury(t.Context(), gone.Row(), time.Minute); err != nil {
+			if err := s.store.Revoke(t.Context(), gone.Row(), time.Minute); err != nil {
 				t.Fatal(err)
 			}
 			c := newCacheOf(policy, s.clock.Now, newMemory(t, s.clock.Now), newRedis(t, refuse(t, s).URL(), keysOf(t, 1)))
 			mustGet(t, c, there, never(t), "there", cache.SecondLevel)
 			mustGet(t, c, here, s.origin.gives("here"), "here", cache.Loaded)
-			wantError(t, c, gone, never(t), cache.ErrBuried)
+			wantError(t, c, gone, never(t), cache.ErrRevoked)
 			s.clock.Advance(ttl)
 			mustGet(t, c, nowhere, s.origin.gives("loaded"), "loaded", cache.Loaded)
 			for key, want := range map[cache.Key]string{there: "there", here: "here"} {

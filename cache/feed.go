@@ -32,7 +32,7 @@ func (c *Cache[V]) Feed(ctx context.Context, key Key, e Entry[V], asked int64) {
 		return
 	}
 	c.flights.unless(key, func() {
-		if here, found := c.first.look(ctx, key); c.buried(key) || found && !here.FetchedAt.Before(e.FetchedAt) {
+		if here, found := c.first.look(ctx, key); c.isRevoked(key) || found && !here.FetchedAt.Before(e.FetchedAt) {
 			return
 		}
 		e.epoch = asked
@@ -50,14 +50,14 @@ func (c *Cache[V]) Epoch() int64 {
 
 // Peek returns what is cached for a key and may be given out, without asking the origin.
 func (c *Cache[V]) Peek(ctx context.Context, key Key) (r Result[V], ok bool) {
-	if key == (Key{}) || c.policy.TTL <= 0 || c.buried(key) {
+	if key == (Key{}) || c.policy.TTL <= 0 || c.isRevoked(key) {
 		return r, false
 	}
 	k := c.readFirst(ctx, key)
 	if c.second != nil && !(k.current && k.found && fresh(c.policy, k.entry, c.now())) {
 		epoch := c.second.Epoch()
 		view, err := c.second.Read(ctx, key)
-		if err != nil || view.Buried {
+		if err != nil || view.Revoked {
 			return r, false
 		}
 		c.merge(ctx, key, &k, view, epoch)

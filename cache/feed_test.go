@@ -72,23 +72,23 @@ func TestFeed(t *testing.T) {
 		}},
 		{"a row that was revoked stays so", func(t *testing.T, w *world, c *cache.Cache[string]) {
 			asked := c.Epoch()
-			if err := c.Bury(t.Context(), w.row1()); err != nil {
+			if err := c.Revoke(t.Context(), w.row1()); err != nil {
 				t.Fatal(err)
 			}
 			c.Feed(t.Context(), w.key, w.fed("fed", 0), asked)
-			if _, err := c.Get(t.Context(), w.key, never(t)); err != cache.ErrBuried { //nolint:errorlint // it is returned as it is
+			if _, err := c.Get(t.Context(), w.key, never(t)); err != cache.ErrRevoked { //nolint:errorlint // it is returned as it is
 				t.Errorf("got %v", err)
 			}
 		}},
 		{"a row whose revocation may have gone unheard is asked for", func(t *testing.T, w *world, c *cache.Cache[string]) {
 			asked := c.Epoch()
 			w.process[0].Deafen(true)
-			if err := w.cache[1].Bury(t.Context(), w.row1()); err != nil {
+			if err := w.cache[1].Revoke(t.Context(), w.row1()); err != nil {
 				t.Fatal(err)
 			}
 			w.process[0].Deafen(false)
 			c.Feed(t.Context(), w.key, w.fed("fed", 0), asked)
-			if _, err := c.Get(t.Context(), w.key, never(t)); err != cache.ErrBuried { //nolint:errorlint // it is returned as it is
+			if _, err := c.Get(t.Context(), w.key, never(t)); err != cache.ErrRevoked { //nolint:errorlint // it is returned as it is
 				t.Errorf("got %v", err)
 			}
 		}},
@@ -136,7 +136,7 @@ func TestPeekAndDrop(t *testing.T) {
 	w.clock.Advance(ttl)
 	peek(w.cache[0], "")
 	mustGet(t, w.cache[0], w.key, w.origin.gives("last"), "last", cache.Loaded)
-	if err := w.cache[1].Bury(t.Context(), w.row1()); err != nil {
+	if err := w.cache[1].Revoke(t.Context(), w.row1()); err != nil {
 		t.Fatal(err)
 	}
 	peek(w.cache[0], "")
@@ -152,21 +152,21 @@ func TestGeneration(t *testing.T) {
 			t.Errorf("%s: %q and %q", what, a, b)
 		}
 	}
-	bury := func(i int) {
+	revoke := func(i int) {
 		t.Helper()
-		if err := w.cache[i].Bury(t.Context(), w.row1()); err != nil {
+		if err := w.cache[i].Revoke(t.Context(), w.row1()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	first := of(0)
 	same("two processes", true, first, of(1))
-	bury(1)
+	revoke(1)
 	second := of(0)
 	same("another process's revocation, heard", false, first, second)
 	same("two processes after it", true, second, of(1))
 
 	w.process[0].Deafen(true)
-	bury(1)
+	revoke(1)
 	third := of(0)
 	same("another process's revocation, unheard: Redis is asked", false, second, third)
 	w.process[0].Deafen(false)
@@ -174,7 +174,7 @@ func TestGeneration(t *testing.T) {
 
 	w.process[0].Cut(true)
 	same("while Redis cannot be asked", true, third, of(0))
-	if err := w.cache[0].Bury(t.Context(), w.row1()); err == nil {
+	if err := w.cache[0].Revoke(t.Context(), w.row1()); err == nil {
 		t.Fatal("Redis was asked")
 	}
 	own := of(0)
@@ -195,7 +195,7 @@ func TestGenerationWithoutRedis(t *testing.T) {
 	if again := c.Generation(t.Context(), row.Resource()); again != first {
 		t.Errorf("%q and %q", first, again)
 	}
-	if err := c.Bury(t.Context(), row); err != nil {
+	if err := c.Revoke(t.Context(), row); err != nil {
 		t.Fatal(err)
 	}
 	if after := c.Generation(t.Context(), row.Resource()); after == first {
@@ -203,15 +203,15 @@ func TestGenerationWithoutRedis(t *testing.T) {
 	}
 }
 
-// slow is a Shared in whose Bury something else happens first, and whose messages take their time.
+// slow is a Shared in whose Revoke something else happens first, and whose messages take their time.
 type slow struct {
 	cache.Shared[string]
 	meanwhile func()
 }
 
-func (s slow) Bury(ctx context.Context, row cache.Row, ttl time.Duration) error {
+func (s slow) Revoke(ctx context.Context, row cache.Row, ttl time.Duration) error {
 	s.meanwhile()
-	return s.Shared.Bury(ctx, row, ttl)
+	return s.Shared.Revoke(ctx, row, ttl)
 }
 
 func (slow) Listen(func(cache.Tag)) {}
@@ -229,7 +229,7 @@ func TestGenerationAfterOnesOwnRevocation(t *testing.T) {
 				w.process[0].Cut(cut)
 			}})
 			before := generation()
-			if err := c.Bury(t.Context(), w.row1()); (err != nil) != cut {
+			if err := c.Revoke(t.Context(), w.row1()); (err != nil) != cut {
 				t.Fatal(err)
 			}
 			if after := generation(); after == before {

@@ -71,14 +71,14 @@ func TestRedisSentinelConformance(t *testing.T) {
 	<-ended
 	hears(t, store) // it listens at the new primary
 	row := cachetest.Key(t, "alice", 1<<30)
-	cachetest.Eventually(t, "the new primary buries a row", func() bool { return store.Bury(t.Context(), row.Row(), time.Minute) == nil })
+	cachetest.Eventually(t, "the new primary buries a row", func() bool { return store.Revoke(t.Context(), row.Row(), time.Minute) == nil })
 
 	t.Run("after", func(t *testing.T) { conformance(t, all, open) })
 }
 
-// TestBurialsOverRedis: what one process revokes another one's next read knows, by message while it
+// TestRevocationsOverRedis: what one process revokes another one's next read knows, by message while it
 // hears and by asking while it does not, in every form of Redis.
-func TestBurialsOverRedis(t *testing.T) {
+func TestRevocationsOverRedis(t *testing.T) {
 	for name, options := range map[string]func(t *testing.T) cache.RedisOptions{
 		"standalone": func(t *testing.T) cache.RedisOptions { return cache.RedisOptions{URL: cachetest.StartRedis(t).URL()} },
 		"cluster": func(t *testing.T) cache.RedisOptions {
@@ -109,7 +109,7 @@ func TestBurialsOverRedis(t *testing.T) {
 			dead := func(id int32) {
 				t.Helper()
 				key := cachetest.Key(t, "alice", id)
-				if err := caches[0].Bury(t.Context(), key.Row()); err != nil {
+				if err := caches[0].Revoke(t.Context(), key.Row()); err != nil {
 					t.Fatal(err)
 				}
 				began := time.Now()
@@ -117,14 +117,14 @@ func TestBurialsOverRedis(t *testing.T) {
 					_, err := get(t, caches[1], key, o.gives("value"))
 					return err != nil
 				})
-				wantError(t, caches[1], key, never(t), cache.ErrBuried)
+				wantError(t, caches[1], key, never(t), cache.ErrRevoked)
 				t.Logf("row %d: the other process knew after %s", id, time.Since(began))
 			}
 			for id := range int32(20) {
 				dead(id + 1)
 			}
-			if heard := caches[1].Stats().BurialsHeard; heard < 19 {
-				t.Errorf("heard of %d burials, want almost all of 20", heard)
+			if heard := caches[1].Stats().RevocationsReceived; heard < 19 {
+				t.Errorf("heard of %d revocations, want almost all of 20", heard)
 			}
 			// The subscription's connection is cut: the next read asks.
 			kill := func(ctx context.Context, node *redis.Client) error {
@@ -133,16 +133,16 @@ func TestBurialsOverRedis(t *testing.T) {
 			masters(t, all, kill)
 			cachetest.Eventually(t, "the process notices", func() bool { return !stores[1].Hears(stores[1].Epoch()) })
 			key := cachetest.Key(t, "alice", 30)
-			if err := caches[0].Bury(t.Context(), key.Row()); err != nil {
+			if err := caches[0].Revoke(t.Context(), key.Row()); err != nil {
 				t.Fatal(err)
 			}
-			wantError(t, caches[1], key, never(t), cache.ErrBuried)
+			wantError(t, caches[1], key, never(t), cache.ErrRevoked)
 			unasked := cachetest.Key(t, "alice", 31)
-			if err := caches[0].Bury(t.Context(), unasked.Row()); err != nil {
+			if err := caches[0].Revoke(t.Context(), unasked.Row()); err != nil {
 				t.Fatal(err)
 			}
 			hears(t, stores[1])
-			wantError(t, caches[1], unasked, never(t), cache.ErrBuried) // what was learned before is not trusted
+			wantError(t, caches[1], unasked, never(t), cache.ErrRevoked) // what was learned before is not trusted
 			mustGet(t, caches[1], cachetest.Key(t, "alice", 40), never(t), "value", cache.FirstLevel)
 		})
 	}
@@ -239,31 +239,31 @@ func TestMessageInTwoParts(t *testing.T) {
 	hears(t, two)
 	key := cachetest.Key(t, "alice", 1)
 	mustGet(t, b, key, (&origin{now: time.Now}).gives("value"), "value", cache.Loaded)
-	if err := a.Bury(t.Context(), key.Row()); err != nil {
+	if err := a.Revoke(t.Context(), key.Row()); err != nil {
 		t.Fatal(err)
 	}
 	cachetest.Eventually(t, "the message is heard", func() bool {
 		_, err := b.Get(context.Background(), key, never(t))
-		return errors.Is(err, cache.ErrBuried)
+		return errors.Is(err, cache.ErrRevoked)
 	})
 }
 
 // A tombstone that could not be written is written when Redis is back.
-func TestLateBurial(t *testing.T) {
+func TestLateRevocation(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	store := newRedis(t, server.URL(), keysOf(t, 1))
 	c := newCache(time.Now, newMemory(t, time.Now), store)
 	hears(t, store)
 	server.Kill()
 	key := cachetest.Key(t, "alice", 1)
-	if err := c.Bury(t.Context(), key.Row()); err == nil {
+	if err := c.Revoke(t.Context(), key.Row()); err == nil {
 		t.Error("a dead Redis took a tombstone")
 	}
 	server.Restart()
 	other := newRedis(t, server.URL(), keysOf(t, 1))
 	cachetest.Eventually(t, "the tombstone is there", func() bool {
 		v, err := other.Read(t.Context(), key)
-		return err == nil && v.Buried
+		return err == nil && v.Revoked
 	})
 }
 

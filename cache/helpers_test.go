@@ -65,7 +65,7 @@ func newRedisOn(t testing.TB, client redis.UniversalClient, keys *cache.Keys, lo
 // hears waits until a store's subscription lives.
 func hears(t testing.TB, s cache.Shared[string]) {
 	t.Helper()
-	cachetest.Eventually(t, "the process hears of burials", func() bool { return s.Hears(s.Epoch()) })
+	cachetest.Eventually(t, "the process hears of revocations", func() bool { return s.Hears(s.Epoch()) })
 }
 
 // newClient makes an ordinary client, to look at and to spoil what the cache keeps in Redis.

@@ -195,7 +195,7 @@ func (k *Keys) proofOf(t Tag) string {
 	return encode(sum[:16])
 }
 
-// message tells other processes that a row is buried.
+// message tells other processes that a row is revoked.
 func (k *Keys) message(t Tag) string { return encode(t[:]) + k.proofOf(t) }
 
 // readMessage reverses message; ok is false for anything else.

@@ -114,7 +114,7 @@ func (r *Redis[V]) Renew(ctx context.Context, key Key, token string) (held bool,
 }
 
 // Settle implements [Shared]. An outcome that cannot be encoded is not kept.
-func (r *Redis[V]) Settle(ctx context.Context, key Key, token string, e Entry[V], ttl time.Duration) (buried bool, err error) {
+func (r *Redis[V]) Settle(ctx context.Context, key Key, token string, e Entry[V], ttl time.Duration) (revoked bool, err error) {
 	n := r.recent.of(r.keys, r.prefix, key)
 	args := []any{token, n.proof, "", 0, "", 0, e.Verdict.denies()}
 	if ttl >= time.Millisecond { // Redis knows no shorter one, and go-redis would round it up
@@ -133,8 +133,8 @@ func (r *Redis[V]) Settle(ctx context.Context, key Key, token string, e Entry[V]
 		}
 	}
 	err = r.ask(ctx, opSettle, func(ctx context.Context) (err error) {
-		buried, err = settle.Run(ctx, r.client, n.all(), args...).Bool()
+		revoked, err = settle.Run(ctx, r.client, n.all(), args...).Bool()
 		return err
 	})
-	return buried, err
+	return revoked, err
 }

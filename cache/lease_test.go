@@ -167,7 +167,7 @@ func TestStaleWhileAnotherProcessLoads(t *testing.T) {
 	})
 }
 
-func TestBurial(t *testing.T) {
+func TestRevocation(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *processes) {
 		o, alice, bob, other := &origin{now: time.Now}, cachetest.Key(t, "alice", 1), cachetest.Key(t, "bob", 1), cachetest.Key(t, "alice", 2)
 		for _, c := range s.caches {
@@ -177,13 +177,13 @@ func TestBurial(t *testing.T) {
 				}
 			}
 		}
-		if err := s.caches[0].Bury(t.Context(), alice.Row()); err != nil {
+		if err := s.caches[0].Revoke(t.Context(), alice.Row()); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
 			for _, c := range s.caches {
-				wantError(t, c, alice, never(t), cache.ErrBuried)
-				wantError(t, c, bob, never(t), cache.ErrBuried)
+				wantError(t, c, alice, never(t), cache.ErrRevoked)
+				wantError(t, c, bob, never(t), cache.ErrRevoked)
 				if _, err := get(t, c, other, o.gives("value")); err != nil {
 					t.Errorf("another row: %v", err)
 				}
@@ -194,22 +194,22 @@ func TestBurial(t *testing.T) {
 }
 
 // A load that began before the revocation puts nothing back, here, elsewhere and in Redis.
-func TestLoadAcrossABurial(t *testing.T) {
+func TestLoadAcrossARevocation(t *testing.T) {
 	for _, buries := range []int{0, 1} {
 		t.Run(fmt.Sprintf("process %d loads, %d buries", 0, buries), func(t *testing.T) {
 			inBubble(t, func(t *testing.T, s *processes) {
 				h, key := newHeld(), cachetest.Key(t, "alice", 1)
 				d := start(t.Context(), s.caches[0], key, h.gives("value"))
 				synctest.Wait()
-				if err := s.caches[buries].Bury(t.Context(), key.Row()); err != nil {
+				if err := s.caches[buries].Revoke(t.Context(), key.Row()); err != nil {
 					t.Fatal(err)
 				}
 				close(h.release)
-				if o := <-d; !errors.Is(o.err, cache.ErrBuried) {
+				if o := <-d; !errors.Is(o.err, cache.ErrRevoked) {
 					t.Errorf("got %q, error %v", o.Value, o.err)
 				}
 				for _, c := range s.caches {
-					wantError(t, c, key, never(t), cache.ErrBuried)
+					wantError(t, c, key, never(t), cache.ErrRevoked)
 				}
 			})
 		})
@@ -217,26 +217,26 @@ func TestLoadAcrossABurial(t *testing.T) {
 }
 
 // A stale value that is at hand while its row is revoked is not given out when the second is over.
-func TestBurialWhileWaitingWithAStaleValue(t *testing.T) {
+func TestRevocationWhileWaitingWithAStaleValue(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *processes) {
 		h, key := newHeld(), cachetest.Key(t, "alice", 1)
 		mustGet(t, s.caches[0], key, (&origin{now: time.Now}).gives("value"), "value", cache.Loaded)
 		time.Sleep(ttl)
 		d := start(t.Context(), s.caches[0], key, h.gives("new"))
 		time.Sleep(time.Second / 2)
-		if err := s.caches[1].Bury(t.Context(), key.Row()); err != nil {
+		if err := s.caches[1].Revoke(t.Context(), key.Row()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
 		close(h.release)
-		if o := <-d; !errors.Is(o.err, cache.ErrBuried) {
+		if o := <-d; !errors.Is(o.err, cache.ErrRevoked) {
 			t.Errorf("got %q, stale %q, error %v", o.Value, o.Stale, o.err)
 		}
 	})
 }
 
 // A process that does not hear asks Redis on each read, and does not trust afterwards what it had.
-func TestBurialUnheard(t *testing.T) {
+func TestRevocationUnheard(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *processes) {
 		o := &origin{now: time.Now}
 		for id := range int32(2) {
@@ -247,22 +247,22 @@ func TestBurialUnheard(t *testing.T) {
 			}
 		}
 		s.links[1].Deafen(true)
-		if err := s.caches[0].Bury(t.Context(), cachetest.Key(t, "alice", 1).Row()); err != nil {
+		if err := s.caches[0].Revoke(t.Context(), cachetest.Key(t, "alice", 1).Row()); err != nil {
 			t.Fatal(err)
 		}
-		wantError(t, s.caches[1], cachetest.Key(t, "alice", 1), never(t), cache.ErrBuried)
+		wantError(t, s.caches[1], cachetest.Key(t, "alice", 1), never(t), cache.ErrRevoked)
 		mustGet(t, s.caches[1], cachetest.Key(t, "alice", 2), never(t), "value", cache.FirstLevel)
-		if err := s.caches[0].Bury(t.Context(), cachetest.Key(t, "alice", 2).Row()); err != nil {
+		if err := s.caches[0].Revoke(t.Context(), cachetest.Key(t, "alice", 2).Row()); err != nil {
 			t.Fatal(err)
 		}
 		s.links[1].Deafen(false) // a new subscription: what was said before it is lost
-		wantError(t, s.caches[1], cachetest.Key(t, "alice", 2), never(t), cache.ErrBuried)
+		wantError(t, s.caches[1], cachetest.Key(t, "alice", 2), never(t), cache.ErrRevoked)
 	})
 }
 
 // What a flight offered before a process lost Redis, or only its ear for it, is not given to who comes
 // after a revocation of which it has not heard.
-func TestOfferAfterAnUnheardBurial(t *testing.T) {
+func TestOfferAfterAnUnheardRevocation(t *testing.T) {
 	for name, lose := range map[string]func(*cachetest.Process){
 		"cut off": func(p *cachetest.Process) { p.Cut(true) },
 		"deaf":    func(p *cachetest.Process) { p.Deafen(true) },
@@ -280,7 +280,7 @@ func TestOfferAfterAnUnheardBurial(t *testing.T) {
 					synctest.Wait()
 					lose(s.links[1])
 					time.Sleep(4 * time.Second)
-					if err := s.caches[0].Bury(t.Context(), key.Row()); err != nil {
+					if err := s.caches[0].Revoke(t.Context(), key.Row()); err != nil {
 						t.Fatal(err)
 					}
 					d := start(t.Context(), s.caches[1], key, never(t))
@@ -347,28 +347,28 @@ func TestUnsettledIsNotTrusted(t *testing.T) {
 }
 
 // overheard is a second level whose subscription is lost and made anew right after a load's end,
-// with a burial in between.
+// with a revocation in between.
 type overheard struct {
 	*cachetest.Process
 	other *cachetest.Process
 }
 
 func (o overheard) Settle(ctx context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (bool, error) {
-	buried, err := o.Process.Settle(ctx, key, token, e, ttl)
+	revoked, err := o.Process.Settle(ctx, key, token, e, ttl)
 	o.Deafen(true)
-	_ = o.other.Bury(ctx, key.Row(), time.Minute)
+	_ = o.other.Revoke(ctx, key.Row(), time.Minute)
 	o.Deafen(false)
-	return buried, err
+	return revoked, err
 }
 
 // A load is trusted by the subscription that was there when it began.
-func TestBurialBetweenTwoSubscriptions(t *testing.T) {
+func TestRevocationBetweenTwoSubscriptions(t *testing.T) {
 	clock := cachetest.NewClock()
 	commons := cachetest.NewCommons(keysOf(t, 1), clock.Now)
 	c := newCache(clock.Now, newMemory(t, clock.Now), overheard{commons.Process(), commons.Process()})
 	key := cachetest.Key(t, "alice", 1)
 	mustGet(t, c, key, (&origin{now: clock.Now}).gives("value"), "value", cache.Loaded)
-	wantError(t, c, key, never(t), cache.ErrBuried)
+	wantError(t, c, key, never(t), cache.ErrRevoked)
 }
 
 // Leases that end with their loads are not lost.
@@ -396,7 +396,7 @@ func TestLeasesLost(t *testing.T) {
 }
 
 // Cut off from Redis, a revocation made elsewhere shows when freshness ends.
-func TestBurialBehindACut(t *testing.T) {
+func TestRevocationBehindACut(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *processes) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
 		for _, c := range s.caches {
@@ -405,7 +405,7 @@ func TestBurialBehindACut(t *testing.T) {
 			}
 		}
 		s.links[1].Cut(true)
-		if err := s.caches[0].Bury(t.Context(), key.Row()); err != nil {
+		if err := s.caches[0].Revoke(t.Context(), key.Row()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(ttl - 1)
@@ -416,28 +416,28 @@ func TestBurialBehindACut(t *testing.T) {
 		s.links[2].Cut(true)
 		row := cachetest.Key(t, "alice", 2)
 		mustGet(t, s.caches[2], row, o.gives("value"), "value", cache.Loaded)
-		if err := s.caches[2].Bury(t.Context(), row.Row()); !errors.Is(err, cachetest.ErrDown) {
+		if err := s.caches[2].Revoke(t.Context(), row.Row()); !errors.Is(err, cachetest.ErrDown) {
 			t.Errorf("got %v", err)
 		}
-		wantError(t, s.caches[2], row, never(t), cache.ErrBuried)
+		wantError(t, s.caches[2], row, never(t), cache.ErrRevoked)
 	})
 }
 
-func TestBurialWithoutRedis(t *testing.T) {
+func TestRevocationWithoutRedis(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, policy := range []cache.Policy{usual, {}} {
 			c := newCacheOf(policy, time.Now, newMemory(t, time.Now), nil)
 			h, key := newHeld(), cachetest.Key(t, "alice", 1)
 			d := start(t.Context(), c, key, h.gives("value"))
 			synctest.Wait()
-			if err := c.Bury(t.Context(), key.Row()); err != nil {
+			if err := c.Revoke(t.Context(), key.Row()); err != nil {
 				t.Fatal(err)
 			}
 			close(h.release)
-			if o := <-d; !errors.Is(o.err, cache.ErrBuried) {
+			if o := <-d; !errors.Is(o.err, cache.ErrRevoked) {
 				t.Errorf("got %q, error %v", o.Value, o.err)
 			}
-			wantError(t, c, key, never(t), cache.ErrBuried)
+			wantError(t, c, key, never(t), cache.ErrRevoked)
 		}
 	})
 }

@@ -20,7 +20,7 @@ const (
 	deafAfter = 2 * time.Second
 )
 
-// ears hear of rows that other processes bury.
+// ears hear of rows that other processes revoke.
 type ears struct {
 	// epoch counts subscriptions: a message may have been missed between two of them.
 	epoch atomic.Int64
@@ -77,7 +77,7 @@ func (r *Redis[V]) Listen(told func(Tag)) {
 	r.ears.stop = cancel
 	r.ears.ended.Go(func() {
 		for sleep(ctx, pingEvery) == nil {
-			r.buryLate(ctx)
+			r.writePending(ctx)
 		}
 	})
 	r.ears.ended.Go(func() {
@@ -148,25 +148,25 @@ func (r *Redis[V]) subscription(ctx context.Context, begun func()) error {
 // KEYS channel; ARGV message.
 var publish = redis.NewScript(`return redis.call('PUBLISH', KEYS[1], ARGV[1])`)
 
-func (r *Redis[V]) channel() string { return r.prefix + "burials" }
+func (r *Redis[V]) channel() string { return r.prefix + "revocations" }
 
-// Bury implements [Shared]: first the tombstone, then the message, so that who hears of it finds it.
+// Revoke implements [Shared]: first the tombstone, then the message, so that who hears of it finds it.
 // A tombstone that cannot be written is written when Redis can be again.
-func (r *Redis[V]) Bury(ctx context.Context, row Row, ttl time.Duration) error {
-	err := r.bury(ctx, row, ttl)
+func (r *Redis[V]) Revoke(ctx context.Context, row Row, ttl time.Duration) error {
+	err := r.writeTombstone(ctx, row, ttl)
 	if err != nil {
 		now := time.Now()
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		maps.DeleteFunc(r.unburied, func(_ Row, until time.Time) bool { return now.After(until) })
-		r.unburied[row] = now.Add(ttl)
+		maps.DeleteFunc(r.pending, func(_ Row, until time.Time) bool { return now.After(until) })
+		r.pending[row] = now.Add(ttl)
 	}
 	return err
 }
 
-func (r *Redis[V]) bury(ctx context.Context, row Row, ttl time.Duration) error {
+func (r *Redis[V]) writeTombstone(ctx context.Context, row Row, ttl time.Duration) error {
 	n := r.keys.namesOf(r.prefix, Key{row: row})
-	return r.ask(ctx, opBury, func(ctx context.Context) error {
+	return r.ask(ctx, opRevoke, func(ctx context.Context) error {
 		if err := r.client.Set(ctx, n.tombstone, n.proof, ttl).Err(); err != nil {
 			return err
 		}
@@ -193,15 +193,15 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return ARGV[1]
 `)
 
-// errUnburied says that a revocation could not be told yet, so that lists of before it may be there.
-var errUnburied = errors.New("cache: a revocation has not reached Redis yet")
+// errPendingRevocation says that a revocation could not be told yet, so that lists of before it may be there.
+var errPendingRevocation = errors.New("cache: a revocation has not reached Redis yet")
 
 // Generation implements [Shared].
 func (r *Redis[V]) Generation(ctx context.Context, resource string) (generation string, err error) {
 	r.mu.Lock()
-	for row := range r.unburied {
+	for row := range r.pending {
 		if row.resource == resource {
-			err = errUnburied
+			err = errPendingRevocation
 		}
 	}
 	r.mu.Unlock()
@@ -216,23 +216,23 @@ func (r *Redis[V]) Generation(ctx context.Context, resource string) (generation 
 	return generation, err
 }
 
-func (r *Redis[V]) unburiedRows() int {
+func (r *Redis[V]) pendingRevocations() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.unburied)
+	return len(r.pending)
 }
 
-// buryLate writes the tombstones that could not be written before, until one cannot be again.
-func (r *Redis[V]) buryLate(ctx context.Context) {
+// writePending writes the tombstones that could not be written before, until one cannot be again.
+func (r *Redis[V]) writePending(ctx context.Context) {
 	r.mu.Lock()
-	late := maps.Clone(r.unburied)
+	late := maps.Clone(r.pending)
 	r.mu.Unlock()
 	for row, until := range late {
-		if ttl := time.Until(until); ttl > 0 && (ctx.Err() != nil || r.bury(ctx, row, ttl) != nil) {
+		if ttl := time.Until(until); ttl > 0 && (ctx.Err() != nil || r.writeTombstone(ctx, row, ttl) != nil) {
 			return
 		}
 		r.mu.Lock()
-		delete(r.unburied, row)
+		delete(r.pending, row)
 		r.mu.Unlock()
 	}
 }

@@ -10,8 +10,8 @@ import (
 type Mark struct {
 	key    Key
 	stored int64 // which of all entries that this process has stored; 0 for none
-	// burials is how many this process knew when the read began.
-	burials int64
+	// revocations is how many this process knew when the read began.
+	revocations int64
 }
 
 // Mark returns the mark of a result that [Cache.Get] gave.
@@ -28,17 +28,17 @@ func (c *Cache[V]) Stands(m Mark, now time.Time) bool {
 	}
 	if m.key.isList() {
 		known, _ := c.generations.get(m.key.row.resource)
-		return c.graves.count() == m.burials && m.key.ofGeneration(known.name) && c.hears(known.epoch)
+		return c.tombstones.count() == m.revocations && m.key.ofGeneration(known.name) && c.hears(known.epoch)
 	}
-	return !c.graves.has(func() Tag { return e.tag })
+	return !c.tombstones.has(func() Tag { return e.tag })
 }
 
 // Moment is a state of what this process knows.
-type Moment struct{ changes, burials, epoch int64 }
+type Moment struct{ changes, revocations, epoch int64 }
 
 // Moment returns the present one. Who checks marks takes it first.
 func (c *Cache[V]) Moment() Moment {
-	m := Moment{changes: c.changes.Load(), burials: c.graves.count()}
+	m := Moment{changes: c.changes.Load(), revocations: c.tombstones.count()}
 	if c.second != nil {
 		m.epoch = c.second.Epoch()
 	}
@@ -49,7 +49,7 @@ func (c *Cache[V]) Moment() Moment {
 // nothing was stored, deleted or revoked since, nor can a revocation have gone unheard. An entry that
 // was evicted does not matter. It costs less than to ask [Cache.Stands].
 func (c *Cache[V]) Unchanged(m Moment) bool {
-	return c.changes.Load() == m.changes && c.graves.count() == m.burials && c.hears(m.epoch)
+	return c.changes.Load() == m.changes && c.tombstones.count() == m.revocations && c.hears(m.epoch)
 }
 
 // hears tells whether what was learned in an epoch may be used without asking the second level.

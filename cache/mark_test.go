@@ -20,9 +20,9 @@ func TestStands(t *testing.T) {
 		}
 		return key
 	}
-	bury := func(t *testing.T, w *world, process int, id int32) {
+	revoke := func(t *testing.T, w *world, process int, id int32) {
 		t.Helper()
-		if err := w.cache[process].Bury(t.Context(), cachetest.Key(t, "alice", id).Row()); err != nil {
+		if err := w.cache[process].Revoke(t.Context(), cachetest.Key(t, "alice", id).Row()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -36,12 +36,12 @@ func TestStands(t *testing.T) {
 		{"nothing happens", nothing, true, true, true},
 		{"a moment before it is not fresh", func(_ *testing.T, w *world) { w.clock.Advance(ttl - 1) }, true, true, true},
 		{"it is not fresh any more", func(_ *testing.T, w *world) { w.clock.Advance(ttl) }, false, false, true},
-		{"the row is revoked", func(t *testing.T, w *world) { bury(t, w, 0, 1) }, false, false, false},
-		{"another process revokes the row", func(t *testing.T, w *world) { bury(t, w, 1, 1) }, false, false, false},
-		{"another row is revoked", func(t *testing.T, w *world) { bury(t, w, 1, 2) }, true, false, false},
+		{"the row is revoked", func(t *testing.T, w *world) { revoke(t, w, 0, 1) }, false, false, false},
+		{"another process revokes the row", func(t *testing.T, w *world) { revoke(t, w, 1, 1) }, false, false, false},
+		{"another row is revoked", func(t *testing.T, w *world) { revoke(t, w, 1, 2) }, true, false, false},
 		{"a revocation, and Redis loses it", func(t *testing.T, w *world) {
 			generation := w.cache[0].Generation(t.Context(), resource)
-			bury(t, w, 1, 2)
+			revoke(t, w, 1, 2)
 			w.commons.Rewind(resource)
 			if w.cache[0].Generation(t.Context(), resource) != generation {
 				t.Fatal("Redis has another generation")
@@ -120,7 +120,7 @@ func TestListOfBeforeDoesNotStand(t *testing.T) {
 	before := page()
 	mustGet(t, w.cache[0], before, w.origin.gives("with the row"), "with the row", cache.Loaded)
 	w.process[0].Deafen(true)
-	if err := w.cache[1].Bury(t.Context(), w.key.Row()); err != nil {
+	if err := w.cache[1].Revoke(t.Context(), w.key.Row()); err != nil {
 		t.Fatal(err)
 	}
 	w.process[0].Deafen(false)

@@ -9,7 +9,7 @@ const (
 	opRenew
 	opSettle
 	opDelete
-	opBury
+	opRevoke
 	opGeneration
 	opReadText
 	opKeepText
@@ -23,7 +23,7 @@ var operations = [...]struct{ name, action string }{
 	opRenew:      {"renew", "renew a lease in Redis"},
 	opSettle:     {"settle", "write to Redis"},
 	opDelete:     {"delete", "delete from Redis"},
-	opBury:       {"bury", "bury a row in Redis"},
+	opRevoke:     {"revoke", "revoke a row in Redis"},
 	opGeneration: {"generation", "read a generation from Redis"},
 	opReadText:   {"read_text", "read a text from Redis"},
 	opKeepText:   {"keep_text", "keep a text in Redis"},

@@ -32,7 +32,7 @@ type model struct {
 	policy cache.Policy
 	// settle waits for what goes on in the background.
 	settle func()
-	// telling gives a function that waits until a process knows of the burial to come. One that does
+	// telling gives a function that waits until a process knows of the revocation to come. One that does
 	// not hear by now asks Redis, and need not be told.
 	telling func(n int) (wait func())
 	// second makes a process's second level, down cuts a process off and back.
@@ -147,8 +147,8 @@ func (m *model) read() {
 		if r != (cache.Result[string]{}) {
 			m.t.Fatalf("%v with an error %v", r, err)
 		}
-		if errors.Is(err, cache.ErrBuried) && !m.dead[id] {
-			m.t.Fatalf("row %d is buried, and lives", id)
+		if errors.Is(err, cache.ErrRevoked) && !m.dead[id] {
+			m.t.Fatalf("row %d is revoked, and lives", id)
 		}
 		return
 	}
@@ -242,7 +242,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			for n := range m.caches {
 				waits = append(waits, m.telling(n))
 			}
-			if m.caches[n].Bury(context.Background(), cachetest.Key(nil, "alice", id).Row()) == nil {
+			if m.caches[n].Revoke(context.Background(), cachetest.Key(nil, "alice", id).Row()) == nil {
 				m.dead[id] = true
 				for _, wait := range waits {
 					wait()
@@ -329,13 +329,13 @@ func TestCallersNeverSeeEachOther(t *testing.T) {
 			}
 			m.telling = func(n int) func() {
 				c, store := m.caches[n], stores[n]
-				epoch, heard := store.Epoch(), c.Stats().BurialsHeard
+				epoch, heard := store.Epoch(), c.Stats().RevocationsReceived
 				if !store.Hears(epoch) {
 					return func() {}
 				}
 				return func() {
 					cachetest.Eventually(t, "the process knows", func() bool {
-						return c.Stats().BurialsHeard > heard || !store.Hears(epoch)
+						return c.Stats().RevocationsReceived > heard || !store.Hears(epoch)
 					})
 				}
 			}

@@ -63,8 +63,8 @@ type Redis[V any] struct {
 	failure atomic.Pointer[error]
 
 	mu sync.Mutex
-	// unburied are rows whose tombstone could not be written yet, until when it is of use.
-	unburied map[Row]time.Time
+	// pending are rows whose tombstone could not be written yet, until when it is of use.
+	pending map[Row]time.Time
 }
 
 var _ Shared[int] = (*Redis[int])(nil)
@@ -77,7 +77,7 @@ func NewRedis[V any](client redis.UniversalClient, keys *Keys, codec Codec[V], o
 	if o.Observe == nil {
 		o.Observe = func(Operation, time.Duration, error) {}
 	}
-	r := &Redis[V]{client: client, keys: keys, codec: codec, prefix: o.Prefix, log: o.Logger, observe: o.Observe, spans: o.Spans, unburied: map[Row]time.Time{}}
+	r := &Redis[V]{client: client, keys: keys, codec: codec, prefix: o.Prefix, log: o.Logger, observe: o.Observe, spans: o.Spans, pending: map[Row]time.Time{}}
 	r.ears.start = time.Now()
 	r.breaker = circuitbreaker.NewBuilder[any]().
 		WithFailureThreshold(restAfter).
@@ -171,7 +171,7 @@ func (r *Redis[V]) Tag(row Row) Tag { return r.keys.Tag(row) }
 // view reads what Redis has under a key's names: entry, failure, tombstone.
 func (r *Redis[V]) view(key Key, n names, values []any) (v View[V]) {
 	if proof, ok := values[2].(string); ok {
-		if v.Buried = proof == n.proof; v.Buried {
+		if v.Revoked = proof == n.proof; v.Revoked {
 			return v
 		}
 		v.Untrusted++
@@ -205,7 +205,7 @@ func (r *Redis[V]) Get(ctx context.Context, key Key) (Entry[V], bool, error) {
 	switch {
 	case err != nil:
 		return Entry[V]{}, false, err
-	case v.Buried:
+	case v.Revoked:
 		return Entry[V]{}, false, nil
 	case !v.Found && v.Untrusted > 0:
 		return Entry[V]{}, false, errUntrusted
@@ -213,7 +213,7 @@ func (r *Redis[V]) Get(ctx context.Context, key Key) (Entry[V], bool, error) {
 	return v.Entry, v.Found, nil
 }
 
-// Set implements [Store]. Nothing is kept of a row that is buried.
+// Set implements [Store]. Nothing is kept of a row that is revoked.
 func (r *Redis[V]) Set(ctx context.Context, key Key, e Entry[V], ttl time.Duration) error {
 	if ttl < time.Millisecond { // Redis knows no shorter one
 		return nil
@@ -235,7 +235,7 @@ func (r *Redis[V]) Close() error {
 	r.ears.close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if r.buryLate(ctx); r.unburiedRows() > 0 {
+	if r.writePending(ctx); r.pendingRevocations() > 0 {
 		r.log.Warn("revocations could not be told to other processes, which may show what was revoked until it is not fresh any more")
 	}
 	return r.client.Close()

@@ -33,23 +33,23 @@ type Shared[V any] interface {
 	Renew(ctx context.Context, key Key, token string) (held bool, err error)
 	// Settle ends the token's lease and, in the same step, keeps its outcome for ttl: a value or a
 	// denial as the key's entry, a failure beside it. If the lease is not the token's, nothing is kept,
-	// and a denial only takes the entry away that it forbids. Nothing is kept of a row that is buried,
+	// and a denial only takes the entry away that it forbids. Nothing is kept of a row that is revoked,
 	// which it tells. A ttl that is not positive keeps nothing.
-	Settle(ctx context.Context, key Key, token string, e Entry[V], ttl time.Duration) (buried bool, err error)
+	Settle(ctx context.Context, key Key, token string, e Entry[V], ttl time.Duration) (revoked bool, err error)
 
 	// Generation names the present state of the lists of a resource's rows: the same in all
-	// processes, and another one once a row is buried.
+	// processes, and another one once a row is revoked.
 	Generation(ctx context.Context, resource string) (string, error)
-	// Bury makes every entry of the row unusable for ttl, here and in all processes, begins another
+	// Revoke makes every entry of the row unusable for ttl, here and in all processes, begins another
 	// generation of its resource, and tells them.
-	Bury(ctx context.Context, row Row, ttl time.Duration) error
+	Revoke(ctx context.Context, row Row, ttl time.Duration) error
 	// Tag makes the tag of a row, the same in all processes.
 	Tag(row Row) Tag
-	// Listen begins to hear of rows that processes bury, and tells of them until the store is closed.
+	// Listen begins to hear of rows that processes revoke, and tells of them until the store is closed.
 	Listen(told func(Tag))
-	// Epoch names the present subscription to burials, 0 if there was none yet.
+	// Epoch names the present subscription to revocations, 0 if there was none yet.
 	Epoch() int64
-	// Hears tells whether this process has heard of every burial since the epoch's subscription
+	// Hears tells whether this process has heard of every revocation since the epoch's subscription
 	// began: whether what was learned in it may still be used without asking.
 	Hears(epoch int64) bool
 }
@@ -62,8 +62,8 @@ type View[V any] struct {
 	// Failure is the outcome of a load that failed a moment ago; Failing tells whether there is one.
 	Failure Entry[V]
 	Failing bool
-	// Buried tells that the row was revoked.
-	Buried bool
+	// Revoked tells that the row was revoked.
+	Revoked bool
 	// Held tells that the token holds the lease.
 	Held bool
 	// Untrusted counts values that are none that we stored under their name.

@@ -3,9 +3,9 @@ package cache
 import "sync/atomic"
 
 type counters struct {
-	first, second                                                 levelCounters
-	loads, joined                                                 atomic.Int64
-	untrusted, secondErrors, leaseWaits, leasesLost, burialsHeard atomic.Int64
+	first, second                                                        levelCounters
+	loads, joined                                                        atomic.Int64
+	untrusted, secondErrors, leaseWaits, leasesLost, revocationsReceived atomic.Int64
 }
 
 // levelCounters are of the reads that a level answers.
@@ -35,22 +35,22 @@ type Stats struct {
 	// LeaseWaits are pauses in which another process's load was awaited, LeasesLost loads whose lease
 	// lapsed because Redis heard nothing of them for too long.
 	LeaseWaits, LeasesLost int64
-	// BurialsHeard are revocations of which a process told, this one included.
-	BurialsHeard int64
+	// RevocationsHeard are revocations of which a process told, this one included.
+	RevocationsReceived int64
 }
 
 // Stats returns a copy of the counts.
 func (c *Cache[V]) Stats() Stats {
 	s := Stats{
-		FirstHits:    c.stats.first.hits.Load(),
-		SecondHits:   c.stats.second.hits.Load(),
-		Loads:        c.stats.loads.Load(),
-		Joined:       c.stats.joined.Load(),
-		Untrusted:    c.stats.untrusted.Load(),
-		SecondErrors: c.stats.secondErrors.Load(),
-		LeaseWaits:   c.stats.leaseWaits.Load(),
-		LeasesLost:   c.stats.leasesLost.Load(),
-		BurialsHeard: c.stats.burialsHeard.Load(),
+		FirstHits:           c.stats.first.hits.Load(),
+		SecondHits:          c.stats.second.hits.Load(),
+		Loads:               c.stats.loads.Load(),
+		Joined:              c.stats.joined.Load(),
+		Untrusted:           c.stats.untrusted.Load(),
+		SecondErrors:        c.stats.secondErrors.Load(),
+		LeaseWaits:          c.stats.leaseWaits.Load(),
+		LeasesLost:          c.stats.leasesLost.Load(),
+		RevocationsReceived: c.stats.revocationsReceived.Load(),
 
 		SecondNegativeHits: c.stats.second.negativeHits.Load(),
 		SecondFailureHits:  c.stats.second.failureHits.Load(),

@@ -18,7 +18,7 @@ type RedisStatus struct {
 	// stores again.
 	Stores bool
 	// Untold are the revocations that could not be told to Redis yet.
-	Untold int
+	PendingRevocations int
 	// Leases are those that were taken since the start.
 	Leases int64
 	// UntrustedTexts are the texts, since the start, that we did not store under their name. [Stats]
@@ -29,12 +29,12 @@ type RedisStatus struct {
 // Status returns the present status.
 func (r *Redis[V]) Status() RedisStatus {
 	return RedisStatus{
-		Breaker:        r.breaker.State().String(),
-		Hears:          r.Hears(r.Epoch()),
-		Stores:         !r.refusing.Load(),
-		Untold:         r.unburiedRows(),
-		Leases:         r.leases.Load(),
-		UntrustedTexts: r.untrustedTexts.Load(),
+		Breaker:            r.breaker.State().String(),
+		Hears:              r.Hears(r.Epoch()),
+		Stores:             !r.refusing.Load(),
+		PendingRevocations: r.pendingRevocations(),
+		Leases:             r.leases.Load(),
+		UntrustedTexts:     r.untrustedTexts.Load(),
 	}
 }
 

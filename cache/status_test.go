@@ -55,10 +55,10 @@ func TestRedisStatus(t *testing.T) {
 		}
 	}
 	set("1")
-	if store.Bury(t.Context(), key.Row(), time.Minute) == nil {
+	if store.Revoke(t.Context(), key.Row(), time.Minute) == nil {
 		t.Fatal("a full Redis took a tombstone")
 	}
-	want.Stores, want.Untold = false, 1
+	want.Stores, want.PendingRevocations = false, 1
 	check("full")
 
 	server.Kill()
@@ -69,7 +69,7 @@ func TestRedisStatus(t *testing.T) {
 
 	server.Restart() // with nothing in it and no limit
 	cachetest.Eventually(t, "Redis is used again", func() bool { return store.Check(t.Context()) == nil })
-	cachetest.Eventually(t, "the revocation is told", func() bool { return store.Status().Untold == 0 })
+	cachetest.Eventually(t, "the revocation is told", func() bool { return store.Status().PendingRevocations == 0 })
 	hears(t, store)
 	other := cachetest.Key(t, "alice", 2)
 	if v, err := store.Acquire(t.Context(), other, "one", false); err != nil || !v.Held {

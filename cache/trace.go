@@ -30,7 +30,7 @@ func (c *Cache[V]) ended(span spans.Span, r Result[V], err error) {
 	defer span.End()
 	result := "hit"
 	switch {
-	case errors.Is(err, ErrBuried):
+	case errors.Is(err, ErrRevoked):
 		span.Set(spans.CacheResult, "revoked")
 		return
 	case err == context.Canceled, err == context.DeadlineExceeded: //nolint:errorlint // a load's own error wraps them

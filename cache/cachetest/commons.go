@@ -26,8 +26,8 @@ type Commons struct {
 	entries  map[cache.Key]kept
 	failures map[cache.Key]kept
 	leases   map[cache.Key]lease
-	buried   map[cache.Row]time.Time
-	// generations counts what was buried of each resource, and how often everything was lost.
+	revoked  map[cache.Row]time.Time
+	// generations counts what was revoked of each resource, and how often everything was lost.
 	generations map[string]int
 	lost        int
 	processes   []*Process
@@ -55,12 +55,12 @@ func (c *Commons) Empty() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.entries, c.failures = map[cache.Key]kept{}, map[cache.Key]kept{}
-	c.leases, c.buried = map[cache.Key]lease{}, map[cache.Row]time.Time{}
+	c.leases, c.revoked = map[cache.Key]lease{}, map[cache.Row]time.Time{}
 	c.generations = map[string]int{}
 	c.lost++
 }
 
-// Rewind brings back the generation of before the last burial, as a Redis does that loses its last
+// Rewind brings back the generation of before the last revocation, as a Redis does that loses its last
 // writes.
 func (c *Commons) Rewind(resource string) {
 	c.mu.Lock()
@@ -114,7 +114,7 @@ func (p *Process) Read(_ context.Context, key cache.Key) (v cache.View[string], 
 func (p *Process) Acquire(_ context.Context, key cache.Key, token string, unlessFound bool) (v cache.View[string], err error) {
 	err = p.locked(func(c *Commons) {
 		v = c.view(key)
-		if v.Buried || unlessFound && (v.Found || v.Failing) {
+		if v.Revoked || unlessFound && (v.Found || v.Failing) {
 			return
 		}
 		if l, taken := c.leases[key]; !taken || l.token == token || !c.now().Before(l.until) {
@@ -136,13 +136,13 @@ func (p *Process) Renew(_ context.Context, key cache.Key, token string) (held bo
 }
 
 // Settle implements [cache.Shared].
-func (p *Process) Settle(_ context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (buried bool, err error) {
+func (p *Process) Settle(_ context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (revoked bool, err error) {
 	err = p.locked(func(c *Commons) {
 		mine := token == "" || c.holds(key, token)
 		if token != "" && mine {
 			delete(c.leases, key)
 		}
-		if buried = c.isBuried(key.Row()); buried {
+		if revoked = c.isRevoked(key.Row()); revoked {
 			delete(c.entries, key)
 			delete(c.failures, key)
 			return
@@ -158,7 +158,7 @@ func (p *Process) Settle(_ context.Context, key cache.Key, token string, e cache
 			delete(c.failures, key)
 		}
 	})
-	return buried, err
+	return revoked, err
 }
 
 // Generation implements [cache.Shared].
@@ -167,11 +167,11 @@ func (p *Process) Generation(_ context.Context, resource string) (name string, e
 	return name, err
 }
 
-// Bury implements [cache.Shared].
-func (p *Process) Bury(_ context.Context, row cache.Row, ttl time.Duration) error {
+// Revoke implements [cache.Shared].
+func (p *Process) Revoke(_ context.Context, row cache.Row, ttl time.Duration) error {
 	var hearing []func(cache.Tag)
 	err := p.locked(func(c *Commons) {
-		c.buried[row] = c.now().Add(ttl)
+		c.revoked[row] = c.now().Add(ttl)
 		c.generations[row.Resource()]++
 		for _, other := range c.processes {
 			if other.told != nil && !other.cut && !other.deaf {
@@ -242,7 +242,7 @@ func (p *Process) locked(do func(*Commons)) error {
 }
 
 func (c *Commons) view(key cache.Key) (v cache.View[string]) {
-	if v.Buried = c.isBuried(key.Row()); v.Buried {
+	if v.Revoked = c.isRevoked(key.Row()); v.Revoked {
 		return v
 	}
 	take := func(m map[cache.Key]kept) (cache.Entry[string], bool) {
@@ -257,8 +257,8 @@ func (c *Commons) view(key cache.Key) (v cache.View[string]) {
 	return v
 }
 
-func (c *Commons) isBuried(row cache.Row) bool {
-	until, ok := c.buried[row]
+func (c *Commons) isRevoked(row cache.Row) bool {
+	until, ok := c.revoked[row]
 	return ok && c.now().Before(until)
 }
 

@@ -38,11 +38,11 @@ func SharedConformance(t *testing.T, open func(t *testing.T) SharedHarness) {
 		{"settling nothing only frees the lease", testSettleNothing},
 		{"one of many gets the lease", testLeaseRace},
 		{"what is found may do without the lease", testUnlessFound},
-		{"a buried row has no entries, whoever asks", testBury},
-		{"a buried row takes no outcome", testSettleBuried},
-		{"a burial ends with its ttl", testBurialEnds},
-		{"others are told of a burial", testTold},
-		{"a burial begins another generation", testGeneration},
+		{"a revoked row has no entries, whoever asks", testRevoke},
+		{"a revoked row takes no outcome", testCommitRevoked},
+		{"a revocation ends with its ttl", testTombstoneLapses},
+		{"others are told of a revocation", testTold},
+		{"a revocation begins another generation", testGeneration},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, open(t)) })
 	}
@@ -66,15 +66,15 @@ func acquireIf(t *testing.T, s cache.Shared[string], key cache.Key, token string
 	return v
 }
 
-func settle(t *testing.T, s cache.Shared[string], key cache.Key, token string, e cache.Entry[string], ttl time.Duration, wantBuried bool) {
+func settle(t *testing.T, s cache.Shared[string], key cache.Key, token string, e cache.Entry[string], ttl time.Duration, wantRevoked bool) {
 	t.Helper()
-	var buried bool
+	var revoked bool
 	err := patiently(func() (err error) {
-		buried, err = s.Settle(t.Context(), key, token, e, ttl)
+		revoked, err = s.Settle(t.Context(), key, token, e, ttl)
 		return err
 	})
-	if err != nil || buried != wantBuried {
-		t.Fatalf("settle for %s: buried %t, error %v; want %t", token, buried, err, wantBuried)
+	if err != nil || revoked != wantRevoked {
+		t.Fatalf("settle for %s: revoked %t, error %v; want %t", token, revoked, err, wantRevoked)
 	}
 }
 
@@ -91,10 +91,10 @@ func read(t *testing.T, s cache.Shared[string], key cache.Key) cache.View[string
 	return v
 }
 
-func bury(t *testing.T, s cache.Shared[string], row cache.Row, ttl time.Duration) {
+func revoke(t *testing.T, s cache.Shared[string], row cache.Row, ttl time.Duration) {
 	t.Helper()
-	if err := patiently(func() error { return s.Bury(t.Context(), row, ttl) }); err != nil {
-		t.Fatalf("bury: %v", err)
+	if err := patiently(func() error { return s.Revoke(t.Context(), row, ttl) }); err != nil {
+		t.Fatalf("revoke: %v", err)
 	}
 }
 
@@ -161,7 +161,7 @@ func testSettleValue(t *testing.T, h SharedHarness) {
 	key := Key(t, "alice", 1)
 	acquire(t, h.One, key, "one", true)
 	settle(t, h.One, key, "one", entry("value"), time.Minute, false)
-	if v := read(t, h.Two, key); !v.Found || v.Entry.Value != "value" || v.Failing || v.Buried {
+	if v := read(t, h.Two, key); !v.Found || v.Entry.Value != "value" || v.Failing || v.Revoked {
 		t.Errorf("got %+v", v)
 	}
 	if v := acquire(t, h.Two, key, "two", true); !v.Found || v.Entry.Value != "value" {
@@ -236,7 +236,7 @@ func testLeaseRace(t *testing.T, h SharedHarness) {
 
 func testUnlessFound(t *testing.T, h SharedHarness) {
 	key, failed, gone := Key(t, "alice", 1), Key(t, "alice", 2), Key(t, "alice", 3)
-	if v := acquireIf(t, h.One, key, "one", true, true); v.Found || v.Failing || v.Buried {
+	if v := acquireIf(t, h.One, key, "one", true, true); v.Found || v.Failing || v.Revoked {
 		t.Errorf("of nothing: %+v", v)
 	}
 	acquireIf(t, h.Two, key, "two", true, false) // it is another's
@@ -253,23 +253,23 @@ func testUnlessFound(t *testing.T, h SharedHarness) {
 	}
 	acquire(t, h.One, failed, "one", true)
 
-	bury(t, h.One, gone.Row(), time.Minute)
-	if v := acquireIf(t, h.Two, gone, "two", true, false); !v.Buried {
-		t.Errorf("of a buried row: %+v", v)
+	revoke(t, h.One, gone.Row(), time.Minute)
+	if v := acquireIf(t, h.Two, gone, "two", true, false); !v.Revoked {
+		t.Errorf("of a revoked row: %+v", v)
 	}
 }
 
-func testBury(t *testing.T, h SharedHarness) {
+func testRevoke(t *testing.T, h SharedHarness) {
 	gone, stays := Key(t, "alice", 1), Key(t, "alice", 2)
 	for _, key := range []cache.Key{gone, Key(t, "bob", 1), stays} {
 		set(t, Harness{Store: h.One}, key, entry("value"), time.Minute)
 	}
-	bury(t, h.Two, gone.Row(), time.Minute)
+	revoke(t, h.Two, gone.Row(), time.Minute)
 	for _, key := range []cache.Key{gone, Key(t, "bob", 1)} {
-		if v := read(t, h.One, key); !v.Buried || v.Found {
+		if v := read(t, h.One, key); !v.Revoked || v.Found {
 			t.Errorf("got %+v", v)
 		}
-		if v := acquire(t, h.One, key, "one", false); !v.Buried || v.Found {
+		if v := acquire(t, h.One, key, "one", false); !v.Revoked || v.Found {
 			t.Errorf("acquiring shows %+v", v)
 		}
 		wantNone(t, Harness{Store: h.One}, key)
@@ -277,26 +277,26 @@ func testBury(t *testing.T, h SharedHarness) {
 	wantEntry(t, Harness{Store: h.One}, stays, entry("value"))
 }
 
-func testSettleBuried(t *testing.T, h SharedHarness) {
+func testCommitRevoked(t *testing.T, h SharedHarness) {
 	key := Key(t, "alice", 1)
 	acquire(t, h.One, key, "one", true)
-	bury(t, h.Two, key.Row(), time.Minute)
+	revoke(t, h.Two, key.Row(), time.Minute)
 	settle(t, h.One, key, "one", entry("value"), time.Hour, true)
 	set(t, Harness{Store: h.One}, key, entry("value"), time.Hour)
 	h.Pass(t, time.Minute)
 	wantNone(t, Harness{Store: h.One}, key)
 }
 
-func testBurialEnds(t *testing.T, h SharedHarness) {
+func testTombstoneLapses(t *testing.T, h SharedHarness) {
 	key := Key(t, "alice", 1)
-	bury(t, h.One, key.Row(), time.Minute)
+	revoke(t, h.One, key.Row(), time.Minute)
 	h.Pass(t, 30*time.Second)
-	if !read(t, h.Two, key).Buried {
-		t.Error("the burial ends early")
+	if !read(t, h.Two, key).Revoked {
+		t.Error("the revocation ends early")
 	}
 	h.Pass(t, 30*time.Second)
-	if read(t, h.Two, key).Buried {
-		t.Error("the burial has no end")
+	if read(t, h.Two, key).Revoked {
+		t.Error("the revocation has no end")
 	}
 }
 
@@ -317,13 +317,13 @@ func testGeneration(t *testing.T, h SharedHarness) {
 	if again := of(h.Two, row.Resource()); again != first {
 		t.Errorf("the processes see %q and %q", first, again)
 	}
-	bury(t, h.One, row, time.Minute)
+	revoke(t, h.One, row, time.Minute)
 	second := of(h.Two, row.Resource())
 	if second == first || of(h.One, row.Resource()) != second {
-		t.Errorf("after a burial the generations are %q and %q, before it was %q", second, of(h.One, row.Resource()), first)
+		t.Errorf("after a revocation the generations are %q and %q, before it was %q", second, of(h.One, row.Resource()), first)
 	}
 	if of(h.Two, "others") != other {
-		t.Error("the burial changed another resource's lists")
+		t.Error("the revocation changed another resource's lists")
 	}
 }
 
@@ -344,7 +344,7 @@ func testTold(t *testing.T, h SharedHarness) {
 		Eventually(t, "the process hears", func() bool { return s.Hears(s.Epoch()) })
 	}
 	row := Key(t, "alice", 1).Row()
-	bury(t, h.One, row, time.Minute)
+	revoke(t, h.One, row, time.Minute)
 	Eventually(t, "both are told", func() bool {
 		mu.Lock()
 		defer mu.Unlock()

@@ -72,7 +72,7 @@ func (m *Metrics) collectCache(s Sources) {
 		}
 		return c.Untrusted + s.Redis().UntrustedTexts
 	})
-	count("cache_revocations_heard_total", "Revocations received from Redis, this process's own included.", func(c cache.Stats) int64 { return c.BurialsHeard })
+	count("cache_revocations_heard_total", "Revocations received from Redis, this process's own included.", func(c cache.Stats) int64 { return c.RevocationsReceived })
 	count("cache_redis_errors_total", "Cache operations on which Redis failed, or that were skipped after failures.", func(c cache.Stats) int64 { return c.SecondErrors })
 }
 
@@ -105,7 +105,7 @@ func (m *Metrics) collectRedis(s Sources) {
 	m.gauge("redis_stores", "0 from when Redis refused to store, as it is full or a replica, until it stores again; else 1.",
 		func() int64 { return toInt(s.Redis().Stores) })
 	m.gauge("redis_untold_revocations", "Revocations that other processes could not be notified of yet.",
-		func() int64 { return int64(s.Redis().Untold) })
+		func() int64 { return int64(s.Redis().PendingRevocations) })
 	m.counter("cache_leases_taken_total", "Leases taken: loads that other processes may wait for.", func() int64 { return s.Redis().Leases })
 }
 
