@@ -67,7 +67,7 @@ func newTwins(t *testing.T, rt *rapid.T, processes int, settings ...string) *twi
 				t.Fatal(err)
 			}
 			if processes > 1 {
-				cachetest.Eventually(t, "the process hears of revocations", func() bool { return s.cache.Epoch() > 0 })
+				cachetest.Eventually(t, "the process hears of revocations", func() bool { return s.cache.Subscription() > 0 })
 			}
 			in.processes = append(in.processes, s)
 			in.handlers = append(in.handlers, s.routes())

@@ -102,12 +102,12 @@ func (s *grantSource) public(err error) error {
 
 // List implements [graph.GrantSource]. Its rows are kept as grants as well, for reads of one.
 func (s *grantSource) List(ctx context.Context, caller grants.Caller, resource upstream.Resource, q upstream.Query) (graph.ListRead, error) {
-	key, err := cache.NewListKey(caller.Digest, string(resource), s.variant+"|"+q.Key(), s.cache.Generation(ctx, string(resource)))
+	key, err := cache.NewListKey(caller.Digest, string(resource), s.variant+"|"+q.Key(), s.cache.ListVersion(ctx, string(resource)))
 	if err != nil {
 		return graph.ListRead{}, err
 	}
 	read, err := s.cache.Get(ctx, key, func(ctx context.Context) (cache.Entry[cached], error) {
-		asked := s.cache.Epoch()
+		asked := s.cache.Subscription()
 		answer, err := s.client.List(ctx, caller.Credential, resource, q, func(call func() error) error { return s.gate.pass(ctx, caller.Digest, call) })
 		if err != nil {
 			return cache.Entry[cached]{}, err

@@ -121,7 +121,7 @@ server POST /graphql graphql.operation.type=query http.response.status_code=200
 		{"a list", otlpHTTP, true, none, `{ authorizationCodes { totalCount } }`, `
 server POST /graphql graphql.operation.type=query http.response.status_code=200
 .query graphql.operation.type=query
-..client redis generation
+..client redis list_version
 ..cache read cache.level=upstream cache.result=load
 ...cache fetch cache.level=upstream cache.result=load
 ....client redis acquire

@@ -40,8 +40,8 @@ type Cache[V any] struct {
 	spans      *spans.Tracer
 	flights    *flights[Result[V]]
 	tombstones *tombstones
-	// generations are what this process knows of each resource's lists.
-	generations generations
+	// versions are what this process knows of each resource's lists.
+	listVersions listVersions
 	// renewers are those that may still wait for Redis after their load has ended.
 	renewers sync.WaitGroup
 	stats    counters
@@ -82,7 +82,7 @@ func New[V any](o Options, codec Codec[V], first Store[string], second Shared[V]
 	second.Listen(func(t Tag) {
 		c.stats.revocationsReceived.Add(1)
 		c.tombstones.add(t, c.tombstoneTTL())
-		c.generations.end()
+		c.listVersions.clear()
 	})
 	return c
 }
@@ -178,7 +178,7 @@ func (c *Cache[V]) await(ctx context.Context, key Key, call *call[Result[V]], be
 // the value's time, or after a revocation of which this process has not heard.
 func (c *Cache[V]) mayGive(key Key, r Result[V], window time.Duration, began time.Time) bool {
 	return staleFor(c.policy, r.Entry, window, c.now()) && !c.isRevoked(key) &&
-		(c.second == nil || c.second.Hears(r.epoch) || !r.asked.Before(began))
+		(c.second == nil || c.second.InSync(r.subscription) || !r.asked.Before(began))
 }
 
 // fetch is what a flight does: the steps from the first level on.
@@ -218,7 +218,7 @@ func (c *Cache[V]) lease(ctx context.Context, key Key, k *known[V], token string
 	defer func() { wait.End() }()
 	failures, untrusted := 0, 0
 	k.current = false // until Redis has said so
-	epoch, asked := c.second.Epoch(), time.Now()
+	subscription, asked := c.second.Subscription(), time.Now()
 	view, err := c.look(ctx, key, *k, token)
 	for pause := time.Duration(0); ; pause = min(max(2*pause, firstPause), longestPause) {
 		switch {
@@ -230,7 +230,7 @@ func (c *Cache[V]) lease(ctx context.Context, key Key, k *known[V], token string
 				c.tombstones.add(c.tag(key.row), c.tombstoneTTL())
 				return r, true, ErrRevoked
 			}
-			c.merge(ctx, key, k, view, epoch)
+			c.merge(ctx, key, k, view, subscription)
 			k.asked = asked
 			if r, done, err = c.decide(*k); done {
 				if view.Held {
@@ -262,7 +262,7 @@ func (c *Cache[V]) lease(ctx context.Context, key Key, k *known[V], token string
 				return r, true, err
 			}
 		}
-		epoch, asked = c.second.Epoch(), time.Now()
+		subscription, asked = c.second.Subscription(), time.Now()
 		view, err = c.second.Acquire(ctx, key, token, false)
 	}
 }
@@ -291,9 +291,9 @@ const (
 // is not, Redis fails, and only a denial is told to it, for it forbids what Redis may have.
 func (c *Cache[V]) load(ctx context.Context, key Key, k known[V], token string, load Loader[V]) (Result[V], error) {
 	c.stats.loads.Add(1)
-	stop, epoch := func() {}, int64(0)
+	stop, subscription := func() {}, int64(0)
 	if k.held {
-		epoch = c.second.Epoch()
+		subscription = c.second.Subscription()
 		stop = c.renew(ctx, key, token)
 		defer stop() // if load panics
 	}
@@ -311,8 +311,8 @@ func (c *Cache[V]) load(ctx context.Context, key Key, k known[V], token string, 
 		}
 	}
 	if !settled { // Redis does not say that the row is not revoked
-		epoch = 0
-		k.current = k.current && c.second.Hears(k.entry.epoch)
+		subscription = 0
+		k.current = k.current && c.second.InSync(k.entry.subscription)
 	}
 	if revoked {
 		c.tombstones.add(c.tag(key.row), c.tombstoneTTL())
@@ -320,7 +320,7 @@ func (c *Cache[V]) load(ctx context.Context, key Key, k known[V], token string, 
 	if revoked || c.isRevoked(key) {
 		return Result[V]{}, ErrRevoked
 	}
-	e.epoch = epoch
+	e.subscription = subscription
 	c.storeFirst(ctx, key, &e)
 	switch e.Verdict {
 	case Given:

@@ -102,7 +102,7 @@ func TestOrderOfSteps(t *testing.T) {
 		return m
 	}
 	process := func(entries ...cache.Entry[string]) *cachetest.Process {
-		p := cachetest.NewCommons(keysOf(t, 1), clock.Now).Process()
+		p := cachetest.NewFakeRedis(keysOf(t, 1), clock.Now).Process()
 		for _, e := range entries {
 			_ = p.Set(t.Context(), key, e, ttl)
 		}
@@ -254,7 +254,7 @@ func TestProcessesShareTheSecondLevel(t *testing.T) {
 	process := func(secret byte) *cache.Cache[string] {
 		store := newRedis(t, server.URL(), keysOf(t, secret))
 		c := newCache(clock.Now, newMemory(t, clock.Now), store)
-		hears(t, store)
+		waitInSync(t, store)
 		return c
 	}
 	one, two, three, stranger := process(1), process(1), process(1), process(2)
@@ -300,7 +300,7 @@ func TestClockOfAnotherProcess(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			ours, theirs := cachetest.NewClock(), cachetest.NewClock()
 			theirs.Advance(tt.ahead)
-			shared := cachetest.NewCommons(keysOf(t, 1), ours.Now)
+			shared := cachetest.NewFakeRedis(keysOf(t, 1), ours.Now)
 			key := cachetest.Key(t, "alice", 1)
 			them, us := newCache(theirs.Now, empty{}, shared.Process()), newCache(ours.Now, empty{}, shared.Process())
 			mustGet(t, them, key, (&origin{now: theirs.Now}).gives("theirs"), "theirs", cache.Loaded)

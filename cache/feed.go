@@ -10,22 +10,22 @@ import (
 var errNoList = errors.New("cache: a list needs a caller and a resource")
 
 // NewListKey makes the key of a list of a resource's rows. variant names what is asked for and what
-// shapes the rows, generation is the [Cache.Generation].
-func NewListKey(caller Caller, resource, variant, generation string) (Key, error) {
+// shapes the rows, version is the [Cache.ListVersion].
+func NewListKey(caller Caller, resource, variant, version string) (Key, error) {
 	if resource == "" || caller == (Caller{}) {
 		return Key{}, errNoList
 	}
-	return Key{caller: caller, row: ListsOf(resource), variant: variant + "|" + generation}, nil
+	return Key{caller: caller, row: ListsOf(resource), variant: variant + "|" + version}, nil
 }
 
-// ofGeneration tells whether the key is of a list of that generation.
-func (k Key) ofGeneration(generation string) bool {
-	variant, ok := strings.CutSuffix(k.variant, generation)
-	return ok && generation != "" && strings.HasSuffix(variant, "|")
+// hasListVersion tells whether the key is of a list of that version.
+func (k Key) hasListVersion(version string) bool {
+	variant, ok := strings.CutSuffix(k.variant, version)
+	return ok && version != "" && strings.HasSuffix(variant, "|")
 }
 
 // Feed keeps an entry that the origin gave beside what was asked for, such as a row of a list, in
-// this process. asked is [Cache.Epoch] from before the origin was asked. It never takes the place
+// this process. asked is [Cache.Subscription] from before the origin was asked. It never takes the place
 // of something that the origin said later, nor of a load that runs.
 func (c *Cache[V]) Feed(ctx context.Context, key Key, e Entry[V], asked int64) {
 	if key == (Key{}) || c.policy.TTL <= 0 || !fresh(c.policy, e, c.now()) {
@@ -35,17 +35,17 @@ func (c *Cache[V]) Feed(ctx context.Context, key Key, e Entry[V], asked int64) {
 		if here, found := c.first.look(ctx, key); c.isRevoked(key) || found && !here.FetchedAt.Before(e.FetchedAt) {
 			return
 		}
-		e.epoch = asked
+		e.subscription = asked
 		c.storeFirst(ctx, key, &e)
 	})
 }
 
-// Epoch is for [Cache.Feed].
-func (c *Cache[V]) Epoch() int64 {
+// Subscription is for [Cache.Feed].
+func (c *Cache[V]) Subscription() int64 {
 	if c.second == nil {
 		return 0
 	}
-	return c.second.Epoch()
+	return c.second.Subscription()
 }
 
 // Peek returns what is cached for a key and may be given out, without asking the origin.
@@ -55,12 +55,12 @@ func (c *Cache[V]) Peek(ctx context.Context, key Key) (r Result[V], ok bool) {
 	}
 	k := c.readFirst(ctx, key)
 	if c.second != nil && !(k.current && k.found && fresh(c.policy, k.entry, c.now())) {
-		epoch := c.second.Epoch()
+		subscription := c.second.Subscription()
 		view, err := c.second.Read(ctx, key)
 		if err != nil || view.Revoked {
 			return r, false
 		}
-		c.merge(ctx, key, &k, view, epoch)
+		c.merge(ctx, key, &k, view, subscription)
 	}
 	if !k.found || k.entry.Verdict != Given || !fresh(c.policy, k.entry, c.now()) {
 		return r, false

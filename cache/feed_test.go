@@ -12,7 +12,7 @@ import (
 // world is two processes on one Redis.
 type world struct {
 	clock   *cachetest.Clock
-	commons *cachetest.Commons
+	fake    *cachetest.FakeRedis
 	process [2]*cachetest.Process
 	cache   [2]*cache.Cache[string]
 	origin  origin
@@ -22,10 +22,10 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{clock: cachetest.NewClock(), key: cachetest.Key(t, "alice", 1)}
-	w.commons = cachetest.NewCommons(keysOf(t, 1), w.clock.Now)
+	w.fake = cachetest.NewFakeRedis(keysOf(t, 1), w.clock.Now)
 	w.origin.now = w.clock.Now
 	for i := range w.cache {
-		w.process[i] = w.commons.Process()
+		w.process[i] = w.fake.Process()
 		w.cache[i] = newCache(w.clock.Now, newMemory(t, w.clock.Now), w.process[i])
 	}
 	return w
@@ -44,34 +44,34 @@ func TestFeed(t *testing.T) {
 		run  func(t *testing.T, w *world, c *cache.Cache[string])
 	}{
 		{"what is fed is read without the origin", func(t *testing.T, w *world, c *cache.Cache[string]) {
-			c.Feed(t.Context(), w.key, w.fed("fed", 0), c.Epoch())
+			c.Feed(t.Context(), w.key, w.fed("fed", 0), c.Subscription())
 			mustGet(t, c, w.key, never(t), "fed", cache.FirstLevel)
 		}},
 		{"it keeps the age it has", func(t *testing.T, w *world, c *cache.Cache[string]) {
-			c.Feed(t.Context(), w.key, w.fed("fed", 3*time.Second), c.Epoch())
+			c.Feed(t.Context(), w.key, w.fed("fed", 3*time.Second), c.Subscription())
 			w.clock.Advance(2 * time.Second)
 			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.Loaded)
 		}},
 		{"it takes the place of what is older", func(t *testing.T, w *world, c *cache.Cache[string]) {
 			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.Loaded)
 			w.clock.Advance(time.Second)
-			c.Feed(t.Context(), w.key, w.fed("fed", 0), c.Epoch())
+			c.Feed(t.Context(), w.key, w.fed("fed", 0), c.Subscription())
 			mustGet(t, c, w.key, never(t), "fed", cache.FirstLevel)
 		}},
 		{"but not of what is newer", func(t *testing.T, w *world, c *cache.Cache[string]) {
 			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.Loaded)
-			c.Feed(t.Context(), w.key, w.fed("fed", time.Second), c.Epoch())
+			c.Feed(t.Context(), w.key, w.fed("fed", time.Second), c.Subscription())
 			mustGet(t, c, w.key, never(t), "loaded", cache.FirstLevel)
 		}},
 		{"nor of a denial that is", func(t *testing.T, w *world, c *cache.Cache[string]) {
 			if _, err := c.Get(t.Context(), w.key, w.origin.fails(errDenied)); err == nil {
 				t.Fatal("no denial")
 			}
-			c.Feed(t.Context(), w.key, w.fed("fed", time.Second), c.Epoch())
+			c.Feed(t.Context(), w.key, w.fed("fed", time.Second), c.Subscription())
 			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.Loaded)
 		}},
 		{"a row that was revoked stays so", func(t *testing.T, w *world, c *cache.Cache[string]) {
-			asked := c.Epoch()
+			asked := c.Subscription()
 			if err := c.Revoke(t.Context(), w.row1()); err != nil {
 				t.Fatal(err)
 			}
@@ -81,19 +81,19 @@ func TestFeed(t *testing.T) {
 			}
 		}},
 		{"a row whose revocation may have gone unheard is asked for", func(t *testing.T, w *world, c *cache.Cache[string]) {
-			asked := c.Epoch()
-			w.process[0].Deafen(true)
+			asked := c.Subscription()
+			w.process[0].Disconnect(true)
 			if err := w.cache[1].Revoke(t.Context(), w.row1()); err != nil {
 				t.Fatal(err)
 			}
-			w.process[0].Deafen(false)
+			w.process[0].Disconnect(false)
 			c.Feed(t.Context(), w.key, w.fed("fed", 0), asked)
 			if _, err := c.Get(t.Context(), w.key, never(t)); err != cache.ErrRevoked { //nolint:errorlint // it is returned as it is
 				t.Errorf("got %v", err)
 			}
 		}},
 		{"what is not fresh is not kept", func(t *testing.T, w *world, c *cache.Cache[string]) {
-			c.Feed(t.Context(), w.key, w.fed("fed", ttl), c.Epoch())
+			c.Feed(t.Context(), w.key, w.fed("fed", ttl), c.Subscription())
 			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.Loaded)
 		}},
 	} {
@@ -110,7 +110,7 @@ func TestFeedLeavesLoadsAlone(t *testing.T) {
 	c := w.cache[0]
 	load := w.origin.gives("loaded")
 	mustGet(t, c, w.key, func(ctx context.Context) (cache.Entry[string], error) {
-		c.Feed(ctx, w.key, w.fed("fed", 0), c.Epoch())
+		c.Feed(ctx, w.key, w.fed("fed", 0), c.Subscription())
 		return load(ctx)
 	}, "loaded", cache.Loaded)
 	mustGet(t, c, w.key, never(t), "loaded", cache.FirstLevel)
@@ -145,7 +145,7 @@ func TestPeekAndDrop(t *testing.T) {
 
 func TestGeneration(t *testing.T) {
 	w := newWorld(t)
-	of := func(i int) string { return w.cache[i].Generation(t.Context(), w.row1().Resource()) }
+	of := func(i int) string { return w.cache[i].ListVersion(t.Context(), w.row1().Resource()) }
 	same := func(what string, want bool, a, b string) {
 		t.Helper()
 		if (a == b) != want {
@@ -165,11 +165,11 @@ func TestGeneration(t *testing.T) {
 	same("another process's revocation, heard", false, first, second)
 	same("two processes after it", true, second, of(1))
 
-	w.process[0].Deafen(true)
+	w.process[0].Disconnect(true)
 	revoke(1)
 	third := of(0)
 	same("another process's revocation, unheard: Redis is asked", false, second, third)
-	w.process[0].Deafen(false)
+	w.process[0].Disconnect(false)
 	same("heard again", true, third, of(0))
 
 	w.process[0].Cut(true)
@@ -181,7 +181,7 @@ func TestGeneration(t *testing.T) {
 	same("one's own revocation while Redis cannot be asked", false, third, own)
 	same("and asked again", true, own, of(0))
 
-	w.commons.Empty()
+	w.fake.Empty()
 	w.process[0].Cut(false)
 	same("an empty Redis", false, third, of(0))
 }
@@ -191,14 +191,14 @@ func TestGenerationWithoutRedis(t *testing.T) {
 	clock := cachetest.NewClock()
 	c := newCache(clock.Now, newMemory(t, clock.Now), nil)
 	row := cachetest.Key(t, "alice", 1).Row()
-	first := c.Generation(t.Context(), row.Resource())
-	if again := c.Generation(t.Context(), row.Resource()); again != first {
+	first := c.ListVersion(t.Context(), row.Resource())
+	if again := c.ListVersion(t.Context(), row.Resource()); again != first {
 		t.Errorf("%q and %q", first, again)
 	}
 	if err := c.Revoke(t.Context(), row); err != nil {
 		t.Fatal(err)
 	}
-	if after := c.Generation(t.Context(), row.Resource()); after == first {
+	if after := c.ListVersion(t.Context(), row.Resource()); after == first {
 		t.Error("a revocation changed nothing")
 	}
 }
@@ -217,22 +217,22 @@ func (s slow) Revoke(ctx context.Context, row cache.Row, ttl time.Duration) erro
 func (slow) Listen(func(cache.Tag)) {}
 
 // TestGenerationAfterOnesOwnRevocation: who asks for a list while a revocation is on its way to Redis
-// learns the generation of before it, which must not last until the process hears of itself.
+// learns the version of before it, which must not last until the process hears of itself.
 func TestGenerationAfterOnesOwnRevocation(t *testing.T) {
 	for name, cut := range map[string]bool{"Redis works": false, "Redis fails": true} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			var c *cache.Cache[string]
-			generation := func() string { return c.Generation(t.Context(), w.row1().Resource()) }
+			version := func() string { return c.ListVersion(t.Context(), w.row1().Resource()) }
 			c = newCache(w.clock.Now, newMemory(t, w.clock.Now), slow{w.process[0], func() {
-				generation()
+				version()
 				w.process[0].Cut(cut)
 			}})
-			before := generation()
+			before := version()
 			if err := c.Revoke(t.Context(), w.row1()); (err != nil) != cut {
 				t.Fatal(err)
 			}
-			if after := generation(); after == before {
+			if after := version(); after == before {
 				t.Error("lists of before are found after the revocation")
 			}
 		})

@@ -54,14 +54,14 @@ func (f *firstLevel[V]) encode(e *Entry[V]) {
 // valued is an entry with another value in place of its own.
 func valued[A, B any](e Entry[A], value B) Entry[B] {
 	return Entry[B]{
-		Value:     value,
-		FetchedAt: e.FetchedAt,
-		EndsAt:    e.EndsAt,
-		FreshOnly: e.FreshOnly,
-		Err:       e.Err,
-		Verdict:   e.Verdict,
-		epoch:     e.epoch,
-		tag:       e.tag,
-		stored:    e.stored,
+		Value:        value,
+		FetchedAt:    e.FetchedAt,
+		EndsAt:       e.EndsAt,
+		FreshOnly:    e.FreshOnly,
+		Err:          e.Err,
+		Verdict:      e.Verdict,
+		subscription: e.subscription,
+		tag:          e.tag,
+		stored:       e.stored,
 	}
 }

@@ -265,7 +265,7 @@ func TestCloseGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failure := errors.New("stuck")
 		first := &closing{}
-		second := &closingShared{Process: cachetest.NewCommons(keysOf(t, 1), time.Now).Process(), closing: closing{err: failure}}
+		second := &closingShared{Process: cachetest.NewFakeRedis(keysOf(t, 1), time.Now).Process(), closing: closing{err: failure}}
 		c, h := newCache(time.Now, first, second), newHeld()
 		d := start(t.Context(), c, cachetest.Key(t, "alice", 1), h.gives("value"))
 		synctest.Wait()

@@ -54,7 +54,7 @@ func TestRedisSentinelConformance(t *testing.T) {
 
 	store := open(t)
 	c := newCache(time.Now, newMemory(t, time.Now), store)
-	hears(t, store)
+	waitInSync(t, store)
 	o := &origin{now: time.Now}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
@@ -69,7 +69,7 @@ func TestRedisSentinelConformance(t *testing.T) {
 	sentinel.Failover((*cachetest.RedisServer).Kill)
 	cancel()
 	<-ended
-	hears(t, store) // it listens at the new primary
+	waitInSync(t, store) // it listens at the new primary
 	row := cachetest.Key(t, "alice", 1<<30)
 	cachetest.Eventually(t, "the new primary buries a row", func() bool { return store.Revoke(t.Context(), row.Row(), time.Minute) == nil })
 
@@ -96,7 +96,7 @@ func TestRevocationsOverRedis(t *testing.T) {
 				store := open(t)
 				caches = append(caches, newCacheOf(cache.Policy{TTL: time.Hour}, time.Now, newMemory(t, time.Now), store))
 				stores = append(stores, store)
-				hears(t, store)
+				waitInSync(t, store)
 			}
 			o := &origin{now: time.Now}
 			for id := range int32(50) {
@@ -131,7 +131,7 @@ func TestRevocationsOverRedis(t *testing.T) {
 				return node.ClientKillByFilter(ctx, "TYPE", "pubsub").Err()
 			}
 			masters(t, all, kill)
-			cachetest.Eventually(t, "the process notices", func() bool { return !stores[1].Hears(stores[1].Epoch()) })
+			cachetest.Eventually(t, "the process notices", func() bool { return !stores[1].InSync(stores[1].Subscription()) })
 			key := cachetest.Key(t, "alice", 30)
 			if err := caches[0].Revoke(t.Context(), key.Row()); err != nil {
 				t.Fatal(err)
@@ -141,7 +141,7 @@ func TestRevocationsOverRedis(t *testing.T) {
 			if err := caches[0].Revoke(t.Context(), unasked.Row()); err != nil {
 				t.Fatal(err)
 			}
-			hears(t, stores[1])
+			waitInSync(t, stores[1])
 			wantError(t, caches[1], unasked, never(t), cache.ErrRevoked) // what was learned before is not trusted
 			mustGet(t, caches[1], cachetest.Key(t, "alice", 40), never(t), "value", cache.FirstLevel)
 		})
@@ -155,15 +155,15 @@ func TestHaltedRedisIsNotHeard(t *testing.T) {
 	store := newRedis(t, server.URL(), keysOf(t, 1))
 	c := newCache(time.Now, newMemory(t, time.Now), store)
 	defer func() { _ = c.Close(context.Background()) }()
-	hears(t, store)
+	waitInSync(t, store)
 	server.Stop()
 	began := time.Now()
-	cachetest.Eventually(t, "the process knows that it is deaf", func() bool { return !store.Hears(store.Epoch()) })
+	cachetest.Eventually(t, "the process knows that it is deaf", func() bool { return !store.InSync(store.Subscription()) })
 	if took := time.Since(began); took > 4*time.Second {
 		t.Errorf("that took %s", took)
 	}
 	server.Cont()
-	hears(t, store)
+	waitInSync(t, store)
 }
 
 // halting is a proxy that holds back the rest of each message to a subscriber until that has sent a ping.
@@ -236,7 +236,7 @@ func TestMessageInTwoParts(t *testing.T) {
 	url := halting(t, server)
 	one, two := newRedis(t, server.URL(), keysOf(t, 1)), newRedis(t, url, keysOf(t, 1))
 	a, b := newCache(time.Now, empty{}, one), newCacheOf(cache.Policy{TTL: time.Hour}, time.Now, newMemory(t, time.Now), two)
-	hears(t, two)
+	waitInSync(t, two)
 	key := cachetest.Key(t, "alice", 1)
 	mustGet(t, b, key, (&origin{now: time.Now}).gives("value"), "value", cache.Loaded)
 	if err := a.Revoke(t.Context(), key.Row()); err != nil {
@@ -253,7 +253,7 @@ func TestLateRevocation(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	store := newRedis(t, server.URL(), keysOf(t, 1))
 	c := newCache(time.Now, newMemory(t, time.Now), store)
-	hears(t, store)
+	waitInSync(t, store)
 	server.Kill()
 	key := cachetest.Key(t, "alice", 1)
 	if err := c.Revoke(t.Context(), key.Row()); err == nil {

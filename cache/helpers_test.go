@@ -62,10 +62,10 @@ func newRedisOn(t testing.TB, client redis.UniversalClient, keys *cache.Keys, lo
 	return s
 }
 
-// hears waits until a store's subscription lives.
-func hears(t testing.TB, s cache.Shared[string]) {
+// waitInSync waits until a store's subscription lives.
+func waitInSync(t testing.TB, s cache.Shared[string]) {
 	t.Helper()
-	cachetest.Eventually(t, "the process hears of revocations", func() bool { return s.Hears(s.Epoch()) })
+	cachetest.Eventually(t, "the process hears of revocations", func() bool { return s.InSync(s.Subscription()) })
 }
 
 // newClient makes an ordinary client, to look at and to spoil what the cache keeps in Redis.

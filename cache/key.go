@@ -170,8 +170,8 @@ func (r *recent) of(k *Keys, prefix string, key Key) names {
 	return last.names
 }
 
-// generationOf is the name of the generation of a resource's lists.
-func (k *Keys) generationOf(prefix, resource string) string {
+// listVersionName is the name of the version of a resource's lists.
+func (k *Keys) listVersionName(prefix, resource string) string {
 	return slotOf(prefix, k.Tag(ListsOf(resource))) + "g"
 }
 

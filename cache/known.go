@@ -31,9 +31,9 @@ func (c *Cache[V]) readFirst(ctx context.Context, key Key) (k known[V]) {
 	}
 	switch {
 	case k.found:
-		k.current = c.hears(k.entry.epoch)
+		k.current = c.inSync(k.entry.subscription)
 	case k.failing:
-		k.current = c.hears(k.failure.epoch)
+		k.current = c.inSync(k.failure.subscription)
 	default:
 		k.current = c.second == nil
 	}
@@ -41,18 +41,18 @@ func (c *Cache[V]) readFirst(ctx context.Context, key Key) (k known[V]) {
 }
 
 // merge adds to k what the second level has, and keeps it in the first.
-func (c *Cache[V]) merge(ctx context.Context, key Key, k *known[V], view View[V], epoch int64) {
+func (c *Cache[V]) merge(ctx context.Context, key Key, k *known[V], view View[V], subscription int64) {
 	k.current = true // until the next look
 	if view.Failing && (!k.failing || !hereCounts(k.failure, view.Failure)) {
 		k.failure, k.failing, k.failed = view.Failure, true, SecondLevel
-		k.failure.epoch = epoch
+		k.failure.subscription = subscription
 		c.storeFirst(ctx, key, &k.failure)
 	}
 	if view.Found && (!k.found || !hereCounts(k.entry, view.Entry)) {
 		k.entry, k.found, k.level = view.Entry, true, SecondLevel
 	}
-	if k.found && k.entry.epoch != epoch {
-		k.entry.epoch = epoch
+	if k.found && k.entry.subscription != subscription {
+		k.entry.subscription = subscription
 		c.storeFirst(ctx, key, &k.entry)
 	}
 }

@@ -15,15 +15,15 @@ import (
 
 // processes are caches of several processes over one Redis, by a fake clock.
 type processes struct {
-	commons *cachetest.Commons
-	links   []*cachetest.Process
-	caches  []*cache.Cache[string]
+	fake   *cachetest.FakeRedis
+	links  []*cachetest.Process
+	caches []*cache.Cache[string]
 }
 
 func startProcesses(t *testing.T, n int, p cache.Policy) *processes {
-	s := &processes{commons: cachetest.NewCommons(keysOf(t, 1), time.Now)}
+	s := &processes{fake: cachetest.NewFakeRedis(keysOf(t, 1), time.Now)}
 	for range n {
-		link := s.commons.Process()
+		link := s.fake.Process()
 		s.links = append(s.links, link)
 		s.caches = append(s.caches, newCacheOf(p, time.Now, newMemory(t, time.Now), link))
 	}
@@ -246,7 +246,7 @@ func TestRevocationUnheard(t *testing.T) {
 				}
 			}
 		}
-		s.links[1].Deafen(true)
+		s.links[1].Disconnect(true)
 		if err := s.caches[0].Revoke(t.Context(), cachetest.Key(t, "alice", 1).Row()); err != nil {
 			t.Fatal(err)
 		}
@@ -255,7 +255,7 @@ func TestRevocationUnheard(t *testing.T) {
 		if err := s.caches[0].Revoke(t.Context(), cachetest.Key(t, "alice", 2).Row()); err != nil {
 			t.Fatal(err)
 		}
-		s.links[1].Deafen(false) // a new subscription: what was said before it is lost
+		s.links[1].Disconnect(false) // a new subscription: what was said before it is lost
 		wantError(t, s.caches[1], cachetest.Key(t, "alice", 2), never(t), cache.ErrRevoked)
 	})
 }
@@ -264,8 +264,8 @@ func TestRevocationUnheard(t *testing.T) {
 // after a revocation of which it has not heard.
 func TestOfferAfterAnUnheardRevocation(t *testing.T) {
 	for name, lose := range map[string]func(*cachetest.Process){
-		"cut off": func(p *cachetest.Process) { p.Cut(true) },
-		"deaf":    func(p *cachetest.Process) { p.Deafen(true) },
+		"cut off":      func(p *cachetest.Process) { p.Cut(true) },
+		"disconnected": func(p *cachetest.Process) { p.Disconnect(true) },
 	} {
 		for _, window := range []time.Duration{0, time.Minute} {
 			t.Run(fmt.Sprintf("%s, %s of revalidation", name, window), func(t *testing.T) {
@@ -336,7 +336,7 @@ func (unsettled) Settle(context.Context, cache.Key, string, cache.Entry[string],
 func TestUnsettledIsNotTrusted(t *testing.T) {
 	clock := cachetest.NewClock()
 	var s steps
-	c := newCache(clock.Now, newMemory(t, clock.Now), second{unsettled{cachetest.NewCommons(keysOf(t, 1), clock.Now).Process()}, &s})
+	c := newCache(clock.Now, newMemory(t, clock.Now), second{unsettled{cachetest.NewFakeRedis(keysOf(t, 1), clock.Now).Process()}, &s})
 	key := cachetest.Key(t, "alice", 1)
 	mustGet(t, c, key, (&origin{now: clock.Now}).gives("value"), "value", cache.Loaded)
 	s.list = nil
@@ -355,17 +355,17 @@ type overheard struct {
 
 func (o overheard) Settle(ctx context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (bool, error) {
 	revoked, err := o.Process.Settle(ctx, key, token, e, ttl)
-	o.Deafen(true)
+	o.Disconnect(true)
 	_ = o.other.Revoke(ctx, key.Row(), time.Minute)
-	o.Deafen(false)
+	o.Disconnect(false)
 	return revoked, err
 }
 
 // A load is trusted by the subscription that was there when it began.
 func TestRevocationBetweenTwoSubscriptions(t *testing.T) {
 	clock := cachetest.NewClock()
-	commons := cachetest.NewCommons(keysOf(t, 1), clock.Now)
-	c := newCache(clock.Now, newMemory(t, clock.Now), overheard{commons.Process(), commons.Process()})
+	fake := cachetest.NewFakeRedis(keysOf(t, 1), clock.Now)
+	c := newCache(clock.Now, newMemory(t, clock.Now), overheard{fake.Process(), fake.Process()})
 	key := cachetest.Key(t, "alice", 1)
 	mustGet(t, c, key, (&origin{now: clock.Now}).gives("value"), "value", cache.Loaded)
 	wantError(t, c, key, never(t), cache.ErrRevoked)
@@ -385,7 +385,7 @@ func TestLeasesLost(t *testing.T) {
 		h, key = newHeld(), cachetest.Key(t, "alice", 2)
 		d = start(t.Context(), s.caches[0], key, h.gives("value"))
 		synctest.Wait()
-		s.commons.Empty()
+		s.fake.Empty()
 		time.Sleep(time.Second)
 		close(h.release)
 		<-d

@@ -14,94 +14,94 @@ import (
 )
 
 const (
-	// pingEvery is how often a subscription is asked whether it still lives.
-	pingEvery = 500 * time.Millisecond
-	// deafAfter is how long ago the last answered ping may have been sent.
-	deafAfter = 2 * time.Second
+	// pingInterval is how often a subscription is asked whether it still lives.
+	pingInterval = 500 * time.Millisecond
+	// syncTimeout is how long ago the last answered ping may have been sent.
+	syncTimeout = 2 * time.Second
 )
 
-// ears hear of rows that other processes revoke.
-type ears struct {
-	// epoch counts subscriptions: a message may have been missed between two of them.
-	epoch atomic.Int64
-	// heard is when the last ping that was answered was sent, in nanoseconds since start; 0 while
+// subscription hears of rows that other processes revoke.
+type subscription struct {
+	// generation counts subscriptions: a message may have been missed between two of them.
+	generation atomic.Int64
+	// confirmed is when the last ping that was answered was sent, in nanoseconds since start; 0 while
 	// there is no subscription.
-	heard atomic.Int64
-	start time.Time
-	stop  context.CancelFunc
-	ended sync.WaitGroup
+	confirmed atomic.Int64
+	start     time.Time
+	stop      context.CancelFunc
+	done      sync.WaitGroup
 
-	mu   sync.Mutex
-	told []func(Tag)
+	mu     sync.Mutex
+	notify []func(Tag)
 }
 
-func (e *ears) tell(t Tag) {
+func (e *subscription) deliver(t Tag) {
 	e.mu.Lock()
-	told := e.told
+	told := e.notify
 	e.mu.Unlock()
 	for _, tell := range told {
 		tell(t)
 	}
 }
 
-func (e *ears) since() int64 { return max(int64(time.Since(e.start)), 1) }
+func (e *subscription) since() int64 { return max(int64(time.Since(e.start)), 1) }
 
-func (e *ears) close() {
+func (e *subscription) close() {
 	e.mu.Lock()
 	stop := e.stop
 	e.mu.Unlock()
 	if stop != nil {
 		stop()
-		e.ended.Wait()
+		e.done.Wait()
 	}
 }
 
-// Epoch implements [Shared].
-func (r *Redis[V]) Epoch() int64 { return r.ears.epoch.Load() }
+// Subscription implements [Shared].
+func (r *Redis[V]) Subscription() int64 { return r.subscription.generation.Load() }
 
-// Hears implements [Shared].
-func (r *Redis[V]) Hears(epoch int64) bool {
-	heard := r.ears.heard.Load()
-	return heard > 0 && epoch > 0 && epoch == r.ears.epoch.Load() && r.ears.since()-heard < int64(deafAfter)
+// InSync implements [Shared].
+func (r *Redis[V]) InSync(subscription int64) bool {
+	heard := r.subscription.confirmed.Load()
+	return heard > 0 && subscription > 0 && subscription == r.subscription.generation.Load() && r.subscription.since()-heard < int64(syncTimeout)
 }
 
 // Listen implements [Shared]. It ends with [Redis.Close].
 func (r *Redis[V]) Listen(told func(Tag)) {
-	r.ears.mu.Lock()
-	defer r.ears.mu.Unlock()
-	r.ears.told = append(r.ears.told, told)
-	if r.ears.stop != nil {
+	r.subscription.mu.Lock()
+	defer r.subscription.mu.Unlock()
+	r.subscription.notify = append(r.subscription.notify, told)
+	if r.subscription.stop != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	r.ears.stop = cancel
-	r.ears.ended.Go(func() {
-		for sleep(ctx, pingEvery) == nil {
+	r.subscription.stop = cancel
+	r.subscription.done.Go(func() {
+		for sleep(ctx, pingInterval) == nil {
 			r.writePending(ctx)
 		}
 	})
-	r.ears.ended.Go(func() {
+	r.subscription.done.Go(func() {
 		lost := false
 		for ctx.Err() == nil {
-			err := r.subscription(ctx, func() {
+			err := r.receive(ctx, func() {
 				if lost {
 					r.log.Info("Redis tells of revocations again")
 				}
 				lost = false
 			})
-			r.ears.heard.Store(0)
+			r.subscription.confirmed.Store(0)
 			if !lost && ctx.Err() == nil {
 				lost = true
 				r.log.Warn("Redis does not tell of revocations; each read asks it until it does", "error", err)
 			}
-			_ = sleep(ctx, pingEvery)
+			_ = sleep(ctx, pingInterval)
 		}
 	})
 }
 
-// subscription listens until the connection fails, a ping is not answered in time, or ctx ends. A
+// receive listens until the connection fails, a ping is not answered in time, or ctx ends. A
 // read that failed ends it, time-outs too: go-redis would lose a message whose end comes later.
-func (r *Redis[V]) subscription(ctx context.Context, begun func()) error {
+func (r *Redis[V]) receive(ctx context.Context, begun func()) error {
 	ps := r.client.Subscribe(ctx, r.channel())
 	ctx, cancel := context.WithCancel(ctx)
 	var pinger sync.WaitGroup
@@ -111,32 +111,32 @@ func (r *Redis[V]) subscription(ctx context.Context, begun func()) error {
 		pinger.Wait()
 	}()
 	context.AfterFunc(ctx, func() { _ = ps.Close() }) // a read does not watch ctx
-	opened := r.ears.since()
+	opened := r.subscription.since()
 	pinger.Go(func() {
 		defer cancel()
 		for {
-			if ps.Ping(ctx, strconv.FormatInt(r.ears.since(), 10)) != nil || sleep(ctx, pingEvery) != nil {
+			if ps.Ping(ctx, strconv.FormatInt(r.subscription.since(), 10)) != nil || sleep(ctx, pingInterval) != nil {
 				return
 			}
 		}
 	})
 	for {
-		message, err := ps.ReceiveTimeout(ctx, deafAfter)
+		message, err := ps.ReceiveTimeout(ctx, syncTimeout)
 		if err != nil {
 			return err
 		}
 		switch m := message.(type) {
 		case *redis.Subscription:
-			r.ears.epoch.Add(1)
-			r.ears.heard.Store(opened)
+			r.subscription.generation.Add(1)
+			r.subscription.confirmed.Store(opened)
 			begun()
 		case *redis.Pong:
 			if sent, err := strconv.ParseInt(m.Payload, 10, 64); err == nil {
-				r.ears.heard.Store(sent)
+				r.subscription.confirmed.Store(sent)
 			}
 		case *redis.Message:
 			if t, ok := r.keys.readMessage(m.Payload); ok {
-				r.ears.tell(t)
+				r.subscription.deliver(t)
 			}
 		}
 	}
@@ -170,21 +170,21 @@ func (r *Redis[V]) writeTombstone(ctx context.Context, row Row, ttl time.Duratio
 		if err := r.client.Set(ctx, n.tombstone, n.proof, ttl).Err(); err != nil {
 			return err
 		}
-		if err := r.client.Set(ctx, r.keys.generationOf(r.prefix, row.resource), rand.Text(), generationTTL).Err(); err != nil {
+		if err := r.client.Set(ctx, r.keys.listVersionName(r.prefix, row.resource), rand.Text(), listVersionTTL).Err(); err != nil {
 			return err
 		}
 		return publish.Run(ctx, r.client, []string{r.channel()}, r.keys.message(r.keys.Tag(row))).Err()
 	})
 }
 
-// generationTTL is how long a generation is kept. One that is gone is followed by another, under
+// listVersionTTL is how long a version is kept. One that is gone is followed by another, under
 // which no list is known yet.
-const generationTTL = time.Hour
+const listVersionTTL = time.Hour
 
-// currentGeneration returns the generation, or begins the one that is offered.
+// readListVersion returns the version, or begins the one that is offered.
 //
-// KEYS generation; ARGV a new one, its time to live in ms.
-var currentGeneration = redis.NewScript(luaGet + `
+// KEYS version; ARGV a new one, its time to live in ms.
+var readListVersion = redis.NewScript(luaGet + `
 local current = get(KEYS[1])
 if current and current ~= '' then
 	return current
@@ -196,8 +196,8 @@ return ARGV[1]
 // errPendingRevocation says that a revocation could not be told yet, so that lists of before it may be there.
 var errPendingRevocation = errors.New("cache: a revocation has not reached Redis yet")
 
-// Generation implements [Shared].
-func (r *Redis[V]) Generation(ctx context.Context, resource string) (generation string, err error) {
+// ListVersion implements [Shared].
+func (r *Redis[V]) ListVersion(ctx context.Context, resource string) (version string, err error) {
 	r.mu.Lock()
 	for row := range r.pending {
 		if row.resource == resource {
@@ -208,12 +208,12 @@ func (r *Redis[V]) Generation(ctx context.Context, resource string) (generation 
 	if err != nil {
 		return "", err
 	}
-	err = r.ask(ctx, opGeneration, func(ctx context.Context) (err error) {
-		generation, err = currentGeneration.Run(ctx, r.client, []string{r.keys.generationOf(r.prefix, resource)},
-			rand.Text(), generationTTL.Milliseconds()).Text()
+	err = r.ask(ctx, opListVersion, func(ctx context.Context) (err error) {
+		version, err = readListVersion.Run(ctx, r.client, []string{r.keys.listVersionName(r.prefix, resource)},
+			rand.Text(), listVersionTTL.Milliseconds()).Text()
 		return err
 	})
-	return generation, err
+	return version, err
 }
 
 func (r *Redis[V]) pendingRevocations() int {

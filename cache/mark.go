@@ -23,24 +23,24 @@ func (r Result[V]) Mark() Mark { return r.mark }
 // one that was not heard of.
 func (c *Cache[V]) Stands(m Mark, now time.Time) bool {
 	e, found := c.first.look(context.Background(), m.key)
-	if !found || e.Verdict != Given || e.stored != m.stored || !fresh(c.policy, e, now) || !c.hears(e.epoch) {
+	if !found || e.Verdict != Given || e.stored != m.stored || !fresh(c.policy, e, now) || !c.inSync(e.subscription) {
 		return false
 	}
 	if m.key.isList() {
-		known, _ := c.generations.get(m.key.row.resource)
-		return c.tombstones.count() == m.revocations && m.key.ofGeneration(known.name) && c.hears(known.epoch)
+		known, _ := c.listVersions.get(m.key.row.resource)
+		return c.tombstones.count() == m.revocations && m.key.hasListVersion(known.name) && c.inSync(known.subscription)
 	}
 	return !c.tombstones.has(func() Tag { return e.tag })
 }
 
 // Moment is a state of what this process knows.
-type Moment struct{ changes, revocations, epoch int64 }
+type Moment struct{ changes, revocations, subscription int64 }
 
 // Moment returns the present one. Who checks marks takes it first.
 func (c *Cache[V]) Moment() Moment {
 	m := Moment{changes: c.changes.Load(), revocations: c.tombstones.count()}
 	if c.second != nil {
-		m.epoch = c.second.Epoch()
+		m.subscription = c.second.Subscription()
 	}
 	return m
 }
@@ -49,8 +49,10 @@ func (c *Cache[V]) Moment() Moment {
 // nothing was stored, deleted or revoked since, nor can a revocation have gone unheard. An entry that
 // was evicted does not matter. It costs less than to ask [Cache.Stands].
 func (c *Cache[V]) Unchanged(m Moment) bool {
-	return c.changes.Load() == m.changes && c.tombstones.count() == m.revocations && c.hears(m.epoch)
+	return c.changes.Load() == m.changes && c.tombstones.count() == m.revocations && c.inSync(m.subscription)
 }
 
-// hears tells whether what was learned in an epoch may be used without asking the second level.
-func (c *Cache[V]) hears(epoch int64) bool { return c.second == nil || c.second.Hears(epoch) }
+// hears tells whether what was learned in an subscription may be used without asking the second level.
+func (c *Cache[V]) inSync(subscription int64) bool {
+	return c.second == nil || c.second.InSync(subscription)
+}

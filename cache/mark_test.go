@@ -14,7 +14,7 @@ func TestStands(t *testing.T) {
 	const resource = "codes"
 	list := func(t *testing.T, w *world) cache.Key {
 		t.Helper()
-		key, err := cache.NewListKey(cachetest.Caller("alice"), resource, "first page", w.cache[0].Generation(t.Context(), resource))
+		key, err := cache.NewListKey(cachetest.Caller("alice"), resource, "first page", w.cache[0].ListVersion(t.Context(), resource))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,17 +40,17 @@ func TestStands(t *testing.T) {
 		{"another process revokes the row", func(t *testing.T, w *world) { revoke(t, w, 1, 1) }, false, false, false},
 		{"another row is revoked", func(t *testing.T, w *world) { revoke(t, w, 1, 2) }, true, false, false},
 		{"a revocation, and Redis loses it", func(t *testing.T, w *world) {
-			generation := w.cache[0].Generation(t.Context(), resource)
+			version := w.cache[0].ListVersion(t.Context(), resource)
 			revoke(t, w, 1, 2)
-			w.commons.Rewind(resource)
-			if w.cache[0].Generation(t.Context(), resource) != generation {
-				t.Fatal("Redis has another generation")
+			w.fake.Rewind(resource)
+			if w.cache[0].ListVersion(t.Context(), resource) != version {
+				t.Fatal("Redis has another version")
 			}
 		}, true, false, false},
-		{"revocations may go unheard", func(_ *testing.T, w *world) { w.process[0].Deafen(true) }, false, false, false},
+		{"revocations may go unheard", func(_ *testing.T, w *world) { w.process[0].Disconnect(true) }, false, false, false},
 		{"a revocation may have gone unheard", func(_ *testing.T, w *world) {
-			w.process[0].Deafen(true)
-			w.process[0].Deafen(false)
+			w.process[0].Disconnect(true)
+			w.process[0].Disconnect(false)
 		}, false, false, false},
 		{"it may be wrong", func(t *testing.T, w *world) {
 			if err := w.cache[0].Drop(t.Context(), w.key); err != nil {
@@ -65,7 +65,7 @@ func TestStands(t *testing.T) {
 		}, false, true, false},
 		{"a list brings it anew", func(t *testing.T, w *world) {
 			w.clock.Advance(1)
-			w.cache[0].Feed(t.Context(), w.key, w.fed("fed", 0), w.cache[0].Epoch())
+			w.cache[0].Feed(t.Context(), w.key, w.fed("fed", 0), w.cache[0].Subscription())
 		}, false, true, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -111,7 +111,7 @@ func TestListOfBeforeDoesNotStand(t *testing.T) {
 	const resource = "codes"
 	page := func() cache.Key {
 		t.Helper()
-		key, err := cache.NewListKey(cachetest.Caller("alice"), resource, "first page", w.cache[0].Generation(t.Context(), resource))
+		key, err := cache.NewListKey(cachetest.Caller("alice"), resource, "first page", w.cache[0].ListVersion(t.Context(), resource))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,17 +119,17 @@ func TestListOfBeforeDoesNotStand(t *testing.T) {
 	}
 	before := page()
 	mustGet(t, w.cache[0], before, w.origin.gives("with the row"), "with the row", cache.Loaded)
-	w.process[0].Deafen(true)
+	w.process[0].Disconnect(true)
 	if err := w.cache[1].Revoke(t.Context(), w.key.Row()); err != nil {
 		t.Fatal(err)
 	}
-	w.process[0].Deafen(false)
+	w.process[0].Disconnect(false)
 	read, err := w.cache[0].Get(t.Context(), before, w.origin.gives("without"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if page() == before {
-		t.Fatal("the revocation began no generation")
+		t.Fatal("the revocation began no version")
 	}
 	if w.cache[0].Stands(read.Mark(), w.clock.Now()) {
 		t.Errorf("%q stands, of before the revocation", read.Value)

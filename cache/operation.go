@@ -10,7 +10,7 @@ const (
 	opSettle
 	opDelete
 	opRevoke
-	opGeneration
+	opListVersion
 	opReadText
 	opKeepText
 	opCheck
@@ -18,16 +18,16 @@ const (
 
 // Names of the operations, and what an error says of them.
 var operations = [...]struct{ name, action string }{
-	opRead:       {"read", "read from Redis"},
-	opAcquire:    {"acquire", "take a lease in Redis"},
-	opRenew:      {"renew", "renew a lease in Redis"},
-	opSettle:     {"settle", "write to Redis"},
-	opDelete:     {"delete", "delete from Redis"},
-	opRevoke:     {"revoke", "revoke a row in Redis"},
-	opGeneration: {"generation", "read a generation from Redis"},
-	opReadText:   {"read_text", "read a text from Redis"},
-	opKeepText:   {"keep_text", "keep a text in Redis"},
-	opCheck:      {"check", "ask whether Redis can be read"},
+	opRead:        {"read", "read from Redis"},
+	opAcquire:     {"acquire", "take a lease in Redis"},
+	opRenew:       {"renew", "renew a lease in Redis"},
+	opSettle:      {"settle", "write to Redis"},
+	opDelete:      {"delete", "delete from Redis"},
+	opRevoke:      {"revoke", "revoke a row in Redis"},
+	opListVersion: {"list_version", "read a list version from Redis"},
+	opReadText:    {"read_text", "read a text from Redis"},
+	opKeepText:    {"keep_text", "keep a text in Redis"},
+	opCheck:       {"check", "ask whether Redis can be read"},
 }
 
 // Operations lists all, in order from 0.

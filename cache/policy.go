@@ -30,8 +30,8 @@ type Entry[V any] struct {
 
 	// encoded is the value as the codec writes it, if that is known: both levels keep it so.
 	encoded string
-	// epoch is the subscription under which Redis last confirmed the entry; see [Shared].
-	epoch int64
+	// subscription is the subscription under which Redis last confirmed the entry; see [Shared].
+	subscription int64
 	// tag is the row's, and stored the entry's number, in the first level.
 	tag    Tag
 	stored int64

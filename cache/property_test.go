@@ -291,12 +291,12 @@ func TestCallersNeverSeeEachOther(t *testing.T) {
 	keys := keysOf(t, 1)
 	t.Run("redis", func(t *testing.T) {
 		checkInBubble(t, func(t *rapid.T) {
-			commons := cachetest.NewCommons(keys, time.Now)
+			fake := cachetest.NewFakeRedis(keys, time.Now)
 			m := newModel(t, bubbleClock{}, 3)
 			m.settle = synctest.Wait
 			links := make([]*cachetest.Process, 3)
 			m.second = func(n int) cache.Shared[string] {
-				links[n] = commons.Process()
+				links[n] = fake.Process()
 				links[n].Cut(m.off[n])
 				return links[n]
 			}
@@ -329,13 +329,13 @@ func TestCallersNeverSeeEachOther(t *testing.T) {
 			}
 			m.telling = func(n int) func() {
 				c, store := m.caches[n], stores[n]
-				epoch, heard := store.Epoch(), c.Stats().RevocationsReceived
-				if !store.Hears(epoch) {
+				subscription, heard := store.Subscription(), c.Stats().RevocationsReceived
+				if !store.InSync(subscription) {
 					return func() {}
 				}
 				return func() {
 					cachetest.Eventually(t, "the process knows", func() bool {
-						return c.Stats().RevocationsReceived > heard || !store.Hears(epoch)
+						return c.Stats().RevocationsReceived > heard || !store.InSync(subscription)
 					})
 				}
 			}

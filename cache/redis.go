@@ -54,8 +54,8 @@ type Redis[V any] struct {
 	spans   *spans.Tracer
 	breaker circuitbreaker.CircuitBreaker[any]
 	// refusing tells that Redis reads but does not write: full, or a replica.
-	refusing atomic.Bool
-	ears     ears
+	refusing     atomic.Bool
+	subscription subscription
 	// leases were taken, and untrustedTexts found, since the start.
 	leases, untrustedTexts atomic.Int64
 
@@ -78,7 +78,7 @@ func NewRedis[V any](client redis.UniversalClient, keys *Keys, codec Codec[V], o
 		o.Observe = func(Operation, time.Duration, error) {}
 	}
 	r := &Redis[V]{client: client, keys: keys, codec: codec, prefix: o.Prefix, log: o.Logger, observe: o.Observe, spans: o.Spans, pending: map[Row]time.Time{}}
-	r.ears.start = time.Now()
+	r.subscription.start = time.Now()
 	r.breaker = circuitbreaker.NewBuilder[any]().
 		WithFailureThreshold(restAfter).
 		WithSuccessThreshold(1).
@@ -232,7 +232,7 @@ func (r *Redis[V]) Delete(ctx context.Context, key Key) error {
 
 // Close ends listening and closes the client's connections.
 func (r *Redis[V]) Close() error {
-	r.ears.close()
+	r.subscription.close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if r.writePending(ctx); r.pendingRevocations() > 0 {

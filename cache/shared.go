@@ -37,21 +37,21 @@ type Shared[V any] interface {
 	// which it tells. A ttl that is not positive keeps nothing.
 	Settle(ctx context.Context, key Key, token string, e Entry[V], ttl time.Duration) (revoked bool, err error)
 
-	// Generation names the present state of the lists of a resource's rows: the same in all
+	// ListVersion names the present state of the lists of a resource's rows: the same in all
 	// processes, and another one once a row is revoked.
-	Generation(ctx context.Context, resource string) (string, error)
+	ListVersion(ctx context.Context, resource string) (string, error)
 	// Revoke makes every entry of the row unusable for ttl, here and in all processes, begins another
-	// generation of its resource, and tells them.
+	// version of its resource, and tells them.
 	Revoke(ctx context.Context, row Row, ttl time.Duration) error
 	// Tag makes the tag of a row, the same in all processes.
 	Tag(row Row) Tag
 	// Listen begins to hear of rows that processes revoke, and tells of them until the store is closed.
 	Listen(told func(Tag))
-	// Epoch names the present subscription to revocations, 0 if there was none yet.
-	Epoch() int64
-	// Hears tells whether this process has heard of every revocation since the epoch's subscription
+	// Subscription names the present subscription to revocations, 0 if there was none yet.
+	Subscription() int64
+	// InSync tells whether this process has heard of every revocation since the subscription's subscription
 	// began: whether what was learned in it may still be used without asking.
-	Hears(epoch int64) bool
+	InSync(subscription int64) bool
 }
 
 // View is what a [Shared] store knows of a key.

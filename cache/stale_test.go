@@ -23,14 +23,14 @@ func bubble(t *testing.T, p cache.Policy, run func(t *testing.T, c *cache.Cache[
 	})
 	t.Run("redis", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			commons := cachetest.NewCommons(keysOf(t, 1), time.Now)
-			run(t, newCacheOf(p, time.Now, newMemory(t, time.Now), commons.Process()))
+			fake := cachetest.NewFakeRedis(keysOf(t, 1), time.Now)
+			run(t, newCacheOf(p, time.Now, newMemory(t, time.Now), fake.Process()))
 		})
 	})
 	t.Run("redis alone", func(t *testing.T) { // as after the entry was evicted, or in another process
 		synctest.Test(t, func(t *testing.T) {
-			commons := cachetest.NewCommons(keysOf(t, 1), time.Now)
-			run(t, newCacheOf(p, time.Now, empty{}, commons.Process()))
+			fake := cachetest.NewFakeRedis(keysOf(t, 1), time.Now)
+			run(t, newCacheOf(p, time.Now, empty{}, fake.Process()))
 		})
 	})
 }
@@ -350,7 +350,7 @@ func TestNothingIsKept(t *testing.T) {
 // fresh, and nothing stale.
 func TestNothingStaleWithoutRedis(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := cachetest.NewCommons(keysOf(t, 1), time.Now).Process()
+		p := cachetest.NewFakeRedis(keysOf(t, 1), time.Now).Process()
 		both := usual
 		both.StaleWhileRevalidate = 10 * time.Second
 		c := newCacheOf(both, time.Now, newMemory(t, time.Now), p)

@@ -30,10 +30,10 @@ func TestStatsTellTheLevel(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			clock, key := cachetest.NewClock(), cachetest.Key(t, "alice", 1)
-			commons := cachetest.NewCommons(keysOf(t, 1), clock.Now)
+			fake := cachetest.NewFakeRedis(keysOf(t, 1), clock.Now)
 			o := &origin{now: clock.Now}
-			one := newCacheOf(policy, clock.Now, newMemory(t, clock.Now), commons.Process())
-			two := newCacheOf(policy, clock.Now, newMemory(t, clock.Now), commons.Process())
+			one := newCacheOf(policy, clock.Now, newMemory(t, clock.Now), fake.Process())
+			two := newCacheOf(policy, clock.Now, newMemory(t, clock.Now), fake.Process())
 			load := o.gives("value")
 			if tt.first != nil {
 				load = o.fails(tt.first)
@@ -83,7 +83,7 @@ func TestRedisOperationsAreObserved(t *testing.T) {
 	_, _ = store.Renew(ctx, key, "token")
 	_, _ = store.Settle(ctx, key, "token", cache.Entry[string]{Value: "value", FetchedAt: time.Now()}, time.Minute)
 	_ = store.Delete(ctx, key)
-	_, _ = store.Generation(ctx, "codes")
+	_, _ = store.ListVersion(ctx, "codes")
 	_ = store.Revoke(ctx, key.Row(), time.Minute)
 	texts, hash := cache.NewTexts(store), sha256.Sum256([]byte("text"))
 	texts.Keep(ctx, hash, "text")

@@ -12,8 +12,8 @@ type RedisStatus struct {
 	// Breaker is closed while Redis is used, open while it is left alone, and half-open from the first
 	// operation that tries it again.
 	Breaker string
-	// Hears tells that this process is told of each revocation.
-	Hears bool
+	// InSync tells that this process is told of each revocation.
+	InSync bool
 	// Stores is false from when Redis refused to store, because it is full or a replica, until it
 	// stores again.
 	Stores bool
@@ -30,7 +30,7 @@ type RedisStatus struct {
 func (r *Redis[V]) Status() RedisStatus {
 	return RedisStatus{
 		Breaker:            r.breaker.State().String(),
-		Hears:              r.Hears(r.Epoch()),
+		InSync:             r.InSync(r.Subscription()),
 		Stores:             !r.refusing.Load(),
 		PendingRevocations: r.pendingRevocations(),
 		Leases:             r.leases.Load(),

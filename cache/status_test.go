@@ -24,8 +24,8 @@ func TestRedisStatus(t *testing.T) {
 	check("at the start")
 
 	store.Listen(func(cache.Tag) {})
-	hears(t, store)
-	want.Hears = true
+	waitInSync(t, store)
+	want.InSync = true
 	check("it listens")
 
 	for _, token := range []string{"one", "other"} { // of which the second does not get it
@@ -64,17 +64,17 @@ func TestRedisStatus(t *testing.T) {
 	server.Kill()
 	for store.Check(t.Context()) != nil && store.Status().Breaker == "closed" {
 	}
-	want.Breaker, want.Hears = "open", false
+	want.Breaker, want.InSync = "open", false
 	cachetest.Eventually(t, "the process knows that Redis is gone", func() bool { return store.Status() == want })
 
 	server.Restart() // with nothing in it and no limit
 	cachetest.Eventually(t, "Redis is used again", func() bool { return store.Check(t.Context()) == nil })
 	cachetest.Eventually(t, "the revocation is told", func() bool { return store.Status().PendingRevocations == 0 })
-	hears(t, store)
+	waitInSync(t, store)
 	other := cachetest.Key(t, "alice", 2)
 	if v, err := store.Acquire(t.Context(), other, "one", false); err != nil || !v.Held {
 		t.Fatal(v, err)
 	}
-	want = cache.RedisStatus{Breaker: "closed", Hears: true, Stores: true, Leases: 2, UntrustedTexts: 1}
+	want = cache.RedisStatus{Breaker: "closed", InSync: true, Stores: true, Leases: 2, UntrustedTexts: 1}
 	check("back")
 }

@@ -61,13 +61,13 @@ func TestCommonsConformance(t *testing.T) {
 	cachetest.Conformance(t, func(t *testing.T) cachetest.Harness {
 		clock := cachetest.NewClock()
 		return cachetest.Harness{
-			Store: cachetest.NewCommons(keysOf(t, 1), clock.Now).Process(),
+			Store: cachetest.NewFakeRedis(keysOf(t, 1), clock.Now).Process(),
 			Pass:  func(_ testing.TB, d time.Duration) { clock.Advance(d) },
 		}
 	})
 	cachetest.SharedConformance(t, func(t *testing.T) cachetest.SharedHarness {
 		clock := cachetest.NewClock()
-		c := cachetest.NewCommons(keysOf(t, 1), clock.Now)
+		c := cachetest.NewFakeRedis(keysOf(t, 1), clock.Now)
 		return cachetest.SharedHarness{
 			One: c.Process(), Two: c.Process(), Keys: keysOf(t, 1),
 			Pass: func(_ testing.TB, d time.Duration) { clock.Advance(d) },

@@ -65,7 +65,7 @@ func (g *tombstones) has(tagOf func() Tag) bool {
 // that other processes may not know yet; they do not use an entry of the row that is not fresh.
 func (c *Cache[V]) Revoke(ctx context.Context, row Row) error {
 	c.tombstones.add(c.tag(row), c.tombstoneTTL())
-	defer c.generations.end() // once Redis has begun another: until then the one of before is learned again
+	defer c.listVersions.clear() // once Redis has begun another: until then the one of before is learned again
 	if c.second == nil {
 		return nil
 	}

@@ -41,8 +41,8 @@ func SharedConformance(t *testing.T, open func(t *testing.T) SharedHarness) {
 		{"a revoked row has no entries, whoever asks", testRevoke},
 		{"a revoked row takes no outcome", testCommitRevoked},
 		{"a revocation ends with its ttl", testTombstoneLapses},
-		{"others are told of a revocation", testTold},
-		{"a revocation begins another generation", testGeneration},
+		{"others are told of a revocation", testNotified},
+		{"a revocation begins another version", testListVersion},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, open(t)) })
 	}
@@ -300,15 +300,15 @@ func testTombstoneLapses(t *testing.T, h SharedHarness) {
 	}
 }
 
-func testGeneration(t *testing.T, h SharedHarness) {
+func testListVersion(t *testing.T, h SharedHarness) {
 	of := func(s cache.Shared[string], resource string) (name string) {
 		t.Helper()
 		err := patiently(func() (err error) {
-			name, err = s.Generation(t.Context(), resource)
+			name, err = s.ListVersion(t.Context(), resource)
 			return err
 		})
 		if err != nil || name == "" {
-			t.Fatalf("generation %q, error %v", name, err)
+			t.Fatalf("version %q, error %v", name, err)
 		}
 		return name
 	}
@@ -320,18 +320,18 @@ func testGeneration(t *testing.T, h SharedHarness) {
 	revoke(t, h.One, row, time.Minute)
 	second := of(h.Two, row.Resource())
 	if second == first || of(h.One, row.Resource()) != second {
-		t.Errorf("after a revocation the generations are %q and %q, before it was %q", second, of(h.One, row.Resource()), first)
+		t.Errorf("after a revocation the versions are %q and %q, before it was %q", second, of(h.One, row.Resource()), first)
 	}
 	if of(h.Two, "others") != other {
 		t.Error("the revocation changed another resource's lists")
 	}
 }
 
-func testTold(t *testing.T, h SharedHarness) {
+func testNotified(t *testing.T, h SharedHarness) {
 	var mu sync.Mutex
 	heard := map[cache.Tag]int{}
 	for _, s := range []cache.Shared[string]{h.One, h.Two} {
-		if s.Hears(0) {
+		if s.InSync(0) {
 			t.Error("an entry that was never confirmed needs no asking")
 		}
 		s.Listen(func(tag cache.Tag) {
@@ -341,7 +341,7 @@ func testTold(t *testing.T, h SharedHarness) {
 		})
 	}
 	for _, s := range []cache.Shared[string]{h.One, h.Two} {
-		Eventually(t, "the process hears", func() bool { return s.Hears(s.Epoch()) })
+		Eventually(t, "the process hears", func() bool { return s.InSync(s.Subscription()) })
 	}
 	row := Key(t, "alice", 1).Row()
 	revoke(t, h.One, row, time.Minute)

@@ -39,7 +39,7 @@ func TestRevokedIsNotReplayed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	commons := cachetest.NewCommons(keys, time.Now)
+	commons := cachetest.NewFakeRedis(keys, time.Now)
 	r := &revocations{gone: make([]atomic.Bool, rows), over: make([]atomic.Bool, rows)}
 	first := commons.Process()
 	for i, process := range []*cachetest.Process{first, commons.Process()} {
@@ -153,7 +153,7 @@ func (r *revocations) get(ctx context.Context, t *testing.T, i int) (cache.Resul
 // revoked.
 func (r *revocations) list(ctx context.Context, t *testing.T) (cache.Result[string], error) {
 	c := r.cache[0]
-	key, err := cache.NewListKey(alice, resource, "", c.Generation(ctx, resource))
+	key, err := cache.NewListKey(alice, resource, "", c.ListVersion(ctx, resource))
 	if err != nil {
 		t.Error(err)
 	}
@@ -183,7 +183,7 @@ func (r *revocations) disturb(ctx context.Context, t *testing.T, process *cachet
 		i := int(r.row.Load())
 		switch key := cachetest.Key(t, "alice", int32(i+1)); rand.IntN(8) {
 		case 0, 1, 2:
-			asked := r.cache[0].Epoch()
+			asked := r.cache[0].Subscription()
 			if e, err := r.load(i)(ctx); err == nil {
 				r.cache[0].Feed(ctx, key, e, asked)
 			}
@@ -192,9 +192,9 @@ func (r *revocations) disturb(ctx context.Context, t *testing.T, process *cachet
 		case 4, 5:
 			_, _ = r.get(ctx, t, rand.IntN(len(r.gone)))
 		case 6:
-			process.Deafen(true)
+			process.Disconnect(true)
 			runtime.Gosched()
-			process.Deafen(false)
+			process.Disconnect(false)
 		}
 		for before := r.responses.Replayed(); r.responses.Replayed() < before+2 && ctx.Err() == nil && !t.Failed(); {
 			runtime.Gosched()

@@ -101,7 +101,7 @@ func (m *Metrics) collectUpstream(s Sources) {
 func (m *Metrics) collectRedis(s Sources) {
 	m.breaker("redis_breaker_state", "Redis", func() string { return s.Redis().Breaker })
 	m.gauge("redis_hears_revocations", "1 while this process is subscribed to revocations; at 0 each read asks Redis for them.",
-		func() int64 { return toInt(s.Redis().Hears) })
+		func() int64 { return toInt(s.Redis().InSync) })
 	m.gauge("redis_stores", "0 from when Redis refused to store, as it is full or a replica, until it stores again; else 1.",
 		func() int64 { return toInt(s.Redis().Stores) })
 	m.gauge("redis_untold_revocations", "Revocations that other processes could not be notified of yet.",

@@ -10,15 +10,15 @@ import (
 	"authentik-graphql/cache"
 )
 
-// ErrDown is what a [Process] of a [Commons] answers while it is cut off.
+// ErrDown is what a [Process] of a [FakeRedis] answers while it is cut off.
 var ErrDown = errors.New("cachetest: cut off")
 
 // leaseTTL is how long a lease lives, as in Redis.
 const leaseTTL = 2 * time.Second
 
-// Commons stands for one Redis in tests of time: it keeps what processes share, by a clock that the
+// FakeRedis stands for one Redis in tests of time: it keeps what processes share, by a clock that the
 // test moves. It passes the same suite as Redis.
-type Commons struct {
+type FakeRedis struct {
 	keys *cache.Keys
 	now  func() time.Time
 
@@ -27,10 +27,10 @@ type Commons struct {
 	failures map[cache.Key]kept
 	leases   map[cache.Key]lease
 	revoked  map[cache.Row]time.Time
-	// generations counts what was revoked of each resource, and how often everything was lost.
-	generations map[string]int
-	lost        int
-	processes   []*Process
+	// versions counts what was revoked of each resource, and how often everything was lost.
+	listVersions map[string]int
+	lost         int
+	processes    []*Process
 }
 
 type kept struct {
@@ -44,46 +44,46 @@ type lease struct {
 }
 
 // NewCommons makes one. keys must be those of the caches over it.
-func NewCommons(keys *cache.Keys, now func() time.Time) *Commons {
-	c := &Commons{keys: keys, now: now}
+func NewFakeRedis(keys *cache.Keys, now func() time.Time) *FakeRedis {
+	c := &FakeRedis{keys: keys, now: now}
 	c.Empty()
 	return c
 }
 
 // Empty forgets everything, as a restart of Redis does.
-func (c *Commons) Empty() {
+func (c *FakeRedis) Empty() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.entries, c.failures = map[cache.Key]kept{}, map[cache.Key]kept{}
 	c.leases, c.revoked = map[cache.Key]lease{}, map[cache.Row]time.Time{}
-	c.generations = map[string]int{}
+	c.listVersions = map[string]int{}
 	c.lost++
 }
 
-// Rewind brings back the generation of before the last revocation, as a Redis does that loses its last
+// Rewind brings back the version of before the last revocation, as a Redis does that loses its last
 // writes.
-func (c *Commons) Rewind(resource string) {
+func (c *FakeRedis) Rewind(resource string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.generations[resource]--
+	c.listVersions[resource]--
 }
 
 // Process gives a process its access.
-func (c *Commons) Process() *Process {
+func (c *FakeRedis) Process() *Process {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := &Process{commons: c, epoch: 1}
+	p := &Process{redis: c, subscription: 1}
 	c.processes = append(c.processes, p)
 	return p
 }
 
-// Process is what one process sees of a [Commons].
+// Process is what one process sees of a [FakeRedis].
 type Process struct {
-	commons *Commons
-	told    func(cache.Tag)
-	// Of the commons' mutex.
-	cut, deaf bool
-	epoch     int64
+	redis  *FakeRedis
+	notify func(cache.Tag)
+	// Of the fake' mutex.
+	cut, disconnected bool
+	subscription      int64
 }
 
 var _ cache.Shared[string] = (*Process)(nil)
@@ -91,28 +91,28 @@ var _ cache.Shared[string] = (*Process)(nil)
 // Cut makes everything fail for this process, or ends that. Cut off it does not hear either.
 func (p *Process) Cut(off bool) { p.set(func() { p.cut = off }) }
 
-// Deafen makes the process miss what it is told, or ends that.
-func (p *Process) Deafen(deaf bool) { p.set(func() { p.deaf = deaf }) }
+// Disconnect makes the process miss what it is told, or ends that.
+func (p *Process) Disconnect(disconnected bool) { p.set(func() { p.disconnected = disconnected }) }
 
 func (p *Process) set(change func()) {
-	p.commons.mu.Lock()
-	defer p.commons.mu.Unlock()
-	heard := !p.cut && !p.deaf
+	p.redis.mu.Lock()
+	defer p.redis.mu.Unlock()
+	heard := !p.cut && !p.disconnected
 	change()
-	if !heard && !p.cut && !p.deaf {
-		p.epoch++ // a new subscription
+	if !heard && !p.cut && !p.disconnected {
+		p.subscription++ // a new subscription
 	}
 }
 
 // Read implements [cache.Shared].
 func (p *Process) Read(_ context.Context, key cache.Key) (v cache.View[string], err error) {
-	err = p.locked(func(c *Commons) { v = c.view(key) })
+	err = p.locked(func(c *FakeRedis) { v = c.view(key) })
 	return v, err
 }
 
 // Acquire implements [cache.Shared].
 func (p *Process) Acquire(_ context.Context, key cache.Key, token string, unlessFound bool) (v cache.View[string], err error) {
-	err = p.locked(func(c *Commons) {
+	err = p.locked(func(c *FakeRedis) {
 		v = c.view(key)
 		if v.Revoked || unlessFound && (v.Found || v.Failing) {
 			return
@@ -127,7 +127,7 @@ func (p *Process) Acquire(_ context.Context, key cache.Key, token string, unless
 
 // Renew implements [cache.Shared].
 func (p *Process) Renew(_ context.Context, key cache.Key, token string) (held bool, err error) {
-	err = p.locked(func(c *Commons) {
+	err = p.locked(func(c *FakeRedis) {
 		if held = c.holds(key, token); held {
 			c.leases[key] = lease{token, c.now().Add(leaseTTL)}
 		}
@@ -137,7 +137,7 @@ func (p *Process) Renew(_ context.Context, key cache.Key, token string) (held bo
 
 // Settle implements [cache.Shared].
 func (p *Process) Settle(_ context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (revoked bool, err error) {
-	err = p.locked(func(c *Commons) {
+	err = p.locked(func(c *FakeRedis) {
 		mine := token == "" || c.holds(key, token)
 		if token != "" && mine {
 			delete(c.leases, key)
@@ -161,48 +161,48 @@ func (p *Process) Settle(_ context.Context, key cache.Key, token string, e cache
 	return revoked, err
 }
 
-// Generation implements [cache.Shared].
-func (p *Process) Generation(_ context.Context, resource string) (name string, err error) {
-	err = p.locked(func(c *Commons) { name = fmt.Sprint(c.lost, ".", c.generations[resource]) })
+// ListVersion implements [cache.Shared].
+func (p *Process) ListVersion(_ context.Context, resource string) (name string, err error) {
+	err = p.locked(func(c *FakeRedis) { name = fmt.Sprint(c.lost, ".", c.listVersions[resource]) })
 	return name, err
 }
 
 // Revoke implements [cache.Shared].
 func (p *Process) Revoke(_ context.Context, row cache.Row, ttl time.Duration) error {
 	var hearing []func(cache.Tag)
-	err := p.locked(func(c *Commons) {
+	err := p.locked(func(c *FakeRedis) {
 		c.revoked[row] = c.now().Add(ttl)
-		c.generations[row.Resource()]++
+		c.listVersions[row.Resource()]++
 		for _, other := range c.processes {
-			if other.told != nil && !other.cut && !other.deaf {
-				hearing = append(hearing, other.told)
+			if other.notify != nil && !other.cut && !other.disconnected {
+				hearing = append(hearing, other.notify)
 			}
 		}
 	})
 	for _, told := range hearing {
-		told(p.commons.keys.Tag(row))
+		told(p.redis.keys.Tag(row))
 	}
 	return err
 }
 
 // Tag implements [cache.Shared].
-func (p *Process) Tag(row cache.Row) cache.Tag { return p.commons.keys.Tag(row) }
+func (p *Process) Tag(row cache.Row) cache.Tag { return p.redis.keys.Tag(row) }
 
 // Listen implements [cache.Shared].
-func (p *Process) Listen(told func(cache.Tag)) { p.set(func() { p.told = told }) }
+func (p *Process) Listen(told func(cache.Tag)) { p.set(func() { p.notify = told }) }
 
-// Epoch implements [cache.Shared].
-func (p *Process) Epoch() int64 {
-	p.commons.mu.Lock()
-	defer p.commons.mu.Unlock()
-	return p.epoch
+// Subscription implements [cache.Shared].
+func (p *Process) Subscription() int64 {
+	p.redis.mu.Lock()
+	defer p.redis.mu.Unlock()
+	return p.subscription
 }
 
-// Hears implements [cache.Shared].
-func (p *Process) Hears(epoch int64) bool {
-	p.commons.mu.Lock()
-	defer p.commons.mu.Unlock()
-	return !p.cut && !p.deaf && epoch == p.epoch
+// InSync implements [cache.Shared].
+func (p *Process) InSync(subscription int64) bool {
+	p.redis.mu.Lock()
+	defer p.redis.mu.Unlock()
+	return !p.cut && !p.disconnected && subscription == p.subscription
 }
 
 // Get implements [cache.Store].
@@ -222,7 +222,7 @@ func (p *Process) Set(ctx context.Context, key cache.Key, e cache.Entry[string],
 
 // Delete implements [cache.Store].
 func (p *Process) Delete(_ context.Context, key cache.Key) error {
-	return p.locked(func(c *Commons) { delete(c.entries, key) })
+	return p.locked(func(c *FakeRedis) { delete(c.entries, key) })
 }
 
 // Close implements [cache.Store].
@@ -231,17 +231,17 @@ func (p *Process) Close() error {
 	return nil
 }
 
-func (p *Process) locked(do func(*Commons)) error {
-	p.commons.mu.Lock()
-	defer p.commons.mu.Unlock()
+func (p *Process) locked(do func(*FakeRedis)) error {
+	p.redis.mu.Lock()
+	defer p.redis.mu.Unlock()
 	if p.cut {
 		return ErrDown
 	}
-	do(p.commons)
+	do(p.redis)
 	return nil
 }
 
-func (c *Commons) view(key cache.Key) (v cache.View[string]) {
+func (c *FakeRedis) view(key cache.Key) (v cache.View[string]) {
 	if v.Revoked = c.isRevoked(key.Row()); v.Revoked {
 		return v
 	}
@@ -257,12 +257,12 @@ func (c *Commons) view(key cache.Key) (v cache.View[string]) {
 	return v
 }
 
-func (c *Commons) isRevoked(row cache.Row) bool {
+func (c *FakeRedis) isRevoked(row cache.Row) bool {
 	until, ok := c.revoked[row]
 	return ok && c.now().Before(until)
 }
 
-func (c *Commons) holds(key cache.Key, token string) bool {
+func (c *FakeRedis) holds(key cache.Key, token string) bool {
 	l, ok := c.leases[key]
 	return ok && l.token == token && c.now().Before(l.until)
 }
