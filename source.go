@@ -71,7 +71,7 @@ func readOf[T any](r cache.Result[cached], value T) grants.Read[T] {
 	return grants.Read[T]{Value: value, Freshness: grants.Freshness{
 		FetchedAt: r.FetchedAt, FreshUntil: r.FreshUntil,
 		Cached: r.Source != cache.Loaded, Replaced: r.Replaced,
-		Stale: r.Stale, Cause: r.Cause, Dependency: r.Mark(),
+		Stale: r.Stale, Cause: r.Cause, Dependency: r.Dependency(),
 	}}
 }
 
@@ -118,7 +118,7 @@ func (s *grantSource) List(ctx context.Context, caller grants.Caller, resource u
 			e := s.entry(resource, g, answer.FetchedAt)
 			list.FreshOnly = list.FreshOnly || e.FreshOnly
 			if row, err := cache.NewKey(caller.Digest, string(resource), int32(g.PK), s.variant); err == nil {
-				s.cache.Feed(ctx, row, e, asked)
+				s.cache.Prime(ctx, row, e, asked)
 			}
 		}
 		return list, nil

@@ -103,7 +103,7 @@ func (c *Cache[V]) Get(ctx context.Context, key Key, load Loader[V]) (Result[V],
 	if err != nil {
 		return Result[V]{}, err
 	}
-	r.mark = Mark{key, r.stored, revocations}
+	r.dependency = Dependency{key, r.stored, revocations}
 	return r, nil
 }
 

@@ -56,7 +56,7 @@ type marked struct {
 	caller  string
 	id      int32
 	value   string
-	mark    cache.Mark
+	mark    cache.Dependency
 }
 
 type clock interface {
@@ -159,7 +159,7 @@ func (m *model) read() {
 	if v.caller != caller || v.id != id {
 		m.t.Fatalf("%s reads row %d and sees %v", caller, id, v)
 	}
-	m.marked = append(m.marked, marked{n, caller, id, r.Value, r.Mark()})
+	m.marked = append(m.marked, marked{n, caller, id, r.Value, r.Dependency()})
 	fetched, age := time.UnixMicro(v.fetched), now.Sub(time.UnixMicro(v.fetched))
 	stale := r.Stale != cache.NotStale
 	switch ends := time.UnixMicro(v.ends); {
@@ -188,7 +188,7 @@ func (m *model) read() {
 func (m *model) keep() {
 	for _, kept := range m.marked {
 		c := m.caches[kept.process]
-		if !c.Stands(kept.mark, m.clock.Now()) {
+		if !c.Valid(kept.mark, m.clock.Now()) {
 			continue
 		}
 		r, err := c.Get(context.Background(), cachetest.Key(nil, kept.caller, kept.id), func(context.Context) (cache.Entry[string], error) {

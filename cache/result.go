@@ -39,13 +39,13 @@ type Result[V any] struct {
 	Replaced bool
 
 	// asked is when Redis was last asked about the key, of a result that is offered.
-	asked time.Time
-	mark  Mark
+	asked      time.Time
+	dependency Dependency
 }
 
 // With makes a result of another type of a value, such as of a part of it.
 func With[A, B any](r Result[A], value B) Result[B] {
 	return Result[B]{
-		Entry: valued(r.Entry, value), Source: r.Source, FreshUntil: r.FreshUntil, Stale: r.Stale, Cause: r.Cause, Replaced: r.Replaced, mark: r.mark,
+		Entry: valued(r.Entry, value), Source: r.Source, FreshUntil: r.FreshUntil, Stale: r.Stale, Cause: r.Cause, Replaced: r.Replaced, dependency: r.dependency,
 	}
 }

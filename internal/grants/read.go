@@ -54,7 +54,7 @@ const (
 
 // Dependency identifies a value as a read gave it, so that a cache can tell whether a read would give the
 // same again.
-type Dependency = cache.Mark
+type Dependency = cache.Dependency
 
 // Revocation is the outcome of a revocation.
 type Revocation struct {

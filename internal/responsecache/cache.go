@@ -21,7 +21,7 @@ type Provenance struct {
 	// FetchedAt and FreshUntil are those of the least fresh read.
 	FetchedAt, FreshUntil time.Time
 	// Dependencies are all of the reads.
-	Dependencies []cache.Mark
+	Dependencies []cache.Dependency
 	// OperationType and OperationName name the operation.
 	OperationType, OperationName string
 }
@@ -51,7 +51,7 @@ type Options struct {
 
 // Validator reports whether a read would give the value of a dependency again, fresh; see [cache.Cache].
 type Validator interface {
-	Stands(d cache.Mark, now time.Time) bool
+	Valid(d cache.Dependency, now time.Time) bool
 }
 
 // Cache holds responses. A nil Cache holds none. It is safe for concurrent use.
@@ -111,7 +111,7 @@ func (c *Cache) get(key requestKey, now time.Time) *response {
 		return nil
 	}
 	for _, d := range r.Dependencies {
-		if !c.validator.Stands(d, now) {
+		if !c.validator.Valid(d, now) {
 			return nil
 		}
 	}

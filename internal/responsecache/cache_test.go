@@ -18,11 +18,11 @@ import (
 var alice, bob = cachetest.Caller("alice"), cachetest.Caller("bob")
 
 // validator makes a [Validator] of a function.
-type validator func(cache.Mark, time.Time) bool
+type validator func(cache.Dependency, time.Time) bool
 
-func (v validator) Stands(d cache.Mark, now time.Time) bool { return v(d, now) }
+func (v validator) Valid(d cache.Dependency, now time.Time) bool { return v(d, now) }
 
-func always(cache.Mark, time.Time) bool { return true }
+func always(cache.Dependency, time.Time) bool { return true }
 
 // fakeRequest is a [Request] of a caller, found by its context.
 type fakeRequest struct {
@@ -55,7 +55,7 @@ func newCache(t testing.TB, bytes uint64, v validator) (*Cache, *cachetest.Clock
 
 // fresh is the provenance of a response with two dependencies that is fresh for a second.
 func fresh(clock *cachetest.Clock) *Provenance {
-	return &Provenance{FreshUntil: clock.Now().Add(time.Second), Dependencies: make([]cache.Mark, 2)}
+	return &Provenance{FreshUntil: clock.Now().Add(time.Second), Dependencies: make([]cache.Dependency, 2)}
 }
 
 // keyOf is the key of a request with this body.
@@ -71,7 +71,7 @@ func keyOf(t testing.TB, caller cache.Caller, body string) requestKey {
 func TestGet(t *testing.T) {
 	valid := map[int]bool{0: true, 1: true} // by turn
 	turn := 0
-	c, clock := newCache(t, 1<<20, func(cache.Mark, time.Time) bool { turn++; return valid[turn-1] })
+	c, clock := newCache(t, 1<<20, func(cache.Dependency, time.Time) bool { turn++; return valid[turn-1] })
 	c.put(keyOf(t, alice, "request"), &response{body: []byte("response"), Provenance: fresh(clock)})
 	for _, tt := range []struct {
 		name    string

@@ -141,7 +141,7 @@ func (r *revocations) send(t *testing.T, request string, read func() (cache.Resu
 	}
 	r.responses.put(key, &response{
 		body:       []byte(made.Value),
-		Provenance: &Provenance{FreshUntil: made.FreshUntil, Dependencies: []cache.Mark{made.Mark()}},
+		Provenance: &Provenance{FreshUntil: made.FreshUntil, Dependencies: []cache.Dependency{made.Dependency()}},
 	})
 }
 
@@ -185,7 +185,7 @@ func (r *revocations) disturb(ctx context.Context, t *testing.T, process *cachet
 		case 0, 1, 2:
 			asked := r.cache[0].Subscription()
 			if e, err := r.load(i)(ctx); err == nil {
-				r.cache[0].Feed(ctx, key, e, asked)
+				r.cache[0].Prime(ctx, key, e, asked)
 			}
 		case 3:
 			_ = r.cache[0].Drop(ctx, key)

@@ -6,8 +6,8 @@ import (
 )
 
 // Mark names an entry as a read gave it out: who keeps something that was made of the entry can ask
-// whether a read would give the same again, [Cache.Stands].
-type Mark struct {
+// whether a read would give the same again, [Cache.Valid].
+type Dependency struct {
 	key    Key
 	stored int64 // which of all entries that this process has stored; 0 for none
 	// revocations is how many this process knew when the read began.
@@ -15,13 +15,13 @@ type Mark struct {
 }
 
 // Mark returns the mark of a result that [Cache.Get] gave.
-func (r Result[V]) Mark() Mark { return r.mark }
+func (r Result[V]) Dependency() Dependency { return r.dependency }
 
-// Stands tells whether a read would now give what the mark names once more, fresh, out of this process:
+// Valid tells whether a read would now give what the mark names once more, fresh, out of this process:
 // it is still there, it is still fresh, nothing else has taken its place, its row is not revoked, and
 // no revocation can have gone unheard. A list does not stand after any revocation, nor if it is of before
 // one that was not heard of.
-func (c *Cache[V]) Stands(m Mark, now time.Time) bool {
+func (c *Cache[V]) Valid(m Dependency, now time.Time) bool {
 	e, found := c.first.look(context.Background(), m.key)
 	if !found || e.Verdict != Given || e.stored != m.stored || !fresh(c.policy, e, now) || !c.inSync(e.subscription) {
 		return false
@@ -47,7 +47,7 @@ func (c *Cache[V]) Moment() Moment {
 
 // Unchanged tells whether a mark that stood after m was taken stands now, while what it names is fresh:
 // nothing was stored, deleted or revoked since, nor can a revocation have gone unheard. An entry that
-// was evicted does not matter. It costs less than to ask [Cache.Stands].
+// was evicted does not matter. It costs less than to ask [Cache.Valid].
 func (c *Cache[V]) Unchanged(m Moment) bool {
 	return c.changes.Load() == m.changes && c.tombstones.count() == m.revocations && c.inSync(m.subscription)
 }

@@ -32,24 +32,24 @@ func TestFirstLevelDecodes(t *testing.T) {
 	key := cachetest.Key(t, "alice", 1)
 	for _, tt := range []struct {
 		name string
-		do   func(t *testing.T, c *cache.Cache[string], mark cache.Mark)
+		do   func(t *testing.T, c *cache.Cache[string], mark cache.Dependency)
 		want int
 	}{
-		{"a hit", func(t *testing.T, c *cache.Cache[string], _ cache.Mark) {
+		{"a hit", func(t *testing.T, c *cache.Cache[string], _ cache.Dependency) {
 			mustGet(t, c, key, never(t), "value", cache.FirstLevel)
 		}, 1},
-		{"whether a read stands", func(t *testing.T, c *cache.Cache[string], mark cache.Mark) {
-			if !c.Stands(mark, clock.Now()) {
+		{"whether a read stands", func(t *testing.T, c *cache.Cache[string], mark cache.Dependency) {
+			if !c.Valid(mark, clock.Now()) {
 				t.Error("the read does not stand")
 			}
 		}, 0},
-		{"a row of a list", func(t *testing.T, c *cache.Cache[string], _ cache.Mark) {
-			c.Feed(t.Context(), key, cache.Entry[string]{Value: "value", FetchedAt: clock.Now()}, c.Subscription())
+		{"a row of a list", func(t *testing.T, c *cache.Cache[string], _ cache.Dependency) {
+			c.Prime(t.Context(), key, cache.Entry[string]{Value: "value", FetchedAt: clock.Now()}, c.Subscription())
 		}, 0},
-		{"a miss", func(t *testing.T, c *cache.Cache[string], _ cache.Mark) {
+		{"a miss", func(t *testing.T, c *cache.Cache[string], _ cache.Dependency) {
 			mustGet(t, c, cachetest.Key(t, "bob", 1), (&origin{now: clock.Now}).gives("his"), "his", cache.Loaded)
 		}, 0},
-		{"a denial", func(t *testing.T, c *cache.Cache[string], _ cache.Mark) {
+		{"a denial", func(t *testing.T, c *cache.Cache[string], _ cache.Dependency) {
 			denied := cachetest.Key(t, "bob", 1)
 			for range 2 {
 				if _, err := c.Get(t.Context(), denied, (&origin{now: clock.Now}).fails(errDenied)); !errors.Is(err, errDenied) {
@@ -63,7 +63,7 @@ func TestFirstLevelDecodes(t *testing.T) {
 			c := cache.New(cache.Options{Policy: cache.Policy{TTL: ttl, NegativeTTL: ttl}, LoadTimeout: time.Second, Judge: judge, Now: clock.Now},
 				d.codec(), newMemory(t, clock.Now), nil)
 			r := mustGet(t, c, key, (&origin{now: clock.Now}).gives("value"), "value", cache.Loaded)
-			if tt.do(t, c, r.Mark()); d.n != tt.want {
+			if tt.do(t, c, r.Dependency()); d.n != tt.want {
 				t.Errorf("%d values were decoded, want %d", d.n, tt.want)
 			}
 		})

@@ -65,22 +65,22 @@ func TestStands(t *testing.T) {
 		}, false, true, false},
 		{"a list brings it anew", func(t *testing.T, w *world) {
 			w.clock.Advance(1)
-			w.cache[0].Feed(t.Context(), w.key, w.fed("fed", 0), w.cache[0].Subscription())
+			w.cache[0].Prime(t.Context(), w.key, w.fed("fed", 0), w.cache[0].Subscription())
 		}, false, true, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
-			row := mustGet(t, w.cache[0], w.key, w.origin.gives("row"), "row", cache.Loaded).Mark()
-			page := mustGet(t, w.cache[0], list(t, w), w.origin.gives("page"), "page", cache.Loaded).Mark()
+			row := mustGet(t, w.cache[0], w.key, w.origin.gives("row"), "row", cache.Loaded).Dependency()
+			page := mustGet(t, w.cache[0], list(t, w), w.origin.gives("page"), "page", cache.Loaded).Dependency()
 			before := w.cache[0].Moment()
 			tt.then(t, w)
 			if w.cache[0].Unchanged(before) != tt.unchanged {
 				t.Errorf("unchanged: %t", !tt.unchanged)
 			}
-			if got := w.cache[0].Stands(row, w.clock.Now()); got != tt.row {
+			if got := w.cache[0].Valid(row, w.clock.Now()); got != tt.row {
 				t.Errorf("the row stands: %t", got)
 			}
-			if got := w.cache[0].Stands(page, w.clock.Now()); got != tt.list {
+			if got := w.cache[0].Valid(page, w.clock.Now()); got != tt.list {
 				t.Errorf("the list stands: %t", got)
 			}
 		})
@@ -91,7 +91,7 @@ func TestStands(t *testing.T) {
 func TestNothingStands(t *testing.T) {
 	w := newWorld(t)
 	c := newCacheOf(cache.Policy{TTL: ttl, StaleIfError: time.Minute}, w.clock.Now, newMemory(t, w.clock.Now), nil)
-	if c.Stands(cache.Mark{}, w.clock.Now()) {
+	if c.Valid(cache.Dependency{}, w.clock.Now()) {
 		t.Error("the empty mark stands")
 	}
 	mustGet(t, c, w.key, w.origin.gives("row"), "row", cache.Loaded)
@@ -99,7 +99,7 @@ func TestNothingStands(t *testing.T) {
 	stale := mustGet(t, c, w.key, func(context.Context) (cache.Entry[string], error) {
 		return cache.Entry[string]{}, errOutage
 	}, "row", cache.FirstLevel)
-	if stale.Stale == cache.NotStale || c.Stands(stale.Mark(), w.clock.Now()) {
+	if stale.Stale == cache.NotStale || c.Valid(stale.Dependency(), w.clock.Now()) {
 		t.Errorf("%v stands", stale)
 	}
 }
@@ -131,7 +131,7 @@ func TestListOfBeforeDoesNotStand(t *testing.T) {
 	if page() == before {
 		t.Fatal("the revocation began no version")
 	}
-	if w.cache[0].Stands(read.Mark(), w.clock.Now()) {
+	if w.cache[0].Valid(read.Dependency(), w.clock.Now()) {
 		t.Errorf("%q stands, of before the revocation", read.Value)
 	}
 }

@@ -24,10 +24,10 @@ func (k Key) hasListVersion(version string) bool {
 	return ok && version != "" && strings.HasSuffix(variant, "|")
 }
 
-// Feed keeps an entry that the origin gave beside what was asked for, such as a row of a list, in
+// Prime keeps an entry that the origin gave beside what was asked for, such as a row of a list, in
 // this process. asked is [Cache.Subscription] from before the origin was asked. It never takes the place
 // of something that the origin said later, nor of a load that runs.
-func (c *Cache[V]) Feed(ctx context.Context, key Key, e Entry[V], asked int64) {
+func (c *Cache[V]) Prime(ctx context.Context, key Key, e Entry[V], asked int64) {
 	if key == (Key{}) || c.policy.TTL <= 0 || !fresh(c.policy, e, c.now()) {
 		return
 	}
@@ -40,7 +40,7 @@ func (c *Cache[V]) Feed(ctx context.Context, key Key, e Entry[V], asked int64) {
 	})
 }
 
-// Subscription is for [Cache.Feed].
+// Subscription is for [Cache.Prime].
 func (c *Cache[V]) Subscription() int64 {
 	if c.second == nil {
 		return 0
