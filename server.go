@@ -197,7 +197,7 @@ func newService(cfg config.Config, in inputs, o options, log *slog.Logger) (*ser
 			NegativeTTL:          cfg.NegativeTTL,
 		},
 		LoadTimeout: bounded(cfg.UpstreamTimeout) + time.Second,
-		Judge:       judge,
+		Classify:    classify,
 		Now:         o.now,
 		Spans:       traces.spans(),
 	}, codec, first, second)

@@ -204,20 +204,20 @@ func mayHaveDeleted(err error) bool {
 }
 
 // judge tells the cache what authentik's errors mean.
-func judge(err error) cache.Verdict {
+func classify(err error) cache.Outcome {
 	e, ok := errors.AsType[*upstream.Error](err)
 	if !ok {
-		return cache.Failed
+		return cache.Error
 	}
 	switch e.Kind {
 	case upstream.NotFound, upstream.Forbidden:
 		return cache.Denied
 	case upstream.Unauthenticated:
-		return cache.Rejected
+		return cache.Unauthenticated
 	case upstream.Failed, upstream.Unavailable, upstream.Timeout:
-		return cache.Outage
+		return cache.Unavailable
 	}
-	return cache.Failed
+	return cache.Error
 }
 
 // listPrefix begins a stored list, and no stored grant.

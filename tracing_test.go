@@ -61,7 +61,7 @@ server POST /graphql graphql.operation.type=query http.response.status_code=200
 ...cache fetch cache.level=upstream cache.result=load
 ....client redis acquire
 ....client ` + code17 + ` http.response.status_code=200
-....client redis settle
+....client redis commit
 `},
 		{"a miss, by gRPC", otlpGRPC, false, none, aliceCode, `
 server POST /graphql graphql.operation.type=query http.response.status_code=200
@@ -88,7 +88,7 @@ server POST /graphql error.type=NOT_FOUND graphql.operation.type=query http.resp
 ...cache fetch cache.level=upstream cache.result=negative
 ....client redis acquire
 ....!client ` + code17 + ` error.type=not_found http.response.status_code=404
-....client redis settle
+....client redis commit
 `},
 		{"and is known not to be", otlpHTTP, true, asked(`{ authorizationCode(id: 9) { id } }`), `{ authorizationCode(id: 9) { id } }`, `
 server POST /graphql error.type=NOT_FOUND graphql.operation.type=query http.response.status_code=200
@@ -126,7 +126,7 @@ server POST /graphql graphql.operation.type=query http.response.status_code=200
 ...cache fetch cache.level=upstream cache.result=load
 ....client redis acquire
 ....client GET /api/v3/oauth2/authorization_codes/ http.response.status_code=200
-....client redis settle
+....client redis commit
 `},
 		{"a mutation", otlpHTTP, true, none, `mutation { revokeAuthorizationCode(id: 17) { id } }`, `
 server POST /graphql graphql.operation.type=mutation http.response.status_code=200
@@ -261,7 +261,7 @@ server POST /graphql graphql.operation.type=query http.response.status_code=200
 ...cache fetch cache.level=redis cache.result=hit
 ....client redis acquire
 ....client redis acquire
-`; head != want[1:] || looks == "" || regexp.MustCompile(`(?m)^\.{5}client redis (acquire|settle)\n`).ReplaceAllString(looks, "") != "" {
+`; head != want[1:] || looks == "" || regexp.MustCompile(`(?m)^\.{5}client redis (acquire|commit)\n`).ReplaceAllString(looks, "") != "" {
 		t.Errorf("leased:\n%s", got)
 	}
 }

@@ -20,8 +20,8 @@ type Options struct {
 	Policy Policy
 	// LoadTimeout bounds a load together with the stores around it.
 	LoadTimeout time.Duration
-	// Judge tells what an error of a [Loader] means; without it every error is [Failed].
-	Judge func(error) Verdict
+	// Classify tells what an error of a [Loader] means; without it every error is [Error].
+	Classify func(error) Outcome
 	// Now is the clock; time.Now.
 	Now func() time.Time
 	// Spans makes the spans of reads; nil makes none.
@@ -32,7 +32,7 @@ type Options struct {
 type Cache[V any] struct {
 	policy     Policy
 	timeout    time.Duration
-	judge      func(error) Verdict
+	classify   func(error) Outcome
 	tag        func(Row) Tag
 	now        func() time.Time
 	first      firstLevel[V]
@@ -55,8 +55,8 @@ type Loader[V any] func(ctx context.Context) (Entry[V], error)
 
 // New makes a cache over a first level, in which the codec keeps values, and, unless it is nil, a second.
 func New[V any](o Options, codec Codec[V], first Store[string], second Shared[V]) *Cache[V] {
-	if o.Judge == nil {
-		o.Judge = func(error) Verdict { return Failed }
+	if o.Classify == nil {
+		o.Classify = func(error) Outcome { return Error }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -64,7 +64,7 @@ func New[V any](o Options, codec Codec[V], first Store[string], second Shared[V]
 	c := &Cache[V]{
 		policy:     o.Policy,
 		timeout:    o.LoadTimeout,
-		judge:      o.Judge,
+		classify:   o.Classify,
 		now:        o.Now,
 		first:      firstLevel[V]{store: first, codec: codec},
 		second:     second,
@@ -117,7 +117,7 @@ func (c *Cache[V]) get(ctx context.Context, key Key, load Loader[V]) (Result[V],
 		return Result[V]{}, ErrRevoked
 	}
 	if k.current {
-		if r, done, err := c.decide(k); done {
+		if r, done, err := c.answer(k); done {
 			return r, err
 		}
 	}
@@ -196,7 +196,7 @@ func (c *Cache[V]) fetch(ctx context.Context, key Key, load Loader[V], offer fun
 	}
 	k := c.readFirst(ctx, key) // a flight may have landed since the first look
 	if k.current {
-		if r, done, err := c.decide(k); done {
+		if r, done, err := c.answer(k); done {
 			return r, err
 		}
 	}
@@ -213,7 +213,7 @@ func (c *Cache[V]) fetch(ctx context.Context, key Key, load Loader[V], offer fun
 
 // lease asks the second level until that has an answer, or the lease is ours, or it fails twice in a
 // row: then done is false and k says what is known.
-func (c *Cache[V]) lease(ctx context.Context, key Key, k *known[V], token string, offer func(Result[V])) (r Result[V], done bool, err error) {
+func (c *Cache[V]) lease(ctx context.Context, key Key, k *lookup[V], token string, offer func(Result[V])) (r Result[V], done bool, err error) {
 	var wait spans.Span
 	defer func() { wait.End() }()
 	failures, untrusted := 0, 0
@@ -232,14 +232,14 @@ func (c *Cache[V]) lease(ctx context.Context, key Key, k *known[V], token string
 			}
 			c.merge(ctx, key, k, view, subscription)
 			k.asked = asked
-			if r, done, err = c.decide(*k); done {
-				if view.Held {
+			if r, done, err = c.answer(*k); done {
+				if view.Acquired {
 					c.release(ctx, key, token)
 				}
 				return r, true, err
 			}
 			c.offer(*k, offer)
-			if k.held = view.Held; k.held {
+			if k.acquired = view.Acquired; k.acquired {
 				return r, false, nil
 			}
 		default:
@@ -248,7 +248,7 @@ func (c *Cache[V]) lease(ctx context.Context, key Key, k *known[V], token string
 			if failures++; failures < 2 && !errors.Is(err, errResting) {
 				break
 			}
-			return c.decide(*k)
+			return c.answer(*k)
 		}
 		if pause == firstPause {
 			ctx, wait = c.spans.Start(ctx, leaseSpan)
@@ -269,7 +269,7 @@ func (c *Cache[V]) lease(ctx context.Context, key Key, k *known[V], token string
 
 // look asks the second level first: for a word on what is here, if that may then be given out as
 // fresh; else for what is there, and for the lease at once if that is nothing.
-func (c *Cache[V]) look(ctx context.Context, key Key, k known[V], token string) (View[V], error) {
+func (c *Cache[V]) look(ctx context.Context, key Key, k lookup[V], token string) (View[V], error) {
 	now := c.now()
 	if k.found && fresh(c.policy, k.entry, now) || k.failing && fresh(c.policy, k.failure, now) {
 		return c.second.Read(ctx, key)
@@ -289,10 +289,10 @@ const (
 
 // load asks the origin and stores the outcome. The lease is renewed meanwhile, if it is ours; if it
 // is not, Redis fails, and only a denial is told to it, for it forbids what Redis may have.
-func (c *Cache[V]) load(ctx context.Context, key Key, k known[V], token string, load Loader[V]) (Result[V], error) {
+func (c *Cache[V]) load(ctx context.Context, key Key, k lookup[V], token string, load Loader[V]) (Result[V], error) {
 	c.stats.loads.Add(1)
 	stop, subscription := func() {}, int64(0)
-	if k.held {
+	if k.acquired {
 		subscription = c.second.Subscription()
 		stop = c.renew(ctx, key, token)
 		defer stop() // if load panics
@@ -300,17 +300,17 @@ func (c *Cache[V]) load(ctx context.Context, key Key, k known[V], token string, 
 	e, err := load(ctx)
 	stop()
 	if err != nil {
-		e = Entry[V]{Err: err, Verdict: c.judge(err), FetchedAt: c.now()}
+		e = Entry[V]{Err: err, Outcome: c.classify(err), FetchedAt: c.now()}
 	}
 	c.first.encode(&e)
-	settled, revoked := c.second == nil, false
-	if k.held || c.second != nil && e.Verdict.denies() {
-		revoked, err = c.second.Settle(ctx, key, token, e, c.ttl(e))
-		if settled = err == nil; !settled {
+	committed, revoked := c.second == nil, false
+	if k.acquired || c.second != nil && e.Outcome.denies() {
+		revoked, err = c.second.Commit(ctx, key, token, e, c.ttl(e))
+		if committed = err == nil; !committed {
 			c.stats.secondErrors.Add(1)
 		}
 	}
-	if !settled { // Redis does not say that the row is not revoked
+	if !committed { // Redis does not say that the row is not revoked
 		subscription = 0
 		k.current = k.current && c.second.InSync(k.entry.subscription)
 	}
@@ -322,12 +322,12 @@ func (c *Cache[V]) load(ctx context.Context, key Key, k known[V], token string, 
 	}
 	e.subscription = subscription
 	c.storeFirst(ctx, key, &e)
-	switch e.Verdict {
-	case Given:
+	switch e.Outcome {
+	case Value:
 		r := c.result(e, Loaded)
-		r.Replaced = k.found && k.entry.Verdict == Given
+		r.Replaced = k.found && k.entry.Outcome == Value
 		return r, nil
-	case Outage:
+	case Unavailable:
 		if k.current && c.mayBeStale(k, c.policy.StaleIfError) {
 			return c.stale(k, StaleIfError, e.Err), nil
 		}
@@ -372,7 +372,7 @@ func (c *Cache[V]) renewOnce(ctx context.Context, key Key, token string) bool {
 
 // release gives back a lease that is not needed.
 func (c *Cache[V]) release(ctx context.Context, key Key, token string) {
-	if _, err := c.second.Settle(ctx, key, token, Entry[V]{}, 0); err != nil {
+	if _, err := c.second.Commit(ctx, key, token, Entry[V]{}, 0); err != nil {
 		c.stats.secondErrors.Add(1)
 	}
 }

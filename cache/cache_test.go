@@ -50,18 +50,18 @@ func (s second) Read(ctx context.Context, key cache.Key) (cache.View[string], er
 	return s.Shared.Read(ctx, key)
 }
 
-func (s second) Acquire(ctx context.Context, key cache.Key, token string, unlessFound bool) (cache.View[string], error) {
-	if unlessFound {
+func (s second) Acquire(ctx context.Context, key cache.Key, token string, onlyIfMissing bool) (cache.View[string], error) {
+	if onlyIfMissing {
 		s.add("look")
 	} else {
 		s.add("acquire")
 	}
-	return s.Shared.Acquire(ctx, key, token, unlessFound)
+	return s.Shared.Acquire(ctx, key, token, onlyIfMissing)
 }
 
-func (s second) Settle(ctx context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (bool, error) {
-	s.add("settle")
-	return s.Shared.Settle(ctx, key, token, e, ttl)
+func (s second) Commit(ctx context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (bool, error) {
+	s.add("commit")
+	return s.Shared.Commit(ctx, key, token, e, ttl)
 }
 
 // landing is a store that has a value from its second reading on, as after another's flight.
@@ -83,11 +83,11 @@ type overtaken struct {
 	value cache.Entry[string]
 }
 
-func (s overtaken) Acquire(ctx context.Context, key cache.Key, token string, unlessFound bool) (cache.View[string], error) {
-	if !unlessFound {
+func (s overtaken) Acquire(ctx context.Context, key cache.Key, token string, onlyIfMissing bool) (cache.View[string], error) {
+	if !onlyIfMissing {
 		_ = s.Set(ctx, key, s.value, ttl)
 	}
-	return s.Shared.Acquire(ctx, key, token, unlessFound)
+	return s.Shared.Acquire(ctx, key, token, onlyIfMissing)
 }
 
 func TestOrderOfSteps(t *testing.T) {
@@ -95,7 +95,7 @@ func TestOrderOfSteps(t *testing.T) {
 	key := cachetest.Key(t, "alice", 1)
 	kept := cache.Entry[string]{Value: "kept", FetchedAt: clock.Now()}
 	old := cache.Entry[string]{Value: "old", FetchedAt: clock.Now().Add(-ttl)}
-	failed := cache.Entry[string]{Err: errOutage, Verdict: cache.Outage, FetchedAt: clock.Now().Add(-ttl)}
+	failed := cache.Entry[string]{Err: errUnavailable, Outcome: cache.Unavailable, FetchedAt: clock.Now().Add(-ttl)}
 	inFirst := func(e cache.Entry[string]) cache.Store[string] {
 		m := newMemory(t, clock.Now)
 		_ = m.Set(t.Context(), key, e, ttl)
@@ -131,15 +131,15 @@ func TestOrderOfSteps(t *testing.T) {
 		{"hit in the second level, and a stale one in the first", ttl, inFirst(old), process(kept),
 			[]string{"first get", "first get", "look", "first set"}, cache.SecondLevel},
 		{"miss", ttl, empty{}, process(),
-			[]string{"first get", "first get", "look", "load", "settle", "first set"}, cache.Loaded},
+			[]string{"first get", "first get", "look", "load", "commit", "first set"}, cache.Loaded},
 		{"miss in the second level, and a stale one in the first", ttl, inFirst(old), process(),
-			[]string{"first get", "first get", "look", "first set", "load", "settle", "first set"}, cache.Loaded},
+			[]string{"first get", "first get", "look", "first set", "load", "commit", "first set"}, cache.Loaded},
 		{"stale in the second level", ttl, empty{}, process(old),
-			[]string{"first get", "first get", "look", "first set", "acquire", "load", "settle", "first set"}, cache.Loaded},
+			[]string{"first get", "first get", "look", "first set", "acquire", "load", "commit", "first set"}, cache.Loaded},
 		{"a failure in the second level that is over", ttl, empty{}, process(failed),
-			[]string{"first get", "first get", "look", "first set", "acquire", "load", "settle", "first set"}, cache.Loaded},
+			[]string{"first get", "first get", "look", "first set", "acquire", "load", "commit", "first set"}, cache.Loaded},
 		{"another process's load landed before the lease was taken", ttl, empty{}, overtaken{process(old), kept},
-			[]string{"first get", "first get", "look", "first set", "acquire", "first set", "settle"}, cache.SecondLevel},
+			[]string{"first get", "first get", "look", "first set", "acquire", "first set", "commit"}, cache.SecondLevel},
 		{"a second level that fails is not made to wait for ever", ttl, empty{}, down,
 			[]string{"first get", "first get", "look", "acquire", "load", "first set"}, cache.Loaded},
 		{"a second level that fails, and a hit in the first", ttl, inFirst(kept), down,

@@ -23,7 +23,7 @@ func (r Result[V]) Dependency() Dependency { return r.dependency }
 // one that was not heard of.
 func (c *Cache[V]) Valid(m Dependency, now time.Time) bool {
 	e, found := c.first.look(context.Background(), m.key)
-	if !found || e.Verdict != Given || e.stored != m.stored || !fresh(c.policy, e, now) || !c.inSync(e.subscription) {
+	if !found || e.Outcome != Value || e.stored != m.stored || !fresh(c.policy, e, now) || !c.inSync(e.subscription) {
 		return false
 	}
 	if m.key.isList() {

@@ -97,7 +97,7 @@ func TestNothingStands(t *testing.T) {
 	mustGet(t, c, w.key, w.origin.gives("row"), "row", cache.Loaded)
 	w.clock.Advance(ttl + time.Second)
 	stale := mustGet(t, c, w.key, func(context.Context) (cache.Entry[string], error) {
-		return cache.Entry[string]{}, errOutage
+		return cache.Entry[string]{}, errUnavailable
 	}, "row", cache.FirstLevel)
 	if stale.Stale == cache.NotStale || c.Valid(stale.Dependency(), w.clock.Now()) {
 		t.Errorf("%v stands", stale)

@@ -60,7 +60,7 @@ func TestFirstLevelDecodes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var d decodings
-			c := cache.New(cache.Options{Policy: cache.Policy{TTL: ttl, NegativeTTL: ttl}, LoadTimeout: time.Second, Judge: judge, Now: clock.Now},
+			c := cache.New(cache.Options{Policy: cache.Policy{TTL: ttl, NegativeTTL: ttl}, LoadTimeout: time.Second, Classify: classify, Now: clock.Now},
 				d.codec(), newMemory(t, clock.Now), nil)
 			r := mustGet(t, c, key, (&origin{now: clock.Now}).gives("value"), "value", cache.Loaded)
 			if tt.do(t, c, r.Dependency()); d.n != tt.want {

@@ -20,7 +20,7 @@ type Codec[V any] struct {
 	DecodeError func([]byte) (origin error, err error)
 }
 
-// envelopeHeader is the length of what stands before the payload: the verdict, flags, and FetchedAt
+// envelopeHeader is the length of what stands before the payload: the outcome, flags, and FetchedAt
 // and EndsAt, each as microseconds since 1970.
 const envelopeHeader = 18
 
@@ -34,13 +34,13 @@ func appendEntry[V any](b []byte, c Codec[V], e Entry[V]) ([]byte, error) {
 	if e.FreshOnly {
 		flags |= flagFreshOnly
 	}
-	b = append(b, byte(e.Verdict), flags)
+	b = append(b, byte(e.Outcome), flags)
 	b = binary.BigEndian.AppendUint64(b, uint64(micros(e.FetchedAt)))
 	b = binary.BigEndian.AppendUint64(b, uint64(micros(e.EndsAt)))
 	switch {
-	case e.Verdict == Given && e.encoded != "":
+	case e.Outcome == Value && e.encoded != "":
 		return append(b, e.encoded...), nil
-	case e.Verdict == Given:
+	case e.Outcome == Value:
 		return c.Encode(b, e.Value), nil
 	}
 	if c.EncodeError == nil {
@@ -54,16 +54,16 @@ func appendEntry[V any](b []byte, c Codec[V], e Entry[V]) ([]byte, error) {
 }
 
 func decodeEntry[V any](c Codec[V], b []byte) (e Entry[V], err error) {
-	if len(b) < envelopeHeader || b[0] > byte(Failed) || b[1]&^flagFreshOnly != 0 {
+	if len(b) < envelopeHeader || b[0] > byte(Error) || b[1]&^flagFreshOnly != 0 {
 		return e, errUntrusted
 	}
-	e.Verdict = Verdict(b[0])
+	e.Outcome = Outcome(b[0])
 	e.FreshOnly = b[1]&flagFreshOnly != 0
 	e.FetchedAt = fromMicros(int64(binary.BigEndian.Uint64(b[2:])))
 	e.EndsAt = fromMicros(int64(binary.BigEndian.Uint64(b[10:])))
 	payload := b[envelopeHeader:]
 	switch {
-	case e.Verdict == Given:
+	case e.Outcome == Value:
 		e.encoded = string(payload)
 		e.Value, err = c.Decode(e.encoded)
 	case c.DecodeError == nil:
@@ -71,7 +71,7 @@ func decodeEntry[V any](c Codec[V], b []byte) (e Entry[V], err error) {
 	default:
 		e.Err, err = c.DecodeError(payload)
 	}
-	if err == nil && (e.Err == nil) != (e.Verdict == Given) {
+	if err == nil && (e.Err == nil) != (e.Outcome == Value) {
 		err = errNoCodec
 	}
 	if err != nil {

@@ -398,7 +398,7 @@ func TestRedisDoesNotStore(t *testing.T) {
 			s.clock.Advance(ttl)
 			mustGet(t, c, nowhere, s.origin.gives("loaded"), "loaded", cache.Loaded)
 			for key, want := range map[cache.Key]string{there: "there", here: "here"} {
-				r, err := c.Get(t.Context(), key, s.origin.fails(errOutage))
+				r, err := c.Get(t.Context(), key, s.origin.fails(errUnavailable))
 				if err != nil || r.Value != want || r.Stale != cache.StaleIfError {
 					t.Errorf("got %q, stale %q, error %v; want %q", r.Value, r.Stale, err, want)
 				}

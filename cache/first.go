@@ -27,7 +27,7 @@ func (f *firstLevel[V]) get(ctx context.Context, key Key) (e Entry[V], found boo
 		return e, false
 	}
 	e = valued(kept, e.Value)
-	if e.Verdict != Given {
+	if e.Outcome != Value {
 		return e, true
 	}
 	var err error
@@ -42,7 +42,7 @@ func (f *firstLevel[V]) set(ctx context.Context, key Key, e Entry[V], ttl time.D
 
 // encode sets what both levels keep of a value.
 func (f *firstLevel[V]) encode(e *Entry[V]) {
-	if e.Verdict != Given || e.encoded != "" {
+	if e.Outcome != Value || e.encoded != "" {
 		return
 	}
 	b := f.buffers.get()
@@ -59,7 +59,7 @@ func valued[A, B any](e Entry[A], value B) Entry[B] {
 		EndsAt:       e.EndsAt,
 		FreshOnly:    e.FreshOnly,
 		Err:          e.Err,
-		Verdict:      e.Verdict,
+		Outcome:      e.Outcome,
 		subscription: e.subscription,
 		tag:          e.tag,
 		stored:       e.stored,

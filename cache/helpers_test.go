@@ -135,27 +135,27 @@ func newCache(now func() time.Time, first cache.Store[string], second cache.Shar
 
 // newCacheOf makes a cache with a policy. Its origin's errors are what they look like.
 func newCacheOf(p cache.Policy, now func() time.Time, first cache.Store[string], second cache.Shared[string]) *cache.Cache[string] {
-	return cache.New(cache.Options{Policy: p, LoadTimeout: 10 * time.Second, Judge: judge, Now: now}, cachetest.StringCodec, first, second)
+	return cache.New(cache.Options{Policy: p, LoadTimeout: 10 * time.Second, Classify: classify, Now: now}, cachetest.StringCodec, first, second)
 }
 
 // The errors of an origin.
 const (
-	errDenied   = cachetest.Error("denied")
-	errRejected = cachetest.Error("rejected")
-	errOutage   = cachetest.Error("outage")
-	errFailed   = cachetest.Error("failed")
+	errDenied          = cachetest.Error("denied")
+	errUnauthenticated = cachetest.Error("rejected")
+	errUnavailable     = cachetest.Error("outage")
+	errFailed          = cachetest.Error("failed")
 )
 
-func judge(err error) cache.Verdict {
+func classify(err error) cache.Outcome {
 	switch {
 	case errors.Is(err, errDenied):
 		return cache.Denied
-	case errors.Is(err, errRejected):
-		return cache.Rejected
-	case errors.Is(err, errOutage), errors.Is(err, context.DeadlineExceeded):
-		return cache.Outage
+	case errors.Is(err, errUnauthenticated):
+		return cache.Unauthenticated
+	case errors.Is(err, errUnavailable), errors.Is(err, context.DeadlineExceeded):
+		return cache.Unavailable
 	}
-	return cache.Failed
+	return cache.Error
 }
 
 // origin counts its loads.

@@ -47,13 +47,13 @@ end
 return 0
 `)
 
-// settle stores an outcome and ends the lease. With a lease that has lapsed nothing is stored:
+// commit stores an outcome and ends the lease. With a lease that has lapsed nothing is stored:
 // another load has begun later, and its outcome counts. But a denial forbids what was stored before
 // it, whoever holds the lease: at worst the row is loaded once more.
 //
 // KEYS entry, failure, tombstone, lease; ARGV token or nothing, proof of a tombstone, entry and its
 // time to live in ms or 0, failure and its time to live in ms or 0, 1 for a denial.
-var settle = redis.NewScript(luaGet + `
+var commit = redis.NewScript(luaGet + `
 local mine = ARGV[1] == ''
 if not mine and get(KEYS[4]) == ARGV[1] then
 	redis.call('DEL', KEYS[4])
@@ -79,14 +79,14 @@ return 0
 func (n names) all() []string { return []string{n.entry, n.failure, n.tombstone, n.lease} }
 
 // Acquire implements [Shared]. A Redis that does not store is read still, if that may be enough.
-func (r *Redis[V]) Acquire(ctx context.Context, key Key, token string, unlessFound bool) (View[V], error) {
+func (r *Redis[V]) Acquire(ctx context.Context, key Key, token string, onlyIfMissing bool) (View[V], error) {
 	n := r.recent.of(r.keys, r.prefix, key)
 	var values []any
 	err := r.ask(ctx, opAcquire, func(ctx context.Context) (err error) {
-		values, err = acquire.Run(ctx, r.client, n.all(), token, leaseTTL.Milliseconds(), n.proof, unlessFound).Slice()
+		values, err = acquire.Run(ctx, r.client, n.all(), token, leaseTTL.Milliseconds(), n.proof, onlyIfMissing).Slice()
 		return err
 	})
-	if err != nil && unlessFound && refuses(err) {
+	if err != nil && onlyIfMissing && refuses(err) {
 		return r.Read(ctx, key)
 	}
 	if err != nil {
@@ -96,7 +96,7 @@ func (r *Redis[V]) Acquire(ctx context.Context, key Key, token string, unlessFou
 		return View[V]{}, errReply
 	}
 	v := r.view(key, n, values)
-	if v.Held = values[3] == int64(1); v.Held {
+	if v.Acquired = values[3] == int64(1); v.Acquired {
 		r.leases.Add(1)
 		r.stored()
 	}
@@ -113,13 +113,13 @@ func (r *Redis[V]) Renew(ctx context.Context, key Key, token string) (held bool,
 	return held, err
 }
 
-// Settle implements [Shared]. An outcome that cannot be encoded is not kept.
-func (r *Redis[V]) Settle(ctx context.Context, key Key, token string, e Entry[V], ttl time.Duration) (revoked bool, err error) {
+// Commit implements [Shared]. An outcome that cannot be encoded is not kept.
+func (r *Redis[V]) Commit(ctx context.Context, key Key, token string, e Entry[V], ttl time.Duration) (revoked bool, err error) {
 	n := r.recent.of(r.keys, r.prefix, key)
-	args := []any{token, n.proof, "", 0, "", 0, e.Verdict.denies()}
+	args := []any{token, n.proof, "", 0, "", 0, e.Outcome.denies()}
 	if ttl >= time.Millisecond { // Redis knows no shorter one, and go-redis would round it up
 		at, name := 2, n.entry
-		if e.Verdict == Outage || e.Verdict == Failed {
+		if e.Outcome == Unavailable || e.Outcome == Error {
 			at, name = 4, n.failure
 		}
 		b := r.buffers.get()
@@ -132,8 +132,8 @@ func (r *Redis[V]) Settle(ctx context.Context, key Key, token string, e Entry[V]
 			args[at], args[at+1] = b.sealed, ttl.Milliseconds()
 		}
 	}
-	err = r.ask(ctx, opSettle, func(ctx context.Context) (err error) {
-		revoked, err = settle.Run(ctx, r.client, n.all(), args...).Bool()
+	err = r.ask(ctx, opCommit, func(ctx context.Context) (err error) {
+		revoked, err = commit.Run(ctx, r.client, n.all(), args...).Bool()
 		return err
 	})
 	return revoked, err

@@ -61,7 +61,7 @@ func TestOneLoadForAllProcesses(t *testing.T) {
 }
 
 func TestErrorsAreSharedByProcesses(t *testing.T) {
-	for _, failure := range []error{errDenied, errRejected, errOutage, errFailed} {
+	for _, failure := range []error{errDenied, errUnauthenticated, errUnavailable, errFailed} {
 		t.Run(failure.Error(), func(t *testing.T) {
 			inBubble(t, func(t *testing.T, s *processes) {
 				h, key := newHeld(), cachetest.Key(t, "alice", 1)
@@ -319,16 +319,16 @@ func TestDenialWithoutALease(t *testing.T) {
 				<-d // it may have had the stale value after a second
 				synctest.Wait()
 				wantError(t, s.caches[0], key, never(t), errDenied)
-				wantError(t, s.caches[1], key, o.fails(errOutage), errOutage)
+				wantError(t, s.caches[1], key, o.fails(errUnavailable), errUnavailable)
 			})
 		})
 	}
 }
 
-// unsettled is a second level on which an outcome cannot be told.
-type unsettled struct{ *cachetest.Process }
+// uncommitted is a second level on which an outcome cannot be told.
+type uncommitted struct{ *cachetest.Process }
 
-func (unsettled) Settle(context.Context, cache.Key, string, cache.Entry[string], time.Duration) (bool, error) {
+func (uncommitted) Commit(context.Context, cache.Key, string, cache.Entry[string], time.Duration) (bool, error) {
 	return false, cachetest.ErrDown
 }
 
@@ -336,7 +336,7 @@ func (unsettled) Settle(context.Context, cache.Key, string, cache.Entry[string],
 func TestUnsettledIsNotTrusted(t *testing.T) {
 	clock := cachetest.NewClock()
 	var s steps
-	c := newCache(clock.Now, newMemory(t, clock.Now), second{unsettled{cachetest.NewFakeRedis(keysOf(t, 1), clock.Now).Process()}, &s})
+	c := newCache(clock.Now, newMemory(t, clock.Now), second{uncommitted{cachetest.NewFakeRedis(keysOf(t, 1), clock.Now).Process()}, &s})
 	key := cachetest.Key(t, "alice", 1)
 	mustGet(t, c, key, (&origin{now: clock.Now}).gives("value"), "value", cache.Loaded)
 	s.list = nil
@@ -353,8 +353,8 @@ type overheard struct {
 	other *cachetest.Process
 }
 
-func (o overheard) Settle(ctx context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (bool, error) {
-	revoked, err := o.Process.Settle(ctx, key, token, e, ttl)
+func (o overheard) Commit(ctx context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (bool, error) {
+	revoked, err := o.Process.Commit(ctx, key, token, e, ttl)
 	o.Disconnect(true)
 	_ = o.other.Revoke(ctx, key.Row(), time.Minute)
 	o.Disconnect(false)

@@ -33,7 +33,7 @@ func NewMemory(maxBytes uint64, now func() time.Time) (*Memory, error) {
 	c, err := otter.New(&otter.Options[Key, held]{
 		MaximumWeight: maxBytes,
 		Weigher: func(_ Key, h held) uint32 {
-			if h.entry.Verdict != Given {
+			if h.entry.Outcome != Value {
 				return errorSize + entryOverhead
 			}
 			n := len(h.entry.Value)

@@ -7,7 +7,7 @@ const (
 	opRead Operation = iota
 	opAcquire
 	opRenew
-	opSettle
+	opCommit
 	opDelete
 	opRevoke
 	opListVersion
@@ -21,7 +21,7 @@ var operations = [...]struct{ name, action string }{
 	opRead:        {"read", "read from Redis"},
 	opAcquire:     {"acquire", "take a lease in Redis"},
 	opRenew:       {"renew", "renew a lease in Redis"},
-	opSettle:      {"settle", "write to Redis"},
+	opCommit:      {"commit", "write to Redis"},
 	opDelete:      {"delete", "delete from Redis"},
 	opRevoke:      {"revoke", "revoke a row in Redis"},
 	opListVersion: {"list_version", "read a list version from Redis"},

@@ -23,10 +23,10 @@ type Entry[V any] struct {
 	EndsAt time.Time
 	// FreshOnly forbids to give the value out stale: it claims something that no clock can check.
 	FreshOnly bool
-	// Err is what the origin said instead of a value, and Verdict what that means; nil and Given
+	// Err is what the origin said instead of a value, and Outcome what that means; nil and Value
 	// with a value.
 	Err     error
-	Verdict Verdict
+	Outcome Outcome
 
 	// encoded is the value as the codec writes it, if that is known: both levels keep it so.
 	encoded string
@@ -37,26 +37,26 @@ type Entry[V any] struct {
 	stored int64
 }
 
-// Verdict is what the outcome of a load means for what is kept.
-type Verdict byte
+// Outcome is what the outcome of a load means for what is kept.
+type Outcome byte
 
-// The verdicts.
+// The outcomes.
 const (
-	// Given: there is a value.
-	Given Verdict = iota
+	// Value: there is a value.
+	Value Outcome = iota
 	// Denied: the caller does not get the value. Kept for [Policy.NegativeTTL], and no value that
 	// was fetched earlier is used after it.
 	Denied
-	// Rejected: the caller is not accepted. Like Denied, but kept only as long as a failure.
-	Rejected
-	// Outage: the origin does not work. An older value may be given out, [Policy.StaleIfError].
-	Outage
-	// Failed: anything else. It says nothing of an older value, which is not given out either.
-	Failed
+	// Unauthenticated: the caller is not accepted. Like Denied, but kept only as long as a failure.
+	Unauthenticated
+	// Unavailable: the origin does not work. An older value may be given out, [Policy.StaleIfError].
+	Unavailable
+	// Error: anything else. It says nothing of an older value, which is not given out either.
+	Error
 )
 
-// denies tells whether no value that was fetched earlier may be used after the verdict.
-func (v Verdict) denies() bool { return v == Denied || v == Rejected }
+// denies tells whether no value that was fetched earlier may be used after the outcome.
+func (v Outcome) denies() bool { return v == Denied || v == Unauthenticated }
 
 // Policy says how long an entry may be used, in the terms of RFC 9111 and RFC 5861. Each duration
 // turns its part off with 0; a TTL of 0 turns all of them off.
@@ -86,9 +86,9 @@ func freshUntil[V any](p Policy, e Entry[V]) time.Time {
 	switch {
 	case p.TTL <= 0:
 		return e.FetchedAt
-	case e.Verdict == Given:
+	case e.Outcome == Value:
 		return notPastEnd(e, e.FetchedAt.Add(p.TTL))
-	case e.Verdict == Denied:
+	case e.Outcome == Denied:
 		return e.FetchedAt.Add(p.NegativeTTL)
 	}
 	return e.FetchedAt.Add(failureTTL)
@@ -102,7 +102,7 @@ func fresh[V any](p Policy, e Entry[V], now time.Time) bool {
 // staleUntil is the first moment at which a value may not even be given out stale, if it may be so
 // for a window after it was fresh.
 func staleUntil[V any](p Policy, e Entry[V], window time.Duration) time.Time {
-	if p.TTL <= 0 || window <= 0 || e.Verdict != Given || e.FreshOnly {
+	if p.TTL <= 0 || window <= 0 || e.Outcome != Value || e.FreshOnly {
 		return freshUntil(p, e)
 	}
 	return notPastEnd(e, e.FetchedAt.Add(p.TTL+window))
@@ -110,13 +110,13 @@ func staleUntil[V any](p Policy, e Entry[V], window time.Duration) time.Time {
 
 // staleFor tells whether a value may be given out now, fresh or within a window after it.
 func staleFor[V any](p Policy, e Entry[V], window time.Duration, now time.Time) bool {
-	return e.Verdict == Given && credible(e, now) && now.Before(staleUntil(p, e, window))
+	return e.Outcome == Value && credible(e, now) && now.Before(staleUntil(p, e, window))
 }
 
 // keptUntil is the last moment at which an entry is of use: while it may be given out, and a denial
 // for as long as there may be a value somewhere that it forbids.
 func keptUntil[V any](p Policy, e Entry[V]) time.Time {
-	if p.TTL > 0 && e.Verdict.denies() {
+	if p.TTL > 0 && e.Outcome.denies() {
 		return e.FetchedAt.Add(p.longest())
 	}
 	return staleUntil(p, e, p.window())
@@ -133,11 +133,11 @@ func notPastEnd[V any](e Entry[V], until time.Time) time.Time {
 // credible tells whether an entry can have been fetched by now.
 func credible[V any](e Entry[V], now time.Time) bool { return !e.FetchedAt.After(now.Add(maxSkew)) }
 
-// hereCounts tells whether, of two entries of a key, that of this process counts and not that of
+// preferLocal tells whether, of two entries of a key, that of this process counts and not that of
 // Redis. Redis has them in the order of their loads, so a denial there forbids a value here unless
 // that is clearly of later: clocks differ.
-func hereCounts[V any](here, there Entry[V]) bool {
-	if there.Verdict.denies() {
+func preferLocal[V any](here, there Entry[V]) bool {
+	if there.Outcome.denies() {
 		return here.FetchedAt.After(there.FetchedAt.Add(maxSkew))
 	}
 	return !here.FetchedAt.Before(there.FetchedAt)

@@ -22,8 +22,8 @@ func value(ends time.Duration) Entry[string] {
 	return e
 }
 
-func outcome(v Verdict) Entry[string] {
-	return Entry[string]{Err: errors.New("no"), Verdict: v, FetchedAt: fetchedAt}
+func outcome(v Outcome) Entry[string] {
+	return Entry[string]{Err: errors.New("no"), Outcome: v, FetchedAt: fetchedAt}
 }
 
 func freshOnly(e Entry[string]) Entry[string] { e.FreshOnly = true; return e }
@@ -59,10 +59,10 @@ func TestPolicy(t *testing.T) {
 		{"denied", usual, outcome(Denied), 3 * second, 0, 0, 35 * second},
 		{"denied, not repeated", Policy{TTL: 5 * second, StaleIfError: second}, outcome(Denied), 0, 0, 0, 6 * second},
 		{"denied for longer than values live", Policy{TTL: second, NegativeTTL: 3 * second}, outcome(Denied), 3 * second, 0, 0, 3 * second},
-		{"rejected", usual, outcome(Rejected), second, 0, 0, 35 * second},
-		{"an outage", usual, outcome(Outage), second, 0, 0, second},
-		{"a failure", usual, outcome(Failed), second, 0, 0, second},
-		{"an outage without a ttl", Policy{StaleIfError: second}, outcome(Outage), 0, 0, 0, 0},
+		{"rejected", usual, outcome(Unauthenticated), second, 0, 0, 35 * second},
+		{"an outage", usual, outcome(Unavailable), second, 0, 0, second},
+		{"a failure", usual, outcome(Error), second, 0, 0, second},
+		{"an outage without a ttl", Policy{StaleIfError: second}, outcome(Unavailable), 0, 0, 0, 0},
 		{"denied without a ttl", Policy{NegativeTTL: second}, outcome(Denied), 0, 0, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestPolicy(t *testing.T) {
 
 func TestFetchedInTheFuture(t *testing.T) {
 	p := Policy{TTL: 5 * second, StaleIfError: 5 * second, NegativeTTL: 5 * second}
-	for _, e := range []Entry[string]{value(never), outcome(Denied), outcome(Outage)} {
+	for _, e := range []Entry[string]{value(never), outcome(Denied), outcome(Unavailable)} {
 		for _, tt := range []struct {
 			ahead time.Duration
 			want  bool
@@ -107,7 +107,7 @@ func TestFetchedInTheFuture(t *testing.T) {
 			if got := fresh(p, e, now); got != tt.want {
 				t.Errorf("%v, %s ahead: fresh %t", e, tt.ahead, got)
 			}
-			if got := staleFor(p, e, p.StaleIfError, now); got != (tt.want && e.Verdict == Given) {
+			if got := staleFor(p, e, p.StaleIfError, now); got != (tt.want && e.Outcome == Value) {
 				t.Errorf("%v, %s ahead: stale %t", e, tt.ahead, got)
 			}
 		}
@@ -130,11 +130,11 @@ func TestHereCounts(t *testing.T) {
 		{"a newer denial there", value(never), at(outcome(Denied), 1), false},
 		{"a denial there, by a clock that is behind", at(value(never), second), outcome(Denied), false},
 		{"a value here that is clearly of later", at(value(never), second+1), outcome(Denied), true},
-		{"a rejection there", value(never), outcome(Rejected), false},
+		{"a rejection there", value(never), outcome(Unauthenticated), false},
 		{"a denial here, an older value there", outcome(Denied), at(value(never), -1), true},
 		{"a denial here, a newer value there", outcome(Denied), at(value(never), 1), false},
 	} {
-		if got := hereCounts(tt.here, tt.there); got != tt.want {
+		if got := preferLocal(tt.here, tt.there); got != tt.want {
 			t.Errorf("%s: %t", tt.name, got)
 		}
 	}

@@ -62,7 +62,7 @@ func (c *Cache[V]) Peek(ctx context.Context, key Key) (r Result[V], ok bool) {
 		}
 		c.merge(ctx, key, &k, view, subscription)
 	}
-	if !k.found || k.entry.Verdict != Given || !fresh(c.policy, k.entry, c.now()) {
+	if !k.found || k.entry.Outcome != Value || !fresh(c.policy, k.entry, c.now()) {
 		return r, false
 	}
 	return c.result(k.entry, k.level), true

@@ -176,7 +176,7 @@ func (r *Redis[V]) view(key Key, n names, values []any) (v View[V]) {
 		}
 		v.Untrusted++
 	}
-	open := func(value any, name string, right func(Verdict) bool) (e Entry[V], found bool) {
+	open := func(value any, name string, right func(Outcome) bool) (e Entry[V], found bool) {
 		sealed, ok := value.(string)
 		if !ok {
 			return e, false
@@ -188,14 +188,14 @@ func (r *Redis[V]) view(key Key, n names, values []any) (v View[V]) {
 			b.plain = plain
 			e, err = decodeEntry(r.codec, plain)
 		}
-		if err != nil || !right(e.Verdict) {
+		if err != nil || !right(e.Outcome) {
 			v.Untrusted++
 			return Entry[V]{}, false
 		}
 		return e, true
 	}
-	v.Entry, v.Found = open(values[0], n.entry, func(v Verdict) bool { return v == Given || v.denies() })
-	v.Failure, v.Failing = open(values[1], n.failure, func(v Verdict) bool { return v == Outage || v == Failed })
+	v.Entry, v.Found = open(values[0], n.entry, func(v Outcome) bool { return v == Value || v.denies() })
+	v.Failure, v.Failing = open(values[1], n.failure, func(v Outcome) bool { return v == Unavailable || v == Error })
 	return v
 }
 
@@ -218,7 +218,7 @@ func (r *Redis[V]) Set(ctx context.Context, key Key, e Entry[V], ttl time.Durati
 	if ttl < time.Millisecond { // Redis knows no shorter one
 		return nil
 	}
-	_, err := r.Settle(ctx, key, "", e, ttl)
+	_, err := r.Commit(ctx, key, "", e, ttl)
 	return err
 }
 

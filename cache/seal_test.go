@@ -43,7 +43,7 @@ func same(a, b Entry[string]) bool {
 		return err.Error()
 	}
 	return a.Value == b.Value && a.FetchedAt.Equal(b.FetchedAt) && a.EndsAt.Equal(b.EndsAt) &&
-		a.FreshOnly == b.FreshOnly && a.Verdict == b.Verdict && text(a.Err) == text(b.Err)
+		a.FreshOnly == b.FreshOnly && a.Outcome == b.Outcome && text(a.Err) == text(b.Err)
 }
 
 // fixedSecret is the bytes 0 to 31.
@@ -271,8 +271,8 @@ func TestEnvelope(t *testing.T) {
 		{"no value", Entry[string]{FetchedAt: at, EndsAt: at}},
 		{"nothing", Entry[string]{}},
 		{"only good fresh", Entry[string]{Value: "value", FetchedAt: at, FreshOnly: true}},
-		{"a denial", Entry[string]{Err: errors.New("no"), Verdict: Denied, FetchedAt: at}},
-		{"a failure", Entry[string]{Err: errors.New("down"), Verdict: Outage, FetchedAt: at}},
+		{"a denial", Entry[string]{Err: errors.New("no"), Outcome: Denied, FetchedAt: at}},
+		{"a failure", Entry[string]{Err: errors.New("down"), Outcome: Unavailable, FetchedAt: at}},
 		{"ended before 1970", Entry[string]{Value: "value", FetchedAt: at, EndsAt: time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)}},
 		{"ends late", Entry[string]{Value: "value", FetchedAt: at, EndsAt: time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)}},
 	} {
@@ -299,7 +299,7 @@ func TestEnvelope(t *testing.T) {
 	})
 	whole := mustEncode(t, Entry[string]{Value: "value", FetchedAt: at})
 	for name, spoil := range map[string]func(b []byte){
-		"a verdict of another release": func(b []byte) { b[0] = byte(Failed) + 1 },
+		"a outcome of another release": func(b []byte) { b[0] = byte(Error) + 1 },
 		"a flag of another release":    func(b []byte) { b[1] |= 2 },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -316,9 +316,9 @@ func TestEnvelope(t *testing.T) {
 			Decode:      func(string) (string, error) { return "half", failure },
 			DecodeError: func([]byte) (error, error) { return errors.New("half"), failure }, //nolint:staticcheck // as the field's type is
 		}
-		for _, verdict := range []Verdict{Given, Denied} {
+		for _, outcome := range []Outcome{Value, Denied} {
 			b := make([]byte, 20)
-			b[0] = byte(verdict)
+			b[0] = byte(outcome)
 			e, err := decodeEntry(refusing, b)
 			if !errors.Is(err, errUntrusted) || !errors.Is(err, failure) || e != (Entry[string]{}) {
 				t.Errorf("got %v, error %v", e, err)
@@ -327,10 +327,10 @@ func TestEnvelope(t *testing.T) {
 	})
 	t.Run("errors without a codec", func(t *testing.T) {
 		c := Codec[string]{Encode: stringCodec.Encode, Decode: stringCodec.Decode}
-		if b, err := appendEntry(nil, c, Entry[string]{Err: errors.New("no"), Verdict: Denied}); err == nil {
+		if b, err := appendEntry(nil, c, Entry[string]{Err: errors.New("no"), Outcome: Denied}); err == nil {
 			t.Errorf("encoded to %x", b)
 		}
-		if e, err := decodeEntry(c, mustEncode(t, Entry[string]{Err: errors.New("no"), Verdict: Denied})); !errors.Is(err, errUntrusted) {
+		if e, err := decodeEntry(c, mustEncode(t, Entry[string]{Err: errors.New("no"), Outcome: Denied})); !errors.Is(err, errUntrusted) {
 			t.Errorf("decoded to %v, error %v", e, err)
 		}
 	})
@@ -403,7 +403,7 @@ func FuzzDecodeEntry(f *testing.F) {
 	f.Add(make([]byte, envelopeHeader-1))
 	f.Add(bytes.Repeat([]byte{0xff}, envelopeHeader))
 	f.Add(bytes.Repeat([]byte{0x80}, envelopeHeader+1))
-	f.Add(mustEncode(f, Entry[string]{Err: errors.New("no"), Verdict: Denied, FetchedAt: time.Unix(1, 0)}))
+	f.Add(mustEncode(f, Entry[string]{Err: errors.New("no"), Outcome: Denied, FetchedAt: time.Unix(1, 0)}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		e, err := decodeEntry(stringCodec, b)
 		if err != nil {

@@ -25,17 +25,17 @@ type Shared[V any] interface {
 
 	// Read returns all that is known of a key.
 	Read(ctx context.Context, key Key) (View[V], error)
-	// Acquire does too and, in the same step, takes the key's lease for leaseTTL if nobody has it: Held
-	// tells. With unlessFound it takes none where there is an entry or a failure, which may be all
+	// Acquire does too and, in the same step, takes the key's lease for leaseTTL if nobody has it: Acquired
+	// tells. With onlyIfMissing it takes none where there is an entry or a failure, which may be all
 	// that is wanted. token is the owner's, and whoever has it may acquire again.
-	Acquire(ctx context.Context, key Key, token string, unlessFound bool) (View[V], error)
+	Acquire(ctx context.Context, key Key, token string, onlyIfMissing bool) (View[V], error)
 	// Renew makes the token's lease last for leaseTTL from now. held is false if it has lapsed.
 	Renew(ctx context.Context, key Key, token string) (held bool, err error)
-	// Settle ends the token's lease and, in the same step, keeps its outcome for ttl: a value or a
+	// Commit ends the token's lease and, in the same step, keeps its outcome for ttl: a value or a
 	// denial as the key's entry, a failure beside it. If the lease is not the token's, nothing is kept,
 	// and a denial only takes the entry away that it forbids. Nothing is kept of a row that is revoked,
 	// which it tells. A ttl that is not positive keeps nothing.
-	Settle(ctx context.Context, key Key, token string, e Entry[V], ttl time.Duration) (revoked bool, err error)
+	Commit(ctx context.Context, key Key, token string, e Entry[V], ttl time.Duration) (revoked bool, err error)
 
 	// ListVersion names the present state of the lists of a resource's rows: the same in all
 	// processes, and another one once a row is revoked.
@@ -56,7 +56,7 @@ type Shared[V any] interface {
 
 // View is what a [Shared] store knows of a key.
 type View[V any] struct {
-	// Entry is the value or denial, with Verdict and FetchedAt; Found tells whether there is one.
+	// Entry is the value or denial, with Outcome and FetchedAt; Found tells whether there is one.
 	Entry Entry[V]
 	Found bool
 	// Failure is the outcome of a load that failed a moment ago; Failing tells whether there is one.
@@ -64,8 +64,8 @@ type View[V any] struct {
 	Failing bool
 	// Revoked tells that the row was revoked.
 	Revoked bool
-	// Held tells that the token holds the lease.
-	Held bool
+	// Acquired tells that the token holds the lease.
+	Acquired bool
 	// Untrusted counts values that are none that we stored under their name.
 	Untrusted int
 }

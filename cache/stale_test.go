@@ -65,27 +65,27 @@ func TestStaleIfError(t *testing.T) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
 		fresh := mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
 		time.Sleep(ttl)
-		r := wantStale(t, c, key, o.fails(errOutage), "value", cache.StaleIfError)
-		if !r.FetchedAt.Equal(fresh.FetchedAt) || !errors.Is(r.Cause, errOutage) {
+		r := wantStale(t, c, key, o.fails(errUnavailable), "value", cache.StaleIfError)
+		if !r.FetchedAt.Equal(fresh.FetchedAt) || !errors.Is(r.Cause, errUnavailable) {
 			t.Errorf("fetched at %s because of %v", r.FetchedAt, r.Cause)
 		}
 		// Not asked again for a second, then again.
 		time.Sleep(time.Second - 1)
 		r = wantStale(t, c, key, never(t), "value", cache.StaleIfError)
-		if !errors.Is(r.Cause, errOutage) {
+		if !errors.Is(r.Cause, errUnavailable) {
 			t.Errorf("because of %v", r.Cause)
 		}
 		time.Sleep(time.Nanosecond)
-		wantStale(t, c, key, o.fails(errOutage), "value", cache.StaleIfError)
+		wantStale(t, c, key, o.fails(errUnavailable), "value", cache.StaleIfError)
 		if n := o.loads.Load(); n != 3 {
 			t.Errorf("%d loads, want 3", n)
 		}
 		time.Sleep(29*time.Second - 1) // 35s - 1 after the fetch
-		wantStale(t, c, key, o.fails(errOutage), "value", cache.StaleIfError)
+		wantStale(t, c, key, o.fails(errUnavailable), "value", cache.StaleIfError)
 		time.Sleep(time.Nanosecond)
-		wantError(t, c, key, never(t), errOutage) // the window is over, the failure a moment ago
+		wantError(t, c, key, never(t), errUnavailable) // the window is over, the failure a moment ago
 		time.Sleep(time.Second)
-		wantError(t, c, key, o.fails(errOutage), errOutage)
+		wantError(t, c, key, o.fails(errUnavailable), errUnavailable)
 		time.Sleep(time.Second)
 		if r := mustGet(t, c, key, o.gives("back"), "back", cache.Loaded); r.Stale != cache.NotStale {
 			t.Errorf("stale: %q", r.Stale)
@@ -120,13 +120,13 @@ func TestNeverStale(t *testing.T) {
 		then   error // of a load between the value and the outage
 		outage error
 	}{
-		{"turned off", cache.Policy{TTL: ttl}, nil, ttl, nil, errOutage},
+		{"turned off", cache.Policy{TTL: ttl}, nil, ttl, nil, errUnavailable},
 		{"a failure that is no outage", usual, nil, ttl, nil, errFailed},
-		{"a value past its end", usual, alive, ttl + 2*time.Second, nil, errOutage},
-		{"a value that only asking confirms", usual, func(e cache.Entry[string]) cache.Entry[string] { e.FreshOnly = true; return e }, ttl, nil, errOutage},
-		{"after a denial", usual, nil, ttl, errDenied, errOutage},
-		{"after a rejection", usual, nil, ttl, errRejected, errOutage},
-		{"after a denial that is not repeated", cache.Policy{TTL: ttl, StaleIfError: time.Minute}, nil, ttl, errDenied, errOutage},
+		{"a value past its end", usual, alive, ttl + 2*time.Second, nil, errUnavailable},
+		{"a value that only asking confirms", usual, func(e cache.Entry[string]) cache.Entry[string] { e.FreshOnly = true; return e }, ttl, nil, errUnavailable},
+		{"after a denial", usual, nil, ttl, errDenied, errUnavailable},
+		{"after a rejection", usual, nil, ttl, errUnauthenticated, errUnavailable},
+		{"after a denial that is not repeated", cache.Policy{TTL: ttl, StaleIfError: time.Minute}, nil, ttl, errDenied, errUnavailable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bubble(t, tt.policy, func(t *testing.T, c *cache.Cache[string]) {
@@ -161,9 +161,9 @@ func TestStaleUntilItsEnd(t *testing.T) {
 			return cache.Entry[string]{Value: "value", FetchedAt: time.Now(), EndsAt: time.Now().Add(ttl + 2*time.Second)}, nil
 		}, "value", cache.Loaded)
 		time.Sleep(ttl + 2*time.Second - 1)
-		wantStale(t, c, key, o.fails(errOutage), "value", cache.StaleIfError)
+		wantStale(t, c, key, o.fails(errUnavailable), "value", cache.StaleIfError)
 		time.Sleep(time.Nanosecond)
-		wantError(t, c, key, never(t), errOutage)
+		wantError(t, c, key, never(t), errUnavailable)
 	})
 }
 
@@ -322,7 +322,7 @@ func TestNegativeOff(t *testing.T) {
 
 // A failed load is not repeated for a second: its error is.
 func TestFailureIsRepeated(t *testing.T) {
-	for _, failure := range []error{errFailed, errOutage, errRejected} {
+	for _, failure := range []error{errFailed, errUnavailable, errUnauthenticated} {
 		bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
 			o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
 			wantError(t, c, key, o.fails(failure), failure)
@@ -339,7 +339,7 @@ func TestFailureIsRepeated(t *testing.T) {
 func TestNothingIsKept(t *testing.T) {
 	bubble(t, cache.Policy{StaleWhileRevalidate: time.Hour, StaleIfError: time.Hour, NegativeTTL: time.Hour}, func(t *testing.T, c *cache.Cache[string]) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
-		for _, failure := range []error{errDenied, errRejected, errOutage, errFailed} {
+		for _, failure := range []error{errDenied, errUnauthenticated, errUnavailable, errFailed} {
 			wantError(t, c, key, o.fails(failure), failure)
 			mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
 		}
@@ -360,8 +360,8 @@ func TestNothingStaleWithoutRedis(t *testing.T) {
 		time.Sleep(ttl - 1)
 		mustGet(t, c, key, never(t), "value", cache.FirstLevel)
 		time.Sleep(time.Nanosecond)
-		wantError(t, c, key, o.fails(errOutage), errOutage)
-		wantError(t, c, key, never(t), errOutage)
+		wantError(t, c, key, o.fails(errUnavailable), errUnavailable)
+		wantError(t, c, key, never(t), errUnavailable)
 		p.Cut(false)
 		wantStale(t, c, key, never(t), "value", cache.StaleWhileRevalidate)
 	})

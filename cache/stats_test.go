@@ -42,7 +42,7 @@ func TestStatsTellTheLevel(t *testing.T) {
 				t.Fatal(err)
 			}
 			if clock.Advance(tt.then); tt.then > 0 {
-				if r, err := one.Get(t.Context(), key, o.fails(errOutage)); err != nil || r.Stale != cache.StaleIfError {
+				if r, err := one.Get(t.Context(), key, o.fails(errUnavailable)); err != nil || r.Stale != cache.StaleIfError {
 					t.Fatal(r, err)
 				}
 			}
@@ -81,7 +81,7 @@ func TestRedisOperationsAreObserved(t *testing.T) {
 	_, _ = store.Read(ctx, key)
 	_, _ = store.Acquire(ctx, key, "token", true)
 	_, _ = store.Renew(ctx, key, "token")
-	_, _ = store.Settle(ctx, key, "token", cache.Entry[string]{Value: "value", FetchedAt: time.Now()}, time.Minute)
+	_, _ = store.Commit(ctx, key, "token", cache.Entry[string]{Value: "value", FetchedAt: time.Now()}, time.Minute)
 	_ = store.Delete(ctx, key)
 	_, _ = store.ListVersion(ctx, "codes")
 	_ = store.Revoke(ctx, key.Row(), time.Minute)

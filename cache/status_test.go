@@ -72,7 +72,7 @@ func TestRedisStatus(t *testing.T) {
 	cachetest.Eventually(t, "the revocation is told", func() bool { return store.Status().PendingRevocations == 0 })
 	waitInSync(t, store)
 	other := cachetest.Key(t, "alice", 2)
-	if v, err := store.Acquire(t.Context(), other, "one", false); err != nil || !v.Held {
+	if v, err := store.Acquire(t.Context(), other, "one", false); err != nil || !v.Acquired {
 		t.Fatal(v, err)
 	}
 	want = cache.RedisStatus{Breaker: "closed", InSync: true, Stores: true, Leases: 2, UntrustedTexts: 1}

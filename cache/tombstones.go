@@ -83,7 +83,7 @@ func (c *Cache[V]) isRevoked(key Key) bool {
 
 // entryRevoked is revoked for what the first level gave: an entry knows its tag, whose making costs
 // more than the read.
-func (c *Cache[V]) entryRevoked(key Key, k known[V]) bool {
+func (c *Cache[V]) entryRevoked(key Key, k lookup[V]) bool {
 	return c.tombstones.has(func() Tag {
 		if k.found {
 			return k.entry.tag

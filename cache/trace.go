@@ -36,7 +36,7 @@ func (c *Cache[V]) ended(span spans.Span, r Result[V], err error) {
 	case err == context.Canceled, err == context.DeadlineExceeded: //nolint:errorlint // a load's own error wraps them
 		span.Set(spans.CacheResult, "canceled")
 		return
-	case err != nil && r.Source == Loaded && c.judge(err).denies(), err != nil && r.Verdict.denies():
+	case err != nil && r.Source == Loaded && c.classify(err).denies(), err != nil && r.Outcome.denies():
 		result = "negative"
 	case err != nil:
 		result = "failure"

@@ -111,8 +111,8 @@ func testFreshOnly(t *testing.T, h Harness) {
 }
 
 func testDenial(t *testing.T, h Harness) {
-	for i, verdict := range []cache.Verdict{cache.Denied, cache.Rejected} {
-		key, want := Key(t, "alice", int32(i+1)), cache.Entry[string]{Err: Error("no"), Verdict: verdict, FetchedAt: fetched}
+	for i, outcome := range []cache.Outcome{cache.Denied, cache.Unauthenticated} {
+		key, want := Key(t, "alice", int32(i+1)), cache.Entry[string]{Err: Error("no"), Outcome: outcome, FetchedAt: fetched}
 		set(t, h, key, want, time.Minute)
 		wantEntry(t, h, key, want)
 	}
@@ -272,9 +272,9 @@ func wantEntry(t *testing.T, h Harness, key cache.Key, want cache.Entry[string])
 	switch {
 	case !found:
 		t.Errorf("found nothing, want %.20q", want.Value)
-	case e.Value != want.Value || e.Verdict != want.Verdict || !errors.Is(e.Err, want.Err) || e.FreshOnly != want.FreshOnly:
-		t.Errorf("got %.20q, verdict %d, error %v, fresh only %t; want %.20q, %d, %v, %t",
-			e.Value, e.Verdict, e.Err, e.FreshOnly, want.Value, want.Verdict, want.Err, want.FreshOnly)
+	case e.Value != want.Value || e.Outcome != want.Outcome || !errors.Is(e.Err, want.Err) || e.FreshOnly != want.FreshOnly:
+		t.Errorf("got %.20q, outcome %d, error %v, fresh only %t; want %.20q, %d, %v, %t",
+			e.Value, e.Outcome, e.Err, e.FreshOnly, want.Value, want.Outcome, want.Err, want.FreshOnly)
 	case !e.FetchedAt.Equal(want.FetchedAt) || !e.EndsAt.Equal(want.EndsAt):
 		t.Errorf("times: got %s and %s, want %s and %s", e.FetchedAt, e.EndsAt, want.FetchedAt, want.EndsAt)
 	}

@@ -111,15 +111,15 @@ func (p *Process) Read(_ context.Context, key cache.Key) (v cache.View[string], 
 }
 
 // Acquire implements [cache.Shared].
-func (p *Process) Acquire(_ context.Context, key cache.Key, token string, unlessFound bool) (v cache.View[string], err error) {
+func (p *Process) Acquire(_ context.Context, key cache.Key, token string, onlyIfMissing bool) (v cache.View[string], err error) {
 	err = p.locked(func(c *FakeRedis) {
 		v = c.view(key)
-		if v.Revoked || unlessFound && (v.Found || v.Failing) {
+		if v.Revoked || onlyIfMissing && (v.Found || v.Failing) {
 			return
 		}
 		if l, taken := c.leases[key]; !taken || l.token == token || !c.now().Before(l.until) {
 			c.leases[key] = lease{token, c.now().Add(leaseTTL)}
-			v.Held = true
+			v.Acquired = true
 		}
 	})
 	return v, err
@@ -135,8 +135,8 @@ func (p *Process) Renew(_ context.Context, key cache.Key, token string) (held bo
 	return held, err
 }
 
-// Settle implements [cache.Shared].
-func (p *Process) Settle(_ context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (revoked bool, err error) {
+// Commit implements [cache.Shared].
+func (p *Process) Commit(_ context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (revoked bool, err error) {
 	err = p.locked(func(c *FakeRedis) {
 		mine := token == "" || c.holds(key, token)
 		if token != "" && mine {
@@ -148,10 +148,10 @@ func (p *Process) Settle(_ context.Context, key cache.Key, token string, e cache
 			return
 		}
 		switch {
-		case !mine && (e.Verdict == cache.Denied || e.Verdict == cache.Rejected):
+		case !mine && (e.Outcome == cache.Denied || e.Outcome == cache.Unauthenticated):
 			delete(c.entries, key)
 		case !mine || ttl < time.Millisecond:
-		case e.Verdict == cache.Outage || e.Verdict == cache.Failed:
+		case e.Outcome == cache.Unavailable || e.Outcome == cache.Error:
 			c.failures[key] = kept{e, c.now().Add(ttl)}
 		default:
 			c.entries[key] = kept{e, c.now().Add(ttl)}
@@ -216,7 +216,7 @@ func (p *Process) Set(ctx context.Context, key cache.Key, e cache.Entry[string],
 	if ttl < time.Millisecond {
 		return nil
 	}
-	_, err := p.Settle(ctx, key, "", e, ttl)
+	_, err := p.Commit(ctx, key, "", e, ttl)
 	return err
 }
 

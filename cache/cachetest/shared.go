@@ -31,13 +31,13 @@ func SharedConformance(t *testing.T, open func(t *testing.T) SharedHarness) {
 		{"a lease is each caller's own", testLeaseIsolation},
 		{"a lease that is not renewed lapses", testLeaseLapses},
 		{"a lease that is renewed does not", testLeaseRenewed},
-		{"a lease that was lost settles nothing", testLostLease},
-		{"a settled lease is free, and its value there", testSettleValue},
-		{"a failure stands beside the value", testSettleFailure},
+		{"a lease that was lost commits nothing", testLostLease},
+		{"a committed lease is free, and its value there", testCommitValue},
+		{"a failure stands beside the value", testCommitFailure},
 		{"a value takes the failure away", testValueEndsFailure},
-		{"settling nothing only frees the lease", testSettleNothing},
+		{"settling nothing only frees the lease", testCommitNothing},
 		{"one of many gets the lease", testLeaseRace},
-		{"what is found may do without the lease", testUnlessFound},
+		{"what is found may do without the lease", testOnlyIfMissing},
 		{"a revoked row has no entries, whoever asks", testRevoke},
 		{"a revoked row takes no outcome", testCommitRevoked},
 		{"a revocation ends with its ttl", testTombstoneLapses},
@@ -50,31 +50,31 @@ func SharedConformance(t *testing.T, open func(t *testing.T) SharedHarness) {
 
 func acquire(t *testing.T, s cache.Shared[string], key cache.Key, token string, want bool) cache.View[string] {
 	t.Helper()
-	return acquireIf(t, s, key, token, false, want)
+	return acquireIfMissing(t, s, key, token, false, want)
 }
 
-func acquireIf(t *testing.T, s cache.Shared[string], key cache.Key, token string, unlessFound, want bool) cache.View[string] {
+func acquireIfMissing(t *testing.T, s cache.Shared[string], key cache.Key, token string, onlyIfMissing, want bool) cache.View[string] {
 	t.Helper()
 	var v cache.View[string]
 	err := patiently(func() (err error) {
-		v, err = s.Acquire(t.Context(), key, token, unlessFound)
+		v, err = s.Acquire(t.Context(), key, token, onlyIfMissing)
 		return err
 	})
-	if err != nil || v.Held != want || v.Untrusted != 0 {
-		t.Fatalf("acquire for %s: held %t, %d untrusted, error %v; want held %t", token, v.Held, v.Untrusted, err, want)
+	if err != nil || v.Acquired != want || v.Untrusted != 0 {
+		t.Fatalf("acquire for %s: acquired %t, %d untrusted, error %v; want acquired %t", token, v.Acquired, v.Untrusted, err, want)
 	}
 	return v
 }
 
-func settle(t *testing.T, s cache.Shared[string], key cache.Key, token string, e cache.Entry[string], ttl time.Duration, wantRevoked bool) {
+func commit(t *testing.T, s cache.Shared[string], key cache.Key, token string, e cache.Entry[string], ttl time.Duration, wantRevoked bool) {
 	t.Helper()
 	var revoked bool
 	err := patiently(func() (err error) {
-		revoked, err = s.Settle(t.Context(), key, token, e, ttl)
+		revoked, err = s.Commit(t.Context(), key, token, e, ttl)
 		return err
 	})
 	if err != nil || revoked != wantRevoked {
-		t.Fatalf("settle for %s: revoked %t, error %v; want %t", token, revoked, err, wantRevoked)
+		t.Fatalf("commit for %s: revoked %t, error %v; want %t", token, revoked, err, wantRevoked)
 	}
 }
 
@@ -85,7 +85,7 @@ func read(t *testing.T, s cache.Shared[string], key cache.Key) cache.View[string
 		v, err = s.Read(t.Context(), key)
 		return err
 	})
-	if err != nil || v.Held || v.Untrusted != 0 {
+	if err != nil || v.Acquired || v.Untrusted != 0 {
 		t.Fatalf("read: %+v, error %v", v, err)
 	}
 	return v
@@ -99,7 +99,7 @@ func revoke(t *testing.T, s cache.Shared[string], row cache.Row, ttl time.Durati
 }
 
 func failure(text string) cache.Entry[string] {
-	return cache.Entry[string]{Err: Error(text), Verdict: cache.Outage, FetchedAt: fetched}
+	return cache.Entry[string]{Err: Error(text), Outcome: cache.Unavailable, FetchedAt: fetched}
 }
 
 func testOneOwner(t *testing.T, h SharedHarness) {
@@ -107,7 +107,7 @@ func testOneOwner(t *testing.T, h SharedHarness) {
 	acquire(t, h.One, key, "one", true)
 	acquire(t, h.Two, key, "two", false)
 	acquire(t, h.One, key, "one", true) // it is still its own
-	settle(t, h.Two, key, "two", entry("thief"), time.Minute, false)
+	commit(t, h.Two, key, "two", entry("thief"), time.Minute, false)
 	acquire(t, h.Two, key, "two", false)
 	if v := read(t, h.Two, key); v.Found {
 		t.Errorf("who does not hold the lease has stored %q", v.Entry.Value)
@@ -136,10 +136,10 @@ func testLeaseRenewed(t *testing.T, h SharedHarness) {
 	for range 4 {
 		h.Pass(t, leaseTTL/2)
 		if held, err := h.One.Renew(t.Context(), key, "one"); err != nil || !held {
-			t.Fatalf("held %t, error %v", held, err)
+			t.Fatalf("acquired %t, error %v", held, err)
 		}
 		if held, err := h.Two.Renew(t.Context(), key, "two"); err != nil || held {
-			t.Fatalf("another's: held %t, error %v", held, err)
+			t.Fatalf("another's: acquired %t, error %v", held, err)
 		}
 	}
 	acquire(t, h.Two, key, "two", false)
@@ -150,17 +150,17 @@ func testLostLease(t *testing.T, h SharedHarness) {
 	acquire(t, h.One, key, "one", true)
 	h.Pass(t, leaseTTL)
 	acquire(t, h.Two, key, "two", true)
-	settle(t, h.Two, key, "two", entry("newer"), time.Minute, false)
-	settle(t, h.One, key, "one", entry("older"), time.Minute, false)
+	commit(t, h.Two, key, "two", entry("newer"), time.Minute, false)
+	commit(t, h.One, key, "one", entry("older"), time.Minute, false)
 	if v := read(t, h.One, key); v.Entry.Value != "newer" {
 		t.Errorf("got %q: a load that lost its lease has overwritten a later one's value", v.Entry.Value)
 	}
 }
 
-func testSettleValue(t *testing.T, h SharedHarness) {
+func testCommitValue(t *testing.T, h SharedHarness) {
 	key := Key(t, "alice", 1)
 	acquire(t, h.One, key, "one", true)
-	settle(t, h.One, key, "one", entry("value"), time.Minute, false)
+	commit(t, h.One, key, "one", entry("value"), time.Minute, false)
 	if v := read(t, h.Two, key); !v.Found || v.Entry.Value != "value" || v.Failing || v.Revoked {
 		t.Errorf("got %+v", v)
 	}
@@ -169,13 +169,13 @@ func testSettleValue(t *testing.T, h SharedHarness) {
 	}
 }
 
-func testSettleFailure(t *testing.T, h SharedHarness) {
+func testCommitFailure(t *testing.T, h SharedHarness) {
 	key := Key(t, "alice", 1)
 	set(t, Harness{Store: h.One}, key, entry("value"), time.Minute)
 	acquire(t, h.One, key, "one", true)
-	settle(t, h.One, key, "one", failure("down"), time.Second, false)
+	commit(t, h.One, key, "one", failure("down"), time.Second, false)
 	v := read(t, h.Two, key)
-	if !v.Found || v.Entry.Value != "value" || !v.Failing || !errors.Is(v.Failure.Err, Error("down")) || v.Failure.Verdict != cache.Outage {
+	if !v.Found || v.Entry.Value != "value" || !v.Failing || !errors.Is(v.Failure.Err, Error("down")) || v.Failure.Outcome != cache.Unavailable {
 		t.Errorf("got %+v", v)
 	}
 	h.Pass(t, time.Second)
@@ -188,18 +188,18 @@ func testValueEndsFailure(t *testing.T, h SharedHarness) {
 	key := Key(t, "alice", 1)
 	for _, e := range []cache.Entry[string]{failure("down"), entry("value")} {
 		acquire(t, h.One, key, "one", true)
-		settle(t, h.One, key, "one", e, time.Minute, false)
+		commit(t, h.One, key, "one", e, time.Minute, false)
 	}
 	if v := read(t, h.Two, key); !v.Found || v.Failing {
 		t.Errorf("got %+v", v)
 	}
 }
 
-func testSettleNothing(t *testing.T, h SharedHarness) {
+func testCommitNothing(t *testing.T, h SharedHarness) {
 	key := Key(t, "alice", 1)
 	set(t, Harness{Store: h.One}, key, entry("value"), time.Minute)
 	acquire(t, h.One, key, "one", true)
-	settle(t, h.One, key, "one", cache.Entry[string]{}, 0, false)
+	commit(t, h.One, key, "one", cache.Entry[string]{}, 0, false)
 	if v := acquire(t, h.Two, key, "two", true); !v.Found || v.Entry.Value != "value" {
 		t.Errorf("got %+v", v)
 	}
@@ -223,7 +223,7 @@ func testLeaseRace(t *testing.T, h SharedHarness) {
 			if err != nil {
 				t.Errorf("acquire: %v", err)
 			}
-			if v.Held {
+			if v.Acquired {
 				owners.Add(1)
 			}
 		})
@@ -234,27 +234,27 @@ func testLeaseRace(t *testing.T, h SharedHarness) {
 	}
 }
 
-func testUnlessFound(t *testing.T, h SharedHarness) {
+func testOnlyIfMissing(t *testing.T, h SharedHarness) {
 	key, failed, gone := Key(t, "alice", 1), Key(t, "alice", 2), Key(t, "alice", 3)
-	if v := acquireIf(t, h.One, key, "one", true, true); v.Found || v.Failing || v.Revoked {
+	if v := acquireIfMissing(t, h.One, key, "one", true, true); v.Found || v.Failing || v.Revoked {
 		t.Errorf("of nothing: %+v", v)
 	}
-	acquireIf(t, h.Two, key, "two", true, false) // it is another's
-	acquireIf(t, h.One, key, "one", true, true)  // it is still its own
-	settle(t, h.One, key, "one", entry("value"), time.Minute, false)
-	if v := acquireIf(t, h.Two, key, "two", true, false); !v.Found || v.Entry.Value != "value" {
+	acquireIfMissing(t, h.Two, key, "two", true, false) // it is another's
+	acquireIfMissing(t, h.One, key, "one", true, true)  // it is still its own
+	commit(t, h.One, key, "one", entry("value"), time.Minute, false)
+	if v := acquireIfMissing(t, h.Two, key, "two", true, false); !v.Found || v.Entry.Value != "value" {
 		t.Errorf("of a value: %+v", v)
 	}
 	acquire(t, h.Two, key, "two", true) // nobody has taken it meanwhile
 
 	set(t, Harness{Store: h.One}, failed, failure("down"), time.Minute)
-	if v := acquireIf(t, h.Two, failed, "two", true, false); !v.Failing {
+	if v := acquireIfMissing(t, h.Two, failed, "two", true, false); !v.Failing {
 		t.Errorf("of a failure: %+v", v)
 	}
 	acquire(t, h.One, failed, "one", true)
 
 	revoke(t, h.One, gone.Row(), time.Minute)
-	if v := acquireIf(t, h.Two, gone, "two", true, false); !v.Revoked {
+	if v := acquireIfMissing(t, h.Two, gone, "two", true, false); !v.Revoked {
 		t.Errorf("of a revoked row: %+v", v)
 	}
 }
@@ -281,7 +281,7 @@ func testCommitRevoked(t *testing.T, h SharedHarness) {
 	key := Key(t, "alice", 1)
 	acquire(t, h.One, key, "one", true)
 	revoke(t, h.Two, key.Row(), time.Minute)
-	settle(t, h.One, key, "one", entry("value"), time.Hour, true)
+	commit(t, h.One, key, "one", entry("value"), time.Hour, true)
 	set(t, Harness{Store: h.One}, key, entry("value"), time.Hour)
 	h.Pass(t, time.Minute)
 	wantNone(t, Harness{Store: h.One}, key)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// known is what a read knows of its key so far.
-type known[V any] struct {
+// lookup is what a read knows of its key so far.
+type lookup[V any] struct {
 	entry   Entry[V]
 	found   bool
 	level   Source
@@ -19,11 +19,11 @@ type known[V any] struct {
 	// asked is when Redis was last asked.
 	asked time.Time
 	// held tells that the lease is ours.
-	held bool
+	acquired bool
 }
 
 // readFirst looks into the first level.
-func (c *Cache[V]) readFirst(ctx context.Context, key Key) (k known[V]) {
+func (c *Cache[V]) readFirst(ctx context.Context, key Key) (k lookup[V]) {
 	k.level, k.failed = FirstLevel, FirstLevel
 	k.entry, k.found = c.first.get(ctx, key)
 	if !k.found || !fresh(c.policy, k.entry, c.now()) {
@@ -41,14 +41,14 @@ func (c *Cache[V]) readFirst(ctx context.Context, key Key) (k known[V]) {
 }
 
 // merge adds to k what the second level has, and keeps it in the first.
-func (c *Cache[V]) merge(ctx context.Context, key Key, k *known[V], view View[V], subscription int64) {
+func (c *Cache[V]) merge(ctx context.Context, key Key, k *lookup[V], view View[V], subscription int64) {
 	k.current = true // until the next look
-	if view.Failing && (!k.failing || !hereCounts(k.failure, view.Failure)) {
+	if view.Failing && (!k.failing || !preferLocal(k.failure, view.Failure)) {
 		k.failure, k.failing, k.failed = view.Failure, true, SecondLevel
 		k.failure.subscription = subscription
 		c.storeFirst(ctx, key, &k.failure)
 	}
-	if view.Found && (!k.found || !hereCounts(k.entry, view.Entry)) {
+	if view.Found && (!k.found || !preferLocal(k.entry, view.Entry)) {
 		k.entry, k.found, k.level = view.Entry, true, SecondLevel
 	}
 	if k.found && k.entry.subscription != subscription {
@@ -57,14 +57,14 @@ func (c *Cache[V]) merge(ctx context.Context, key Key, k *known[V], view View[V]
 	}
 }
 
-// decide tells whether what is known answers the read without a load.
-func (c *Cache[V]) decide(k known[V]) (r Result[V], done bool, err error) {
+// answer tells whether what is known answers the read without a load.
+func (c *Cache[V]) answer(k lookup[V]) (r Result[V], done bool, err error) {
 	now := c.now()
 	switch {
 	case k.found && fresh(c.policy, k.entry, now):
-		if k.entry.Verdict != Given {
+		if k.entry.Outcome != Value {
 			c.stats.of(k.level).negativeHits.Add(1)
-			r.Source, r.Verdict = k.level, k.entry.Verdict
+			r.Source, r.Outcome = k.level, k.entry.Outcome
 			return r, true, k.entry.Err
 		}
 		c.stats.of(k.level).hits.Add(1)
@@ -73,7 +73,7 @@ func (c *Cache[V]) decide(k known[V]) (r Result[V], done bool, err error) {
 		switch {
 		case k.current && c.mayBeStale(k, c.policy.StaleWhileRevalidate):
 			return c.stale(k, StaleWhileRevalidate, nil), true, nil
-		case k.current && k.failure.Verdict == Outage && c.mayBeStale(k, c.policy.StaleIfError):
+		case k.current && k.failure.Outcome == Unavailable && c.mayBeStale(k, c.policy.StaleIfError):
 			return c.stale(k, StaleIfError, k.failure.Err), true, nil
 		}
 		c.stats.of(k.failed).failureHits.Add(1)
@@ -84,7 +84,7 @@ func (c *Cache[V]) decide(k known[V]) (r Result[V], done bool, err error) {
 }
 
 // offer shows those who wait what may be given out stale.
-func (c *Cache[V]) offer(k known[V], offer func(Result[V])) {
+func (c *Cache[V]) offer(k lookup[V], offer func(Result[V])) {
 	if k.current && c.mayBeStale(k, c.policy.window()) {
 		r := c.result(k.entry, k.level)
 		r.asked = k.asked
@@ -92,11 +92,11 @@ func (c *Cache[V]) offer(k known[V], offer func(Result[V])) {
 	}
 }
 
-func (c *Cache[V]) mayBeStale(k known[V], window time.Duration) bool {
+func (c *Cache[V]) mayBeStale(k lookup[V], window time.Duration) bool {
 	return k.found && staleFor(c.policy, k.entry, window, c.now())
 }
 
-func (c *Cache[V]) stale(k known[V], why Staleness, cause error) Result[V] {
+func (c *Cache[V]) stale(k lookup[V], why Staleness, cause error) Result[V] {
 	c.stats.of(k.level).stale.Add(1)
 	r := c.result(k.entry, k.level)
 	r.Stale, r.Cause = why, cause
@@ -115,7 +115,7 @@ func (c *Cache[V]) ttl(e Entry[V]) time.Duration {
 
 // storeFirst keeps an entry, or a failure beside it, in this process, and numbers it.
 func (c *Cache[V]) storeFirst(ctx context.Context, key Key, e *Entry[V]) {
-	if e.Verdict == Outage || e.Verdict == Failed {
+	if e.Outcome == Unavailable || e.Outcome == Error {
 		key = key.ofFailure()
 	}
 	e.tag, e.stored = c.tag(key.row), c.stored.Add(1)
