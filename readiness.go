@@ -57,7 +57,7 @@ func (s *service) redisState(ctx context.Context) redisState {
 		state = "down"
 	}
 	now := s.redis.Status()
-	return redisState{state, &redisDetail{now.Breaker, now.InSync, now.Stores, now.PendingRevocations}}
+	return redisState{state, &redisDetail{now.Breaker, now.InSync, now.Writable, now.PendingRevocations}}
 }
 
 // readyzInFull is readyz with what is known of authentik and Redis.

@@ -70,7 +70,7 @@ func (s *grantSource) Grant(ctx context.Context, caller grants.Caller, resource 
 func readOf[T any](r cache.Result[cached], value T) grants.Read[T] {
 	return grants.Read[T]{Value: value, Freshness: grants.Freshness{
 		FetchedAt: r.FetchedAt, FreshUntil: r.FreshUntil,
-		Cached: r.Source != cache.Loaded, Replaced: r.Replaced,
+		Cached: r.Source != cache.FromOrigin, Replaced: r.Replaced,
 		Stale: r.Stale, Cause: r.Cause, Dependency: r.Dependency(),
 	}}
 }

@@ -22,7 +22,7 @@ func newCacheFor(ttl time.Duration, first cache.Store[string], second cache.Shar
 func benchmarkGet(b *testing.B, first cache.Store[string], second cache.Shared[string], from cache.Source) {
 	c := newCacheFor(time.Hour, first, second)
 	o, key := &origin{now: time.Now}, cachetest.Key(b, "alice", 1)
-	mustGet(b, c, key, o.gives(value), value, cache.Loaded)
+	mustGet(b, c, key, o.gives(value), value, cache.FromOrigin)
 	load := never(b)
 	cputime.Report(b)
 	for b.Loop() {
@@ -37,22 +37,22 @@ func read(b *testing.B, c *cache.Cache[string], key cache.Key, load cache.Loader
 	}
 }
 
-func BenchmarkFirstLevelHit(b *testing.B) {
-	benchmarkGet(b, newMemory(b, time.Now), nil, cache.FirstLevel)
+func BenchmarkMemoryHit(b *testing.B) {
+	benchmarkGet(b, newMemory(b, time.Now), nil, cache.FromMemory)
 }
 
-// BenchmarkFirstLevelHitWithTombstones is a hit while some other row is known to be revoked.
-func BenchmarkFirstLevelHitWithTombstones(b *testing.B) {
+// BenchmarkMemoryHitWithTombstones is a hit while some other row is known to be revoked.
+func BenchmarkMemoryHitWithTombstones(b *testing.B) {
 	c := newCacheFor(time.Hour, newMemory(b, time.Now), nil)
 	o, key := &origin{now: time.Now}, cachetest.Key(b, "alice", 1)
-	mustGet(b, c, key, o.gives(value), value, cache.Loaded)
+	mustGet(b, c, key, o.gives(value), value, cache.FromOrigin)
 	if err := c.Revoke(b.Context(), cachetest.Key(b, "alice", 2).Row()); err != nil {
 		b.Fatal(err)
 	}
 	load := never(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		mustGet(b, c, key, load, value, cache.FirstLevel)
+		mustGet(b, c, key, load, value, cache.FromMemory)
 	}
 }
 
@@ -62,7 +62,7 @@ func BenchmarkRedisHit(b *testing.B) {
 	second := newRedis(b, server.URL(), keysOf(b, 1))
 	c := newCacheFor(time.Hour, empty{}, second)
 	for id := range int32(rows) {
-		mustGet(b, c, cachetest.Key(b, "alice", id+1), (&origin{now: time.Now}).gives(value), value, cache.Loaded)
+		mustGet(b, c, cachetest.Key(b, "alice", id+1), (&origin{now: time.Now}).gives(value), value, cache.FromOrigin)
 	}
 	var id atomic.Int32
 	cputime.Parallel(b, func() { read(b, c, cachetest.Key(b, "alice", id.Add(1)%rows+1), never(b)) })
@@ -83,7 +83,7 @@ func BenchmarkRedisMiss(b *testing.B) {
 	benchmarkMiss(b, newRedis(b, server.URL(), keysOf(b, 1)))
 }
 
-func BenchmarkFirstLevelHitParallel(b *testing.B) {
+func BenchmarkMemoryHitParallel(b *testing.B) {
 	c, key := newCache(time.Now, newMemory(b, time.Now), nil), cachetest.Key(b, "alice", 1)
 	load := (&origin{now: time.Now}).gives(value)
 	cputime.Parallel(b, func() { read(b, c, key, load) })

@@ -35,8 +35,8 @@ type Cache[V any] struct {
 	classify   func(error) Outcome
 	tag        func(Row) Tag
 	now        func() time.Time
-	first      firstLevel[V]
-	second     Shared[V] // nil without Redis
+	memory     encodedStore[V]
+	redis      Shared[V] // nil without Redis
 	spans      *spans.Tracer
 	flights    *flights[Result[V]]
 	tombstones *tombstones
@@ -45,7 +45,7 @@ type Cache[V any] struct {
 	// renewers are those that may still wait for Redis after their load has ended.
 	renewers sync.WaitGroup
 	stats    counters
-	// stored numbers what is put into the first level, and changes counts what has been put there or
+	// stored numbers what is put into the memory, and changes counts what has been put there or
 	// deleted.
 	stored, changes atomic.Int64
 }
@@ -53,7 +53,7 @@ type Cache[V any] struct {
 // Loader asks the origin. Its error goes to the caller as it is.
 type Loader[V any] func(ctx context.Context) (Entry[V], error)
 
-// New makes a cache over a first level, in which the codec keeps values, and, unless it is nil, a second.
+// New makes a cache over a memory, in which the codec keeps values, and, unless it is nil, a second.
 func New[V any](o Options, codec Codec[V], first Store[string], second Shared[V]) *Cache[V] {
 	if o.Classify == nil {
 		o.Classify = func(error) Outcome { return Error }
@@ -66,8 +66,8 @@ func New[V any](o Options, codec Codec[V], first Store[string], second Shared[V]
 		timeout:    o.LoadTimeout,
 		classify:   o.Classify,
 		now:        o.Now,
-		first:      firstLevel[V]{store: first, codec: codec},
-		second:     second,
+		memory:     encodedStore[V]{store: first, codec: codec},
+		redis:      second,
 		spans:      o.Spans,
 		flights:    newFlights[Result[V]](o.LoadTimeout),
 		tombstones: newTombstones(o.Now),
@@ -87,8 +87,8 @@ func New[V any](o Options, codec Codec[V], first Store[string], second Shared[V]
 	return c
 }
 
-// Get returns the caller's value. The order of steps: the first level; the flight that others may
-// wait for as well; in it the second level; the lease, so that one process loads; the load, whose
+// Get returns the caller's value. The order of steps: the memory; the flight that others may
+// wait for as well; in it the Redis; the lease, so that one process loads; the load, whose
 // outcome is then stored. Whatever is fresh ends them. A value that is stale and may be given out
 // ends them at once within [Policy.StaleWhileRevalidate], while the flight goes on; otherwise when
 // the load has failed or taken a second.
@@ -112,7 +112,7 @@ func (c *Cache[V]) get(ctx context.Context, key Key, load Loader[V]) (Result[V],
 		return Result[V]{}, ErrBadKey
 	}
 	began := time.Now()
-	k := c.readFirst(ctx, key)
+	k := c.lookupMemory(ctx, key)
 	if c.entryRevoked(key, k) {
 		return Result[V]{}, ErrRevoked
 	}
@@ -178,10 +178,10 @@ func (c *Cache[V]) await(ctx context.Context, key Key, call *call[Result[V]], be
 // the value's time, or after a revocation of which this process has not heard.
 func (c *Cache[V]) mayGive(key Key, r Result[V], window time.Duration, began time.Time) bool {
 	return staleFor(c.policy, r.Entry, window, c.now()) && !c.isRevoked(key) &&
-		(c.second == nil || c.second.InSync(r.subscription) || !r.asked.Before(began))
+		(c.redis == nil || c.redis.InSync(r.subscription) || !r.asked.Before(began))
 }
 
-// fetch is what a flight does: the steps from the first level on.
+// fetch is what a flight does: the steps from the memory on.
 func (c *Cache[V]) fetch(ctx context.Context, key Key, load Loader[V], offer func(Result[V])) (Result[V], error) {
 	if c.policy.TTL <= 0 {
 		c.stats.loads.Add(1)
@@ -192,15 +192,15 @@ func (c *Cache[V]) fetch(ctx context.Context, key Key, load Loader[V], offer fun
 		if err != nil {
 			return Result[V]{}, err
 		}
-		return c.result(e, Loaded), nil
+		return c.result(e, FromOrigin), nil
 	}
-	k := c.readFirst(ctx, key) // a flight may have landed since the first look
+	k := c.lookupMemory(ctx, key) // a flight may have landed since the first look
 	if k.current {
 		if r, done, err := c.answer(k); done {
 			return r, err
 		}
 	}
-	if c.second == nil {
+	if c.redis == nil {
 		c.offer(k, offer)
 		return c.load(ctx, key, k, "", load)
 	}
@@ -211,14 +211,14 @@ func (c *Cache[V]) fetch(ctx context.Context, key Key, load Loader[V], offer fun
 	return c.load(ctx, key, k, token, load)
 }
 
-// lease asks the second level until that has an answer, or the lease is ours, or it fails twice in a
+// lease asks the Redis until that has an answer, or the lease is ours, or it fails twice in a
 // row: then done is false and k says what is known.
 func (c *Cache[V]) lease(ctx context.Context, key Key, k *lookup[V], token string, offer func(Result[V])) (r Result[V], done bool, err error) {
 	var wait spans.Span
 	defer func() { wait.End() }()
 	failures, untrusted := 0, 0
 	k.current = false // until Redis has said so
-	subscription, asked := c.second.Subscription(), time.Now()
+	subscription, asked := c.redis.Subscription(), time.Now()
 	view, err := c.look(ctx, key, *k, token)
 	for pause := time.Duration(0); ; pause = min(max(2*pause, firstPause), longestPause) {
 		switch {
@@ -243,7 +243,7 @@ func (c *Cache[V]) lease(ctx context.Context, key Key, k *lookup[V], token strin
 				return r, false, nil
 			}
 		default:
-			c.stats.secondErrors.Add(1)
+			c.stats.redisErrors.Add(1)
 			// One slow answer on a busy machine must not cost the origin a load.
 			if failures++; failures < 2 && !errors.Is(err, errResting) {
 				break
@@ -262,19 +262,19 @@ func (c *Cache[V]) lease(ctx context.Context, key Key, k *lookup[V], token strin
 				return r, true, err
 			}
 		}
-		subscription, asked = c.second.Subscription(), time.Now()
-		view, err = c.second.Acquire(ctx, key, token, false)
+		subscription, asked = c.redis.Subscription(), time.Now()
+		view, err = c.redis.Acquire(ctx, key, token, false)
 	}
 }
 
-// look asks the second level first: for a word on what is here, if that may then be given out as
+// look asks the Redis first: for a word on what is here, if that may then be given out as
 // fresh; else for what is there, and for the lease at once if that is nothing.
 func (c *Cache[V]) look(ctx context.Context, key Key, k lookup[V], token string) (View[V], error) {
 	now := c.now()
-	if k.found && fresh(c.policy, k.entry, now) || k.failing && fresh(c.policy, k.failure, now) {
-		return c.second.Read(ctx, key)
+	if k.found && fresh(c.policy, k.entry, now) || k.hasFailure && fresh(c.policy, k.failure, now) {
+		return c.redis.Read(ctx, key)
 	}
-	return c.second.Acquire(ctx, key, token, true)
+	return c.redis.Acquire(ctx, key, token, true)
 }
 
 const (
@@ -293,7 +293,7 @@ func (c *Cache[V]) load(ctx context.Context, key Key, k lookup[V], token string,
 	c.stats.loads.Add(1)
 	stop, subscription := func() {}, int64(0)
 	if k.acquired {
-		subscription = c.second.Subscription()
+		subscription = c.redis.Subscription()
 		stop = c.renew(ctx, key, token)
 		defer stop() // if load panics
 	}
@@ -302,17 +302,17 @@ func (c *Cache[V]) load(ctx context.Context, key Key, k lookup[V], token string,
 	if err != nil {
 		e = Entry[V]{Err: err, Outcome: c.classify(err), FetchedAt: c.now()}
 	}
-	c.first.encode(&e)
-	committed, revoked := c.second == nil, false
-	if k.acquired || c.second != nil && e.Outcome.denies() {
-		revoked, err = c.second.Commit(ctx, key, token, e, c.ttl(e))
+	c.memory.encode(&e)
+	committed, revoked := c.redis == nil, false
+	if k.acquired || c.redis != nil && e.Outcome.denies() {
+		revoked, err = c.redis.Commit(ctx, key, token, e, c.ttl(e))
 		if committed = err == nil; !committed {
-			c.stats.secondErrors.Add(1)
+			c.stats.redisErrors.Add(1)
 		}
 	}
 	if !committed { // Redis does not say that the row is not revoked
 		subscription = 0
-		k.current = k.current && c.second.InSync(k.entry.subscription)
+		k.current = k.current && c.redis.InSync(k.entry.subscription)
 	}
 	if revoked {
 		c.tombstones.add(c.tag(key.row), c.tombstoneTTL())
@@ -321,10 +321,10 @@ func (c *Cache[V]) load(ctx context.Context, key Key, k lookup[V], token string,
 		return Result[V]{}, ErrRevoked
 	}
 	e.subscription = subscription
-	c.storeFirst(ctx, key, &e)
+	c.store(ctx, key, &e)
 	switch e.Outcome {
 	case Value:
-		r := c.result(e, Loaded)
+		r := c.result(e, FromOrigin)
 		r.Replaced = k.found && k.entry.Outcome == Value
 		return r, nil
 	case Unavailable:
@@ -357,12 +357,12 @@ func (c *Cache[V]) renew(ctx context.Context, key Key, token string) (stop func(
 // renewOnce tells whether the lease may still be ours. If it is not, somebody else loads by now; our
 // load is of use to those who wait here.
 func (c *Cache[V]) renewOnce(ctx context.Context, key Key, token string) bool {
-	held, err := c.second.Renew(ctx, key, token)
+	held, err := c.redis.Renew(ctx, key, token)
 	switch {
 	case ctx.Err() != nil: // the load has ended, and so has the lease
 		return false
 	case err != nil:
-		c.stats.secondErrors.Add(1)
+		c.stats.redisErrors.Add(1)
 	case !held:
 		c.stats.leasesLost.Add(1)
 		return false
@@ -372,8 +372,8 @@ func (c *Cache[V]) renewOnce(ctx context.Context, key Key, token string) bool {
 
 // release gives back a lease that is not needed.
 func (c *Cache[V]) release(ctx context.Context, key Key, token string) {
-	if _, err := c.second.Commit(ctx, key, token, Entry[V]{}, 0); err != nil {
-		c.stats.secondErrors.Add(1)
+	if _, err := c.redis.Commit(ctx, key, token, Entry[V]{}, 0); err != nil {
+		c.stats.redisErrors.Add(1)
 	}
 }
 
@@ -383,9 +383,9 @@ func (c *Cache[V]) Close(ctx context.Context) error {
 	if err == nil {
 		c.renewers.Wait() // of loads that have ended, so for an operation of Redis at most
 	}
-	err = errors.Join(err, c.first.store.Close())
-	if c.second != nil {
-		err = errors.Join(err, c.second.Close())
+	err = errors.Join(err, c.memory.store.Close())
+	if c.redis != nil {
+		err = errors.Join(err, c.redis.Close())
 	}
 	return err
 }

@@ -14,12 +14,12 @@ import (
 // steps writes down the steps of a read.
 type steps struct {
 	list []string
-	ttl  time.Duration // of the last store in the first level
+	ttl  time.Duration // of the last store in the memory
 }
 
 func (s *steps) add(step string) { s.list = append(s.list, step) }
 
-// first is a first level that writes down its steps, except for failures, which it looks for beside
+// first is a memory that writes down its steps, except for failures, which it looks for beside
 // each value that is not fresh.
 type first struct {
 	cache.Store[string]
@@ -39,7 +39,7 @@ func (f first) Set(ctx context.Context, key cache.Key, e cache.Entry[string], tt
 	return f.Store.Set(ctx, key, e, ttl)
 }
 
-// second is a second level that writes down its steps.
+// second is a Redis that writes down its steps.
 type second struct {
 	cache.Shared[string]
 	*steps
@@ -77,7 +77,7 @@ func (l *landing) Get(ctx context.Context, key cache.Key) (cache.Entry[string], 
 	return l.Store.Get(ctx, key)
 }
 
-// overtaken is a second level in which another process stores between the look and the lease.
+// overtaken is a Redis in which another process stores between the look and the lease.
 type overtaken struct {
 	cache.Shared[string]
 	value cache.Entry[string]
@@ -118,34 +118,34 @@ func TestOrderOfSteps(t *testing.T) {
 		want   []string
 		from   cache.Source
 	}{
-		{"hit in the first level", ttl, inFirst(kept), nil,
-			[]string{"first get"}, cache.FirstLevel},
+		{"hit in the memory", ttl, inFirst(kept), nil,
+			[]string{"first get"}, cache.FromMemory},
 		{"a flight landed between two steps", ttl, &landing{Store: inFirst(kept)}, nil,
-			[]string{"first get", "first get"}, cache.FirstLevel},
-		{"miss without a second level", ttl, empty{}, nil,
-			[]string{"first get", "first get", "load", "first set"}, cache.Loaded},
-		{"hit in the first level that Redis has not confirmed", ttl, inFirst(kept), process(),
-			[]string{"first get", "first get", "read", "first set"}, cache.FirstLevel},
-		{"hit in the second level", ttl, empty{}, process(kept),
-			[]string{"first get", "first get", "look", "first set"}, cache.SecondLevel},
-		{"hit in the second level, and a stale one in the first", ttl, inFirst(old), process(kept),
-			[]string{"first get", "first get", "look", "first set"}, cache.SecondLevel},
+			[]string{"first get", "first get"}, cache.FromMemory},
+		{"miss without a Redis", ttl, empty{}, nil,
+			[]string{"first get", "first get", "load", "first set"}, cache.FromOrigin},
+		{"hit in the memory that Redis has not confirmed", ttl, inFirst(kept), process(),
+			[]string{"first get", "first get", "read", "first set"}, cache.FromMemory},
+		{"hit in the Redis", ttl, empty{}, process(kept),
+			[]string{"first get", "first get", "look", "first set"}, cache.FromRedis},
+		{"hit in the Redis, and a stale one in the first", ttl, inFirst(old), process(kept),
+			[]string{"first get", "first get", "look", "first set"}, cache.FromRedis},
 		{"miss", ttl, empty{}, process(),
-			[]string{"first get", "first get", "look", "load", "commit", "first set"}, cache.Loaded},
-		{"miss in the second level, and a stale one in the first", ttl, inFirst(old), process(),
-			[]string{"first get", "first get", "look", "first set", "load", "commit", "first set"}, cache.Loaded},
-		{"stale in the second level", ttl, empty{}, process(old),
-			[]string{"first get", "first get", "look", "first set", "acquire", "load", "commit", "first set"}, cache.Loaded},
-		{"a failure in the second level that is over", ttl, empty{}, process(failed),
-			[]string{"first get", "first get", "look", "first set", "acquire", "load", "commit", "first set"}, cache.Loaded},
+			[]string{"first get", "first get", "look", "load", "commit", "first set"}, cache.FromOrigin},
+		{"miss in the Redis, and a stale one in the first", ttl, inFirst(old), process(),
+			[]string{"first get", "first get", "look", "first set", "load", "commit", "first set"}, cache.FromOrigin},
+		{"stale in the Redis", ttl, empty{}, process(old),
+			[]string{"first get", "first get", "look", "first set", "acquire", "load", "commit", "first set"}, cache.FromOrigin},
+		{"a failure in the Redis that is over", ttl, empty{}, process(failed),
+			[]string{"first get", "first get", "look", "first set", "acquire", "load", "commit", "first set"}, cache.FromOrigin},
 		{"another process's load landed before the lease was taken", ttl, empty{}, overtaken{process(old), kept},
-			[]string{"first get", "first get", "look", "first set", "acquire", "first set", "commit"}, cache.SecondLevel},
-		{"a second level that fails is not made to wait for ever", ttl, empty{}, down,
-			[]string{"first get", "first get", "look", "acquire", "load", "first set"}, cache.Loaded},
-		{"a second level that fails, and a hit in the first", ttl, inFirst(kept), down,
-			[]string{"first get", "first get", "read", "acquire"}, cache.FirstLevel},
-		{"no ttl, no second level", 0, empty{}, process(kept),
-			[]string{"first get", "load"}, cache.Loaded},
+			[]string{"first get", "first get", "look", "first set", "acquire", "first set", "commit"}, cache.FromRedis},
+		{"a Redis that fails is not made to wait for ever", ttl, empty{}, down,
+			[]string{"first get", "first get", "look", "acquire", "load", "first set"}, cache.FromOrigin},
+		{"a Redis that fails, and a hit in the first", ttl, inFirst(kept), down,
+			[]string{"first get", "first get", "read", "acquire"}, cache.FromMemory},
+		{"no ttl, no Redis", 0, empty{}, process(kept),
+			[]string{"first get", "load"}, cache.FromOrigin},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var s steps
@@ -174,9 +174,9 @@ func TestOrderOfSteps(t *testing.T) {
 func TestHitAfterMiss(t *testing.T) {
 	clock := cachetest.NewClock()
 	c, o, key := newCache(clock.Now, newMemory(t, clock.Now), nil), &origin{now: clock.Now}, cachetest.Key(t, "alice", 1)
-	loaded := mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
+	loaded := mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
 	clock.Advance(ttl - 1)
-	hit := mustGet(t, c, key, never(t), "value", cache.FirstLevel)
+	hit := mustGet(t, c, key, never(t), "value", cache.FromMemory)
 	if hit.FetchedAt != loaded.FetchedAt || hit.FreshUntil != loaded.FreshUntil {
 		t.Errorf("the hit has other times: %v, %v", hit, loaded)
 	}
@@ -184,8 +184,8 @@ func TestHitAfterMiss(t *testing.T) {
 		t.Errorf("fresh until %s, want %s", hit.FreshUntil, want)
 	}
 	clock.Advance(1)
-	mustGet(t, c, key, o.gives("new"), "new", cache.Loaded)
-	if got, want := c.Stats(), (cache.Stats{FirstHits: 1, Loads: 2}); got != want {
+	mustGet(t, c, key, o.gives("new"), "new", cache.FromOrigin)
+	if got, want := c.Stats(), (cache.Stats{MemoryHits: 1, Loads: 2}); got != want {
 		t.Errorf("counts: got %+v, want %+v", got, want)
 	}
 }
@@ -224,11 +224,11 @@ func TestFreshness(t *testing.T) {
 					}
 					return e, nil
 				}
-				mustGet(t, c, key, load, "value", cache.Loaded)
+				mustGet(t, c, key, load, "value", cache.FromOrigin)
 				clock.Advance(at)
-				from, want := cache.FirstLevel, 1
+				from, want := cache.FromMemory, 1
 				if slices.Contains(tt.loads, at) {
-					from, want = cache.Loaded, 2
+					from, want = cache.FromOrigin, 2
 				}
 				mustGet(t, c, key, load, "value", from)
 				if loads != want {
@@ -247,7 +247,7 @@ func TestZeroKeyIsRefused(t *testing.T) {
 	}
 }
 
-func TestProcessesShareTheSecondLevel(t *testing.T) {
+func TestProcessesShareRedis(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	clock := cachetest.NewClock()
 	o, key := &origin{now: clock.Now}, cachetest.Key(t, "alice", 1)
@@ -259,27 +259,27 @@ func TestProcessesShareTheSecondLevel(t *testing.T) {
 	}
 	one, two, three, stranger := process(1), process(1), process(1), process(2)
 
-	loaded := mustGet(t, one, key, o.gives("value"), "value", cache.Loaded)
+	loaded := mustGet(t, one, key, o.gives("value"), "value", cache.FromOrigin)
 	clock.Advance(3 * time.Second)
-	promoted := mustGet(t, two, key, never(t), "value", cache.SecondLevel)
+	promoted := mustGet(t, two, key, never(t), "value", cache.FromRedis)
 	if !promoted.FetchedAt.Equal(loaded.FetchedAt) || !promoted.FreshUntil.Equal(loaded.FreshUntil) {
 		t.Errorf("the second process has other times: %v, %v", promoted, loaded)
 	}
-	again := mustGet(t, two, key, never(t), "value", cache.FirstLevel)
+	again := mustGet(t, two, key, never(t), "value", cache.FromMemory)
 	if !again.FreshUntil.Equal(loaded.FreshUntil) {
 		t.Errorf("fresh until %s, want %s", again.FreshUntil, loaded.FreshUntil)
 	}
 
-	mustGet(t, stranger, key, o.gives("other"), "other", cache.Loaded)
+	mustGet(t, stranger, key, o.gives("other"), "other", cache.FromOrigin)
 	if got, want := stranger.Stats(), (cache.Stats{Loads: 1}); got != want {
 		t.Errorf("counts with another secret: got %+v, want %+v", got, want)
 	}
-	mustGet(t, three, key, never(t), "value", cache.SecondLevel) // the stranger has overwritten nothing
+	mustGet(t, three, key, never(t), "value", cache.FromRedis) // the stranger has overwritten nothing
 
 	// Being read by others has not extended the value's life.
 	clock.Advance(2 * time.Second)
-	mustGet(t, two, key, o.gives("new"), "new", cache.Loaded)
-	if got, want := two.Stats(), (cache.Stats{FirstHits: 1, SecondHits: 1, Loads: 1}); got != want {
+	mustGet(t, two, key, o.gives("new"), "new", cache.FromOrigin)
+	if got, want := two.Stats(), (cache.Stats{MemoryHits: 1, RedisHits: 1, Loads: 1}); got != want {
 		t.Errorf("counts: got %+v, want %+v", got, want)
 	}
 }
@@ -291,11 +291,11 @@ func TestClockOfAnotherProcess(t *testing.T) {
 		from  cache.Source
 		value string
 	}{
-		{"the same", 0, cache.SecondLevel, "theirs"},
-		{"a little ahead", time.Second, cache.SecondLevel, "theirs"},
-		{"far ahead", time.Hour, cache.Loaded, "ours"},
-		{"a little behind", -time.Second, cache.SecondLevel, "theirs"},
-		{"far behind", -time.Hour, cache.Loaded, "ours"},
+		{"the same", 0, cache.FromRedis, "theirs"},
+		{"a little ahead", time.Second, cache.FromRedis, "theirs"},
+		{"far ahead", time.Hour, cache.FromOrigin, "ours"},
+		{"a little behind", -time.Second, cache.FromRedis, "theirs"},
+		{"far behind", -time.Hour, cache.FromOrigin, "ours"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ours, theirs := cachetest.NewClock(), cachetest.NewClock()
@@ -303,7 +303,7 @@ func TestClockOfAnotherProcess(t *testing.T) {
 			shared := cachetest.NewFakeRedis(keysOf(t, 1), ours.Now)
 			key := cachetest.Key(t, "alice", 1)
 			them, us := newCache(theirs.Now, empty{}, shared.Process()), newCache(ours.Now, empty{}, shared.Process())
-			mustGet(t, them, key, (&origin{now: theirs.Now}).gives("theirs"), "theirs", cache.Loaded)
+			mustGet(t, them, key, (&origin{now: theirs.Now}).gives("theirs"), "theirs", cache.FromOrigin)
 			mustGet(t, us, key, (&origin{now: ours.Now}).gives("ours"), tt.value, tt.from)
 		})
 	}

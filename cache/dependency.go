@@ -22,7 +22,7 @@ func (r Result[V]) Dependency() Dependency { return r.dependency }
 // no revocation can have gone unheard. A list does not stand after any revocation, nor if it is of before
 // one that was not heard of.
 func (c *Cache[V]) Valid(m Dependency, now time.Time) bool {
-	e, found := c.first.look(context.Background(), m.key)
+	e, found := c.memory.look(context.Background(), m.key)
 	if !found || e.Outcome != Value || e.stored != m.stored || !fresh(c.policy, e, now) || !c.inSync(e.subscription) {
 		return false
 	}
@@ -39,8 +39,8 @@ type Moment struct{ changes, revocations, subscription int64 }
 // Moment returns the present one. Who checks marks takes it first.
 func (c *Cache[V]) Moment() Moment {
 	m := Moment{changes: c.changes.Load(), revocations: c.tombstones.count()}
-	if c.second != nil {
-		m.subscription = c.second.Subscription()
+	if c.redis != nil {
+		m.subscription = c.redis.Subscription()
 	}
 	return m
 }
@@ -52,7 +52,7 @@ func (c *Cache[V]) Unchanged(m Moment) bool {
 	return c.changes.Load() == m.changes && c.tombstones.count() == m.revocations && c.inSync(m.subscription)
 }
 
-// hears tells whether what was learned in an subscription may be used without asking the second level.
+// hears tells whether what was learned in an subscription may be used without asking the Redis.
 func (c *Cache[V]) inSync(subscription int64) bool {
-	return c.second == nil || c.second.InSync(subscription)
+	return c.redis == nil || c.redis.InSync(subscription)
 }

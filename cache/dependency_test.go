@@ -61,7 +61,7 @@ func TestStands(t *testing.T) {
 			if err := w.cache[0].Drop(t.Context(), w.key); err != nil {
 				t.Fatal(err)
 			}
-			mustGet(t, w.cache[0], w.key, w.origin.gives("another"), "another", cache.Loaded)
+			mustGet(t, w.cache[0], w.key, w.origin.gives("another"), "another", cache.FromOrigin)
 		}, false, true, false},
 		{"a list brings it anew", func(t *testing.T, w *world) {
 			w.clock.Advance(1)
@@ -70,8 +70,8 @@ func TestStands(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
-			row := mustGet(t, w.cache[0], w.key, w.origin.gives("row"), "row", cache.Loaded).Dependency()
-			page := mustGet(t, w.cache[0], list(t, w), w.origin.gives("page"), "page", cache.Loaded).Dependency()
+			row := mustGet(t, w.cache[0], w.key, w.origin.gives("row"), "row", cache.FromOrigin).Dependency()
+			page := mustGet(t, w.cache[0], list(t, w), w.origin.gives("page"), "page", cache.FromOrigin).Dependency()
 			before := w.cache[0].Moment()
 			tt.then(t, w)
 			if w.cache[0].Unchanged(before) != tt.unchanged {
@@ -94,11 +94,11 @@ func TestNothingStands(t *testing.T) {
 	if c.Valid(cache.Dependency{}, w.clock.Now()) {
 		t.Error("the empty mark stands")
 	}
-	mustGet(t, c, w.key, w.origin.gives("row"), "row", cache.Loaded)
+	mustGet(t, c, w.key, w.origin.gives("row"), "row", cache.FromOrigin)
 	w.clock.Advance(ttl + time.Second)
 	stale := mustGet(t, c, w.key, func(context.Context) (cache.Entry[string], error) {
 		return cache.Entry[string]{}, errUnavailable
-	}, "row", cache.FirstLevel)
+	}, "row", cache.FromMemory)
 	if stale.Stale == cache.NotStale || c.Valid(stale.Dependency(), w.clock.Now()) {
 		t.Errorf("%v stands", stale)
 	}
@@ -118,7 +118,7 @@ func TestListOfBeforeDoesNotStand(t *testing.T) {
 		return key
 	}
 	before := page()
-	mustGet(t, w.cache[0], before, w.origin.gives("with the row"), "with the row", cache.Loaded)
+	mustGet(t, w.cache[0], before, w.origin.gives("with the row"), "with the row", cache.FromOrigin)
 	w.process[0].Disconnect(true)
 	if err := w.cache[1].Revoke(t.Context(), w.key.Row()); err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@
 //
 // An [Entry] is what the origin said of a key: a value, a denial or a failure. policy.go decides by
 // pure functions what it is good for at a moment. The order of steps lives in cache.go alone:
-// [Cache.Get] for the first level and the flight, then fetch, lease and load in the flight.
+// [Cache.Get] for the memory and the flight, then fetch, lease and load in the flight.
 //
 // It knows neither authentik nor GraphQL.
 package cache

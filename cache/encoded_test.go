@@ -26,8 +26,8 @@ func (d *decodings) codec() cache.Codec[string] {
 	return codec
 }
 
-// TestFirstLevelDecodes: only who gets a value pays for its decoding.
-func TestFirstLevelDecodes(t *testing.T) {
+// TestMemoryDecodes: only who gets a value pays for its decoding.
+func TestMemoryDecodes(t *testing.T) {
 	clock := cachetest.NewClock()
 	key := cachetest.Key(t, "alice", 1)
 	for _, tt := range []struct {
@@ -36,7 +36,7 @@ func TestFirstLevelDecodes(t *testing.T) {
 		want int
 	}{
 		{"a hit", func(t *testing.T, c *cache.Cache[string], _ cache.Dependency) {
-			mustGet(t, c, key, never(t), "value", cache.FirstLevel)
+			mustGet(t, c, key, never(t), "value", cache.FromMemory)
 		}, 1},
 		{"whether a read stands", func(t *testing.T, c *cache.Cache[string], mark cache.Dependency) {
 			if !c.Valid(mark, clock.Now()) {
@@ -47,7 +47,7 @@ func TestFirstLevelDecodes(t *testing.T) {
 			c.Prime(t.Context(), key, cache.Entry[string]{Value: "value", FetchedAt: clock.Now()}, c.Subscription())
 		}, 0},
 		{"a miss", func(t *testing.T, c *cache.Cache[string], _ cache.Dependency) {
-			mustGet(t, c, cachetest.Key(t, "bob", 1), (&origin{now: clock.Now}).gives("his"), "his", cache.Loaded)
+			mustGet(t, c, cachetest.Key(t, "bob", 1), (&origin{now: clock.Now}).gives("his"), "his", cache.FromOrigin)
 		}, 0},
 		{"a denial", func(t *testing.T, c *cache.Cache[string], _ cache.Dependency) {
 			denied := cachetest.Key(t, "bob", 1)
@@ -62,7 +62,7 @@ func TestFirstLevelDecodes(t *testing.T) {
 			var d decodings
 			c := cache.New(cache.Options{Policy: cache.Policy{TTL: ttl, NegativeTTL: ttl}, LoadTimeout: time.Second, Classify: classify, Now: clock.Now},
 				d.codec(), newMemory(t, clock.Now), nil)
-			r := mustGet(t, c, key, (&origin{now: clock.Now}).gives("value"), "value", cache.Loaded)
+			r := mustGet(t, c, key, (&origin{now: clock.Now}).gives("value"), "value", cache.FromOrigin)
 			if tt.do(t, c, r.Dependency()); d.n != tt.want {
 				t.Errorf("%d values were decoded, want %d", d.n, tt.want)
 			}
@@ -70,13 +70,13 @@ func TestFirstLevelDecodes(t *testing.T) {
 	}
 }
 
-// TestFirstLevelCannotDecode: what cannot be decoded is loaded again, and is no error to the caller.
-func TestFirstLevelCannotDecode(t *testing.T) {
+// TestMemoryCannotDecode: what cannot be decoded is loaded again, and is no error to the caller.
+func TestMemoryCannotDecode(t *testing.T) {
 	d := decodings{fails: true}
 	c := cache.New(cache.Options{Policy: cache.Policy{TTL: ttl}, LoadTimeout: time.Second}, d.codec(), newMemory(t, time.Now), nil)
 	o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
-	mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
-	mustGet(t, c, key, o.gives("again"), "again", cache.Loaded)
+	mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
+	mustGet(t, c, key, o.gives("again"), "again", cache.FromOrigin)
 	d.fails = false
-	mustGet(t, c, key, never(t), "again", cache.FirstLevel)
+	mustGet(t, c, key, never(t), "again", cache.FromMemory)
 }

@@ -94,8 +94,8 @@ func TestRedisCannotBeUsed(t *testing.T) {
 			clock := cachetest.NewClock()
 			c := newCache(clock.Now, newMemory(t, clock.Now), store)
 			o, key := &origin{now: clock.Now}, cachetest.Key(t, "alice", 1)
-			within(t, func() { mustGet(t, c, key, o.gives("value"), "value", cache.Loaded) })
-			within(t, func() { mustGet(t, c, key, never(t), "value", cache.FirstLevel) })
+			within(t, func() { mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin) })
+			within(t, func() { mustGet(t, c, key, never(t), "value", cache.FromMemory) })
 
 			const more = 64 // more than there are connections
 			within(t, func() {
@@ -103,14 +103,14 @@ func TestRedisCannotBeUsed(t *testing.T) {
 				for id := range int32(more) {
 					key := cachetest.Key(t, "alice", id+2)
 					wg.Go(func() {
-						if r, err := c.Get(context.Background(), key, o.gives("value")); err != nil || r.Source != cache.Loaded {
+						if r, err := c.Get(context.Background(), key, o.gives("value")); err != nil || r.Source != cache.FromOrigin {
 							t.Errorf("got %q from %d, error %v", r.Value, r.Source, err)
 						}
 					})
 				}
 				wg.Wait()
 			})
-			if got := c.Stats(); got.Loads != 1+more || got.FirstHits != 1 || got.SecondErrors < 2+more {
+			if got := c.Stats(); got.Loads != 1+more || got.MemoryHits != 1 || got.RedisErrors < 2+more {
 				t.Errorf("counts: %+v", got)
 			}
 
@@ -125,7 +125,7 @@ func TestRedisCannotBeUsed(t *testing.T) {
 			}
 			within(t, func() { // and now nobody waits for it at all
 				for range 100 {
-					mustGet(t, c, key, never(t), "value", cache.FirstLevel)
+					mustGet(t, c, key, never(t), "value", cache.FromMemory)
 				}
 			})
 		})
@@ -144,8 +144,8 @@ func TestRedisIsUsedAgain(t *testing.T) {
 			server, clock := cachetest.StartRedis(t), cachetest.NewClock()
 			c := newCache(clock.Now, empty{}, newRedis(t, server.URL(), keysOf(t, 1)))
 			o, key := &origin{now: clock.Now}, cachetest.Key(t, "alice", 1)
-			mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
-			mustGet(t, c, key, never(t), "value", cache.SecondLevel)
+			mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
+			mustGet(t, c, key, never(t), "value", cache.FromRedis)
 
 			tt.spoil(server)
 			var wg sync.WaitGroup
@@ -158,20 +158,20 @@ func TestRedisIsUsedAgain(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			if got := c.Stats().SecondErrors; got < 40 {
+			if got := c.Stats().RedisErrors; got < 40 {
 				t.Errorf("%d failures, want one for each read at least", got)
 			}
 
 			tt.heal(server)
 			cachetest.Eventually(t, "Redis is used again", func() bool {
 				r, err := c.Get(t.Context(), key, o.gives("value"))
-				return err == nil && r.Source == cache.SecondLevel
+				return err == nil && r.Source == cache.FromRedis
 			})
 		})
 	}
 }
 
-// stored makes caches of the same process settings over one Redis, none with a first level that
+// stored makes caches of the same process settings over one Redis, none with a memory that
 // would hide what Redis has.
 type stored struct {
 	*cachetest.RedisServer
@@ -197,7 +197,7 @@ func (s *stored) put(t *testing.T, key cache.Key, value string) (name string, se
 	for _, n := range names(t, s.client) {
 		before[n] = true
 	}
-	mustGet(t, s.cache(), key, s.origin.gives(value), value, cache.Loaded)
+	mustGet(t, s.cache(), key, s.origin.gives(value), value, cache.FromOrigin)
 	for _, n := range names(t, s.client) {
 		if !before[n] {
 			name = n
@@ -214,9 +214,9 @@ func (s *stored) put(t *testing.T, key cache.Key, value string) (name string, se
 func (s *stored) wantUntrusted(t *testing.T, key cache.Key) {
 	t.Helper()
 	c := s.cache()
-	mustGet(t, c, key, s.origin.gives("fresh"), "fresh", cache.Loaded)
+	mustGet(t, c, key, s.origin.gives("fresh"), "fresh", cache.FromOrigin)
 	wantStats(t, c, cache.Stats{Loads: 1, Untrusted: 1})
-	mustGet(t, c, key, never(t), "fresh", cache.SecondLevel)
+	mustGet(t, c, key, never(t), "fresh", cache.FromRedis)
 }
 
 func TestUntrustedValues(t *testing.T) {
@@ -283,7 +283,7 @@ func TestUntrustedValues(t *testing.T) {
 		if err := s.client.Set(t.Context(), name, sealed, time.Minute).Err(); err != nil {
 			t.Fatal(err)
 		}
-		mustGet(t, s.cache(), alice, never(t), "of alice", cache.SecondLevel)
+		mustGet(t, s.cache(), alice, never(t), "of alice", cache.FromRedis)
 	})
 }
 
@@ -303,7 +303,7 @@ func TestPayloadOfAnotherRelease(t *testing.T) {
 	}, cache.StoreOptions{Prefix: "authentik-graphql:", Logger: slog.New(slog.DiscardHandler)})
 	c := newCache(s.clock.Now, empty{}, store)
 	defer func() { _ = store.Close() }()
-	mustGet(t, c, key, s.origin.gives("fresh"), "fresh", cache.Loaded)
+	mustGet(t, c, key, s.origin.gives("fresh"), "fresh", cache.FromOrigin)
 	wantStats(t, c, cache.Stats{Loads: 1, Untrusted: 1})
 }
 
@@ -316,7 +316,7 @@ func TestRedisShowsNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		mustGet(t, c, key, s.origin.gives(marker), marker, cache.Loaded)
+		mustGet(t, c, key, s.origin.gives(marker), marker, cache.FromOrigin)
 	}
 	all := names(t, s.client)
 	if len(all) != 2 {
@@ -387,16 +387,16 @@ func TestRedisDoesNotStore(t *testing.T) {
 			s := newStored(t)
 			there, nowhere, here, gone := cachetest.Key(t, "alice", 1), cachetest.Key(t, "alice", 2), cachetest.Key(t, "alice", 3), cachetest.Key(t, "alice", 4)
 			policy := cache.Policy{TTL: ttl, StaleIfError: time.Hour}
-			mustGet(t, newCacheOf(policy, s.clock.Now, empty{}, s.store), there, s.origin.gives("there"), "there", cache.Loaded)
+			mustGet(t, newCacheOf(policy, s.clock.Now, empty{}, s.store), there, s.origin.gives("there"), "there", cache.FromOrigin)
 			if err := s.store.Revoke(t.Context(), gone.Row(), time.Minute); err != nil {
 				t.Fatal(err)
 			}
 			c := newCacheOf(policy, s.clock.Now, newMemory(t, s.clock.Now), newRedis(t, refuse(t, s).URL(), keysOf(t, 1)))
-			mustGet(t, c, there, never(t), "there", cache.SecondLevel)
-			mustGet(t, c, here, s.origin.gives("here"), "here", cache.Loaded)
+			mustGet(t, c, there, never(t), "there", cache.FromRedis)
+			mustGet(t, c, here, s.origin.gives("here"), "here", cache.FromOrigin)
 			wantError(t, c, gone, never(t), cache.ErrRevoked)
 			s.clock.Advance(ttl)
-			mustGet(t, c, nowhere, s.origin.gives("loaded"), "loaded", cache.Loaded)
+			mustGet(t, c, nowhere, s.origin.gives("loaded"), "loaded", cache.FromOrigin)
 			for key, want := range map[cache.Key]string{there: "there", here: "here"} {
 				r, err := c.Get(t.Context(), key, s.origin.fails(errUnavailable))
 				if err != nil || r.Value != want || r.Stale != cache.StaleIfError {

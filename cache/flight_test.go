@@ -76,7 +76,7 @@ func TestFlightIsShared(t *testing.T) {
 		synctest.Wait() // all of them wait for the load
 		close(h.release)
 		for _, d := range done {
-			if o := <-d; o.err != nil || o.Value != "value" || o.Source != cache.Loaded {
+			if o := <-d; o.err != nil || o.Value != "value" || o.Source != cache.FromOrigin {
 				t.Errorf("got %q from %d, error %v", o.Value, o.Source, o.err)
 			}
 		}
@@ -202,7 +202,7 @@ func TestLoadThatDoesNotReturn(t *testing.T) {
 						t.Errorf("got %q, error %v, want an error with %q", o.Value, o.err, tt.want)
 					}
 				}
-				mustGet(t, c, key, h.gives("next"), "next", cache.Loaded)
+				mustGet(t, c, key, h.gives("next"), "next", cache.FromOrigin)
 				if got := h.loads.Load(); got != 2 {
 					t.Errorf("%d loads, want 2", got)
 				}

@@ -143,7 +143,7 @@ func TestRevocationsOverRedis(t *testing.T) {
 			}
 			waitInSync(t, stores[1])
 			wantError(t, caches[1], unasked, never(t), cache.ErrRevoked) // what was learned before is not trusted
-			mustGet(t, caches[1], cachetest.Key(t, "alice", 40), never(t), "value", cache.FirstLevel)
+			mustGet(t, caches[1], cachetest.Key(t, "alice", 40), never(t), "value", cache.FromMemory)
 		})
 	}
 }
@@ -238,7 +238,7 @@ func TestMessageInTwoParts(t *testing.T) {
 	a, b := newCache(time.Now, empty{}, one), newCacheOf(cache.Policy{TTL: time.Hour}, time.Now, newMemory(t, time.Now), two)
 	waitInSync(t, two)
 	key := cachetest.Key(t, "alice", 1)
-	mustGet(t, b, key, (&origin{now: time.Now}).gives("value"), "value", cache.Loaded)
+	mustGet(t, b, key, (&origin{now: time.Now}).gives("value"), "value", cache.FromOrigin)
 	if err := a.Revoke(t.Context(), key.Row()); err != nil {
 		t.Fatal(err)
 	}
@@ -297,9 +297,9 @@ func TestForeignNames(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := s.cache()
-			mustGet(t, c, key, s.origin.gives("fresh"), "fresh", cache.Loaded)
+			mustGet(t, c, key, s.origin.gives("fresh"), "fresh", cache.FromOrigin)
 			wantStats(t, c, tt.want)
-			mustGet(t, s.cache(), key, never(t), "fresh", cache.SecondLevel)
+			mustGet(t, s.cache(), key, never(t), "fresh", cache.FromRedis)
 		})
 	}
 }

@@ -77,7 +77,7 @@ func (k Key) Format(f fmt.State, verb rune) { k.row.Format(f, verb) }
 
 func (k Key) isList() bool { return k.row.id == 0 }
 
-// ofFailure is the key under which the first level keeps a failed load of k.
+// ofFailure is the key under which the memory keeps a failed load of k.
 func (k Key) ofFailure() Key {
 	k.failure = true
 	return k

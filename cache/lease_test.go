@@ -93,7 +93,7 @@ func TestLapsedLeaseIsTakenOver(t *testing.T) {
 		s.links[0].Cut(true) // its lease is not renewed any more
 		began := time.Now()
 		o := &origin{now: time.Now}
-		mustGet(t, s.caches[1], key, o.gives("of the second"), "of the second", cache.Loaded)
+		mustGet(t, s.caches[1], key, o.gives("of the second"), "of the second", cache.FromOrigin)
 		if took := time.Since(began); took < 2*time.Second || took > 2*time.Second+200*time.Millisecond {
 			t.Errorf("took over after %s", took)
 		}
@@ -102,7 +102,7 @@ func TestLapsedLeaseIsTakenOver(t *testing.T) {
 		if o := <-first; o.err != nil || o.Value != "of the first" {
 			t.Errorf("the first: %q, error %v", o.Value, o.err)
 		}
-		mustGet(t, s.caches[2], key, never(t), "of the second", cache.SecondLevel) // not overwritten by what is older
+		mustGet(t, s.caches[2], key, never(t), "of the second", cache.FromRedis) // not overwritten by what is older
 	})
 }
 
@@ -151,7 +151,7 @@ func TestWaitingForALeaseIsBounded(t *testing.T) {
 func TestStaleWhileAnotherProcessLoads(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *processes) {
 		h, key := newHeld(), cachetest.Key(t, "alice", 1)
-		mustGet(t, s.caches[0], key, (&origin{now: time.Now}).gives("value"), "value", cache.Loaded)
+		mustGet(t, s.caches[0], key, (&origin{now: time.Now}).gives("value"), "value", cache.FromOrigin)
 		time.Sleep(ttl)
 		start(t.Context(), s.caches[0], key, h.gives("new"))
 		synctest.Wait()
@@ -163,7 +163,7 @@ func TestStaleWhileAnotherProcessLoads(t *testing.T) {
 		close(h.release)
 		synctest.Wait()
 		time.Sleep(time.Second)
-		mustGet(t, s.caches[1], key, never(t), "new", cache.FirstLevel) // the flight went on
+		mustGet(t, s.caches[1], key, never(t), "new", cache.FromMemory) // the flight went on
 	})
 }
 
@@ -220,7 +220,7 @@ func TestLoadAcrossARevocation(t *testing.T) {
 func TestRevocationWhileWaitingWithAStaleValue(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *processes) {
 		h, key := newHeld(), cachetest.Key(t, "alice", 1)
-		mustGet(t, s.caches[0], key, (&origin{now: time.Now}).gives("value"), "value", cache.Loaded)
+		mustGet(t, s.caches[0], key, (&origin{now: time.Now}).gives("value"), "value", cache.FromOrigin)
 		time.Sleep(ttl)
 		d := start(t.Context(), s.caches[0], key, h.gives("new"))
 		time.Sleep(time.Second / 2)
@@ -251,7 +251,7 @@ func TestRevocationUnheard(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantError(t, s.caches[1], cachetest.Key(t, "alice", 1), never(t), cache.ErrRevoked)
-		mustGet(t, s.caches[1], cachetest.Key(t, "alice", 2), never(t), "value", cache.FirstLevel)
+		mustGet(t, s.caches[1], cachetest.Key(t, "alice", 2), never(t), "value", cache.FromMemory)
 		if err := s.caches[0].Revoke(t.Context(), cachetest.Key(t, "alice", 2).Row()); err != nil {
 			t.Fatal(err)
 		}
@@ -274,7 +274,7 @@ func TestOfferAfterAnUnheardRevocation(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s := startProcesses(t, 2, p)
 					h, key := newHeld(), cachetest.Key(t, "alice", 1)
-					mustGet(t, s.caches[1], key, (&origin{now: time.Now}).gives("value"), "value", cache.Loaded)
+					mustGet(t, s.caches[1], key, (&origin{now: time.Now}).gives("value"), "value", cache.FromOrigin)
 					time.Sleep(ttl)
 					start(t.Context(), s.caches[1], key, h.gives("new"))
 					synctest.Wait()
@@ -304,7 +304,7 @@ func TestDenialWithoutALease(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, s *processes) {
 				h, o, key := newHeld(), &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
-				mustGet(t, s.caches[0], key, o.gives("value"), "value", cache.Loaded)
+				mustGet(t, s.caches[0], key, o.gives("value"), "value", cache.FromOrigin)
 				time.Sleep(ttl)
 				s.links[0].Cut(!inTheLoad)
 				d := start(t.Context(), s.caches[0], key, func(ctx context.Context) (cache.Entry[string], error) {
@@ -325,7 +325,7 @@ func TestDenialWithoutALease(t *testing.T) {
 	}
 }
 
-// uncommitted is a second level on which an outcome cannot be told.
+// uncommitted is Redis on which an outcome cannot be told.
 type uncommitted struct{ *cachetest.Process }
 
 func (uncommitted) Commit(context.Context, cache.Key, string, cache.Entry[string], time.Duration) (bool, error) {
@@ -338,15 +338,15 @@ func TestUnsettledIsNotTrusted(t *testing.T) {
 	var s steps
 	c := newCache(clock.Now, newMemory(t, clock.Now), second{uncommitted{cachetest.NewFakeRedis(keysOf(t, 1), clock.Now).Process()}, &s})
 	key := cachetest.Key(t, "alice", 1)
-	mustGet(t, c, key, (&origin{now: clock.Now}).gives("value"), "value", cache.Loaded)
+	mustGet(t, c, key, (&origin{now: clock.Now}).gives("value"), "value", cache.FromOrigin)
 	s.list = nil
-	mustGet(t, c, key, never(t), "value", cache.FirstLevel)
+	mustGet(t, c, key, never(t), "value", cache.FromMemory)
 	if len(s.list) != 1 || s.list[0] != "read" {
 		t.Errorf("steps: %q, want that Redis is read", s.list)
 	}
 }
 
-// overheard is a second level whose subscription is lost and made anew right after a load's end,
+// overheard is a Redis whose subscription is lost and made anew right after a load's end,
 // with a revocation in between.
 type overheard struct {
 	*cachetest.Process
@@ -367,7 +367,7 @@ func TestRevocationBetweenTwoSubscriptions(t *testing.T) {
 	fake := cachetest.NewFakeRedis(keysOf(t, 1), clock.Now)
 	c := newCache(clock.Now, newMemory(t, clock.Now), overheard{fake.Process(), fake.Process()})
 	key := cachetest.Key(t, "alice", 1)
-	mustGet(t, c, key, (&origin{now: clock.Now}).gives("value"), "value", cache.Loaded)
+	mustGet(t, c, key, (&origin{now: clock.Now}).gives("value"), "value", cache.FromOrigin)
 	wantError(t, c, key, never(t), cache.ErrRevoked)
 }
 
@@ -409,13 +409,13 @@ func TestRevocationBehindACut(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(ttl - 1)
-		mustGet(t, s.caches[1], key, never(t), "value", cache.FirstLevel)
+		mustGet(t, s.caches[1], key, never(t), "value", cache.FromMemory)
 		time.Sleep(time.Nanosecond)
 		wantError(t, s.caches[1], key, o.fails(errDenied), errDenied)
 		// The one that buries while it is cut off has it at once, and says that others may not know.
 		s.links[2].Cut(true)
 		row := cachetest.Key(t, "alice", 2)
-		mustGet(t, s.caches[2], row, o.gives("value"), "value", cache.Loaded)
+		mustGet(t, s.caches[2], row, o.gives("value"), "value", cache.FromOrigin)
 		if err := s.caches[2].Revoke(t.Context(), row.Row()); !errors.Is(err, cachetest.ErrDown) {
 			t.Errorf("got %v", err)
 		}

@@ -59,17 +59,17 @@ func (c *Cache[V]) ListVersion(ctx context.Context, resource string) string {
 			return known.name
 		}
 		now := listVersion{name: rand.Text()}
-		if c.second != nil {
-			subscription := c.second.Subscription()
-			name, err := c.second.ListVersion(ctx, resource)
+		if c.redis != nil {
+			subscription := c.redis.Subscription()
+			name, err := c.redis.ListVersion(ctx, resource)
 			switch {
 			case err == nil:
 				now = listVersion{name, subscription}
 			case known.name != "":
-				c.stats.secondErrors.Add(1)
+				c.stats.redisErrors.Add(1)
 				return known.name
 			default:
-				c.stats.secondErrors.Add(1)
+				c.stats.redisErrors.Add(1)
 			}
 		}
 		if c.listVersions.set(resource, ended, now) {

@@ -32,7 +32,7 @@ type Entry[V any] struct {
 	encoded string
 	// subscription is the subscription under which Redis last confirmed the entry; see [Shared].
 	subscription int64
-	// tag is the row's, and stored the entry's number, in the first level.
+	// tag is the row's, and stored the entry's number, in the memory.
 	tag    Tag
 	stored int64
 }

@@ -32,20 +32,20 @@ func (c *Cache[V]) Prime(ctx context.Context, key Key, e Entry[V], asked int64) 
 		return
 	}
 	c.flights.unless(key, func() {
-		if here, found := c.first.look(ctx, key); c.isRevoked(key) || found && !here.FetchedAt.Before(e.FetchedAt) {
+		if here, found := c.memory.look(ctx, key); c.isRevoked(key) || found && !here.FetchedAt.Before(e.FetchedAt) {
 			return
 		}
 		e.subscription = asked
-		c.storeFirst(ctx, key, &e)
+		c.store(ctx, key, &e)
 	})
 }
 
 // Subscription is for [Cache.Prime].
 func (c *Cache[V]) Subscription() int64 {
-	if c.second == nil {
+	if c.redis == nil {
 		return 0
 	}
-	return c.second.Subscription()
+	return c.redis.Subscription()
 }
 
 // Peek returns what is cached for a key and may be given out, without asking the origin.
@@ -53,10 +53,10 @@ func (c *Cache[V]) Peek(ctx context.Context, key Key) (r Result[V], ok bool) {
 	if key == (Key{}) || c.policy.TTL <= 0 || c.isRevoked(key) {
 		return r, false
 	}
-	k := c.readFirst(ctx, key)
-	if c.second != nil && !(k.current && k.found && fresh(c.policy, k.entry, c.now())) {
-		subscription := c.second.Subscription()
-		view, err := c.second.Read(ctx, key)
+	k := c.lookupMemory(ctx, key)
+	if c.redis != nil && !(k.current && k.found && fresh(c.policy, k.entry, c.now())) {
+		subscription := c.redis.Subscription()
+		view, err := c.redis.Read(ctx, key)
 		if err != nil || view.Revoked {
 			return r, false
 		}
@@ -65,15 +65,15 @@ func (c *Cache[V]) Peek(ctx context.Context, key Key) (r Result[V], ok bool) {
 	if !k.found || k.entry.Outcome != Value || !fresh(c.policy, k.entry, c.now()) {
 		return r, false
 	}
-	return c.result(k.entry, k.level), true
+	return c.result(k.entry, k.source), true
 }
 
 // Drop forgets the caller's own entry: it may be wrong, and only the origin can tell.
 func (c *Cache[V]) Drop(ctx context.Context, key Key) error {
-	err := c.first.store.Delete(ctx, key)
+	err := c.memory.store.Delete(ctx, key)
 	c.changes.Add(1)
-	if c.second != nil {
-		err = errors.Join(err, c.second.Delete(ctx, key))
+	if c.redis != nil {
+		err = errors.Join(err, c.redis.Delete(ctx, key))
 	}
 	return err
 }

@@ -45,30 +45,30 @@ func TestFeed(t *testing.T) {
 	}{
 		{"what is fed is read without the origin", func(t *testing.T, w *world, c *cache.Cache[string]) {
 			c.Prime(t.Context(), w.key, w.fed("fed", 0), c.Subscription())
-			mustGet(t, c, w.key, never(t), "fed", cache.FirstLevel)
+			mustGet(t, c, w.key, never(t), "fed", cache.FromMemory)
 		}},
 		{"it keeps the age it has", func(t *testing.T, w *world, c *cache.Cache[string]) {
 			c.Prime(t.Context(), w.key, w.fed("fed", 3*time.Second), c.Subscription())
 			w.clock.Advance(2 * time.Second)
-			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.Loaded)
+			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.FromOrigin)
 		}},
 		{"it takes the place of what is older", func(t *testing.T, w *world, c *cache.Cache[string]) {
-			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.Loaded)
+			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.FromOrigin)
 			w.clock.Advance(time.Second)
 			c.Prime(t.Context(), w.key, w.fed("fed", 0), c.Subscription())
-			mustGet(t, c, w.key, never(t), "fed", cache.FirstLevel)
+			mustGet(t, c, w.key, never(t), "fed", cache.FromMemory)
 		}},
 		{"but not of what is newer", func(t *testing.T, w *world, c *cache.Cache[string]) {
-			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.Loaded)
+			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.FromOrigin)
 			c.Prime(t.Context(), w.key, w.fed("fed", time.Second), c.Subscription())
-			mustGet(t, c, w.key, never(t), "loaded", cache.FirstLevel)
+			mustGet(t, c, w.key, never(t), "loaded", cache.FromMemory)
 		}},
 		{"nor of a denial that is", func(t *testing.T, w *world, c *cache.Cache[string]) {
 			if _, err := c.Get(t.Context(), w.key, w.origin.fails(errDenied)); err == nil {
 				t.Fatal("no denial")
 			}
 			c.Prime(t.Context(), w.key, w.fed("fed", time.Second), c.Subscription())
-			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.Loaded)
+			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.FromOrigin)
 		}},
 		{"a row that was revoked stays so", func(t *testing.T, w *world, c *cache.Cache[string]) {
 			asked := c.Subscription()
@@ -94,7 +94,7 @@ func TestFeed(t *testing.T) {
 		}},
 		{"what is not fresh is not kept", func(t *testing.T, w *world, c *cache.Cache[string]) {
 			c.Prime(t.Context(), w.key, w.fed("fed", ttl), c.Subscription())
-			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.Loaded)
+			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.FromOrigin)
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -112,8 +112,8 @@ func TestFeedLeavesLoadsAlone(t *testing.T) {
 	mustGet(t, c, w.key, func(ctx context.Context) (cache.Entry[string], error) {
 		c.Prime(ctx, w.key, w.fed("fed", 0), c.Subscription())
 		return load(ctx)
-	}, "loaded", cache.Loaded)
-	mustGet(t, c, w.key, never(t), "loaded", cache.FirstLevel)
+	}, "loaded", cache.FromOrigin)
+	mustGet(t, c, w.key, never(t), "loaded", cache.FromMemory)
 }
 
 func TestPeekAndDrop(t *testing.T) {
@@ -125,17 +125,17 @@ func TestPeekAndDrop(t *testing.T) {
 		}
 	}
 	peek(w.cache[0], "")
-	mustGet(t, w.cache[0], w.key, w.origin.gives("loaded"), "loaded", cache.Loaded)
+	mustGet(t, w.cache[0], w.key, w.origin.gives("loaded"), "loaded", cache.FromOrigin)
 	peek(w.cache[0], "loaded")
 	peek(w.cache[1], "loaded") // through Redis
 	if err := w.cache[0].Drop(t.Context(), w.key); err != nil {
 		t.Fatal(err)
 	}
 	peek(w.cache[0], "")
-	mustGet(t, w.cache[0], w.key, w.origin.gives("again"), "again", cache.Loaded)
+	mustGet(t, w.cache[0], w.key, w.origin.gives("again"), "again", cache.FromOrigin)
 	w.clock.Advance(ttl)
 	peek(w.cache[0], "")
-	mustGet(t, w.cache[0], w.key, w.origin.gives("last"), "last", cache.Loaded)
+	mustGet(t, w.cache[0], w.key, w.origin.gives("last"), "last", cache.FromOrigin)
 	if err := w.cache[1].Revoke(t.Context(), w.row1()); err != nil {
 		t.Fatal(err)
 	}

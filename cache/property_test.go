@@ -35,7 +35,7 @@ type model struct {
 	// telling gives a function that waits until a process knows of the revocation to come. One that does
 	// not hear by now asks Redis, and need not be told.
 	telling func(n int) (wait func())
-	// second makes a process's second level, down cuts a process off and back.
+	// second makes a process's Redis, down cuts a process off and back.
 	second  func(n int) cache.Shared[string]
 	cut     func(n int, off bool)
 	spoil   func(t *rapid.T)
@@ -163,11 +163,11 @@ func (m *model) read() {
 	fetched, age := time.UnixMicro(v.fetched), now.Sub(time.UnixMicro(v.fetched))
 	stale := r.Stale != cache.NotStale
 	switch ends := time.UnixMicro(v.ends); {
-	case !stale && age >= m.policy.TTL && r.Source != cache.Loaded:
+	case !stale && age >= m.policy.TTL && r.Source != cache.FromOrigin:
 		m.t.Fatalf("%v is given out as fresh %s after its fetch", v, age)
 	case stale && age >= m.policy.TTL+max(m.policy.StaleIfError, m.policy.StaleWhileRevalidate):
 		m.t.Fatalf("%v is given out stale %s after its fetch", v, age)
-	case r.Source != cache.Loaded && v.ends > v.fetched && !now.Before(ends):
+	case r.Source != cache.FromOrigin && v.ends > v.fetched && !now.Before(ends):
 		m.t.Fatalf("%v is given out %s past its end", v, now.Sub(ends))
 	case stale && v.freshFor == 1:
 		m.t.Fatalf("%v is given out stale", v)
@@ -194,7 +194,7 @@ func (m *model) keep() {
 		r, err := c.Get(context.Background(), cachetest.Key(nil, kept.caller, kept.id), func(context.Context) (cache.Entry[string], error) {
 			return cache.Entry[string]{}, errFailed
 		})
-		if err != nil || r.Value != kept.value || r.Stale != cache.NotStale || r.Source != cache.FirstLevel {
+		if err != nil || r.Value != kept.value || r.Stale != cache.NotStale || r.Source != cache.FromMemory {
 			m.t.Fatalf("%.60q stands, and a read gives %v, %v", kept.value, r, err)
 		}
 	}

@@ -195,7 +195,7 @@ func (r *Redis[V]) view(key Key, n names, values []any) (v View[V]) {
 		return e, true
 	}
 	v.Entry, v.Found = open(values[0], n.entry, func(v Outcome) bool { return v == Value || v.denies() })
-	v.Failure, v.Failing = open(values[1], n.failure, func(v Outcome) bool { return v == Unavailable || v == Error })
+	v.Failure, v.HasFailure = open(values[1], n.failure, func(v Outcome) bool { return v == Unavailable || v == Error })
 	return v
 }
 

@@ -7,12 +7,12 @@ type Source int
 
 // The sources of a [Result].
 const (
-	// Loaded from the origin for this read or for one that this read waited with.
-	Loaded Source = iota
-	// FirstLevel is this process's memory.
-	FirstLevel
-	// SecondLevel is Redis.
-	SecondLevel
+	// FromOrigin: the origin for this read or for one that this read waited with.
+	FromOrigin Source = iota
+	// FromMemory is this process's memory.
+	FromMemory
+	// FromRedis is Redis.
+	FromRedis
 )
 
 // Staleness is why a value was given out that is no longer fresh (RFC 5861).

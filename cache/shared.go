@@ -60,8 +60,8 @@ type View[V any] struct {
 	Entry Entry[V]
 	Found bool
 	// Failure is the outcome of a load that failed a moment ago; Failing tells whether there is one.
-	Failure Entry[V]
-	Failing bool
+	Failure    Entry[V]
+	HasFailure bool
 	// Revoked tells that the row was revoked.
 	Revoked bool
 	// Acquired tells that the token holds the lease.

@@ -63,7 +63,7 @@ func wantError(t *testing.T, c *cache.Cache[string], key cache.Key, load cache.L
 func TestStaleIfError(t *testing.T) {
 	bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
-		fresh := mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
+		fresh := mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
 		time.Sleep(ttl)
 		r := wantStale(t, c, key, o.fails(errUnavailable), "value", cache.StaleIfError)
 		if !r.FetchedAt.Equal(fresh.FetchedAt) || !errors.Is(r.Cause, errUnavailable) {
@@ -87,7 +87,7 @@ func TestStaleIfError(t *testing.T) {
 		time.Sleep(time.Second)
 		wantError(t, c, key, o.fails(errUnavailable), errUnavailable)
 		time.Sleep(time.Second)
-		if r := mustGet(t, c, key, o.gives("back"), "back", cache.Loaded); r.Stale != cache.NotStale {
+		if r := mustGet(t, c, key, o.gives("back"), "back", cache.FromOrigin); r.Stale != cache.NotStale {
 			t.Errorf("stale: %q", r.Stale)
 		}
 	})
@@ -96,11 +96,11 @@ func TestStaleIfError(t *testing.T) {
 func TestReplacedIsTold(t *testing.T) {
 	bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
-		if r := mustGet(t, c, key, o.gives("value"), "value", cache.Loaded); r.Replaced {
+		if r := mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin); r.Replaced {
 			t.Error("the first replaces nothing")
 		}
 		time.Sleep(ttl)
-		if r := mustGet(t, c, key, o.gives("new"), "new", cache.Loaded); !r.Replaced {
+		if r := mustGet(t, c, key, o.gives("new"), "new", cache.FromOrigin); !r.Replaced {
 			t.Error("the stale value was not replaced")
 		}
 	})
@@ -138,7 +138,7 @@ func TestNeverStale(t *testing.T) {
 					}
 					return e, nil
 				}
-				mustGet(t, c, key, load, "value", cache.Loaded)
+				mustGet(t, c, key, load, "value", cache.FromOrigin)
 				time.Sleep(tt.wait)
 				if tt.then != nil {
 					wantError(t, c, key, o.fails(tt.then), tt.then)
@@ -159,7 +159,7 @@ func TestStaleUntilItsEnd(t *testing.T) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
 		mustGet(t, c, key, func(context.Context) (cache.Entry[string], error) {
 			return cache.Entry[string]{Value: "value", FetchedAt: time.Now(), EndsAt: time.Now().Add(ttl + 2*time.Second)}, nil
-		}, "value", cache.Loaded)
+		}, "value", cache.FromOrigin)
 		time.Sleep(ttl + 2*time.Second - 1)
 		wantStale(t, c, key, o.fails(errUnavailable), "value", cache.StaleIfError)
 		time.Sleep(time.Nanosecond)
@@ -171,7 +171,7 @@ func TestStaleWhileRevalidate(t *testing.T) {
 	bubble(t, cache.Policy{TTL: ttl, StaleWhileRevalidate: 3 * time.Second}, func(t *testing.T, c *cache.Cache[string]) {
 		h, key := newHeld(), cachetest.Key(t, "alice", 1)
 		close(h.release)
-		mustGet(t, c, key, h.gives("value"), "value", cache.Loaded)
+		mustGet(t, c, key, h.gives("value"), "value", cache.FromOrigin)
 		h.release = make(chan struct{})
 		time.Sleep(ttl)
 		for range 10 { // at once, and one load for all
@@ -192,7 +192,7 @@ func TestStaleWhileRevalidate(t *testing.T) {
 			t.Errorf("got %q, stale %q, error %v", r.Value, r.Stale, err)
 		}
 		time.Sleep(ttl + 3*time.Second)
-		mustGet(t, c, key, h.gives("third"), "third", cache.Loaded) // the window is over
+		mustGet(t, c, key, h.gives("third"), "third", cache.FromOrigin) // the window is over
 	})
 }
 
@@ -200,7 +200,7 @@ func TestStaleWhileRevalidate(t *testing.T) {
 func TestStaleWhileRevalidateFails(t *testing.T) {
 	bubble(t, cache.Policy{TTL: ttl, StaleWhileRevalidate: 3 * time.Second}, func(t *testing.T, c *cache.Cache[string]) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
-		mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
+		mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
 		time.Sleep(ttl)
 		for range 20 {
 			wantStale(t, c, key, o.fails(errFailed), "value", cache.StaleWhileRevalidate)
@@ -218,7 +218,7 @@ func TestStaleWhileRevalidateFails(t *testing.T) {
 func TestDenialEndsRevalidation(t *testing.T) {
 	bubble(t, cache.Policy{TTL: ttl, StaleWhileRevalidate: time.Minute}, func(t *testing.T, c *cache.Cache[string]) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
-		mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
+		mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
 		time.Sleep(ttl)
 		wantStale(t, c, key, o.fails(errDenied), "value", cache.StaleWhileRevalidate)
 		synctest.Wait()
@@ -232,7 +232,7 @@ func TestSlowLoad(t *testing.T) {
 	bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
 		h, key := newHeld(), cachetest.Key(t, "alice", 1)
 		close(h.release)
-		mustGet(t, c, key, h.gives("value"), "value", cache.Loaded)
+		mustGet(t, c, key, h.gives("value"), "value", cache.FromOrigin)
 		h.release = make(chan struct{})
 		time.Sleep(ttl)
 		for _, want := range []time.Duration{time.Second, 0} {
@@ -277,7 +277,7 @@ func TestEndWhileWaiting(t *testing.T) {
 		h, key := newHeld(), cachetest.Key(t, "alice", 1)
 		mustGet(t, c, key, func(context.Context) (cache.Entry[string], error) {
 			return cache.Entry[string]{Value: "value", FetchedAt: time.Now(), EndsAt: time.Now().Add(ttl + time.Second/2)}, nil
-		}, "value", cache.Loaded)
+		}, "value", cache.FromOrigin)
 		time.Sleep(ttl)
 		d := start(t.Context(), c, key, h.gives("new"))
 		time.Sleep(3 * time.Second)
@@ -299,9 +299,9 @@ func TestNegative(t *testing.T) {
 		wantError(t, c, key, o.fails(errDenied), errDenied)
 		time.Sleep(2*time.Second - 1)
 		wantError(t, c, key, never(t), errDenied)
-		mustGet(t, c, cachetest.Key(t, "bob", 1), o.gives("bob's"), "bob's", cache.Loaded) // to its caller alone
+		mustGet(t, c, cachetest.Key(t, "bob", 1), o.gives("bob's"), "bob's", cache.FromOrigin) // to its caller alone
 		time.Sleep(time.Nanosecond)
-		mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
+		mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
 		if got := c.Stats().NegativeHits; got != 1 {
 			t.Errorf("%d negative hits, want 1", got)
 		}
@@ -328,9 +328,9 @@ func TestFailureIsRepeated(t *testing.T) {
 			wantError(t, c, key, o.fails(failure), failure)
 			time.Sleep(time.Second - 1)
 			wantError(t, c, key, never(t), failure)
-			mustGet(t, c, cachetest.Key(t, "bob", 1), o.gives("bob's"), "bob's", cache.Loaded)
+			mustGet(t, c, cachetest.Key(t, "bob", 1), o.gives("bob's"), "bob's", cache.FromOrigin)
 			time.Sleep(time.Nanosecond)
-			mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
+			mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
 		})
 	}
 }
@@ -341,7 +341,7 @@ func TestNothingIsKept(t *testing.T) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
 		for _, failure := range []error{errDenied, errUnauthenticated, errUnavailable, errFailed} {
 			wantError(t, c, key, o.fails(failure), failure)
-			mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
+			mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
 		}
 	})
 }
@@ -355,10 +355,10 @@ func TestNothingStaleWithoutRedis(t *testing.T) {
 		both.StaleWhileRevalidate = 10 * time.Second
 		c := newCacheOf(both, time.Now, newMemory(t, time.Now), p)
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
-		mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
+		mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
 		p.Cut(true)
 		time.Sleep(ttl - 1)
-		mustGet(t, c, key, never(t), "value", cache.FirstLevel)
+		mustGet(t, c, key, never(t), "value", cache.FromMemory)
 		time.Sleep(time.Nanosecond)
 		wantError(t, c, key, o.fails(errUnavailable), errUnavailable)
 		wantError(t, c, key, never(t), errUnavailable)
@@ -376,7 +376,7 @@ func TestOfferPastItsTime(t *testing.T) {
 				at := time.Now()
 				mustGet(t, c, key, func(context.Context) (cache.Entry[string], error) {
 					return cache.Entry[string]{Value: "value", FetchedAt: at, EndsAt: at.Add(ends)}, nil
-				}, "value", cache.Loaded)
+				}, "value", cache.FromOrigin)
 				time.Sleep(ttl + time.Second)
 				wantStale(t, c, key, h.gives("new"), "value", cache.StaleWhileRevalidate)
 				time.Sleep(4 * time.Second) // the load still runs
@@ -399,7 +399,7 @@ func TestOfferPastItsTime(t *testing.T) {
 func TestStaleIsCountedWhereItIsGiven(t *testing.T) {
 	bubble(t, cache.Policy{TTL: ttl, StaleWhileRevalidate: 3 * time.Second}, func(t *testing.T, c *cache.Cache[string]) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
-		mustGet(t, c, key, o.gives("value"), "value", cache.Loaded)
+		mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
 		time.Sleep(ttl)
 		wantStale(t, c, key, o.gives("new"), "value", cache.StaleWhileRevalidate)
 		synctest.Wait()

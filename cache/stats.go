@@ -3,35 +3,35 @@ package cache
 import "sync/atomic"
 
 type counters struct {
-	first, second                                                        levelCounters
-	loads, joined                                                        atomic.Int64
-	untrusted, secondErrors, leaseWaits, leasesLost, revocationsReceived atomic.Int64
+	memory, redis                                                       levelCounters
+	loads, joined                                                       atomic.Int64
+	untrusted, redisErrors, leaseWaits, leasesLost, revocationsReceived atomic.Int64
 }
 
 // levelCounters are of the reads that a level answers.
 type levelCounters struct{ hits, negativeHits, failureHits, stale atomic.Int64 }
 
 func (c *counters) of(level Source) *levelCounters {
-	if level == SecondLevel {
-		return &c.second
+	if level == FromRedis {
+		return &c.redis
 	}
-	return &c.first
+	return &c.memory
 }
 
 // Stats are counts since the start.
 type Stats struct {
-	// FirstHits and SecondHits are reads answered with a fresh value by a level, NegativeHits those
+	// MemoryHits and RedisHits are reads answered with a fresh value by a level, NegativeHits those
 	// answered with a denial, FailureHits with the error of a load that failed a moment before, Stale
 	// with a stale value. Loads are those that asked the origin, Joined those that waited for
 	// another's flight.
-	FirstHits, SecondHits, NegativeHits, FailureHits, Stale, Loads, Joined int64
-	// SecondNegativeHits, SecondFailureHits and SecondStale are those of NegativeHits, FailureHits and
-	// Stale that the second level answered.
-	SecondNegativeHits, SecondFailureHits, SecondStale int64
-	// Untrusted are values in the second level that we did not store under their name.
+	MemoryHits, RedisHits, NegativeHits, FailureHits, Stale, Loads, Joined int64
+	// RedisNegativeHits, RedisFailureHits and RedisStale are those of NegativeHits, FailureHits and
+	// Stale that the Redis answered.
+	RedisNegativeHits, RedisFailureHits, RedisStale int64
+	// Untrusted are values in the Redis that we did not store under their name.
 	Untrusted int64
-	// SecondErrors are operations on which the second level failed or that it was spared.
-	SecondErrors int64
+	// RedisErrors are operations on which the Redis failed or that it was spared.
+	RedisErrors int64
 	// LeaseWaits are pauses in which another process's load was awaited, LeasesLost loads whose lease
 	// lapsed because Redis heard nothing of them for too long.
 	LeaseWaits, LeasesLost int64
@@ -42,22 +42,22 @@ type Stats struct {
 // Stats returns a copy of the counts.
 func (c *Cache[V]) Stats() Stats {
 	s := Stats{
-		FirstHits:           c.stats.first.hits.Load(),
-		SecondHits:          c.stats.second.hits.Load(),
+		MemoryHits:          c.stats.memory.hits.Load(),
+		RedisHits:           c.stats.redis.hits.Load(),
 		Loads:               c.stats.loads.Load(),
 		Joined:              c.stats.joined.Load(),
 		Untrusted:           c.stats.untrusted.Load(),
-		SecondErrors:        c.stats.secondErrors.Load(),
+		RedisErrors:         c.stats.redisErrors.Load(),
 		LeaseWaits:          c.stats.leaseWaits.Load(),
 		LeasesLost:          c.stats.leasesLost.Load(),
 		RevocationsReceived: c.stats.revocationsReceived.Load(),
 
-		SecondNegativeHits: c.stats.second.negativeHits.Load(),
-		SecondFailureHits:  c.stats.second.failureHits.Load(),
-		SecondStale:        c.stats.second.stale.Load(),
+		RedisNegativeHits: c.stats.redis.negativeHits.Load(),
+		RedisFailureHits:  c.stats.redis.failureHits.Load(),
+		RedisStale:        c.stats.redis.stale.Load(),
 	}
-	s.NegativeHits = s.SecondNegativeHits + c.stats.first.negativeHits.Load()
-	s.FailureHits = s.SecondFailureHits + c.stats.first.failureHits.Load()
-	s.Stale = s.SecondStale + c.stats.first.stale.Load()
+	s.NegativeHits = s.RedisNegativeHits + c.stats.memory.negativeHits.Load()
+	s.FailureHits = s.RedisFailureHits + c.stats.memory.failureHits.Load()
+	s.Stale = s.RedisStale + c.stats.memory.stale.Load()
 	return s
 }

@@ -23,10 +23,10 @@ func TestStatsTellTheLevel(t *testing.T) {
 		stats  cache.Stats   // of the second one's two reads
 		errors bool
 	}{
-		{"hit", nil, 0, cache.Stats{SecondHits: 1, FirstHits: 1}, false},
-		{"denied", errDenied, 0, cache.Stats{NegativeHits: 2, SecondNegativeHits: 1}, true},
-		{"failed", errFailed, 0, cache.Stats{FailureHits: 2, SecondFailureHits: 1}, true},
-		{"stale", nil, 10 * time.Second, cache.Stats{Stale: 2, SecondStale: 1}, false},
+		{"hit", nil, 0, cache.Stats{RedisHits: 1, MemoryHits: 1}, false},
+		{"denied", errDenied, 0, cache.Stats{NegativeHits: 2, RedisNegativeHits: 1}, true},
+		{"failed", errFailed, 0, cache.Stats{FailureHits: 2, RedisFailureHits: 1}, true},
+		{"stale", nil, 10 * time.Second, cache.Stats{Stale: 2, RedisStale: 1}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			clock, key := cachetest.NewClock(), cachetest.Key(t, "alice", 1)

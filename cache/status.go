@@ -16,7 +16,7 @@ type RedisStatus struct {
 	InSync bool
 	// Stores is false from when Redis refused to store, because it is full or a replica, until it
 	// stores again.
-	Stores bool
+	Writable bool
 	// Untold are the revocations that could not be told to Redis yet.
 	PendingRevocations int
 	// Leases are those that were taken since the start.
@@ -31,7 +31,7 @@ func (r *Redis[V]) Status() RedisStatus {
 	return RedisStatus{
 		Breaker:            r.breaker.State().String(),
 		InSync:             r.InSync(r.Subscription()),
-		Stores:             !r.refusing.Load(),
+		Writable:           !r.refusing.Load(),
 		PendingRevocations: r.pendingRevocations(),
 		Leases:             r.leases.Load(),
 		UntrustedTexts:     r.untrustedTexts.Load(),

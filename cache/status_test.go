@@ -14,7 +14,7 @@ func TestRedisStatus(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	client := newClient(t, server)
 	store, key := newRedis(t, server.URL(), keysOf(t, 1)), cachetest.Key(t, "alice", 1)
-	want := cache.RedisStatus{Breaker: "closed", Stores: true}
+	want := cache.RedisStatus{Breaker: "closed", Writable: true}
 	check := func(name string) {
 		t.Helper()
 		if got := store.Status(); got != want {
@@ -58,7 +58,7 @@ func TestRedisStatus(t *testing.T) {
 	if store.Revoke(t.Context(), key.Row(), time.Minute) == nil {
 		t.Fatal("a full Redis took a tombstone")
 	}
-	want.Stores, want.PendingRevocations = false, 1
+	want.Writable, want.PendingRevocations = false, 1
 	check("full")
 
 	server.Kill()
@@ -75,6 +75,6 @@ func TestRedisStatus(t *testing.T) {
 	if v, err := store.Acquire(t.Context(), other, "one", false); err != nil || !v.Acquired {
 		t.Fatal(v, err)
 	}
-	want = cache.RedisStatus{Breaker: "closed", InSync: true, Stores: true, Leases: 2, UntrustedTexts: 1}
+	want = cache.RedisStatus{Breaker: "closed", InSync: true, Writable: true, Leases: 2, UntrustedTexts: 1}
 	check("back")
 }

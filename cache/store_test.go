@@ -176,8 +176,8 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 			t.Fatal(err)
 		}
 		c, o := newCache(time.Now, m, nil), &origin{now: time.Now}
-		mustGet(t, c, cachetest.Key(t, "alice", 1), o.gives("value"), "value", cache.Loaded)
-		mustGet(t, c, cachetest.Key(t, "alice", 1), never(t), "value", cache.FirstLevel)
+		mustGet(t, c, cachetest.Key(t, "alice", 1), o.gives("value"), "value", cache.FromOrigin)
+		mustGet(t, c, cachetest.Key(t, "alice", 1), never(t), "value", cache.FromMemory)
 		if err := c.Close(t.Context()); err != nil {
 			t.Errorf("close: %v", err)
 		}

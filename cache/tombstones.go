@@ -60,16 +60,16 @@ func (g *tombstones) has(tagOf func() Tag) bool {
 	return ok && g.now().Before(until)
 }
 
-// Revoke makes the row a revoked one, for all callers and, with a second level, in all processes:
+// Revoke makes the row a revoked one, for all callers and, with a Redis, in all processes:
 // reads of it return [ErrRevoked], and no load that began earlier puts anything back. Its error says
 // that other processes may not know yet; they do not use an entry of the row that is not fresh.
 func (c *Cache[V]) Revoke(ctx context.Context, row Row) error {
 	c.tombstones.add(c.tag(row), c.tombstoneTTL())
 	defer c.listVersions.clear() // once Redis has begun another: until then the one of before is learned again
-	if c.second == nil {
+	if c.redis == nil {
 		return nil
 	}
-	return c.second.Revoke(ctx, row, c.tombstoneTTL())
+	return c.redis.Revoke(ctx, row, c.tombstoneTTL())
 }
 
 // Revoked tells whether this process knows a row to be revoked.
@@ -81,7 +81,7 @@ func (c *Cache[V]) isRevoked(key Key) bool {
 	return c.tombstones.has(func() Tag { return c.tag(key.row) })
 }
 
-// entryRevoked is revoked for what the first level gave: an entry knows its tag, whose making costs
+// entryRevoked is revoked for what the memory gave: an entry knows its tag, whose making costs
 // more than the read.
 func (c *Cache[V]) entryRevoked(key Key, k lookup[V]) bool {
 	return c.tombstones.has(func() Tag {

@@ -20,7 +20,7 @@ const (
 	leaseSpan = "cache lease wait"
 )
 
-var levels = map[Source]string{Loaded: "upstream", FirstLevel: "memory", SecondLevel: "redis"}
+var levels = map[Source]string{FromOrigin: "upstream", FromMemory: "memory", FromRedis: "redis"}
 
 // ended ends the span of a read or a flight, with what came of it and from which level.
 func (c *Cache[V]) ended(span spans.Span, r Result[V], err error) {
@@ -36,13 +36,13 @@ func (c *Cache[V]) ended(span spans.Span, r Result[V], err error) {
 	case err == context.Canceled, err == context.DeadlineExceeded: //nolint:errorlint // a load's own error wraps them
 		span.Set(spans.CacheResult, "canceled")
 		return
-	case err != nil && r.Source == Loaded && c.classify(err).denies(), err != nil && r.Outcome.denies():
+	case err != nil && r.Source == FromOrigin && c.classify(err).denies(), err != nil && r.Outcome.denies():
 		result = "negative"
 	case err != nil:
 		result = "failure"
 	case r.Stale != NotStale:
 		result = "stale"
-	case r.Source == Loaded:
+	case r.Source == FromOrigin:
 		result = "load"
 	}
 	span.Set(spans.CacheLevel, levels[r.Source])

@@ -114,7 +114,7 @@ func (p *Process) Read(_ context.Context, key cache.Key) (v cache.View[string], 
 func (p *Process) Acquire(_ context.Context, key cache.Key, token string, onlyIfMissing bool) (v cache.View[string], err error) {
 	err = p.locked(func(c *FakeRedis) {
 		v = c.view(key)
-		if v.Revoked || onlyIfMissing && (v.Found || v.Failing) {
+		if v.Revoked || onlyIfMissing && (v.Found || v.HasFailure) {
 			return
 		}
 		if l, taken := c.leases[key]; !taken || l.token == token || !c.now().Before(l.until) {
@@ -253,7 +253,7 @@ func (c *FakeRedis) view(key cache.Key) (v cache.View[string]) {
 		return k.entry, true
 	}
 	v.Entry, v.Found = take(c.entries)
-	v.Failure, v.Failing = take(c.failures)
+	v.Failure, v.HasFailure = take(c.failures)
 	return v
 }
 

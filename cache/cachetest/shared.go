@@ -161,7 +161,7 @@ func testCommitValue(t *testing.T, h SharedHarness) {
 	key := Key(t, "alice", 1)
 	acquire(t, h.One, key, "one", true)
 	commit(t, h.One, key, "one", entry("value"), time.Minute, false)
-	if v := read(t, h.Two, key); !v.Found || v.Entry.Value != "value" || v.Failing || v.Revoked {
+	if v := read(t, h.Two, key); !v.Found || v.Entry.Value != "value" || v.HasFailure || v.Revoked {
 		t.Errorf("got %+v", v)
 	}
 	if v := acquire(t, h.Two, key, "two", true); !v.Found || v.Entry.Value != "value" {
@@ -175,11 +175,11 @@ func testCommitFailure(t *testing.T, h SharedHarness) {
 	acquire(t, h.One, key, "one", true)
 	commit(t, h.One, key, "one", failure("down"), time.Second, false)
 	v := read(t, h.Two, key)
-	if !v.Found || v.Entry.Value != "value" || !v.Failing || !errors.Is(v.Failure.Err, Error("down")) || v.Failure.Outcome != cache.Unavailable {
+	if !v.Found || v.Entry.Value != "value" || !v.HasFailure || !errors.Is(v.Failure.Err, Error("down")) || v.Failure.Outcome != cache.Unavailable {
 		t.Errorf("got %+v", v)
 	}
 	h.Pass(t, time.Second)
-	if v := read(t, h.Two, key); !v.Found || v.Failing {
+	if v := read(t, h.Two, key); !v.Found || v.HasFailure {
 		t.Errorf("after the failure's time: %+v", v)
 	}
 }
@@ -190,7 +190,7 @@ func testValueEndsFailure(t *testing.T, h SharedHarness) {
 		acquire(t, h.One, key, "one", true)
 		commit(t, h.One, key, "one", e, time.Minute, false)
 	}
-	if v := read(t, h.Two, key); !v.Found || v.Failing {
+	if v := read(t, h.Two, key); !v.Found || v.HasFailure {
 		t.Errorf("got %+v", v)
 	}
 }
@@ -236,7 +236,7 @@ func testLeaseRace(t *testing.T, h SharedHarness) {
 
 func testOnlyIfMissing(t *testing.T, h SharedHarness) {
 	key, failed, gone := Key(t, "alice", 1), Key(t, "alice", 2), Key(t, "alice", 3)
-	if v := acquireIfMissing(t, h.One, key, "one", true, true); v.Found || v.Failing || v.Revoked {
+	if v := acquireIfMissing(t, h.One, key, "one", true, true); v.Found || v.HasFailure || v.Revoked {
 		t.Errorf("of nothing: %+v", v)
 	}
 	acquireIfMissing(t, h.Two, key, "two", true, false) // it is another's
@@ -248,7 +248,7 @@ func testOnlyIfMissing(t *testing.T, h SharedHarness) {
 	acquire(t, h.Two, key, "two", true) // nobody has taken it meanwhile
 
 	set(t, Harness{Store: h.One}, failed, failure("down"), time.Minute)
-	if v := acquireIfMissing(t, h.Two, failed, "two", true, false); !v.Failing {
+	if v := acquireIfMissing(t, h.Two, failed, "two", true, false); !v.HasFailure {
 		t.Errorf("of a failure: %+v", v)
 	}
 	acquire(t, h.One, failed, "one", true)

@@ -50,14 +50,14 @@ func (m *Metrics) collectCache(s Sources) {
 			func() int64 { return read(s.Cache()) }, "level", level, "result", result)
 	}
 	reads("response", "hit", func(cache.Stats) int64 { return s.Replays() })
-	reads("memory", "hit", func(c cache.Stats) int64 { return c.FirstHits })
-	reads("memory", "negative", func(c cache.Stats) int64 { return c.NegativeHits - c.SecondNegativeHits })
-	reads("memory", "failure", func(c cache.Stats) int64 { return c.FailureHits - c.SecondFailureHits })
-	reads("memory", "stale", func(c cache.Stats) int64 { return c.Stale - c.SecondStale })
-	reads("redis", "hit", func(c cache.Stats) int64 { return c.SecondHits })
-	reads("redis", "negative", func(c cache.Stats) int64 { return c.SecondNegativeHits })
-	reads("redis", "failure", func(c cache.Stats) int64 { return c.SecondFailureHits })
-	reads("redis", "stale", func(c cache.Stats) int64 { return c.SecondStale })
+	reads("memory", "hit", func(c cache.Stats) int64 { return c.MemoryHits })
+	reads("memory", "negative", func(c cache.Stats) int64 { return c.NegativeHits - c.RedisNegativeHits })
+	reads("memory", "failure", func(c cache.Stats) int64 { return c.FailureHits - c.RedisFailureHits })
+	reads("memory", "stale", func(c cache.Stats) int64 { return c.Stale - c.RedisStale })
+	reads("redis", "hit", func(c cache.Stats) int64 { return c.RedisHits })
+	reads("redis", "negative", func(c cache.Stats) int64 { return c.RedisNegativeHits })
+	reads("redis", "failure", func(c cache.Stats) int64 { return c.RedisFailureHits })
+	reads("redis", "stale", func(c cache.Stats) int64 { return c.RedisStale })
 	reads("upstream", "load", func(c cache.Stats) int64 { return c.Loads })
 
 	count := func(name, help string, read func(cache.Stats) int64) {
@@ -73,7 +73,7 @@ func (m *Metrics) collectCache(s Sources) {
 		return c.Untrusted + s.Redis().UntrustedTexts
 	})
 	count("cache_revocations_heard_total", "Revocations received from Redis, this process's own included.", func(c cache.Stats) int64 { return c.RevocationsReceived })
-	count("cache_redis_errors_total", "Cache operations on which Redis failed, or that were skipped after failures.", func(c cache.Stats) int64 { return c.SecondErrors })
+	count("cache_redis_errors_total", "Cache operations on which Redis failed, or that were skipped after failures.", func(c cache.Stats) int64 { return c.RedisErrors })
 }
 
 func (m *Metrics) collectUpstream(s Sources) {
@@ -103,7 +103,7 @@ func (m *Metrics) collectRedis(s Sources) {
 	m.gauge("redis_hears_revocations", "1 while this process is subscribed to revocations; at 0 each read asks Redis for them.",
 		func() int64 { return toInt(s.Redis().InSync) })
 	m.gauge("redis_stores", "0 from when Redis refused to store, as it is full or a replica, until it stores again; else 1.",
-		func() int64 { return toInt(s.Redis().Stores) })
+		func() int64 { return toInt(s.Redis().Writable) })
 	m.gauge("redis_untold_revocations", "Revocations that other processes could not be notified of yet.",
 		func() int64 { return int64(s.Redis().PendingRevocations) })
 	m.counter("cache_leases_taken_total", "Leases taken: loads that other processes may wait for.", func() int64 { return s.Redis().Leases })

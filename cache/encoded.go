@@ -5,23 +5,23 @@ import (
 	"time"
 )
 
-// firstLevel keeps each value as its codec writes it: one block without pointers. As an object a value
+// encodedStore keeps each value as its codec writes it: one block without pointers. As an object a value
 // is a hundred small ones, and the garbage collector looks at all of them again and again.
-type firstLevel[V any] struct {
+type encodedStore[V any] struct {
 	store   Store[string] // in memory, so that it does not fail
 	codec   Codec[V]
 	buffers buffers
 }
 
 // look returns what is known of a value. The value itself stays encoded.
-func (f *firstLevel[V]) look(ctx context.Context, key Key) (e Entry[string], found bool) {
+func (f *encodedStore[V]) look(ctx context.Context, key Key) (e Entry[string], found bool) {
 	e, found, _ = f.store.Get(ctx, key)
 	return e, found
 }
 
 // get returns a value, which is nobody else's but for its texts. One that cannot be decoded is as one that
 // is not there.
-func (f *firstLevel[V]) get(ctx context.Context, key Key) (e Entry[V], found bool) {
+func (f *encodedStore[V]) get(ctx context.Context, key Key) (e Entry[V], found bool) {
 	kept, found := f.look(ctx, key)
 	if !found {
 		return e, false
@@ -35,13 +35,13 @@ func (f *firstLevel[V]) get(ctx context.Context, key Key) (e Entry[V], found boo
 	return e, err == nil
 }
 
-func (f *firstLevel[V]) set(ctx context.Context, key Key, e Entry[V], ttl time.Duration) {
+func (f *encodedStore[V]) set(ctx context.Context, key Key, e Entry[V], ttl time.Duration) {
 	f.encode(&e)
 	_ = f.store.Set(ctx, key, valued(e, e.encoded), ttl)
 }
 
 // encode sets what both levels keep of a value.
-func (f *firstLevel[V]) encode(e *Entry[V]) {
+func (f *encodedStore[V]) encode(e *Entry[V]) {
 	if e.Outcome != Value || e.encoded != "" {
 		return
 	}
