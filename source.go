@@ -141,7 +141,7 @@ func (s *grantSource) living(resource upstream.Resource, rows *upstream.Rows) *u
 		return nil
 	}
 	buried := func(g *upstream.Grant) bool {
-		row, err := cache.NewRow(string(resource), int32(g.PK))
+		row, err := cache.NewResourceID(string(resource), int32(g.PK))
 		return err == nil && s.cache.Revoked(row)
 	}
 	if !slices.ContainsFunc(rows.Rows, buried) {
@@ -176,7 +176,7 @@ func (s *grantSource) Revoke(ctx context.Context, caller grants.Caller, resource
 	})
 	switch {
 	case err == nil && !done.OutcomeUnknown:
-		if err := s.cache.Revoke(ctx, key.Row()); err != nil {
+		if err := s.cache.Revoke(ctx, key.ResourceID()); err != nil {
 			s.log.WarnContext(ctx, "other processes may show a revoked grant until it is not fresh any more", "error", err)
 		}
 	case err == nil || mayHaveDeleted(err):

@@ -46,7 +46,7 @@ func BenchmarkMemoryHitWithTombstones(b *testing.B) {
 	c := newCacheFor(time.Hour, newMemory(b, time.Now), nil)
 	o, key := &origin{now: time.Now}, cachetest.Key(b, "alice", 1)
 	mustGet(b, c, key, o.gives(value), value, cache.FromOrigin)
-	if err := c.Revoke(b.Context(), cachetest.Key(b, "alice", 2).Row()); err != nil {
+	if err := c.Revoke(b.Context(), cachetest.Key(b, "alice", 2).ResourceID()); err != nil {
 		b.Fatal(err)
 	}
 	load := never(b)

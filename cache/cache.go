@@ -33,7 +33,7 @@ type Cache[V any] struct {
 	policy     Policy
 	timeout    time.Duration
 	classify   func(error) Outcome
-	tag        func(Row) Tag
+	hash       func(ResourceID) ResourceHash
 	now        func() time.Time
 	memory     encodedStore[V]
 	redis      Shared[V] // nil without Redis
@@ -75,11 +75,11 @@ func New[V any](o Options, codec Codec[V], first Store[string], second Shared[V]
 	c.flights.spans, c.flights.ended = o.Spans, c.ended
 	if second == nil {
 		keys, _ := DeriveKeys(NewSecret()) // it has the right size
-		c.tag = keys.Tag
+		c.hash = keys.ResourceHash
 		return c
 	}
-	c.tag = second.Tag
-	second.Listen(func(t Tag) {
+	c.hash = second.ResourceHash
+	second.Listen(func(t ResourceHash) {
 		c.stats.revocationsReceived.Add(1)
 		c.tombstones.add(t, c.tombstoneTTL())
 		c.listVersions.clear()
@@ -227,7 +227,7 @@ func (c *Cache[V]) lease(ctx context.Context, key Key, k *lookup[V], token strin
 			c.stats.untrusted.Add(int64(max(view.Untrusted-untrusted, 0))) // each once, however often it is seen
 			untrusted = max(untrusted, view.Untrusted)
 			if view.Revoked {
-				c.tombstones.add(c.tag(key.row), c.tombstoneTTL())
+				c.tombstones.add(c.hash(key.id), c.tombstoneTTL())
 				return r, true, ErrRevoked
 			}
 			c.merge(ctx, key, k, view, subscription)
@@ -315,7 +315,7 @@ func (c *Cache[V]) load(ctx context.Context, key Key, k lookup[V], token string,
 		k.current = k.current && c.redis.InSync(k.entry.subscription)
 	}
 	if revoked {
-		c.tombstones.add(c.tag(key.row), c.tombstoneTTL())
+		c.tombstones.add(c.hash(key.id), c.tombstoneTTL())
 	}
 	if revoked || c.isRevoked(key) {
 		return Result[V]{}, ErrRevoked

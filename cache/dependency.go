@@ -27,10 +27,10 @@ func (c *Cache[V]) Valid(m Dependency, now time.Time) bool {
 		return false
 	}
 	if m.key.isList() {
-		known, _ := c.listVersions.get(m.key.row.resource)
+		known, _ := c.listVersions.get(m.key.id.resource)
 		return c.tombstones.count() == m.revocations && m.key.hasListVersion(known.name) && c.inSync(known.subscription)
 	}
-	return !c.tombstones.has(func() Tag { return e.tag })
+	return !c.tombstones.has(func() ResourceHash { return e.hash })
 }
 
 // Moment is a state of what this process knows.

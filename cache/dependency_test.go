@@ -22,7 +22,7 @@ func TestStands(t *testing.T) {
 	}
 	revoke := func(t *testing.T, w *world, process int, id int32) {
 		t.Helper()
-		if err := w.cache[process].Revoke(t.Context(), cachetest.Key(t, "alice", id).Row()); err != nil {
+		if err := w.cache[process].Revoke(t.Context(), cachetest.Key(t, "alice", id).ResourceID()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -120,7 +120,7 @@ func TestListOfBeforeDoesNotStand(t *testing.T) {
 	before := page()
 	mustGet(t, w.cache[0], before, w.origin.gives("with the row"), "with the row", cache.FromOrigin)
 	w.process[0].Disconnect(true)
-	if err := w.cache[1].Revoke(t.Context(), w.key.Row()); err != nil {
+	if err := w.cache[1].Revoke(t.Context(), w.key.ResourceID()); err != nil {
 		t.Fatal(err)
 	}
 	w.process[0].Disconnect(false)

@@ -61,7 +61,7 @@ func valued[A, B any](e Entry[A], value B) Entry[B] {
 		Err:          e.Err,
 		Outcome:      e.Outcome,
 		subscription: e.subscription,
-		tag:          e.tag,
+		hash:         e.hash,
 		stored:       e.stored,
 	}
 }

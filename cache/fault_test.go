@@ -194,11 +194,11 @@ func (s *stored) cache() *cache.Cache[string] { return newCache(s.clock.Now, emp
 func (s *stored) put(t *testing.T, key cache.Key, value string) (name string, sealed []byte) {
 	t.Helper()
 	before := map[string]bool{}
-	for _, n := range names(t, s.client) {
+	for _, n := range redisKeys(t, s.client) {
 		before[n] = true
 	}
 	mustGet(t, s.cache(), key, s.origin.gives(value), value, cache.FromOrigin)
-	for _, n := range names(t, s.client) {
+	for _, n := range redisKeys(t, s.client) {
 		if !before[n] {
 			name = n
 		}
@@ -318,7 +318,7 @@ func TestRedisShowsNothing(t *testing.T) {
 		}
 		mustGet(t, c, key, s.origin.gives(marker), marker, cache.FromOrigin)
 	}
-	all := names(t, s.client)
+	all := redisKeys(t, s.client)
 	if len(all) != 2 {
 		t.Fatalf("%d names, want 2", len(all))
 	}
@@ -358,7 +358,7 @@ func TestLateRevocationAtTheEnd(t *testing.T) {
 	store := cache.NewRedis(client, keysOf(t, 1), cachetest.StringCodec, cache.StoreOptions{Prefix: "authentik-graphql:", Logger: slog.New(slog.DiscardHandler)})
 	key := cachetest.Key(t, "alice", 1)
 	server.Kill()
-	if err := store.Revoke(t.Context(), key.Row(), time.Minute); err == nil {
+	if err := store.Revoke(t.Context(), key.ResourceID(), time.Minute); err == nil {
 		t.Fatal("Redis was there")
 	}
 	server.Restart()
@@ -388,7 +388,7 @@ func TestRedisDoesNotStore(t *testing.T) {
 			there, nowhere, here, gone := cachetest.Key(t, "alice", 1), cachetest.Key(t, "alice", 2), cachetest.Key(t, "alice", 3), cachetest.Key(t, "alice", 4)
 			policy := cache.Policy{TTL: ttl, StaleIfError: time.Hour}
 			mustGet(t, newCacheOf(policy, s.clock.Now, empty{}, s.store), there, s.origin.gives("there"), "there", cache.FromOrigin)
-			if err := s.store.Revoke(t.Context(), gone.Row(), time.Minute); err != nil {
+			if err := s.store.Revoke(t.Context(), gone.ResourceID(), time.Minute); err != nil {
 				t.Fatal(err)
 			}
 			c := newCacheOf(policy, s.clock.Now, newMemory(t, s.clock.Now), newRedis(t, refuse(t, s).URL(), keysOf(t, 1)))

@@ -71,7 +71,7 @@ func TestRedisSentinelConformance(t *testing.T) {
 	<-ended
 	waitInSync(t, store) // it listens at the new primary
 	row := cachetest.Key(t, "alice", 1<<30)
-	cachetest.Eventually(t, "the new primary buries a row", func() bool { return store.Revoke(t.Context(), row.Row(), time.Minute) == nil })
+	cachetest.Eventually(t, "the new primary revokes a row", func() bool { return store.Revoke(t.Context(), row.ResourceID(), time.Minute) == nil })
 
 	t.Run("after", func(t *testing.T) { conformance(t, all, open) })
 }
@@ -109,7 +109,7 @@ func TestRevocationsOverRedis(t *testing.T) {
 			dead := func(id int32) {
 				t.Helper()
 				key := cachetest.Key(t, "alice", id)
-				if err := caches[0].Revoke(t.Context(), key.Row()); err != nil {
+				if err := caches[0].Revoke(t.Context(), key.ResourceID()); err != nil {
 					t.Fatal(err)
 				}
 				began := time.Now()
@@ -133,12 +133,12 @@ func TestRevocationsOverRedis(t *testing.T) {
 			masters(t, all, kill)
 			cachetest.Eventually(t, "the process notices", func() bool { return !stores[1].InSync(stores[1].Subscription()) })
 			key := cachetest.Key(t, "alice", 30)
-			if err := caches[0].Revoke(t.Context(), key.Row()); err != nil {
+			if err := caches[0].Revoke(t.Context(), key.ResourceID()); err != nil {
 				t.Fatal(err)
 			}
 			wantError(t, caches[1], key, never(t), cache.ErrRevoked)
 			unasked := cachetest.Key(t, "alice", 31)
-			if err := caches[0].Revoke(t.Context(), unasked.Row()); err != nil {
+			if err := caches[0].Revoke(t.Context(), unasked.ResourceID()); err != nil {
 				t.Fatal(err)
 			}
 			waitInSync(t, stores[1])
@@ -239,7 +239,7 @@ func TestMessageInTwoParts(t *testing.T) {
 	waitInSync(t, two)
 	key := cachetest.Key(t, "alice", 1)
 	mustGet(t, b, key, (&origin{now: time.Now}).gives("value"), "value", cache.FromOrigin)
-	if err := a.Revoke(t.Context(), key.Row()); err != nil {
+	if err := a.Revoke(t.Context(), key.ResourceID()); err != nil {
 		t.Fatal(err)
 	}
 	cachetest.Eventually(t, "the message is heard", func() bool {
@@ -256,7 +256,7 @@ func TestLateRevocation(t *testing.T) {
 	waitInSync(t, store)
 	server.Kill()
 	key := cachetest.Key(t, "alice", 1)
-	if err := c.Revoke(t.Context(), key.Row()); err == nil {
+	if err := c.Revoke(t.Context(), key.ResourceID()); err == nil {
 		t.Error("a dead Redis took a tombstone")
 	}
 	server.Restart()

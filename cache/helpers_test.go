@@ -101,7 +101,7 @@ func masters(t testing.TB, client redis.UniversalClient, do func(ctx context.Con
 }
 
 // names lists all names there are.
-func names(t testing.TB, client redis.UniversalClient) (names []string) {
+func redisKeys(t testing.TB, client redis.UniversalClient) (names []string) {
 	t.Helper()
 	masters(t, client, func(ctx context.Context, node *redis.Client) error {
 		it := node.Scan(ctx, 0, "*", 100).Iterator()

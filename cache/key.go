@@ -24,33 +24,33 @@ const SecretSize = 32
 // Caller stands for the credential that goes upstream: a keyed digest of it.
 type Caller [sha256.Size]byte
 
-// Row names what all callers' keys of one value have in common.
-type Row struct {
+// ResourceID names what all callers' keys of one value have in common.
+type ResourceID struct {
 	resource string
 	id       int32
 }
 
-// NewRow makes the name of a row. The id is canonical by its type.
-func NewRow(resource string, id int32) (Row, error) {
+// NewResourceID makes the id of a resource. The id is canonical by its type.
+func NewResourceID(resource string, id int32) (ResourceID, error) {
 	if resource == "" || id < 1 {
-		return Row{}, ErrBadKey
+		return ResourceID{}, ErrBadKey
 	}
-	return Row{resource: resource, id: id}, nil
+	return ResourceID{resource: resource, id: id}, nil
 }
 
 // ListsOf stands for all lists of a resource's rows.
-func ListsOf(resource string) Row { return Row{resource: resource} }
+func ListsOf(resource string) ResourceID { return ResourceID{resource: resource} }
 
 // Resource is what the row is one of.
-func (r Row) Resource() string { return r.resource }
+func (r ResourceID) Resource() string { return r.resource }
 
 // Format prints the resource and id.
-func (r Row) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "%s/%d", r.resource, r.id) }
+func (r ResourceID) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "%s/%d", r.resource, r.id) }
 
 // Key names a value as one caller sees it. It can only be made by [NewKey].
 type Key struct {
 	caller  Caller
-	row     Row
+	id      ResourceID
 	variant string
 	// failure makes it the name of the caller's last failed load of the row.
 	failure bool
@@ -62,20 +62,20 @@ var ErrBadKey = errors.New("cache: a key needs a caller, a resource and an id")
 // NewKey makes the key of one row. variant names everything else that shapes the value, such as
 // what is redacted from it; two processes with different settings then share nothing.
 func NewKey(caller Caller, resource string, id int32, variant string) (Key, error) {
-	row, err := NewRow(resource, id)
+	row, err := NewResourceID(resource, id)
 	if err != nil || caller == (Caller{}) {
 		return Key{}, ErrBadKey
 	}
-	return Key{caller: caller, row: row, variant: variant}, nil
+	return Key{caller: caller, id: row, variant: variant}, nil
 }
 
-// Row is the row that the key shows to its caller.
-func (k Key) Row() Row { return k.row }
+// ResourceID is the resource that the key shows to its caller.
+func (k Key) ResourceID() ResourceID { return k.id }
 
 // Format prints the resource and id, not the caller.
-func (k Key) Format(f fmt.State, verb rune) { k.row.Format(f, verb) }
+func (k Key) Format(f fmt.State, verb rune) { k.id.Format(f, verb) }
 
-func (k Key) isList() bool { return k.row.id == 0 }
+func (k Key) isList() bool { return k.id.id == 0 }
 
 // ofFailure is the key under which the memory keeps a failed load of k.
 func (k Key) ofFailure() Key {
@@ -130,24 +130,24 @@ func (k Keys) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "[redacted]") }
 // MarshalJSON writes "[redacted]".
 func (k Keys) MarshalJSON() ([]byte, error) { return json.Marshal("[redacted]") }
 
-// names are the names that one key has in Redis, each `<prefix>{T}<kind><D>`. T depends on the row
+// redisKeys are the names that one key has in Redis, each `<prefix>{T}<kind><D>`. T depends on the row
 // alone and is a hash tag: all names of one row, whoever the caller and whatever the format, live in
 // one cluster slot and are invalidated together. D depends on the row, the caller, the variant and
 // the format; a tombstone has none, for it is the row's.
-type names struct {
+type redisKeys struct {
 	entry, failure, lease, tombstone string
-	// proof is what a tombstone of the row holds.
-	proof string
+	// mac is what a tombstone of the row holds.
+	mac string
 }
 
-func (k *Keys) namesOf(prefix string, key Key) names {
-	tag := k.Tag(key.row)
+func (k *Keys) redisKeys(prefix string, key Key) redisKeys {
+	tag := k.ResourceHash(key.id)
 	slot := slotOf(prefix, tag)
-	sum := k.mac("value "+string([]byte{formatVersion}), key.caller[:], key.row, key.variant)
+	sum := k.mac("value "+string([]byte{formatVersion}), key.caller[:], key.id, key.variant)
 	d := encode(sum[:])
 	all := slot + "v" + d + slot + "e" + d + slot + "l" + d + slot + "x" // as one text, of which each is a part
 	n := len(slot) + 1 + len(d)
-	return names{entry: all[:n], failure: all[n : 2*n], lease: all[2*n : 3*n], tombstone: all[3*n:], proof: k.proofOf(tag)}
+	return redisKeys{entry: all[:n], failure: all[n : 2*n], lease: all[2*n : 3*n], tombstone: all[3*n:], mac: k.tombstoneMAC(tag)}
 }
 
 // recent are the names of keys that were asked for a moment ago: a load needs them twice, and they take
@@ -156,15 +156,15 @@ type recent [256]atomic.Pointer[named]
 
 type named struct {
 	key   Key
-	names names
+	names redisKeys
 }
 
 // of returns a key's names.
-func (r *recent) of(k *Keys, prefix string, key Key) names {
-	place := &r[key.caller[0]^byte(key.row.id)^byte(len(key.variant))]
+func (r *recent) of(k *Keys, prefix string, key Key) redisKeys {
+	place := &r[key.caller[0]^byte(key.id.id)^byte(len(key.variant))]
 	last := place.Load()
 	if last == nil || last.key != key {
-		last = &named{key, k.namesOf(prefix, key)}
+		last = &named{key, k.redisKeys(prefix, key)}
 		place.Store(last)
 	}
 	return last.names
@@ -172,48 +172,48 @@ func (r *recent) of(k *Keys, prefix string, key Key) names {
 
 // listVersionName is the name of the version of a resource's lists.
 func (k *Keys) listVersionName(prefix, resource string) string {
-	return slotOf(prefix, k.Tag(ListsOf(resource))) + "g"
+	return slotOf(prefix, k.ResourceHash(ListsOf(resource))) + "g"
 }
 
-func slotOf(prefix string, tag Tag) string { return prefix + "{" + encode(tag[:]) + "}" }
+func slotOf(prefix string, tag ResourceHash) string { return prefix + "{" + encode(tag[:]) + "}" }
 
 func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-// Tag stands for a row where others can read it.
-type Tag [16]byte
+// ResourceHash stands for a row where others can read it.
+type ResourceHash [16]byte
 
-// Tag makes the tag of a row.
-func (k *Keys) Tag(row Row) Tag {
+// ResourceHash makes the tag of a row.
+func (k *Keys) ResourceHash(row ResourceID) ResourceHash {
 	sum := k.mac("row", nil, row, "")
-	return Tag(sum[:16])
+	return ResourceHash(sum[:16])
 }
 
-// proofOf is the content of a tombstone and of the message that tells of it. Only who has the
-// secret can make one: a foreign value under a tombstone's name buries nothing.
-func (k *Keys) proofOf(t Tag) string {
+// tombstoneMAC is the content of a tombstone and of the message that tells of it. Only who has the
+// secret can make one: a foreign value under a tombstone's name revokes nothing.
+func (k *Keys) tombstoneMAC(t ResourceHash) string {
 	sum := k.sum(func(b []byte) []byte { return append(append(b, "tombstone"...), t[:]...) })
 	return encode(sum[:16])
 }
 
 // message tells other processes that a row is revoked.
-func (k *Keys) message(t Tag) string { return encode(t[:]) + k.proofOf(t) }
+func (k *Keys) message(t ResourceHash) string { return encode(t[:]) + k.tombstoneMAC(t) }
 
 // readMessage reverses message; ok is false for anything else.
-func (k *Keys) readMessage(s string) (t Tag, ok bool) {
+func (k *Keys) readMessage(s string) (t ResourceHash, ok bool) {
 	n := base64.RawURLEncoding.EncodedLen(len(t))
 	if len(s) < n {
-		return Tag{}, false
+		return ResourceHash{}, false
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s[:n]) // one spelling a tag
 	if err != nil || len(b) != len(t) {
-		return Tag{}, false
+		return ResourceHash{}, false
 	}
-	t = Tag(b)
-	return t, hmac.Equal([]byte(k.proofOf(t)), []byte(s[n:]))
+	t = ResourceHash(b)
+	return t, hmac.Equal([]byte(k.tombstoneMAC(t)), []byte(s[n:]))
 }
 
 // mac hashes its parts, each with its length, so that no two lists of parts collide.
-func (k *Keys) mac(purpose string, caller []byte, row Row, variant string) [sha256.Size]byte {
+func (k *Keys) mac(purpose string, caller []byte, row ResourceID, variant string) [sha256.Size]byte {
 	return k.sum(func(b []byte) []byte {
 		b = append(binary.BigEndian.AppendUint32(b, uint32(len(purpose))), purpose...)
 		b = append(binary.BigEndian.AppendUint32(b, uint32(len(caller))), caller...)

@@ -177,7 +177,7 @@ func TestRevocation(t *testing.T) {
 				}
 			}
 		}
-		if err := s.caches[0].Revoke(t.Context(), alice.Row()); err != nil {
+		if err := s.caches[0].Revoke(t.Context(), alice.ResourceID()); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
@@ -195,13 +195,13 @@ func TestRevocation(t *testing.T) {
 
 // A load that began before the revocation puts nothing back, here, elsewhere and in Redis.
 func TestLoadAcrossARevocation(t *testing.T) {
-	for _, buries := range []int{0, 1} {
-		t.Run(fmt.Sprintf("process %d loads, %d buries", 0, buries), func(t *testing.T) {
+	for _, revokes := range []int{0, 1} {
+		t.Run(fmt.Sprintf("process %d loads, %d revokes", 0, revokes), func(t *testing.T) {
 			inBubble(t, func(t *testing.T, s *processes) {
 				h, key := newHeld(), cachetest.Key(t, "alice", 1)
 				d := start(t.Context(), s.caches[0], key, h.gives("value"))
 				synctest.Wait()
-				if err := s.caches[buries].Revoke(t.Context(), key.Row()); err != nil {
+				if err := s.caches[revokes].Revoke(t.Context(), key.ResourceID()); err != nil {
 					t.Fatal(err)
 				}
 				close(h.release)
@@ -224,7 +224,7 @@ func TestRevocationWhileWaitingWithAStaleValue(t *testing.T) {
 		time.Sleep(ttl)
 		d := start(t.Context(), s.caches[0], key, h.gives("new"))
 		time.Sleep(time.Second / 2)
-		if err := s.caches[1].Revoke(t.Context(), key.Row()); err != nil {
+		if err := s.caches[1].Revoke(t.Context(), key.ResourceID()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)
@@ -247,12 +247,12 @@ func TestRevocationUnheard(t *testing.T) {
 			}
 		}
 		s.links[1].Disconnect(true)
-		if err := s.caches[0].Revoke(t.Context(), cachetest.Key(t, "alice", 1).Row()); err != nil {
+		if err := s.caches[0].Revoke(t.Context(), cachetest.Key(t, "alice", 1).ResourceID()); err != nil {
 			t.Fatal(err)
 		}
 		wantError(t, s.caches[1], cachetest.Key(t, "alice", 1), never(t), cache.ErrRevoked)
 		mustGet(t, s.caches[1], cachetest.Key(t, "alice", 2), never(t), "value", cache.FromMemory)
-		if err := s.caches[0].Revoke(t.Context(), cachetest.Key(t, "alice", 2).Row()); err != nil {
+		if err := s.caches[0].Revoke(t.Context(), cachetest.Key(t, "alice", 2).ResourceID()); err != nil {
 			t.Fatal(err)
 		}
 		s.links[1].Disconnect(false) // a new subscription: what was said before it is lost
@@ -280,7 +280,7 @@ func TestOfferAfterAnUnheardRevocation(t *testing.T) {
 					synctest.Wait()
 					lose(s.links[1])
 					time.Sleep(4 * time.Second)
-					if err := s.caches[0].Revoke(t.Context(), key.Row()); err != nil {
+					if err := s.caches[0].Revoke(t.Context(), key.ResourceID()); err != nil {
 						t.Fatal(err)
 					}
 					d := start(t.Context(), s.caches[1], key, never(t))
@@ -356,7 +356,7 @@ type overheard struct {
 func (o overheard) Commit(ctx context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (bool, error) {
 	revoked, err := o.Process.Commit(ctx, key, token, e, ttl)
 	o.Disconnect(true)
-	_ = o.other.Revoke(ctx, key.Row(), time.Minute)
+	_ = o.other.Revoke(ctx, key.ResourceID(), time.Minute)
 	o.Disconnect(false)
 	return revoked, err
 }
@@ -405,18 +405,18 @@ func TestRevocationBehindACut(t *testing.T) {
 			}
 		}
 		s.links[1].Cut(true)
-		if err := s.caches[0].Revoke(t.Context(), key.Row()); err != nil {
+		if err := s.caches[0].Revoke(t.Context(), key.ResourceID()); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(ttl - 1)
 		mustGet(t, s.caches[1], key, never(t), "value", cache.FromMemory)
 		time.Sleep(time.Nanosecond)
 		wantError(t, s.caches[1], key, o.fails(errDenied), errDenied)
-		// The one that buries while it is cut off has it at once, and says that others may not know.
+		// The one that revokes while it is cut off has it at once, and says that others may not know.
 		s.links[2].Cut(true)
 		row := cachetest.Key(t, "alice", 2)
 		mustGet(t, s.caches[2], row, o.gives("value"), "value", cache.FromOrigin)
-		if err := s.caches[2].Revoke(t.Context(), row.Row()); !errors.Is(err, cachetest.ErrDown) {
+		if err := s.caches[2].Revoke(t.Context(), row.ResourceID()); !errors.Is(err, cachetest.ErrDown) {
 			t.Errorf("got %v", err)
 		}
 		wantError(t, s.caches[2], row, never(t), cache.ErrRevoked)
@@ -430,7 +430,7 @@ func TestRevocationWithoutRedis(t *testing.T) {
 			h, key := newHeld(), cachetest.Key(t, "alice", 1)
 			d := start(t.Context(), c, key, h.gives("value"))
 			synctest.Wait()
-			if err := c.Revoke(t.Context(), key.Row()); err != nil {
+			if err := c.Revoke(t.Context(), key.ResourceID()); err != nil {
 				t.Fatal(err)
 			}
 			close(h.release)

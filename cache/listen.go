@@ -32,10 +32,10 @@ type subscription struct {
 	done      sync.WaitGroup
 
 	mu     sync.Mutex
-	notify []func(Tag)
+	notify []func(ResourceHash)
 }
 
-func (e *subscription) deliver(t Tag) {
+func (e *subscription) deliver(t ResourceHash) {
 	e.mu.Lock()
 	told := e.notify
 	e.mu.Unlock()
@@ -66,7 +66,7 @@ func (r *Redis[V]) InSync(subscription int64) bool {
 }
 
 // Listen implements [Shared]. It ends with [Redis.Close].
-func (r *Redis[V]) Listen(told func(Tag)) {
+func (r *Redis[V]) Listen(told func(ResourceHash)) {
 	r.subscription.mu.Lock()
 	defer r.subscription.mu.Unlock()
 	r.subscription.notify = append(r.subscription.notify, told)
@@ -152,28 +152,28 @@ func (r *Redis[V]) channel() string { return r.prefix + "revocations" }
 
 // Revoke implements [Shared]: first the tombstone, then the message, so that who hears of it finds it.
 // A tombstone that cannot be written is written when Redis can be again.
-func (r *Redis[V]) Revoke(ctx context.Context, row Row, ttl time.Duration) error {
+func (r *Redis[V]) Revoke(ctx context.Context, row ResourceID, ttl time.Duration) error {
 	err := r.writeTombstone(ctx, row, ttl)
 	if err != nil {
 		now := time.Now()
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		maps.DeleteFunc(r.pending, func(_ Row, until time.Time) bool { return now.After(until) })
+		maps.DeleteFunc(r.pending, func(_ ResourceID, until time.Time) bool { return now.After(until) })
 		r.pending[row] = now.Add(ttl)
 	}
 	return err
 }
 
-func (r *Redis[V]) writeTombstone(ctx context.Context, row Row, ttl time.Duration) error {
-	n := r.keys.namesOf(r.prefix, Key{row: row})
+func (r *Redis[V]) writeTombstone(ctx context.Context, row ResourceID, ttl time.Duration) error {
+	n := r.keys.redisKeys(r.prefix, Key{id: row})
 	return r.ask(ctx, opRevoke, func(ctx context.Context) error {
-		if err := r.client.Set(ctx, n.tombstone, n.proof, ttl).Err(); err != nil {
+		if err := r.client.Set(ctx, n.tombstone, n.mac, ttl).Err(); err != nil {
 			return err
 		}
 		if err := r.client.Set(ctx, r.keys.listVersionName(r.prefix, row.resource), rand.Text(), listVersionTTL).Err(); err != nil {
 			return err
 		}
-		return publish.Run(ctx, r.client, []string{r.channel()}, r.keys.message(r.keys.Tag(row))).Err()
+		return publish.Run(ctx, r.client, []string{r.channel()}, r.keys.message(r.keys.ResourceHash(row))).Err()
 	})
 }
 

@@ -118,7 +118,7 @@ func (c *Cache[V]) store(ctx context.Context, key Key, e *Entry[V]) {
 	if e.Outcome == Unavailable || e.Outcome == Error {
 		key = key.ofFailure()
 	}
-	e.tag, e.stored = c.tag(key.row), c.stored.Add(1)
+	e.hash, e.stored = c.hash(key.id), c.stored.Add(1)
 	c.memory.set(ctx, key, *e, c.ttl(*e))
 	c.changes.Add(1)
 }

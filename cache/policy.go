@@ -33,7 +33,7 @@ type Entry[V any] struct {
 	// subscription is the subscription under which Redis last confirmed the entry; see [Shared].
 	subscription int64
 	// tag is the row's, and stored the entry's number, in the memory.
-	tag    Tag
+	hash   ResourceHash
 	stored int64
 }
 

@@ -15,7 +15,7 @@ func NewListKey(caller Caller, resource, variant, version string) (Key, error) {
 	if resource == "" || caller == (Caller{}) {
 		return Key{}, errNoList
 	}
-	return Key{caller: caller, row: ListsOf(resource), variant: variant + "|" + version}, nil
+	return Key{caller: caller, id: ListsOf(resource), variant: variant + "|" + version}, nil
 }
 
 // hasListVersion tells whether the key is of a list of that version.

@@ -31,7 +31,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func (w *world) row1() cache.Row { return w.key.Row() }
+func (w *world) row1() cache.ResourceID { return w.key.ResourceID() }
 
 // fed is an entry as a list brings it.
 func (w *world) fed(value string, age time.Duration) cache.Entry[string] {
@@ -190,7 +190,7 @@ func TestGeneration(t *testing.T) {
 func TestGenerationWithoutRedis(t *testing.T) {
 	clock := cachetest.NewClock()
 	c := newCache(clock.Now, newMemory(t, clock.Now), nil)
-	row := cachetest.Key(t, "alice", 1).Row()
+	row := cachetest.Key(t, "alice", 1).ResourceID()
 	first := c.ListVersion(t.Context(), row.Resource())
 	if again := c.ListVersion(t.Context(), row.Resource()); again != first {
 		t.Errorf("%q and %q", first, again)
@@ -209,12 +209,12 @@ type slow struct {
 	meanwhile func()
 }
 
-func (s slow) Revoke(ctx context.Context, row cache.Row, ttl time.Duration) error {
+func (s slow) Revoke(ctx context.Context, row cache.ResourceID, ttl time.Duration) error {
 	s.meanwhile()
 	return s.Shared.Revoke(ctx, row, ttl)
 }
 
-func (slow) Listen(func(cache.Tag)) {}
+func (slow) Listen(func(cache.ResourceHash)) {}
 
 // TestGenerationAfterOnesOwnRevocation: who asks for a list while a revocation is on its way to Redis
 // learns the version of before it, which must not last until the process hears of itself.

@@ -242,7 +242,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			for n := range m.caches {
 				waits = append(waits, m.telling(n))
 			}
-			if m.caches[n].Revoke(context.Background(), cachetest.Key(nil, "alice", id).Row()) == nil {
+			if m.caches[n].Revoke(context.Background(), cachetest.Key(nil, "alice", id).ResourceID()) == nil {
 				m.dead[id] = true
 				for _, wait := range waits {
 					wait()
@@ -363,7 +363,7 @@ func checkInBubble(t *testing.T, history func(*rapid.T)) {
 // shuffle is an attacker who can write to Redis: two names change their content. That he can also
 // dig up a tombstone is not denied here.
 func shuffle(t *testing.T, rt *rapid.T, client *redis.Client) {
-	all := slices.DeleteFunc(names(t, client), func(name string) bool { return strings.HasSuffix(name, "}x") })
+	all := slices.DeleteFunc(redisKeys(t, client), func(name string) bool { return strings.HasSuffix(name, "}x") })
 	slices.Sort(all)
 	if len(all) < 2 {
 		return

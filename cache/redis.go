@@ -64,7 +64,7 @@ type Redis[V any] struct {
 
 	mu sync.Mutex
 	// pending are rows whose tombstone could not be written yet, until when it is of use.
-	pending map[Row]time.Time
+	pending map[ResourceID]time.Time
 }
 
 var _ Shared[int] = (*Redis[int])(nil)
@@ -77,7 +77,7 @@ func NewRedis[V any](client redis.UniversalClient, keys *Keys, codec Codec[V], o
 	if o.Observe == nil {
 		o.Observe = func(Operation, time.Duration, error) {}
 	}
-	r := &Redis[V]{client: client, keys: keys, codec: codec, prefix: o.Prefix, log: o.Logger, observe: o.Observe, spans: o.Spans, pending: map[Row]time.Time{}}
+	r := &Redis[V]{client: client, keys: keys, codec: codec, prefix: o.Prefix, log: o.Logger, observe: o.Observe, spans: o.Spans, pending: map[ResourceID]time.Time{}}
 	r.subscription.start = time.Now()
 	r.breaker = circuitbreaker.NewBuilder[any]().
 		WithFailureThreshold(restAfter).
@@ -165,13 +165,13 @@ func (r *Redis[V]) Read(ctx context.Context, key Key) (View[V], error) {
 // errReply says that Redis, or what stands for it, does not speak as Redis does.
 var errReply = errors.New("cache: Redis gives another number of values than were asked for")
 
-// Tag implements [Shared].
-func (r *Redis[V]) Tag(row Row) Tag { return r.keys.Tag(row) }
+// ResourceHash implements [Shared].
+func (r *Redis[V]) ResourceHash(row ResourceID) ResourceHash { return r.keys.ResourceHash(row) }
 
 // view reads what Redis has under a key's names: entry, failure, tombstone.
-func (r *Redis[V]) view(key Key, n names, values []any) (v View[V]) {
+func (r *Redis[V]) view(key Key, n redisKeys, values []any) (v View[V]) {
 	if proof, ok := values[2].(string); ok {
-		if v.Revoked = proof == n.proof; v.Revoked {
+		if v.Revoked = proof == n.mac; v.Revoked {
 			return v
 		}
 		v.Untrusted++

@@ -135,13 +135,13 @@ func TestDeriveKeys(t *testing.T) {
 func TestGolden(t *testing.T) {
 	k := deriveKeys(t, fixedSecret())
 	key := makeKey(t, callerOf(0xaa), "authorization_codes", 42, "")
-	name := k.namesOf(testPrefix, key).entry
+	name := k.redisKeys(testPrefix, key).entry
 	for _, tt := range []struct{ what, got, want string }{
 		{"caller key", hex.EncodeToString(k.CallerKey()), "0846dbf680c8b4b69f60d06dab6df0d01bd944ad492f027fdd8f99027c8a0303"},
 		{"name", name, "authentik-graphql:{bY3YTLnJ2A4RdfhJBybGXA}vtDgW_4_0t_yXAJlNX5quZ9935jFmZCMBSVWE-g7l79Q"},
-		{"tombstone", k.namesOf(testPrefix, key).tombstone, "authentik-graphql:{bY3YTLnJ2A4RdfhJBybGXA}x"},
-		{"message", k.message(k.Tag(key.row)), "bY3YTLnJ2A4RdfhJBybGXAo4n1W1EeJAGL7iCC9ekC0w"},
-		{"name with a variant", k.namesOf(testPrefix, makeKey(t, callerOf(0xaa), "authorization_codes", 42, "token")).entry, "authentik-graphql:{bY3YTLnJ2A4RdfhJBybGXA}vLGQmtNI0EY0E2leCLNMTCzg2X4qLk1tEUMctOLzQwEw"},
+		{"tombstone", k.redisKeys(testPrefix, key).tombstone, "authentik-graphql:{bY3YTLnJ2A4RdfhJBybGXA}x"},
+		{"message", k.message(k.ResourceHash(key.id)), "bY3YTLnJ2A4RdfhJBybGXAo4n1W1EeJAGL7iCC9ekC0w"},
+		{"name with a variant", k.redisKeys(testPrefix, makeKey(t, callerOf(0xaa), "authorization_codes", 42, "token")).entry, "authentik-graphql:{bY3YTLnJ2A4RdfhJBybGXA}vLGQmtNI0EY0E2leCLNMTCzg2X4qLk1tEUMctOLzQwEw"},
 		{"envelope", hex.EncodeToString(mustEncode(t, Entry[string]{
 			Value:     "value",
 			FetchedAt: time.Date(2026, time.March, 1, 12, 0, 0, 1000, time.UTC),
@@ -165,9 +165,9 @@ func TestRedisName(t *testing.T) {
 	shape := regexp.MustCompile(`^authentik-graphql:\{([\w-]{22})\}v([\w-]{43})$`)
 	parts := func(key Key) (tag, full string) {
 		t.Helper()
-		m := shape.FindStringSubmatch(k.namesOf(testPrefix, key).entry)
+		m := shape.FindStringSubmatch(k.redisKeys(testPrefix, key).entry)
 		if m == nil {
-			t.Fatalf("the name of %v has another shape: %s", key, k.namesOf(testPrefix, key).entry)
+			t.Fatalf("the name of %v has another shape: %s", key, k.redisKeys(testPrefix, key).entry)
 		}
 		return m[1], m[2]
 	}
@@ -198,7 +198,7 @@ func TestRedisName(t *testing.T) {
 			}
 		})
 	}
-	if other := deriveKeys(t, NewSecret()).namesOf(testPrefix, makeKey(t, callerOf(1), "codes", 1, "full")).entry; strings.Contains(other, tag) || strings.Contains(other, full) {
+	if other := deriveKeys(t, NewSecret()).redisKeys(testPrefix, makeKey(t, callerOf(1), "codes", 1, "full")).entry; strings.Contains(other, tag) || strings.Contains(other, full) {
 		t.Error("another secret gives the same name")
 	}
 }
@@ -423,7 +423,7 @@ func FuzzDecodeEntry(f *testing.F) {
 	})
 }
 
-// FuzzReadMessage: only what the secret's holder made buries a row.
+// FuzzReadMessage: only what the secret's holder made revokes a row.
 func TestLargeBuffersAreNotKept(t *testing.T) {
 	var b buffers
 	for range 100 {
@@ -442,15 +442,15 @@ func TestKeysAtOnce(t *testing.T) {
 		binary.BigEndian.PutUint64(c[:], uint64(i)+1)
 		return c
 	}
-	var wants []names
+	var wants []redisKeys
 	for i := range keptAEADs + 100 {
-		wants = append(wants, alone.namesOf(testPrefix, makeKey(t, caller(i), "codes", int32(i+1), "")))
+		wants = append(wants, alone.redisKeys(testPrefix, makeKey(t, caller(i), "codes", int32(i+1), "")))
 	}
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
 			for i, want := range wants {
-				if got := k.namesOf(testPrefix, makeKey(t, caller(i), "codes", int32(i+1), "")); got != want {
+				if got := k.redisKeys(testPrefix, makeKey(t, caller(i), "codes", int32(i+1), "")); got != want {
 					t.Errorf("names %+v, want %+v", got, want)
 					return
 				}
@@ -472,8 +472,8 @@ func TestKeysAtOnce(t *testing.T) {
 
 func FuzzReadMessage(f *testing.F) {
 	k := deriveKeys(f, fixedSecret())
-	row := Row{resource: "codes", id: 1}
-	whole := k.message(k.Tag(row))
+	row := ResourceID{resource: "codes", id: 1}
+	whole := k.message(k.ResourceHash(row))
 	f.Add(whole)
 	f.Add(whole[:22])
 	f.Add(whole[:len(whole)-1])
@@ -481,7 +481,7 @@ func FuzzReadMessage(f *testing.F) {
 	f.Add("")
 	f.Fuzz(func(t *testing.T, s string) {
 		tag, ok := k.readMessage(s)
-		if ok != (s == whole) || ok && tag != k.Tag(row) {
+		if ok != (s == whole) || ok && tag != k.ResourceHash(row) {
 			t.Errorf("%q gives %x, %t", s, tag, ok)
 		}
 	})
@@ -520,7 +520,7 @@ func BenchmarkRedisName(b *testing.B) {
 	k, key := deriveKeys(b, fixedSecret()), makeKey(b, callerOf(1), "authorization_codes", 42, "token")
 	b.ReportAllocs()
 	for b.Loop() {
-		_ = k.namesOf(testPrefix, key).entry
+		_ = k.redisKeys(testPrefix, key).entry
 	}
 }
 
@@ -543,7 +543,7 @@ func TestRecentNames(t *testing.T) {
 		for id := range int32(4) {
 			all.Go(func() {
 				key := makeKey(t, callerOf(byte(id+1)), "codes", 257*id+1, variant) // all in two places
-				want := k.namesOf(testPrefix, key)
+				want := k.redisKeys(testPrefix, key)
 				for range 100 {
 					if got := r.of(k, testPrefix, key); got != want {
 						t.Errorf("%v: %v, want %v", key, got, want)

@@ -42,11 +42,11 @@ type Shared[V any] interface {
 	ListVersion(ctx context.Context, resource string) (string, error)
 	// Revoke makes every entry of the row unusable for ttl, here and in all processes, begins another
 	// version of its resource, and tells them.
-	Revoke(ctx context.Context, row Row, ttl time.Duration) error
-	// Tag makes the tag of a row, the same in all processes.
-	Tag(row Row) Tag
+	Revoke(ctx context.Context, row ResourceID, ttl time.Duration) error
+	// ResourceHash makes the tag of a row, the same in all processes.
+	ResourceHash(row ResourceID) ResourceHash
 	// Listen begins to hear of rows that processes revoke, and tells of them until the store is closed.
-	Listen(told func(Tag))
+	Listen(told func(ResourceHash))
 	// Subscription names the present subscription to revocations, 0 if there was none yet.
 	Subscription() int64
 	// InSync tells whether this process has heard of every revocation since the subscription's subscription

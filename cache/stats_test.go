@@ -84,7 +84,7 @@ func TestRedisOperationsAreObserved(t *testing.T) {
 	_, _ = store.Commit(ctx, key, "token", cache.Entry[string]{Value: "value", FetchedAt: time.Now()}, time.Minute)
 	_ = store.Delete(ctx, key)
 	_, _ = store.ListVersion(ctx, "codes")
-	_ = store.Revoke(ctx, key.Row(), time.Minute)
+	_ = store.Revoke(ctx, key.ResourceID(), time.Minute)
 	texts, hash := cache.NewTexts(store), sha256.Sum256([]byte("text"))
 	texts.Keep(ctx, hash, "text")
 	texts.Text(ctx, hash)

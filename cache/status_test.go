@@ -23,7 +23,7 @@ func TestRedisStatus(t *testing.T) {
 	}
 	check("at the start")
 
-	store.Listen(func(cache.Tag) {})
+	store.Listen(func(cache.ResourceHash) {})
 	waitInSync(t, store)
 	want.InSync = true
 	check("it listens")
@@ -39,7 +39,7 @@ func TestRedisStatus(t *testing.T) {
 	texts, hash := cache.NewTexts(store), sha256.Sum256(nil)
 	wantText(t, texts, hash, "")
 	texts.Keep(t.Context(), hash, "text")
-	for _, name := range names(t, client) {
+	for _, name := range redisKeys(t, client) {
 		if err := client.Set(t.Context(), name, "foreign", 0).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ func TestRedisStatus(t *testing.T) {
 		}
 	}
 	set("1")
-	if store.Revoke(t.Context(), key.Row(), time.Minute) == nil {
+	if store.Revoke(t.Context(), key.ResourceID(), time.Minute) == nil {
 		t.Fatal("a full Redis took a tombstone")
 	}
 	want.Writable, want.PendingRevocations = false, 1

@@ -37,7 +37,7 @@ func TestRedisConformance(t *testing.T) {
 func conformance(t *testing.T, client redis.UniversalClient, open func(t *testing.T) *cache.Redis[string]) {
 	// The server's own clock cannot be moved; the end of every value is brought nearer.
 	pass := func(t testing.TB, d time.Duration) {
-		for _, name := range names(t, client) {
+		for _, name := range redisKeys(t, client) {
 			left, err := client.PTTL(context.Background(), name).Result()
 			if err != nil || left <= 0 {
 				t.Fatalf("%s lives for %s, error %v; every name must have an end", name, left, err)
@@ -82,7 +82,7 @@ func TestRedisForgetsByItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := newClient(t, server)
-	cachetest.Eventually(t, "the value goes with its ttl", func() bool { return len(names(t, client)) == 0 })
+	cachetest.Eventually(t, "the value goes with its ttl", func() bool { return len(redisKeys(t, client)) == 0 })
 }
 
 // Redis knows no ttl under a millisecond, and go-redis makes a whole one of it.

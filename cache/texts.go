@@ -40,7 +40,7 @@ func NewTexts[V any](r *Redis[V]) *Texts {
 		client: r.client,
 		keys:   r.keys,
 		prefix: r.prefix,
-		owner:  Caller(r.keys.mac("owner of texts", nil, Row{}, "")),
+		owner:  Caller(r.keys.mac("owner of texts", nil, ResourceID{}, "")),
 		budget: rate.NewLimiter(textRate, textBurst),
 
 		untrusted: &r.untrustedTexts,
@@ -49,7 +49,7 @@ func NewTexts[V any](r *Redis[V]) *Texts {
 
 func (t *Texts) name(hash [sha256.Size]byte) string {
 	// Under the name of another format stands nothing that this one cannot open.
-	sum := t.keys.mac("text "+string([]byte{formatVersion}), hash[:], Row{}, "")
+	sum := t.keys.mac("text "+string([]byte{formatVersion}), hash[:], ResourceID{}, "")
 	return t.prefix + "t" + encode(sum[:])
 }
 

@@ -25,7 +25,7 @@ func TestTexts(t *testing.T) {
 	wantText(t, foreign, hash, "")
 	wantText(t, one, sha256.Sum256([]byte("another")), "")
 
-	all := names(t, client)
+	all := redisKeys(t, client)
 	if len(all) != 1 {
 		t.Fatalf("Redis holds %q", all)
 	}
@@ -55,7 +55,7 @@ func TestTextsAreBounded(t *testing.T) {
 		text := string(rune('a'+i)) + large
 		texts.Keep(t.Context(), sha256.Sum256([]byte(text)), text)
 	}
-	if n := len(names(t, client)); n < 10 || n > 20 {
+	if n := len(redisKeys(t, client)); n < 10 || n > 20 {
 		t.Errorf("%d texts of 64 KiB were kept at once, want about 16", n)
 	}
 }

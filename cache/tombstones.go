@@ -16,16 +16,16 @@ type tombstones struct {
 	last  atomic.Int64
 	added atomic.Int64
 	mu    sync.RWMutex
-	until map[Tag]time.Time
+	until map[ResourceHash]time.Time
 	sweep time.Time
 }
 
 func newTombstones(now func() time.Time) *tombstones {
-	return &tombstones{now: now, until: map[Tag]time.Time{}}
+	return &tombstones{now: now, until: map[ResourceHash]time.Time{}}
 }
 
 // add keeps a tombstone for ttl. Tombstones that nobody asked for are cleared away now and then.
-func (g *tombstones) add(t Tag, ttl time.Duration) {
+func (g *tombstones) add(t ResourceHash, ttl time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	defer g.added.Add(1) // once it is there to be found
@@ -48,7 +48,7 @@ func (g *tombstones) add(t Tag, ttl time.Duration) {
 func (g *tombstones) count() int64 { return g.added.Load() }
 
 // has tells whether a row is revoked. tagOf is asked only if some row is.
-func (g *tombstones) has(tagOf func() Tag) bool {
+func (g *tombstones) has(tagOf func() ResourceHash) bool {
 	last := g.last.Load()
 	if last == 0 || g.now().UnixNano() >= last {
 		return false
@@ -63,8 +63,8 @@ func (g *tombstones) has(tagOf func() Tag) bool {
 // Revoke makes the row a revoked one, for all callers and, with a Redis, in all processes:
 // reads of it return [ErrRevoked], and no load that began earlier puts anything back. Its error says
 // that other processes may not know yet; they do not use an entry of the row that is not fresh.
-func (c *Cache[V]) Revoke(ctx context.Context, row Row) error {
-	c.tombstones.add(c.tag(row), c.tombstoneTTL())
+func (c *Cache[V]) Revoke(ctx context.Context, row ResourceID) error {
+	c.tombstones.add(c.hash(row), c.tombstoneTTL())
 	defer c.listVersions.clear() // once Redis has begun another: until then the one of before is learned again
 	if c.redis == nil {
 		return nil
@@ -73,22 +73,22 @@ func (c *Cache[V]) Revoke(ctx context.Context, row Row) error {
 }
 
 // Revoked tells whether this process knows a row to be revoked.
-func (c *Cache[V]) Revoked(row Row) bool {
-	return c.tombstones.has(func() Tag { return c.tag(row) })
+func (c *Cache[V]) Revoked(row ResourceID) bool {
+	return c.tombstones.has(func() ResourceHash { return c.hash(row) })
 }
 
 func (c *Cache[V]) isRevoked(key Key) bool {
-	return c.tombstones.has(func() Tag { return c.tag(key.row) })
+	return c.tombstones.has(func() ResourceHash { return c.hash(key.id) })
 }
 
 // entryRevoked is revoked for what the memory gave: an entry knows its tag, whose making costs
 // more than the read.
 func (c *Cache[V]) entryRevoked(key Key, k lookup[V]) bool {
-	return c.tombstones.has(func() Tag {
+	return c.tombstones.has(func() ResourceHash {
 		if k.found {
-			return k.entry.tag
+			return k.entry.hash
 		}
-		return c.tag(key.row)
+		return c.hash(key.id)
 	})
 }
 

@@ -26,7 +26,7 @@ type FakeRedis struct {
 	entries  map[cache.Key]kept
 	failures map[cache.Key]kept
 	leases   map[cache.Key]lease
-	revoked  map[cache.Row]time.Time
+	revoked  map[cache.ResourceID]time.Time
 	// versions counts what was revoked of each resource, and how often everything was lost.
 	listVersions map[string]int
 	lost         int
@@ -55,7 +55,7 @@ func (c *FakeRedis) Empty() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.entries, c.failures = map[cache.Key]kept{}, map[cache.Key]kept{}
-	c.leases, c.revoked = map[cache.Key]lease{}, map[cache.Row]time.Time{}
+	c.leases, c.revoked = map[cache.Key]lease{}, map[cache.ResourceID]time.Time{}
 	c.listVersions = map[string]int{}
 	c.lost++
 }
@@ -80,7 +80,7 @@ func (c *FakeRedis) Process() *Process {
 // Process is what one process sees of a [FakeRedis].
 type Process struct {
 	redis  *FakeRedis
-	notify func(cache.Tag)
+	notify func(cache.ResourceHash)
 	// Of the fake' mutex.
 	cut, disconnected bool
 	subscription      int64
@@ -142,7 +142,7 @@ func (p *Process) Commit(_ context.Context, key cache.Key, token string, e cache
 		if token != "" && mine {
 			delete(c.leases, key)
 		}
-		if revoked = c.isRevoked(key.Row()); revoked {
+		if revoked = c.isRevoked(key.ResourceID()); revoked {
 			delete(c.entries, key)
 			delete(c.failures, key)
 			return
@@ -168,8 +168,8 @@ func (p *Process) ListVersion(_ context.Context, resource string) (name string, 
 }
 
 // Revoke implements [cache.Shared].
-func (p *Process) Revoke(_ context.Context, row cache.Row, ttl time.Duration) error {
-	var hearing []func(cache.Tag)
+func (p *Process) Revoke(_ context.Context, row cache.ResourceID, ttl time.Duration) error {
+	var hearing []func(cache.ResourceHash)
 	err := p.locked(func(c *FakeRedis) {
 		c.revoked[row] = c.now().Add(ttl)
 		c.listVersions[row.Resource()]++
@@ -180,16 +180,18 @@ func (p *Process) Revoke(_ context.Context, row cache.Row, ttl time.Duration) er
 		}
 	})
 	for _, told := range hearing {
-		told(p.redis.keys.Tag(row))
+		told(p.redis.keys.ResourceHash(row))
 	}
 	return err
 }
 
-// Tag implements [cache.Shared].
-func (p *Process) Tag(row cache.Row) cache.Tag { return p.redis.keys.Tag(row) }
+// ResourceHash implements [cache.Shared].
+func (p *Process) ResourceHash(row cache.ResourceID) cache.ResourceHash {
+	return p.redis.keys.ResourceHash(row)
+}
 
 // Listen implements [cache.Shared].
-func (p *Process) Listen(told func(cache.Tag)) { p.set(func() { p.notify = told }) }
+func (p *Process) Listen(told func(cache.ResourceHash)) { p.set(func() { p.notify = told }) }
 
 // Subscription implements [cache.Shared].
 func (p *Process) Subscription() int64 {
@@ -242,7 +244,7 @@ func (p *Process) locked(do func(*FakeRedis)) error {
 }
 
 func (c *FakeRedis) view(key cache.Key) (v cache.View[string]) {
-	if v.Revoked = c.isRevoked(key.Row()); v.Revoked {
+	if v.Revoked = c.isRevoked(key.ResourceID()); v.Revoked {
 		return v
 	}
 	take := func(m map[cache.Key]kept) (cache.Entry[string], bool) {
@@ -257,7 +259,7 @@ func (c *FakeRedis) view(key cache.Key) (v cache.View[string]) {
 	return v
 }
 
-func (c *FakeRedis) isRevoked(row cache.Row) bool {
+func (c *FakeRedis) isRevoked(row cache.ResourceID) bool {
 	until, ok := c.revoked[row]
 	return ok && c.now().Before(until)
 }

@@ -91,7 +91,7 @@ func read(t *testing.T, s cache.Shared[string], key cache.Key) cache.View[string
 	return v
 }
 
-func revoke(t *testing.T, s cache.Shared[string], row cache.Row, ttl time.Duration) {
+func revoke(t *testing.T, s cache.Shared[string], row cache.ResourceID, ttl time.Duration) {
 	t.Helper()
 	if err := patiently(func() error { return s.Revoke(t.Context(), row, ttl) }); err != nil {
 		t.Fatalf("revoke: %v", err)
@@ -253,7 +253,7 @@ func testOnlyIfMissing(t *testing.T, h SharedHarness) {
 	}
 	acquire(t, h.One, failed, "one", true)
 
-	revoke(t, h.One, gone.Row(), time.Minute)
+	revoke(t, h.One, gone.ResourceID(), time.Minute)
 	if v := acquireIfMissing(t, h.Two, gone, "two", true, false); !v.Revoked {
 		t.Errorf("of a revoked row: %+v", v)
 	}
@@ -264,7 +264,7 @@ func testRevoke(t *testing.T, h SharedHarness) {
 	for _, key := range []cache.Key{gone, Key(t, "bob", 1), stays} {
 		set(t, Harness{Store: h.One}, key, entry("value"), time.Minute)
 	}
-	revoke(t, h.Two, gone.Row(), time.Minute)
+	revoke(t, h.Two, gone.ResourceID(), time.Minute)
 	for _, key := range []cache.Key{gone, Key(t, "bob", 1)} {
 		if v := read(t, h.One, key); !v.Revoked || v.Found {
 			t.Errorf("got %+v", v)
@@ -280,7 +280,7 @@ func testRevoke(t *testing.T, h SharedHarness) {
 func testCommitRevoked(t *testing.T, h SharedHarness) {
 	key := Key(t, "alice", 1)
 	acquire(t, h.One, key, "one", true)
-	revoke(t, h.Two, key.Row(), time.Minute)
+	revoke(t, h.Two, key.ResourceID(), time.Minute)
 	commit(t, h.One, key, "one", entry("value"), time.Hour, true)
 	set(t, Harness{Store: h.One}, key, entry("value"), time.Hour)
 	h.Pass(t, time.Minute)
@@ -289,7 +289,7 @@ func testCommitRevoked(t *testing.T, h SharedHarness) {
 
 func testTombstoneLapses(t *testing.T, h SharedHarness) {
 	key := Key(t, "alice", 1)
-	revoke(t, h.One, key.Row(), time.Minute)
+	revoke(t, h.One, key.ResourceID(), time.Minute)
 	h.Pass(t, 30*time.Second)
 	if !read(t, h.Two, key).Revoked {
 		t.Error("the revocation ends early")
@@ -312,7 +312,7 @@ func testListVersion(t *testing.T, h SharedHarness) {
 		}
 		return name
 	}
-	row := Key(t, "alice", 1).Row()
+	row := Key(t, "alice", 1).ResourceID()
 	first, other := of(h.One, row.Resource()), of(h.One, "others")
 	if again := of(h.Two, row.Resource()); again != first {
 		t.Errorf("the processes see %q and %q", first, again)
@@ -329,12 +329,12 @@ func testListVersion(t *testing.T, h SharedHarness) {
 
 func testNotified(t *testing.T, h SharedHarness) {
 	var mu sync.Mutex
-	heard := map[cache.Tag]int{}
+	heard := map[cache.ResourceHash]int{}
 	for _, s := range []cache.Shared[string]{h.One, h.Two} {
 		if s.InSync(0) {
 			t.Error("an entry that was never confirmed needs no asking")
 		}
-		s.Listen(func(tag cache.Tag) {
+		s.Listen(func(tag cache.ResourceHash) {
 			mu.Lock()
 			defer mu.Unlock()
 			heard[tag]++
@@ -343,12 +343,12 @@ func testNotified(t *testing.T, h SharedHarness) {
 	for _, s := range []cache.Shared[string]{h.One, h.Two} {
 		Eventually(t, "the process hears", func() bool { return s.InSync(s.Subscription()) })
 	}
-	row := Key(t, "alice", 1).Row()
+	row := Key(t, "alice", 1).ResourceID()
 	revoke(t, h.One, row, time.Minute)
 	Eventually(t, "both are told", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
-		return heard[h.Keys.Tag(row)] == 2
+		return heard[h.Keys.ResourceHash(row)] == 2
 	})
 	if len(heard) != 1 {
 		t.Errorf("told of %d rows, want 1", len(heard))

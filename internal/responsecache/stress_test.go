@@ -80,7 +80,7 @@ func (r *revocations) revoke(t *testing.T, i int) {
 	key := cachetest.Key(t, "alice", int32(i+1))
 	r.gone[i].Store(true)
 	if by := i % 3; by < 2 {
-		if err := r.cache[by].Revoke(t.Context(), key.Row()); err != nil {
+		if err := r.cache[by].Revoke(t.Context(), key.ResourceID()); err != nil {
 			t.Error(err)
 		}
 		r.over[i].Store(true)
@@ -169,7 +169,7 @@ func (r *revocations) list(ctx context.Context, t *testing.T) (cache.Result[stri
 	var living []string
 	for row := range strings.FieldsSeq(read.Value) {
 		i, _ := strconv.Atoi(row)
-		if !c.Revoked(cachetest.Key(t, "alice", int32(i+1)).Row()) {
+		if !c.Revoked(cachetest.Key(t, "alice", int32(i+1)).ResourceID()) {
 			living = append(living, row)
 		}
 	}
