@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"authentik-graphql/internal/demo"
+
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -34,9 +36,9 @@ func startScript(t *testing.T) *script {
 	t.Helper()
 	s := &script{answers: map[string][]string{}}
 	mux := http.NewServeMux()
-	dashboard(func() dashboardExamples {
-		return dashboardExamples{Callers: []dashboardCaller{{Label: "A caller", Token: "token"}}}
-	}).addTo(mux)
+	page := demo.Dashboard([]demo.Caller{{Label: "A caller", Token: "token"}})
+	mux.Handle("/dashboard", page)
+	mux.Handle("/dashboard/", page)
 	mux.HandleFunc("POST /graphql", s.serve)
 	srv := httptest.NewServer(mux)
 	t.Cleanup(srv.Close)

@@ -16,6 +16,5 @@ type options struct {
 	// acceptedTokens are tokens that authentik is known to accept.
 	acceptedTokens []string
 	playground     graph.PlaygroundOptions
-	// addRoutes, if not nil, adds routes to those of clients.
-	addRoutes func(*http.ServeMux)
+	dashboard      http.Handler // nil for none
 }

@@ -19,6 +19,7 @@ import (
 	"authentik-graphql/cache/cachetest"
 	"authentik-graphql/internal/callers"
 	"authentik-graphql/internal/config"
+	"authentik-graphql/internal/demo"
 	"authentik-graphql/upstream"
 	"authentik-graphql/upstream/upstreamtest"
 )
@@ -61,16 +62,16 @@ func TestSettingsTable(t *testing.T) {
 // TestReadmeExample sends the README's example to the demo and compares the answer. It is also the
 // line that the demo prints.
 func TestReadmeExample(t *testing.T) {
-	demo := startApp(t, []string{"-demo"})
+	a := startApp(t, []string{"-demo"})
 	readme := must(t, "README.md")
 	command := regexp.MustCompile(`(?m)^curl -s .*$`).FindString(readme)
-	if command == "" || demoCurl("http://127.0.0.1:8080") != command {
+	if command == "" || demo.Curl("http://127.0.0.1:8080") != command {
 		t.Errorf("the README's command is not the demo's:\n%s", command)
 	}
-	if !strings.Contains(demo.Stdout.String(), demoCurl(demo.URL)) {
-		t.Errorf("the demo does not print the command:\n%s", demo.Stdout)
+	if !strings.Contains(a.Stdout.String(), demo.Curl(a.URL)) {
+		t.Errorf("the demo does not print the command:\n%s", a.Stdout)
 	}
-	req := newRequest(t, http.MethodPost, demo.URL+"/graphql", strings.NewReader(regexp.MustCompile(`-d '(.*)'`).FindStringSubmatch(command)[1]))
+	req := newRequest(t, http.MethodPost, a.URL+"/graphql", strings.NewReader(regexp.MustCompile(`-d '(.*)'`).FindStringSubmatch(command)[1]))
 	for _, h := range regexp.MustCompile(`-H '([^:]*): ([^']*)'`).FindAllStringSubmatch(command, -1) {
 		req.Header.Set(h[1], h[2])
 	}
@@ -224,8 +225,8 @@ func TestDocsServiceMode(t *testing.T) {
 func TestDocsTrusted(t *testing.T) {
 	section := strings.Split(must(t, "docs/clients.md"), "## Persisted queries and trusted documents\n")[1]
 	documents := writeFile(t, filepath.Join(t.TempDir(), "documents.json"), regexp.MustCompile("(?s)```json\n(.*?)```").FindStringSubmatch(section)[1])
-	demo := startApp(t, []string{"-demo"}, "TRUSTED_DOCUMENTS="+documents, "TRUSTED_DOCUMENTS_ONLY=true")
-	req := newQuery(t, demo.URL, "demo-alice", "")
+	a := startApp(t, []string{"-demo"}, "TRUSTED_DOCUMENTS="+documents, "TRUSTED_DOCUMENTS_ONLY=true")
+	req := newQuery(t, a.URL, "demo-alice", "")
 	body := regexp.MustCompile(`-d '(.*)'`).FindStringSubmatch(section)[1]
 	req.Body, req.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
 	if got := send(t, req); len(got.Errors) > 0 || !strings.Contains(string(got.Data), `"username":"alice"`) {
@@ -267,8 +268,8 @@ func TestDemoBanner(t *testing.T) {
 		"trusted alone": {[]string{"TRUSTED_DOCUMENTS=" + documents, "TRUSTED_DOCUMENTS_ONLY=true"}, "  Playground   turned off by TRUSTED_DOCUMENTS_ONLY\n"},
 		"its own token": {newServiceFiles(t, upstreamtest.TokenRoot, callerOf("a", "t1")).settings(), "  Tokens       those of CALLERS_FILE\n"},
 	} {
-		demo := startApp(t, []string{"-demo"}, tt.settings...)
-		banner := demo.Stdout.String()
+		a := startApp(t, []string{"-demo"}, tt.settings...)
+		banner := a.Stdout.String()
 		if !strings.Contains(banner, tt.want) || strings.Contains(banner, "Try:") != (name == "no Playground") {
 			t.Errorf("%s:\n%s", name, banner)
 		}
@@ -278,12 +279,12 @@ func TestDemoBanner(t *testing.T) {
 // TestDemoErrors asks for each fixed id of the demo, but the one that takes as long as
 // UPSTREAM_TIMEOUT, which is shortened.
 func TestDemoErrors(t *testing.T) {
-	demo := startApp(t, []string{"-demo"}, "UPSTREAM_TIMEOUT=1s")
-	for _, e := range demoErrors() {
+	a := startApp(t, []string{"-demo"}, "UPSTREAM_TIMEOUT=1s")
+	for _, e := range demo.Errors() {
 		if e.Label == "" {
 			t.Errorf("%s has no label", e.ID)
 		}
-		got := query(t, demo.URL, "demo-bob", `{ authorizationCode(id: "`+e.ID+`") { id } }`)
+		got := query(t, a.URL, "demo-bob", `{ authorizationCode(id: "`+e.ID+`") { id } }`)
 		if got.Codes() != e.Label {
 			t.Errorf("%s answers %s, announced is %s", e.ID, got.Codes(), e.Label)
 		}

@@ -34,8 +34,9 @@ func (s *service) routes() http.Handler {
 		mux.Handle("/{$}", s.playground)
 		mux.Handle("/playground/", s.playground)
 	}
-	if s.options.addRoutes != nil {
-		s.options.addRoutes(mux)
+	if s.options.dashboard != nil {
+		mux.Handle("/dashboard", s.options.dashboard)
+		mux.Handle("/dashboard/", s.options.dashboard)
 	}
 	addProbes(mux, s.readyz)
 	return s.traces.server(s.observe(mux))
