@@ -1,4 +1,4 @@
-// One grant on the page. Whatever the service sends reaches the page as text.
+// One grant on the page. Everything from the service is inserted as text, never as HTML.
 
 import { clock } from './service.js';
 import { countdown, duration, moment, write } from './text.js';
@@ -7,9 +7,9 @@ const second = 1000;
 const template = document.getElementById('card').content.firstElementChild;
 
 export class Card {
-  below = false; // further down than the newest page, which alone is polled
-  working = false; // a revocation runs
-  outcome = null; // what came of a revocation: { gone, sentence, code }
+  below = false; // older than the newest page, which is the only one that is polled
+  working = false; // a revocation is running
+  outcome = null; // of a revocation: { gone, sentence, code }
   settled = 0; // when, by performance.now()
 
   constructor(kind, id, revoke) {
@@ -24,7 +24,7 @@ export class Card {
     this.parts.revoke.addEventListener('click', () => revoke(this));
   }
 
-  // application and person are how people call what they see.
+  // application and person are the names that users know.
   get application() {
     return this.grant.provider?.assignedApplicationName || this.grant.provider?.name || 'Unknown application';
   }
@@ -70,17 +70,17 @@ export class Card {
   }
 }
 
-// age says how long ago the service was told something.
+// age formats how long ago authentik answered.
 export function age(fetchedAt) {
   const seconds = Math.floor((clock.now() - new Date(fetchedAt)) / second);
   return seconds > 0 ? `${duration(seconds)} ago` : 'now';
 }
 
-// lifetime says how a grant stands at this moment.
+// lifetime describes a grant's present state.
 function lifetime(grant) {
   if (grant.revoked) return { state: 'ended', left: 'Revoked', note: 'kept to notice a second use' };
   const expires = Date.parse(grant.expires);
-  // authentik calls a grant alive whose end has passed if that end does not count.
+  // A grant that authentik reports as valid after its `expires` does not expire.
   const endless = !grant.isExpired && (grant.expires === null || expires <= Date.parse(grant.fetchedAt));
   if (endless) return { state: 'endless', left: 'Never expires', note: '' };
   const left = Math.ceil((expires - clock.now()) / second);

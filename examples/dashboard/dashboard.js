@@ -14,25 +14,25 @@ const remembrance = 60 * second; // how long a grant is still shown after it was
 const $ = (id) => document.getElementById(id);
 let token = ''; // here and in its input field, and nowhere else
 
-// List is one kind of grants as one caller sees it. Another kind or caller gets a new one: nobody sees
-// what another saw.
+// List is one kind of grants as one caller sees it. A change of kind or caller starts a new one, so that
+// no caller sees what another saw.
 class List {
   cards = new Map(); // by id
-  total = null; // how many there are, as far as authentik has said
-  more = null; // where the list goes on: the last page's pageInfo
-  longer = false; // more than the newest page was asked for
-  answer = null; // the last one, if it was no error
-  fault = null; // the last one, if it was
+  total = null; // authentik's last count
+  more = null; // the last page's pageInfo, for the next one
+  longer = false; // whether more than the newest page was requested
+  answer = null; // the last one without an error
+  fault = null; // the last answer, if it was an error
   failures = 0; // in a row
   due = 0; // when to ask next, by performance.now()
-  asking = new Set(); // the cursors that are asked for
+  asking = new Set(); // the cursors of running requests
   aborter = new AbortController();
 
   constructor(kind) {
     this.kind = kind;
   }
 
-  // page asks for the page after a cursor, or the newest, and gives nothing if nobody waits any more.
+  // page requests the page after a cursor, or the newest. It returns null once the list is replaced.
   async page(after) {
     if (this.asking.has(after)) return null;
     this.asking.add(after);
@@ -50,8 +50,8 @@ class List {
     render();
   }
 
-  // takeNewest: what the newest page leaves out is gone, as far down as the page reaches. What is
-  // further down stays as it was, unless so much is new that there is a gap between.
+  // takeNewest removes the grants that the newest page should contain and does not. Older grants stay as
+  // they were, unless the new ones leave a gap in between.
   takeNewest(answer) {
     const { nodes, pageInfo, totalCount } = answer.data;
     const end = Number(nodes.at(-1)?.id ?? 0);
@@ -72,7 +72,7 @@ class List {
     const { more } = this;
     this.longer = true;
     const answer = await this.page(more.endCursor);
-    if (answer && this.more === more) { // else there is a gap now
+    if (answer && this.more === more) { // otherwise there is a gap now
       this.more = answer.data.pageInfo;
       this.show(answer.data.nodes, true);
       announce(`${answer.data.nodes.length} more ${this.kind.many} are shown.`);
@@ -89,7 +89,7 @@ class List {
     }
   }
 
-  // remembers tells what is shown although it is gone: people want to see what came of their click.
+  // remembers reports whether a deleted grant is still shown, with the outcome of its revocation.
   remembers(card) {
     return card.working || Boolean(card.outcome?.gone) && performance.now() - card.settled < remembrance;
   }
@@ -128,7 +128,7 @@ class List {
 
 let list = new List(kinds.codes);
 
-// restart forgets everything that is shown.
+// restart replaces the list by an empty one.
 function restart(kind) {
   list.aborter.abort();
   list = new List(kind);
@@ -142,12 +142,12 @@ function askAndRevoke(card) {
   question(card, async () => {
     await revoke(card, token);
     if (asked !== list) return;
-    list.due = 0; // the service knows already what is gone
+    list.due = 0; // poll now: the service no longer lists it
     tick();
   });
 }
 
-// render puts the cards in order, newest first, and moves none that is in its place: the focus stays.
+// render sorts the cards, newest first. A card in its place is not moved, so that it keeps the focus.
 function render() {
   const place = $('cards');
   const cards = [...list.cards.values()].sort((a, b) => b.id - a.id).map((card) => card.element);
@@ -170,7 +170,7 @@ function render() {
   update();
 }
 
-// update writes what changes with time.
+// update writes what changes over time.
 function update() {
   const liveOnly = $('live').checked;
   let shown = 0;
@@ -188,7 +188,7 @@ function update() {
   write($('empty'), list.cards.size > 0 ? `None of these ${many} is live.` : `There are no ${many} that you may see.`);
 }
 
-// tick moves every clock and asks for what is due. Nobody looks at a hidden tab: it rests.
+// tick updates every countdown and polls when it is time. A hidden tab pauses.
 function tick() {
   if (document.hidden) return;
   if (list.due <= performance.now()) list.poll();
@@ -203,7 +203,7 @@ function useToken() {
   restart(list.kind);
 }
 
-// offer makes a button for each token that the demonstration suggests; elsewhere there are none.
+// offer adds a button for each token that the demo suggests. A real service suggests none.
 async function offer() {
   const response = await fetch('dashboard/examples.json').catch(() => null);
   const suggested = response?.ok ? await response.json().catch(() => null) : null;

@@ -1,4 +1,4 @@
-// Revoking a grant: the question before it, and what came of it.
+// Revoking a grant: the confirmation and the outcome.
 
 import { ask, faultOf } from './service.js';
 import { announce, write } from './text.js';
@@ -6,12 +6,12 @@ import { announce, write } from './text.js';
 const dialog = document.getElementById('revocation');
 const parts = {};
 for (const part of dialog.querySelectorAll('[data-part]')) parts[part.dataset.part] = part;
-let confirmed; // what is done if the answer is yes
+let confirmed; // called if the user confirms
 
 parts.cancel.addEventListener('click', () => dialog.close());
 parts.confirm.addEventListener('click', () => { dialog.close(); confirmed(); });
 
-// question asks whether to revoke. Cancel and Escape do nothing.
+// question asks for confirmation. Cancel and Escape do nothing.
 export function question(card, then) {
   confirmed = then;
   write(parts.question, `Revoke this ${card.kind.one}?`);
@@ -19,10 +19,10 @@ export function question(card, then) {
   write(parts.user, card.person);
   write(parts.id, card.id);
   write(parts.effect, card.kind.effect);
-  dialog.showModal(); // gives the focus to what has autofocus, and later back
+  dialog.showModal(); // moves the focus to the element with autofocus, and back on close
 }
 
-// revoke does it and says on the card what came of it.
+// revoke sends the mutation and shows its outcome on the card.
 export async function revoke(card, token) {
   Object.assign(card, { working: true, outcome: null });
   card.show();
@@ -41,7 +41,7 @@ function outcomeOf({ data, ...error }) {
   switch (code) {
     case 'NOT_FOUND':
       return { gone: 'Gone', sentence: 'It was gone already: used, revoked or cleaned up.', code };
-    case 'FORBIDDEN': // authentik refuses it, or the service has its own reason and says it
+    case 'FORBIDDEN': // refused by authentik, or by the service for a reason of its own
       return { sentence: upstreamStatus === 403 ? 'You may not revoke this: authentik’s permission to delete it is missing.' : message, code };
     case 'RATE_LIMITED':
     case 'UNAUTHENTICATED':

@@ -1,8 +1,8 @@
-// What the page asks of the service, and what the service's errors mean to people.
+// The requests to the service, and what its errors mean to the user.
 
 const endpoint = 'graphql'; // relative, so that the page also works below a path prefix
 const second = 1000;
-const patience = 30 * second; // the service itself answers sooner, if only with an error
+const patience = 30 * second; // the service answers sooner, with an error if need be
 
 const fields = `id isExpired expires scope fetchedAt
       user { username name }
@@ -43,9 +43,9 @@ export const kinds = {
   },
 };
 
-// What each error means to the person who looks at the list. `pause` is in seconds and doubles with
-// each repetition; without it the service is not asked again. `keeps` says that what was known is
-// still shown: the caller may see it, only nothing newer is to be had.
+// What each error means to the user. `pause` is the time to the next attempt in seconds, and doubles with
+// each repetition; without it there is none. `keeps` leaves the list on the page: the caller may see it,
+// but it cannot be updated.
 const faults = {
   __proto__: null, // the service names the key
   UNAUTHENTICATED: { sentence: 'This token is not accepted: enter another one above.' },
@@ -68,17 +68,17 @@ export function faultOf(answer) {
   return { ...fault, sentence };
 }
 
-// clock is the service's: the browser's may be wrong. Each answer bounds how far the service's clock
-// is ahead of performance.now(), which nobody can set.
+// clock follows the service's clock, because the browser's may be wrong. Each answer bounds how far the
+// service's clock is ahead of performance.now(), which cannot be set.
 export const clock = {
   low: -Infinity,
   high: Infinity,
   learn(sent, received, date) {
     if (Number.isNaN(date)) return;
     const low = date - received;
-    const high = date + second - sent; // a Date header is cut to the second
+    const high = date + second - sent; // a Date header is truncated to the second
     const fits = low <= this.high && high >= this.low;
-    this.low = fits ? Math.max(low, this.low) : low; // else the computer slept or the service's clock was set
+    this.low = fits ? Math.max(low, this.low) : low; // otherwise the computer slept or the service's clock was set
     this.high = fits ? Math.min(high, this.high) : high;
   },
   now() {
@@ -124,7 +124,7 @@ export async function ask(query, variables, token, signal) {
   };
 }
 
-// maxAge is how long an answer stays fresh, in seconds. The service gives what is left of it.
+// maxAge is how long an answer stays fresh, in seconds. The service states the remaining time.
 function maxAge(response) {
   const match = /(?:^|,)\s*max-age=(\d+)/.exec(response.headers.get('Cache-Control') ?? '');
   return match ? Number(match[1]) : 0;

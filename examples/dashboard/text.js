@@ -1,6 +1,6 @@
-// Times as people read them.
+// Times for human readers.
 
-// countdown writes seconds as mm:ss, with hours if there are any, and days alone if there are many.
+// countdown formats seconds as mm:ss, with hours if there are any, or as days from two days on.
 export function countdown(seconds) {
   const two = (n) => String(n).padStart(2, '0');
   const [days, hours, minutes] = [86400, 3600, 60].map((unit) => Math.floor(seconds / unit));
@@ -14,18 +14,18 @@ export function duration(seconds) {
   return seconds < 172800 ? `${Math.floor(seconds / 3600)} h` : `${Math.floor(seconds / 86400).toLocaleString('en')} days`;
 }
 
-// moment writes a time in the reader's zone, with the day if it is far from now.
+// moment formats a time in the reader's zone, as a date if it is far away.
 export function moment(time, now) {
   const far = time - now > 43200 * 1000;
   return new Date(time).toLocaleString('en-GB', far ? { dateStyle: 'medium' } : { timeStyle: 'medium' });
 }
 
-// write leaves the page alone where nothing changes.
+// write touches the page only if the text changes.
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-// announce tells people who do not see the page what changed; countdowns are not told.
+// announce tells screen readers what changed, except for countdowns.
 const announcements = document.getElementById('announcements');
 export function announce(text) {
   const line = document.createElement('p');

@@ -10,7 +10,7 @@ const subgraphs = (process.env.SUBGRAPHS ??
   return { name: entry.slice(0, at), url: entry.slice(at + 1) }
 })
 
-// The gateway forwards no header by itself. Without the caller's token every code is UNAUTHENTICATED.
+// The gateway forwards no headers by default. Without the caller's token every code is UNAUTHENTICATED.
 class ForwardAuthorization extends RemoteGraphQLDataSource {
   willSendRequest({ request, context }) {
     if (context.authorization) request.http.headers.set('authorization', context.authorization)

@@ -17,7 +17,7 @@ async function ask(entry) {
     if (errors) throw new Error(errors[0].message)
     return { name, url, typeDefs: parse(data._service.sdl) }
   } catch (error) {
-    // fetch says no more than "fetch failed": why is in its cause.
+    // The message is only "fetch failed"; the reason is in the cause.
     throw new Error(`${name} at ${url}: ${error.cause?.message || error.cause?.code || error.message}`)
   }
 }
