@@ -12,8 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/tidwall/gjson"
 )
 
 // Kind is what went wrong, seen from the caller.
@@ -149,7 +147,7 @@ func classify(a answer) *Error {
 		e.Kind = Unauthenticated
 	case a.status == http.StatusForbidden:
 		e.Kind = Forbidden
-		if slices.Contains(authenticationTexts, gjson.GetBytes(a.body, "detail").Str) {
+		if slices.Contains(authenticationTexts, unquote(member(a.body, "detail"))) {
 			e.Kind = Unauthenticated
 		}
 	case a.status == http.StatusNotFound && saysJSON && isJSON(a.body):
@@ -174,9 +172,8 @@ func classify(a answer) *Error {
 func starting(a answer, wait time.Duration) bool {
 	switch a.status {
 	case http.StatusOK:
-		// A row begins with its pk, and hardly anything holds the words: these are found out fast.
-		return !gjson.GetBytes(a.body, "pk").Exists() && bytes.Contains(a.body, []byte("authentik starting")) &&
-			gjson.GetBytes(a.body, "error").Str == "authentik starting"
+		return bytes.Contains(a.body, []byte("authentik starting")) && // which hardly any body does
+			unquote(member(a.body, "error")) == "authentik starting" && member(a.body, "pk") == ""
 	case http.StatusBadGateway:
 		return bytes.Contains(a.body, []byte("failed to connect to authentik backend"))
 	case http.StatusServiceUnavailable:
@@ -211,20 +208,40 @@ func retryAfter(h http.Header) time.Duration {
 	return time.Duration(min(s, 3600)) * time.Second
 }
 
+// maxFieldNames bounds how many argument names of a 400 are passed on.
+const maxFieldNames = 8
+
 // fieldNames returns the keys of a 400's body that look like argument names. The texts beside
 // them are dropped: they repeat what was sent.
-func fieldNames(body []byte) []string {
-	var names []string
-	if !isJSON(body) {
+func fieldNames(body []byte) (names []string) {
+	var r reader
+	err := r.read(string(body), func() {
+		r.object(func(name string) {
+			isList := r.peek() == '['
+			r.next()
+			if isList && isIdentifier(name) && name != "non_field_errors" && len(names) < maxFieldNames {
+				names = append(names, strings.Clone(name)) // a part of the body would keep all of it
+			}
+		})
+	})
+	if err != nil {
 		return nil
 	}
-	gjson.ParseBytes(body).ForEach(func(key, value gjson.Result) bool {
-		if value.IsArray() && isIdentifier(key.Str) && key.Str != "non_field_errors" {
-			names = append(names, strings.Clone(key.Str)) // a part of the body would keep all of it
-		}
-		return len(names) < 8
-	})
 	return names
+}
+
+// member returns the first member of that name in a body that is an object, "" if there is none.
+// What follows it may be cut off.
+func member(body []byte, name string) (value string) {
+	var r reader
+	_ = r.read(string(body), func() {
+		r.object(func(n string) {
+			if v := r.next(); n == name && value == "" {
+				value = v
+			}
+		})
+	})
+	return value
 }
 
 func isIdentifier(s string) bool {
