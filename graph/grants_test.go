@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"authentik-graphql/graph"
 	"authentik-graphql/internal/grants"
 	"authentik-graphql/upstream"
@@ -347,7 +349,7 @@ func TestComplexityOfLists(t *testing.T) {
 func TestTokenEntities(t *testing.T) {
 	g := &fakeGrants{rows: 5, row: func(pk upstream.PK) *upstream.Grant {
 		revoked := pk == 2
-		return &upstream.Grant{PK: pk, Scope: []string{"openid"}, Revoked: &revoked, Claims: json.RawMessage(`{"n":9007199254740993}`)}
+		return &upstream.Grant{PK: pk, Scope: []string{"openid"}, Revoked: &revoked, Claims: jsontext.Value(`{"n":9007199254740993}`)}
 	}}
 	base := serve(t, g, graph.Options{Federation: true})
 	got := post(t, base, `query($r: [_Any!]!) { _entities(representations: $r) { __typename ... on Grant { id scope } ... on AccessToken { revoked claims } ... on RefreshToken { revoked } } }`,

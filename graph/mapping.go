@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -34,7 +35,7 @@ func mapAccessToken(g *upstream.Grant, fetchedAt, now time.Time) *model.AccessTo
 		Scope:     g.Scope,
 		FetchedAt: fetchedAt,
 		Revoked:   g.Revoked,
-		Claims:    g.Claims,
+		Claims:    json.RawMessage(g.Claims),
 	}
 }
 
@@ -111,7 +112,7 @@ func mapUser(u *upstream.User) *model.User {
 		Roles:              each(u.Roles, mapRole),
 		Email:              u.Email,
 		Avatar:             u.Avatar,
-		Attributes:         u.Attributes,
+		Attributes:         json.RawMessage(u.Attributes),
 		UID:                u.UID,
 		Path:               u.Path,
 		Type:               userTypes.of(u.Type),
@@ -130,7 +131,7 @@ func mapGroup(g upstream.Group) model.Group {
 		IsSuperuser: g.IsSuperuser,
 		Parent:      g.Parent,
 		ParentName:  g.ParentName,
-		Attributes:  g.Attributes,
+		Attributes:  json.RawMessage(g.Attributes),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/vektah/gqlparser/v2/ast"
 	"pgregory.net/rapid"
 
@@ -219,8 +220,8 @@ func fill(t *rapid.T, v reflect.Value) {
 	case time.Time:
 		v.Set(reflect.ValueOf(time.Unix(int64(few(math.MaxInt32)), int64(few(2))*1500)))
 		return
-	case json.RawMessage:
-		v.Set(reflect.ValueOf(rapid.SampledFrom([]json.RawMessage{nil, json.RawMessage("null"), json.RawMessage(`{"a": [1, "<\u00e9>"], "b":{ }}`)}).Draw(t, "JSON")))
+	case jsontext.Value:
+		v.Set(reflect.ValueOf(rapid.SampledFrom([]jsontext.Value{nil, jsontext.Value("null"), jsontext.Value(`{"a": [1, "<\u00e9>"], "b":{ }}`)}).Draw(t, "JSON")))
 		return
 	}
 	switch v.Kind() {

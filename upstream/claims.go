@@ -1,8 +1,7 @@
 package upstream
 
 import (
-	"bytes"
-	"encoding/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"authentik-graphql/internal/jsondepth"
 )
@@ -12,15 +11,15 @@ import (
 const maxClaimsDepth = 64
 
 // claims reads the claims of an ID token: authentik sends them as JSON within a text.
-func (d *decoder) claims() json.RawMessage {
-	var b bytes.Buffer
+func (d *decoder) claims() jsontext.Value {
 	v := d.next()
 	if isNull(v) {
 		return nil
 	}
-	if !isString(v) || json.Compact(&b, []byte(unquote(v))) != nil || jsondepth.Of(b.Bytes()) > maxClaimsDepth {
+	claims := jsontext.Value(unquote(v))
+	if claims.Compact() != nil || jsondepth.Of(claims) > maxClaimsDepth {
 		d.dropped = append(d.dropped, "id_token")
 		return nil
 	}
-	return b.Bytes()
+	return claims
 }

@@ -3,8 +3,6 @@ package upstream
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/json"
-	"fmt"
 	"hash"
 	"net/http"
 	"strings"
@@ -96,9 +94,3 @@ func (c Credential) SHA256() [sha256.Size]byte {
 
 // setHeader puts the credential on a request to authentik.
 func (c Credential) setHeader(h http.Header) { h["Authorization"] = []string{"Bearer " + c.reveal()} }
-
-// Format prints "[redacted]" under every verb.
-func (c Credential) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, redacted) }
-
-// MarshalJSON writes "[redacted]".
-func (c Credential) MarshalJSON() ([]byte, error) { return json.Marshal(redacted) }

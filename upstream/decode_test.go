@@ -11,6 +11,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"authentik-graphql/upstream"
 )
 
@@ -201,7 +203,7 @@ func TestEndsAtIsOursAlone(t *testing.T) {
 
 // TestEncodeHandMade: an attribute value of no bytes is none.
 func TestEncodeHandMade(t *testing.T) {
-	c := &upstream.Grant{PK: 1, User: &upstream.User{PK: 2, Attributes: json.RawMessage{}}}
+	c := &upstream.Grant{PK: 1, User: &upstream.User{PK: 2, Attributes: jsontext.Value{}}}
 	if got, want := string(upstream.EncodeGrant(c)), `{"pk":1,"user":{"pk":2},"is_expired":false}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

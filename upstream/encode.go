@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"encoding/json"
 	"strconv"
 	"time"
 
@@ -211,7 +210,7 @@ func (w *writer) time(key string, t *time.Time) {
 	}
 }
 
-func (w *writer) raw(key string, v json.RawMessage) {
+func (w *writer) raw(key string, v jsontext.Value) {
 	if len(v) > 0 {
 		w.key(key)
 		w.b = append(w.b, v...)

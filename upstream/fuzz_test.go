@@ -10,6 +10,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"authentik-graphql/upstream"
 )
 
@@ -56,7 +58,7 @@ func checkCode(t *testing.T, v reflect.Value) {
 			checkCode(t, v.Field(i))
 		}
 	case reflect.Slice:
-		if raw, ok := v.Interface().(json.RawMessage); ok {
+		if raw, ok := v.Interface().(jsontext.Value); ok {
 			if raw != nil && !json.Valid(raw) {
 				t.Errorf("attributes are not JSON: %q", raw)
 			}

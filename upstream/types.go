@@ -1,11 +1,11 @@
 package upstream
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // PK is authentik's primary key of a row: a 32-bit serial, from 1 to 2147483647.
@@ -53,7 +53,7 @@ type Grant struct {
 	EndsAt time.Time
 	Scope  []string
 	// Claims are those of the ID token that was issued with a token, nil for a code.
-	Claims json.RawMessage
+	Claims jsontext.Value
 	// Revoked is nil for a code.
 	Revoked *bool
 }
@@ -120,7 +120,7 @@ type User struct {
 	Roles              []Role
 	Email              *string
 	Avatar             *string
-	Attributes         json.RawMessage
+	Attributes         jsontext.Value
 	UID                *string
 	Path               *string
 	Type               *string
@@ -137,7 +137,7 @@ type Group struct {
 	IsSuperuser *bool
 	Parent      *string
 	ParentName  *string
-	Attributes  json.RawMessage
+	Attributes  jsontext.Value
 }
 
 // Role is a named set of permissions; PK is a UUID.
@@ -145,63 +145,3 @@ type Role struct {
 	PK   string
 	Name *string
 }
-
-// The domain types hold secrets and personal data, so none of them prints or marshals its
-// content: a stray log line shows which row it was and no more. [AppendGrant] is the one way out.
-// For fmt this ends at unexported fields, whose methods it does not call: there, hold a pointer.
-
-// Secret is a text that no log, error or JSON may show.
-type Secret string
-
-const redacted = "[redacted]"
-
-// Reveal returns the text itself.
-func (s Secret) Reveal() string { return string(s) }
-
-// Format prints "[redacted]" under every verb.
-func (s Secret) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, redacted) }
-
-// MarshalJSON writes "[redacted]".
-func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(redacted) }
-
-func (c Grant) label() string    { return "grant " + c.PK.String() }
-func (p Provider) label() string { return "provider " + p.PK.String() }
-func (u User) label() string     { return "user " + u.PK.String() }
-func (g Group) label() string    { return "group" }
-func (r Role) label() string     { return "role" }
-
-// Format prints the kind and primary key under every verb.
-func (c Grant) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, c.label()) }
-
-// Format prints the kind and primary key under every verb.
-func (p Provider) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, p.label()) }
-
-// Format prints the kind and primary key under every verb.
-func (u User) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, u.label()) }
-
-// Format prints the kind under every verb.
-func (g Group) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, g.label()) }
-
-// Format prints the kind under every verb.
-func (r Role) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, r.label()) }
-
-// Format prints the kind under every verb.
-func (RedirectURI) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "redirect URI") }
-
-// MarshalJSON writes the kind and primary key.
-func (c Grant) MarshalJSON() ([]byte, error) { return json.Marshal(c.label()) }
-
-// MarshalJSON writes the kind and primary key.
-func (p Provider) MarshalJSON() ([]byte, error) { return json.Marshal(p.label()) }
-
-// MarshalJSON writes the kind and primary key.
-func (u User) MarshalJSON() ([]byte, error) { return json.Marshal(u.label()) }
-
-// MarshalJSON writes the kind.
-func (g Group) MarshalJSON() ([]byte, error) { return json.Marshal(g.label()) }
-
-// MarshalJSON writes the kind.
-func (r Role) MarshalJSON() ([]byte, error) { return json.Marshal(r.label()) }
-
-// MarshalJSON writes the kind.
-func (RedirectURI) MarshalJSON() ([]byte, error) { return json.Marshal("redirect URI") }

@@ -1,10 +1,11 @@
 package upstream
 
 import (
-	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // block has memory for values of one type. A code has some fifty: each with memory of its own would be
@@ -125,11 +126,11 @@ func integer(v string) (int32, bool) {
 }
 
 // raw copies the bytes of a JSON value; null is nil.
-func raw(v string) json.RawMessage {
+func raw(v string) jsontext.Value {
 	if isNull(v) {
 		return nil
 	}
-	return json.RawMessage(v)
+	return jsontext.Value(v)
 }
 
 func coalesce[T any](a, b *T) *T {
