@@ -12,6 +12,7 @@ import (
 	"authentik-graphql/graph"
 	"authentik-graphql/internal/callers"
 	"authentik-graphql/internal/config"
+	"authentik-graphql/internal/telemetry/otlp"
 )
 
 // inputs are what the settings name: files that have been read, and the client of Redis.
@@ -20,15 +21,15 @@ type inputs struct {
 	redis        redis.UniversalClient // nil without Redis
 	callers      *callers.Callers      // nil outside of service mode
 	trusted      graph.Trusted
-	traces       otlpProtocol // empty for none
+	traces       *otlp.Settings
 }
 
 // load reads the settings and opens what they name. Its error joins all mistakes.
 func load(environ []string, demo bool) (config.Config, inputs, error) {
 	cfg, cfgErr := config.Load(environ, demo)
 	in, inErr := openInputs(cfg)
-	traces, otelErrs := newOTelVars(environ).protocol()
-	if err := errors.Join(cfgErr, inErr, errors.Join(otelErrs...)); err != nil {
+	traces, tracesErr := otlp.FromEnvironment(environ)
+	if err := errors.Join(cfgErr, inErr, tracesErr); err != nil {
 		in.close()
 		return cfg, inputs{}, usagef("the settings cannot be used:\n%w", err)
 	}

@@ -39,7 +39,7 @@ func (s *service) routes() http.Handler {
 		mux.Handle("/dashboard/", s.options.dashboard)
 	}
 	addProbes(mux, s.readyz)
-	return s.traces.server(s.observe(mux))
+	return s.traces.Handler(graphqlPath, s.observe(mux))
 }
 
 func addProbes(mux *http.ServeMux, readyz http.HandlerFunc) {
@@ -213,7 +213,7 @@ func (s *service) logRequest(r *http.Request, x *exchange) {
 	if r.Pattern == graphqlPath {
 		s.metrics.RequestEnded(r.Context(), ended)
 	}
-	s.traces.answered(r.Context(), ended)
+	s.traces.RequestEnded(r.Context(), ended)
 	level := slog.LevelInfo
 	switch {
 	case slices.Contains(facts.ErrorCodes, apierror.Internal):

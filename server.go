@@ -120,7 +120,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	}
 	log, flush := newLogger(stderr, cfg)
 	defer flush()
-	for _, hint := range config.Hints(environ) {
+	for _, hint := range append(config.Hints(environ), in.traces.Warnings...) {
 		if *check {
 			_, _ = fmt.Fprintln(stdout, "settings  ", hint)
 			continue
@@ -152,7 +152,7 @@ type service struct {
 	draining   atomic.Bool
 	metrics    *telemetry.Metrics
 	redis      *cache.Redis[cached] // nil without Redis
-	traces     *tracing             // nil when there are none
+	traces     *telemetry.Tracing   // nil when there are none
 	conns      *connectionLimit
 }
 
@@ -161,11 +161,8 @@ func newService(cfg config.Config, in inputs, o options, log *slog.Logger) (*ser
 		o.now = time.Now
 	}
 	m := telemetry.NewMetrics(buildinfo.Version())
-	traces, err := newTracing(in.traces, log)
-	if err != nil {
-		return nil, err
-	}
-	client := newClient(cfg, in, o.now, log, m.UpstreamObserver(), traces.spans())
+	traces := telemetry.NewTracing(in.traces, buildinfo.Version(), log)
+	client := newClient(cfg, in, o.now, log, m.UpstreamObserver(), traces.Tracer())
 	secret := []byte(cfg.CacheSecret.Secret)
 	if len(secret) == 0 {
 		secret = cache.NewSecret()
@@ -183,7 +180,7 @@ func newService(cfg config.Config, in inputs, o options, log *slog.Logger) (*ser
 	var second cache.Shared[cached]
 	var texts graph.TextStore
 	if in.redis != nil {
-		store = cache.NewRedis(in.redis, keys, codec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log, Observe: m.RedisObserver(), Spans: traces.spans()})
+		store = cache.NewRedis(in.redis, keys, codec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log, Observe: m.RedisObserver(), Spans: traces.Tracer()})
 		second, texts = store, cache.NewTexts(store)
 	}
 	digester := upstream.NewDigester(keys.CallerKey())
@@ -199,7 +196,7 @@ func newService(cfg config.Config, in inputs, o options, log *slog.Logger) (*ser
 		LoadTimeout: bounded(cfg.UpstreamTimeout) + time.Second,
 		Classify:    classify,
 		Now:         o.now,
-		Spans:       traces.spans(),
+		Spans:       traces.Tracer(),
 	}, codec, first, second)
 	gate := newGate(int(cfg.Concurrency), o.now)
 	for _, token := range o.acceptedTokens {
@@ -230,7 +227,7 @@ func newService(cfg config.Config, in inputs, o options, log *slog.Logger) (*ser
 		TrustedOnly:    cfg.TrustedOnly,
 		Texts:          texts,
 		DocumentMemory: documents,
-		Spans:          traces.spans(),
+		Spans:          traces.Tracer(),
 	})
 	if err != nil {
 		return nil, err

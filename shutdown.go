@@ -65,6 +65,6 @@ func (s *service) close(ctx context.Context) error {
 	err := errors.Join(s.callers.Close(ctx), s.cache.Close(ctx))
 	s.responses.Close()
 	s.client.Close()
-	s.traces.close()
+	s.traces.Close()
 	return err
 }

@@ -48,13 +48,12 @@ func TestTraces(t *testing.T) {
 	const other = `{ authorizationCode(id: 17) { isExpired } }`
 	for _, tt := range []struct {
 		name     string
-		protocol otlpProtocol
 		redis    bool
 		before   func(t *testing.T, up *fake, a *app)
 		document string
 		want     string
 	}{
-		{"a miss", otlpHTTP, true, none, aliceCode, `
+		{"a miss", true, none, aliceCode, `
 server POST /graphql graphql.operation.type=query http.response.status_code=200
 .query graphql.operation.type=query
 ..cache read cache.level=upstream cache.result=load
@@ -63,25 +62,15 @@ server POST /graphql graphql.operation.type=query http.response.status_code=200
 ....client ` + code17 + ` http.response.status_code=200
 ....client redis commit
 `},
-		{"a miss, by gRPC", otlpGRPC, false, none, aliceCode, `
-server POST /graphql graphql.operation.type=query http.response.status_code=200
-.query graphql.operation.type=query
-..cache read cache.level=upstream cache.result=load
-...cache fetch cache.level=upstream cache.result=load
-....client ` + code17 + ` http.response.status_code=200
-`},
-		{"a hit", otlpHTTP, true, asked(other), aliceCode, `
+		{"a hit", true, asked(other), aliceCode, `
 server POST /graphql graphql.operation.type=query http.response.status_code=200
 .query graphql.operation.type=query
 ..cache read cache.level=memory cache.result=hit
 `},
-		{"a replayed response", otlpHTTP, false, asked(aliceCode, aliceCode), aliceCode, `
+		{"a replayed response", false, asked(aliceCode, aliceCode), aliceCode, `
 server POST /graphql cache.level=response cache.result=hit graphql.operation.type=query http.response.status_code=200
 `},
-		{"a replayed response, by gRPC", otlpGRPC, false, asked(aliceCode, aliceCode), aliceCode, `
-server POST /graphql cache.level=response cache.result=hit graphql.operation.type=query http.response.status_code=200
-`},
-		{"a code that is not there", otlpHTTP, true, none, `{ authorizationCode(id: 9) { id } }`, `
+		{"a code that is not there", true, none, `{ authorizationCode(id: 9) { id } }`, `
 server POST /graphql error.type=NOT_FOUND graphql.operation.type=query http.response.status_code=200
 .query error.type=NOT_FOUND graphql.operation.type=query
 ..cache read cache.level=upstream cache.result=negative
@@ -90,19 +79,19 @@ server POST /graphql error.type=NOT_FOUND graphql.operation.type=query http.resp
 ....!client ` + code17 + ` error.type=not_found http.response.status_code=404
 ....client redis commit
 `},
-		{"and is known not to be", otlpHTTP, true, asked(`{ authorizationCode(id: 9) { id } }`), `{ authorizationCode(id: 9) { id } }`, `
+		{"and is known not to be", true, asked(`{ authorizationCode(id: 9) { id } }`), `{ authorizationCode(id: 9) { id } }`, `
 server POST /graphql error.type=NOT_FOUND graphql.operation.type=query http.response.status_code=200
 .query error.type=NOT_FOUND graphql.operation.type=query
 ..cache read cache.level=memory cache.result=negative
 `},
-		{"authentik fails", otlpHTTP, false, fails(upstreamtest.Error500), aliceCode, `
+		{"authentik fails", false, fails(upstreamtest.Error500), aliceCode, `
 !server POST /graphql error.type=UPSTREAM_ERROR graphql.operation.type=query http.response.status_code=200
 .!query error.type=UPSTREAM_ERROR graphql.operation.type=query
 ..cache read cache.level=upstream cache.result=failure
 ...cache fetch cache.level=upstream cache.result=failure
 ....!client ` + code17 + ` error.type=failed http.response.status_code=500
 `},
-		{"and has failed just now", otlpHTTP, false, func(t *testing.T, up *fake, a *app) {
+		{"and has failed just now", false, func(t *testing.T, up *fake, a *app) {
 			up.SetFault(17, upstreamtest.Error500)
 			_ = query(t, a.URL, upstreamtest.TokenRoot, aliceCode)
 		}, aliceCode, `
@@ -110,7 +99,7 @@ server POST /graphql error.type=NOT_FOUND graphql.operation.type=query http.resp
 .!query error.type=UPSTREAM_ERROR graphql.operation.type=query
 ..cache read cache.level=memory cache.result=failure
 `},
-		{"each try", otlpHTTP, false, fails(once(upstreamtest.BackendDown502JSON)), aliceCode, `
+		{"each try", false, fails(once(upstreamtest.BackendDown502JSON)), aliceCode, `
 server POST /graphql graphql.operation.type=query http.response.status_code=200
 .query graphql.operation.type=query
 ..cache read cache.level=upstream cache.result=load
@@ -118,7 +107,7 @@ server POST /graphql graphql.operation.type=query http.response.status_code=200
 ....!client ` + code17 + ` error.type=unavailable http.response.status_code=502
 ....client ` + code17 + ` http.response.status_code=200
 `},
-		{"a list", otlpHTTP, true, none, `{ authorizationCodes { totalCount } }`, `
+		{"a list", true, none, `{ authorizationCodes { totalCount } }`, `
 server POST /graphql graphql.operation.type=query http.response.status_code=200
 .query graphql.operation.type=query
 ..client redis list_version
@@ -128,24 +117,24 @@ server POST /graphql graphql.operation.type=query http.response.status_code=200
 ....client GET /api/v3/oauth2/authorization_codes/ http.response.status_code=200
 ....client redis commit
 `},
-		{"a mutation", otlpHTTP, true, none, `mutation { revokeAuthorizationCode(id: 17) { id } }`, `
+		{"a mutation", true, none, `mutation { revokeAuthorizationCode(id: 17) { id } }`, `
 server POST /graphql graphql.operation.type=mutation http.response.status_code=200
 .mutation graphql.operation.type=mutation
 ..client redis read
 ..client DELETE /api/v3/oauth2/authorization_codes/{id}/ http.response.status_code=204
 ..client redis revoke
 `},
-		{"not GraphQL", otlpHTTP, false, none, `{ nothing `, `
+		{"not GraphQL", false, none, `{ nothing `, `
 server POST /graphql error.type=GRAPHQL_PARSE_FAILED http.response.status_code=200
 .GraphQL operation error.type=GRAPHQL_PARSE_FAILED
 `},
-		{"not valid", otlpHTTP, false, none, `query SecretName { nothing }`, `
+		{"not valid", false, none, `query SecretName { nothing }`, `
 server POST /graphql error.type=GRAPHQL_VALIDATION_FAILED graphql.operation.type=query http.response.status_code=200
 .query error.type=GRAPHQL_VALIDATION_FAILED graphql.operation.type=query
 `},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			rc := startReceiver(t, tt.protocol)
+			rc := startReceiver(t)
 			settings := append([]string{"CACHE_TTL=1h"}, rc.settings...)
 			if tt.redis {
 				settings = append(settings, "REDIS_URL="+cachetest.StartRedis(t).URL(), "CACHE_SECRET="+testSecret)
@@ -178,7 +167,7 @@ func once(fault upstreamtest.Fault) upstreamtest.Fault {
 // that nothing is to be recorded.
 func TestTraceContextIsPassedOn(t *testing.T) {
 	for flags, recorded := range map[string]bool{"01": true, "00": false} {
-		rc := startReceiver(t, otlpHTTP)
+		rc := startReceiver(t)
 		up, a := newWorld(t, upstreamtest.Options{}, rc.settings...)
 		var seen []string
 		up.SetFault(17, upstreamtest.Fault{Name: "seen", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -207,7 +196,7 @@ func TestTraceContextIsPassedOn(t *testing.T) {
 
 // TestTracesOfWaits: who waits for another's load has a span for it, in the same process and in another.
 func TestTracesOfWaits(t *testing.T) {
-	rc := startReceiver(t, otlpHTTP)
+	rc := startReceiver(t)
 	settings := append(rc.settings, "REDIS_URL="+cachetest.StartRedis(t).URL(), "CACHE_SECRET="+testSecret, "CACHE_TTL=1h")
 	up, a := newWorld(t, upstreamtest.Options{}, settings...)
 	b := startApp(t, nil, append(settings, "AUTHENTIK_URL="+up.URL)...)
@@ -268,7 +257,7 @@ server POST /graphql graphql.operation.type=query http.response.status_code=200
 
 // TestTracesOfRefreshes: what is fetched anew behind a stale answer is below the request that had it.
 func TestTracesOfRefreshes(t *testing.T) {
-	rc := startReceiver(t, otlpHTTP)
+	rc := startReceiver(t)
 	a := newAsker(t, append(rc.settings, "CACHE_TTL=1s", "CACHE_STALE_WHILE_REVALIDATE=1h")...)
 	srv := httptest.NewServer(a.handler)
 	defer srv.Close()

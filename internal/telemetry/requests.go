@@ -84,9 +84,6 @@ func (r Request) outcome(ctx context.Context) outcome {
 	return worst
 }
 
-// Failed reports whether this service or authentik is at fault.
-func (r Request) Failed(ctx context.Context) bool { return r.outcome(ctx) == failed }
-
 // RequestEnded counts a request. ctx is the request's.
 func (m *Metrics) RequestEnded(ctx context.Context, r Request) {
 	kind := typeNone

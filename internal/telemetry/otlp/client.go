@@ -1,0 +1,168 @@
+package otlp
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+const (
+	// firstBackoff is the pause before the first retry. It doubles with each one, up to maxBackoff.
+	firstBackoff = time.Second
+	maxBackoff   = 30 * time.Second
+	never        = -1
+	// maxResponse bounds what is read of the collector's response.
+	maxResponse = 64 << 10
+)
+
+// ErrTimeout is the error of an upload that the collector did not answer in time.
+var ErrTimeout = errors.New("no answer in time")
+
+// Client uploads spans. It retries what the collector asks to retry, until the upload's deadline.
+type Client struct {
+	settings *Settings
+	http     *http.Client
+	stopped  chan struct{}
+}
+
+var _ otlptrace.Client = (*Client)(nil)
+
+// NewClient makes a client of settings that are enabled.
+func NewClient(s *Settings) *Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = s.tls.Clone()
+	return &Client{settings: s, stopped: make(chan struct{}), http: &http.Client{
+		Transport: transport,
+		Timeout:   s.timeout,
+		// The headers, which may hold a key, are for the endpoint alone.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// Start implements [otlptrace.Client].
+func (c *Client) Start(context.Context) error { return nil }
+
+// Stop implements [otlptrace.Client]. It ends uploads that are running.
+func (c *Client) Stop(context.Context) error {
+	close(c.stopped)
+	c.http.CloseIdleConnections()
+	return nil
+}
+
+// UploadTraces implements [otlptrace.Client].
+func (c *Client) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
+	body, err := c.encode(spans)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-c.stopped:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	for backoff := firstBackoff; ; backoff = min(2*backoff, maxBackoff) {
+		retryAfter, err := c.send(ctx, body)
+		if retryAfter == never || !pause(ctx, max(retryAfter, backoff/2+rand.N(backoff))) {
+			return err
+		}
+	}
+}
+
+// encode makes the body of a request. TracesData has the wire form of an ExportTraceServiceRequest, whose
+// package links gRPC.
+func (c *Client) encode(spans []*tracepb.ResourceSpans) ([]byte, error) {
+	body, err := proto.Marshal(&tracepb.TracesData{ResourceSpans: spans})
+	if err != nil || !c.settings.gzip {
+		return body, err
+	}
+	var compressed bytes.Buffer
+	w := gzip.NewWriter(&compressed)
+	_, err = w.Write(body)
+	err = errors.Join(err, w.Close())
+	return compressed.Bytes(), err
+}
+
+// send makes one request. If it fails in a way that may pass, retryAfter is not never, but at least as long as
+// the collector says.
+func (c *Client) send(ctx context.Context, body []byte) (retryAfter time.Duration, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.settings.endpoint.String(), bytes.NewReader(body))
+	if err != nil {
+		return never, errors.New("the endpoint cannot be used")
+	}
+	req.Header = c.settings.header.Clone()
+	req.Header.Set("Content-Type", "application/x-protobuf")
+	req.Header.Set("User-Agent", "OTel-OTLP-Exporter-Go/"+otlptrace.Version())
+	if c.settings.gzip {
+		req.Header.Set("Content-Encoding", "gzip")
+	}
+	resp, err := c.http.Do(req)
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		if e.Timeout() {
+			return never, ErrTimeout
+		}
+		return never, e.Err // without the URL
+	}
+	defer func() { _ = resp.Body.Close() }()
+	response, _ := io.ReadAll(io.LimitReader(resp.Body, maxResponse)) // may fail: the status is what matters
+	switch status := resp.StatusCode; {
+	case status == http.StatusTooManyRequests, status == http.StatusBadGateway, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
+		return readRetryAfter(resp.Header), fmt.Errorf("HTTP status %d", status)
+	case status/100 != 2:
+		return never, fmt.Errorf("HTTP status %d", status)
+	}
+	if n := rejectedSpans(response); n > 0 {
+		return never, fmt.Errorf("%d spans were rejected", n)
+	}
+	return never, nil
+}
+
+// readRetryAfter reads the header field Retry-After in either of its forms. It is 0 without one.
+func readRetryAfter(h http.Header) time.Duration {
+	value := h.Get("Retry-After")
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second //nolint:gosec // it has 31 bits
+	}
+	at, _ := http.ParseTime(value)
+	return max(0, time.Until(at))
+}
+
+// pause reports false, early, if ctx does not last until the end of the pause.
+func pause(ctx context.Context, d time.Duration) bool {
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
+		return false
+	}
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// rejectedSpans reads partial_success.rejected_spans of an ExportTraceServiceResponse. Both fields have the
+// number 1, as has the one field of each wrapper.
+func rejectedSpans(response []byte) int64 {
+	var partialSuccess wrapperspb.BytesValue
+	var rejected wrapperspb.Int64Value
+	if proto.Unmarshal(response, &partialSuccess) != nil || proto.Unmarshal(partialSuccess.Value, &rejected) != nil {
+		return 0
+	}
+	return rejected.Value
+}
