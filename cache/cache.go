@@ -45,9 +45,8 @@ type Cache[V any] struct {
 	// renewers are those that may still wait for Redis after their load has ended.
 	renewers sync.WaitGroup
 	stats    counters
-	// stored numbers what is put into the memory, and changes counts what has been put there or
-	// deleted.
-	stored, changes atomic.Int64
+	// stored numbers the entries that were put into memory.
+	stored atomic.Int64
 }
 
 // Loader asks the origin. Its error goes to the caller as it is.

@@ -33,25 +33,6 @@ func (c *Cache[V]) Valid(m Dependency, now time.Time) bool {
 	return !c.tombstones.has(func() ResourceHash { return e.hash })
 }
 
-// Moment is a state of what this process knows.
-type Moment struct{ changes, revocations, subscription int64 }
-
-// Moment returns the present one. Who checks marks takes it first.
-func (c *Cache[V]) Moment() Moment {
-	m := Moment{changes: c.changes.Load(), revocations: c.tombstones.count()}
-	if c.redis != nil {
-		m.subscription = c.redis.Subscription()
-	}
-	return m
-}
-
-// Unchanged tells whether a mark that stood after m was taken stands now, while what it names is fresh:
-// nothing was stored, deleted or revoked since, nor can a revocation have gone unheard. An entry that
-// was evicted does not matter. It costs less than to ask [Cache.Valid].
-func (c *Cache[V]) Unchanged(m Moment) bool {
-	return c.changes.Load() == m.changes && c.tombstones.count() == m.revocations && c.inSync(m.subscription)
-}
-
 // hears tells whether what was learned in an subscription may be used without asking the Redis.
 func (c *Cache[V]) inSync(subscription int64) bool {
 	return c.redis == nil || c.redis.InSync(subscription)

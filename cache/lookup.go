@@ -120,5 +120,4 @@ func (c *Cache[V]) store(ctx context.Context, key Key, e *Entry[V]) {
 	}
 	e.hash, e.stored = c.hash(key.id), c.stored.Add(1)
 	c.memory.set(ctx, key, *e, c.ttl(*e))
-	c.changes.Add(1)
 }

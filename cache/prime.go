@@ -71,7 +71,6 @@ func (c *Cache[V]) Peek(ctx context.Context, key Key) (r Result[V], ok bool) {
 // Drop forgets the caller's own entry: it may be wrong, and only the origin can tell.
 func (c *Cache[V]) Drop(ctx context.Context, key Key) error {
 	err := c.memory.store.Delete(ctx, key)
-	c.changes.Add(1)
 	if c.redis != nil {
 		err = errors.Join(err, c.redis.Delete(ctx, key))
 	}
