@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,8 +10,6 @@ import (
 	"time"
 
 	"authentik-graphql/cache/cachetest"
-	"authentik-graphql/internal/grants"
-	"authentik-graphql/upstream"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -258,46 +254,5 @@ func TestRevokeInServiceMode(t *testing.T) {
 	}
 	if got := readCode(t, a, "reader", pk); got.Codes() != "NOT_FOUND" {
 		t.Errorf("reader, after it: %s", got.Body)
-	}
-}
-
-// TestRevokeWithoutTheCaller: a revocation whose caller has left is carried through: half of it would
-// leave what is gone in the caches.
-func TestRevokeWithoutTheCaller(t *testing.T) {
-	up := startFake(t, upstreamtest.Options{})
-	pk := davesCode(up)
-	cfg, in, err := load([]string{"AUTHENTIK_URL=" + up.URL, "CACHE_TTL=1h"}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := newService(cfg, in, options{}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = s.close(context.Background()) }()
-	source := newGrantSource(s.cache, s.client, newGate(4, time.Now), cfg.Redaction, s.log)
-	caller := func(token string) grants.Caller {
-		cred := upstream.NewCredential(token)
-		return grants.Caller{Credential: cred, Digest: s.digester.Digest(cred)}
-	}
-	root, dave := caller(upstreamtest.TokenRoot), caller(upstreamtest.TokenDave)
-	if _, err := source.Grant(t.Context(), root, upstream.AuthorizationCodes, upstream.PK(pk)); err != nil {
-		t.Fatal(err)
-	}
-	left, leave := context.WithCancel(t.Context())
-	up.SetFault(pk, upstreamtest.Fault{Name: "the caller leaves", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if r.Method == http.MethodDelete {
-			leave()
-		}
-		next.ServeHTTP(w, r)
-	}})
-	if done, err := source.Revoke(left, dave, upstream.AuthorizationCodes, upstream.PK(pk)); err != nil || done.OutcomeUnknown {
-		t.Errorf("outcome unknown: %t, error %v", done.OutcomeUnknown, err)
-	}
-	if _, err := source.Grant(t.Context(), root, upstream.AuthorizationCodes, upstream.PK(pk)); err == nil {
-		t.Error("it is shown from the cache")
-	}
-	if n := up.Calls(); n.Delete != 1 || n.Retrieve != 1 {
-		t.Errorf("%d DELETEs and %d GETs, want one of each", n.Delete, n.Retrieve)
 	}
 }

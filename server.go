@@ -30,6 +30,7 @@ import (
 	"authentik-graphql/internal/buildinfo"
 	"authentik-graphql/internal/callers"
 	"authentik-graphql/internal/config"
+	"authentik-graphql/internal/grants"
 	"authentik-graphql/internal/responsecache"
 	"authentik-graphql/internal/telemetry"
 	"authentik-graphql/internal/telemetry/spans"
@@ -142,7 +143,7 @@ type service struct {
 	options    options
 	log        *slog.Logger
 	client     *upstream.Client
-	cache      *cache.Cache[cached]
+	cache      *cache.Cache[grants.Value]
 	callers    *callers.Callers // nil outside of service mode
 	digester   *upstream.Digester
 	responses  *responsecache.Cache // nil when none is kept
@@ -151,8 +152,8 @@ type service struct {
 	playground http.Handler // nil when it is off
 	draining   atomic.Bool
 	metrics    *telemetry.Metrics
-	redis      *cache.Redis[cached] // nil without Redis
-	traces     *telemetry.Tracing   // nil when there are none
+	redis      *cache.Redis[grants.Value] // nil without Redis
+	traces     *telemetry.Tracing         // nil when there are none
 	conns      *connectionLimit
 }
 
@@ -176,11 +177,11 @@ func newService(cfg config.Config, in inputs, o options, log *slog.Logger) (*ser
 	if err != nil {
 		return nil, fmt.Errorf("make the cache: %w", err)
 	}
-	var store *cache.Redis[cached]
-	var second cache.Shared[cached]
+	var store *cache.Redis[grants.Value]
+	var second cache.Shared[grants.Value]
 	var texts graph.TextStore
 	if in.redis != nil {
-		store = cache.NewRedis(in.redis, keys, codec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log, Observe: m.RedisObserver(), Spans: traces.Tracer()})
+		store = cache.NewRedis(in.redis, keys, grants.Codec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log, Observe: m.RedisObserver(), Spans: traces.Tracer()})
 		second, texts = store, cache.NewTexts(store)
 	}
 	digester := upstream.NewDigester(keys.CallerKey())
@@ -194,16 +195,14 @@ func newService(cfg config.Config, in inputs, o options, log *slog.Logger) (*ser
 			NegativeTTL:          cfg.NegativeTTL,
 		},
 		LoadTimeout: bounded(cfg.UpstreamTimeout) + time.Second,
-		Classify:    classify,
+		Classify:    grants.Classify,
 		Now:         o.now,
 		Spans:       traces.Tracer(),
-	}, codec, first, second)
-	gate := newGate(int(cfg.Concurrency), o.now)
+	}, grants.Codec, first, second)
+	var accepted []grants.Digest
 	for _, token := range o.acceptedTokens {
-		gate.accepted.Add(digester.Digest(upstream.NewCredential(token)), struct{}{})
+		accepted = append(accepted, digester.Digest(upstream.NewCredential(token)))
 	}
-	grants := newGrantSource(s.cache, client, gate, cfg.Redaction, log)
-	grants.ownToken = in.callers != nil
 	if !o.noResponses {
 		s.responses, err = responsecache.New(responsecache.Options{
 			MaxBytes:  responses,
@@ -216,8 +215,15 @@ func newService(cfg config.Config, in inputs, o options, log *slog.Logger) (*ser
 		}
 	}
 	endpoint, err := graph.NewHandler(&graph.Resolver{
-		Grants: grants,
-		Now:    o.now,
+		Grants: grants.NewSource(grants.Options{
+			Cache: s.cache, Client: client, Redaction: cfg.Redaction, Concurrency: int(cfg.Concurrency),
+			Accepted: accepted, OwnToken: in.callers != nil,
+			Answered: func(ctx context.Context, status int, authentikID string) {
+				graph.FromContext(ctx).NoteUpstream(status, authentikID)
+			},
+			Logger: log, Now: o.now,
+		}),
+		Now: o.now,
 	}, graph.Options{
 		SDL:            schemaSDL,
 		Introspection:  cfg.Introspection,

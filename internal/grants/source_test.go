@@ -1,0 +1,90 @@
+package grants
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"testing"
+	"time"
+
+	"authentik-graphql/cache"
+	"authentik-graphql/upstream"
+	"authentik-graphql/upstream/upstreamtest"
+)
+
+// newSource makes a Source of a fake authentik, with a codec and a cache in memory.
+func newSource(t *testing.T, authentik http.Handler, codec cache.Codec[Value]) *Source {
+	t.Helper()
+	srv := httptest.NewServer(authentik)
+	t.Cleanup(srv.Close)
+	base, err := url.Parse(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	memory, err := cache.NewMemory(1<<20, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	c := cache.New(cache.Options{Policy: cache.Policy{TTL: time.Hour}, LoadTimeout: time.Minute, Classify: Classify}, codec, memory, nil)
+	t.Cleanup(func() { _ = c.Close(context.Background()) })
+	client := upstream.NewClient(upstream.Options{BaseURL: base, Timeout: 10 * time.Second, Logger: log})
+	t.Cleanup(client.Close)
+	return NewSource(Options{Cache: c, Client: client, Concurrency: 8, Logger: log, Now: time.Now})
+}
+
+// callerOf is the bearer of a token.
+func callerOf(token string) Caller {
+	cred := upstream.NewCredential(token)
+	return Caller{Credential: cred, Digest: upstream.NewDigester([]byte("key")).Digest(cred)}
+}
+
+// TestRevokeWithoutTheCaller checks that a revocation is carried through when its caller leaves. Half of it
+// would leave the revoked grant in the caches.
+func TestRevokeWithoutTheCaller(t *testing.T) {
+	up := upstreamtest.New(upstreamtest.Options{})
+	t.Cleanup(up.Close)
+	const pk = 1000
+	up.AddCode(upstreamtest.Code{PK: pk, Owner: upstreamtest.UserDave, Expires: time.Now().Add(time.Hour)})
+	source := newSource(t, up, Codec)
+	root, dave := callerOf(upstreamtest.TokenRoot), callerOf(upstreamtest.TokenDave)
+	if _, err := source.Grant(t.Context(), root, upstream.AuthorizationCodes, pk); err != nil {
+		t.Fatal(err)
+	}
+	left, leave := context.WithCancel(t.Context())
+	up.SetFault(pk, upstreamtest.Fault{Name: "the caller leaves", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if r.Method == http.MethodDelete {
+			leave()
+		}
+		next.ServeHTTP(w, r)
+	}})
+	if done, err := source.Revoke(left, dave, upstream.AuthorizationCodes, pk); err != nil || done.OutcomeUnknown {
+		t.Errorf("outcome unknown: %t, error %v", done.OutcomeUnknown, err)
+	}
+	if _, err := source.Grant(t.Context(), root, upstream.AuthorizationCodes, pk); err == nil {
+		t.Error("it is shown from the cache")
+	}
+	if n := up.Calls(); n.Delete != 1 || n.Retrieve != 1 {
+		t.Errorf("%d DELETEs and %d GETs, want one of each", n.Delete, n.Retrieve)
+	}
+}
+
+// TestCodec checks that values of each kind are restored as they were, and that anything else is an error.
+func TestCodec(t *testing.T) {
+	for name, v := range map[string]Value{
+		"a grant": &upstream.Grant{PK: 1, Scope: []string{"openid"}},
+		"a list":  &upstream.Rows{Rows: []*upstream.Grant{{PK: 1, Scope: []string{}}}, Count: 1},
+	} {
+		if got, err := Codec.Decode(string(Codec.Encode(nil, v))); err != nil || !reflect.DeepEqual(got, v) {
+			t.Errorf("%s: got %v, %v", name, got, err)
+		}
+	}
+	for _, stored := range []string{"", "{}", "?{}", string(Codec.Encode(nil, "a text"))} {
+		if got, err := Codec.Decode(stored); err == nil {
+			t.Errorf("%q: got %v", stored, got)
+		}
+	}
+}
