@@ -49,6 +49,24 @@ func TestAllowance(t *testing.T) {
 	}
 }
 
+// TestLastCallersAreRemembered checks that of 20,001 callers none of the 10,000 who asked last gets a fresh
+// burst. A cache that evicts by frequency would give one to half of them.
+func TestLastCallersAreRemembered(t *testing.T) {
+	now := time.Now()
+	l := newRateLimiter(0.5, func() time.Time { return now })
+	key := func(i int) callerKey { return callerKey{name: strconv.Itoa(i)} }
+	for i := range 20001 {
+		if l.take(key(i)) != 0 {
+			t.Fatalf("caller %d has no burst", i)
+		}
+	}
+	for i := 10001; i < 20001; i++ {
+		if l.take(key(i)) == 0 {
+			t.Fatalf("caller %d gets a fresh burst", i)
+		}
+	}
+}
+
 func TestWhoIsLimited(t *testing.T) {
 	l := newRateLimiter(1, time.Now)
 	key := func(name, token, remote string) callerKey {

@@ -127,3 +127,26 @@ func TestAdmissionEndsWithItsContext(t *testing.T) {
 		close(hold)
 	})
 }
+
+// TestLastTokensAreRemembered checks that of 20,001 accepted tokens none of the last 10,000 is unknown again. A
+// cache that evicts by frequency would keep half of them.
+func TestLastTokensAreRemembered(t *testing.T) {
+	a := newAdmission(4, time.Now)
+	token := func(i int) Digest { return Digest{byte(i >> 16), byte(i >> 8), byte(i)} }
+	for i := range 20001 {
+		a.record(token(i), nil)
+	}
+	if !a.unknown.TryAcquire(1) { // so that no unknown token makes a call
+		t.Fatal("an unknown token makes a call")
+	}
+	ended, end := context.WithCancel(t.Context())
+	end()
+	for i := 10001; i < 20001; i++ {
+		if err := a.Do(ended, token(i), func() error { return nil }); err != nil {
+			t.Fatalf("token %d: %v", i, err)
+		}
+	}
+	if err := a.Do(ended, token(0), func() error { return nil }); err == nil {
+		t.Error("more tokens are remembered than may be")
+	}
+}
