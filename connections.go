@@ -67,7 +67,7 @@ func (c *connectionLimit) handler(next http.Handler) http.Handler {
 		}
 		c.refused()
 		w.Header()["Retry-After"] = []string{"1"}
-		graph.WriteError(w, r, http.StatusServiceUnavailable, apierror.TooManyConnections, "Too many connections are open: MAX_CONNECTIONS is reached. Try again later.")
+		graph.WriteError(w, r, apierror.New(apierror.TooManyConnections, "Too many connections are open: MAX_CONNECTIONS is reached. Try again later."))
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
+	"authentik-graphql/graph/document"
 	"authentik-graphql/internal/callers"
 	"authentik-graphql/internal/config"
 	"authentik-graphql/internal/telemetry/otlp"
@@ -20,7 +21,7 @@ type inputs struct {
 	authentikCAs *x509.CertPool        // nil for the system's
 	redis        redis.UniversalClient // nil without Redis
 	callers      *callers.Callers      // nil outside of service mode
-	trusted      graph.Trusted
+	trusted      document.Trusted
 	traces       *otlp.Settings
 }
 
@@ -76,17 +77,17 @@ func newRedisClient(cfg config.Config) (redis.UniversalClient, error) {
 	return client, nil
 }
 
-func readTrusted(cfg config.Config) (graph.Trusted, error) {
+func readTrusted(cfg config.Config) (document.Trusted, error) {
 	if cfg.TrustedDocuments == "" {
-		return graph.Trusted{}, nil
+		return nil, nil
 	}
 	content, err := os.ReadFile(cfg.TrustedDocuments)
 	if err != nil {
-		return graph.Trusted{}, fmt.Errorf("TRUSTED_DOCUMENTS cannot be read: %w", err)
+		return nil, fmt.Errorf("TRUSTED_DOCUMENTS cannot be read: %w", err)
 	}
-	trusted, err := graph.ReadTrusted(content, cfg.Limits)
+	trusted, err := document.ReadTrusted(content, graph.Schema(), cfg.Limits)
 	if err != nil {
-		return graph.Trusted{}, fmt.Errorf("TRUSTED_DOCUMENTS %w", err)
+		return nil, fmt.Errorf("TRUSTED_DOCUMENTS %w", err)
 	}
 	return trusted, nil
 }

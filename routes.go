@@ -71,7 +71,7 @@ func (s *service) protect(next http.Handler) http.Handler {
 		_ = protection.AddTrustedOrigin(origin) // checked with the settings
 	}
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		graph.WriteError(w, r, http.StatusForbidden, apierror.Forbidden, "Requests from other origins need to be allowed by ALLOWED_ORIGINS.")
+		graph.WriteError(w, r, apierror.New(apierror.Forbidden, "Requests from other origins need to be allowed by ALLOWED_ORIGINS."))
 	}))
 	h := protection.Handler(next)
 	if len(s.cfg.AllowedOrigins) == 0 { // rs/cors takes an empty list for "everybody"
@@ -165,7 +165,7 @@ func (s *service) answerPanic(x *exchange, r *http.Request, p any) {
 		panic(p)
 	}
 	s.log.ErrorContext(r.Context(), "panic", "value", fmt.Sprint(p), "stack", string(debug.Stack()))
-	graph.WriteError(x, r, http.StatusInternalServerError, apierror.Internal, "Something went wrong. Quote the request id.")
+	graph.WriteError(x, r, apierror.New(apierror.Internal, "Something went wrong. Quote the request id."))
 }
 
 // requestID takes over the caller's id if it is one line's worth of harmless text.

@@ -27,6 +27,7 @@ import (
 
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
+	"authentik-graphql/graph/document"
 	"authentik-graphql/internal/buildinfo"
 	"authentik-graphql/internal/callers"
 	"authentik-graphql/internal/config"
@@ -179,7 +180,7 @@ func newService(cfg config.Config, in inputs, o options, log *slog.Logger) (*ser
 	}
 	var store *cache.Redis[grants.Value]
 	var second cache.Shared[grants.Value]
-	var texts graph.TextStore
+	var texts document.TextStore
 	if in.redis != nil {
 		store = cache.NewRedis(in.redis, keys, grants.Codec, cache.StoreOptions{Prefix: cfg.RedisPrefix, Logger: log, Observe: m.RedisObserver(), Spans: traces.Tracer()})
 		second, texts = store, cache.NewTexts(store)

@@ -8,8 +8,6 @@ import (
 	"authentik-graphql/internal/grants"
 )
 
-var varyLines = []string{vary}
-
 const (
 	cacheName = "authentik-graphql"
 	// vary names what of a request decides its answer.
@@ -21,29 +19,6 @@ type staleness struct {
 	Status string           `json:"status"`
 	Age    int              `json:"age"`
 	Reason grants.Staleness `json:"reason"`
-}
-
-// setFreshness states on the answer how fresh it is: Cache-Control and Age (RFC 9111),
-// Cache-Status (RFC 9211). The least fresh of the codes it shows decides. An answer that is stale,
-// has an error, or shows no code is not to be stored by anybody. It returns what extensions.cache
-// says, nil if nothing is stale.
-func (r *Request) setFreshness(h http.Header, failed bool, now time.Time) *staleness {
-	h["Cache-Control"] = []string{"no-store"}
-	h["Vary"] = append(h["Vary"], vary)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	least := leastFresh(r.reads)
-	if least == nil {
-		return nil
-	}
-	r.facts.CacheStatus = stateAge(h, least.freshness, now)
-	switch {
-	case least.freshness.Stale != grants.NotStale:
-		return &staleness{Status: "STALE", Age: ageOf(least.freshness, now), Reason: least.freshness.Stale}
-	case !failed:
-		h["Cache-Control"] = []string{maxAge(least.freshness, now)}
-	}
-	return nil
 }
 
 // stateAge sets what tells the age of an answer and where it is from. It returns the Cache-Status

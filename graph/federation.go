@@ -2,8 +2,8 @@ package graph
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -34,7 +34,7 @@ func (r *Resolver) Entities(ctx context.Context, representations []map[string]an
 	slots := make(chan struct{}, maxEntitiesAtOnce)
 	req := FromContext(ctx)
 	for i, representation := range representations {
-		if req.cut.Load() != int32(whole) {
+		if req.stopped() != notStopped {
 			break
 		}
 		slots <- struct{}{}
@@ -97,9 +97,9 @@ func representationID(v any) (string, error) {
 	switch v := v.(type) {
 	case string:
 		return v, nil
-	case json.Number:
+	case fmt.Stringer: // a number of the variables
 		return v.String(), nil
-	case int64:
+	case int64: // a number of the document
 		return graphql.UnmarshalID(v)
 	}
 	return "", &apierror.Error{Code: apierror.BadUserInput, Message: "An entity is identified by its id, a string or an integer.", Err: errors.New("representation without an id")}

@@ -152,25 +152,6 @@ func FuzzPersistedQuery(f *testing.F) {
 	})
 }
 
-// FuzzTrusted reads any file: an error, or documents that can be run.
-func FuzzTrusted(f *testing.F) {
-	for _, seed := range []string{`{}`, `{"a":"{__typename}"}`, `{"format":"apollo-persisted-query-manifest","version":1,"operations":[{"id":"a","body":"{__typename}"}]}`,
-		`{"format":"{__typename}","operations":"{__typename}"}`, `[]`, `{"":"{__typename}"}`} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, content []byte) {
-		trusted, err := ReadTrusted(content, DefaultLimits())
-		if err == nil && trusted.Len() == 0 {
-			t.Fatal("no document and no error")
-		}
-		for id, doc := range trusted.byID {
-			if id == "" || doc == nil || len(doc.ast.Operations) == 0 {
-				t.Fatalf("%q: %v", id, doc)
-			}
-		}
-	})
-}
-
 // fuzzPost sends a body, and wants an answer that is JSON and no failure of the service's.
 func fuzzPost(t *testing.T, h http.Handler, body string) []byte {
 	t.Helper()

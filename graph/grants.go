@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"authentik-graphql/graph/document"
 	"authentik-graphql/graph/model"
 	"authentik-graphql/internal/apierror"
 	"authentik-graphql/internal/grants"
@@ -38,22 +39,18 @@ type listArgs struct {
 	order                 *model.GrantOrder
 }
 
-const (
-	defaultFirst = 20
-	maxFirst     = 100
-	// maxListCalls is how many calls one list may take. A page takes one or two, and to find the place of
-	// a cursor in a list that has changed took a dozen at most; but authentik's pages may be smaller
-	// than ours.
-	maxListCalls = 50
-)
+// maxListCalls is how many calls one list may take. A page takes one or two, and to find the position of
+// a cursor in a list that has changed took a dozen at most, but authentik's pages may be smaller than
+// ours.
+const maxListCalls = 50
 
 // query reads the arguments.
 func (a listArgs) query(resource upstream.Resource) (q upstream.Query, err error) {
-	q = upstream.Query{First: defaultFirst}
+	q = upstream.Query{First: document.DefaultFirst}
 	if a.first != nil {
 		q.First = int(*a.first)
 	}
-	if q.First < 1 || q.First > maxFirst {
+	if q.First < 1 || q.First > document.MaxFirst {
 		return q, apierror.New(apierror.BadUserInput, "first must be from 1 to 100.")
 	}
 	q.Oldest = a.order != nil && *a.order == model.GrantOrderOldestFirst

@@ -5,10 +5,15 @@ import (
 
 	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
+	"github.com/vektah/gqlparser/v2/ast"
 
+	"authentik-graphql/graph/document"
 	"authentik-graphql/graph/generated"
 	"authentik-graphql/internal/telemetry/spans"
 )
+
+// Schema returns the schema of the service, with what federation adds to it.
+func Schema() *ast.Schema { return generated.NewExecutableSchema(generated.Config{}).Schema() }
 
 // Options of the GraphQL endpoint.
 type Options struct {
@@ -19,13 +24,13 @@ type Options struct {
 	// Federation answers _service and _entities, which only a gateway asks for.
 	Federation bool
 	// Limits bound every request.
-	Limits Limits
+	Limits document.Limits
 	// Trusted are documents that can be asked for by their id.
-	Trusted Trusted
+	Trusted document.Trusted
 	// TrustedOnly runs nothing else, but for _service.
 	TrustedOnly bool
 	// Texts shares persisted queries between processes; nil keeps them in this one.
-	Texts TextStore
+	Texts document.TextStore
 	// DocumentMemory is how many bytes of parsed documents are kept.
 	DocumentMemory uint64
 	// Spans makes the spans of operations; nil makes none.
@@ -37,22 +42,28 @@ type Options struct {
 // Handler is the GraphQL endpoint.
 type Handler struct {
 	http.Handler
-	documents *documents
+	documents *document.Library
 }
 
-// DocumentsSize is how many documents are kept, and about how many bytes they take.
-func (h *Handler) DocumentsSize() (entries int, bytes uint64) {
-	return h.documents.kept.EstimatedSize(), h.documents.kept.WeightedSize()
-}
+// DocumentsSize returns how many documents are kept, and about how many bytes they take.
+func (h *Handler) DocumentsSize() (entries int, bytes uint64) { return h.documents.Size() }
 
 // NewHandler makes the GraphQL endpoint. It expects a [Request] in the context and a body that is
 // already limited.
 func NewHandler(resolver *Resolver, o Options) (*Handler, error) {
 	r := *resolver
 	r.upstreamCalls, r.sdl = int(o.Limits.UpstreamCalls), o.SDL
-	r.budget = budget{answers: newRoom(), answerBytes: int64(o.Limits.Answer)}
+	r.budget = responseBudget{memory: newMemoryBudget(), maxBytes: int64(o.Limits.Answer)}
 	schema := generated.NewExecutableSchema(generated.Config{Resolvers: &r})
-	docs, err := newDocuments(schema.Schema(), o.Limits, o.Introspection, o.DocumentMemory)
+	documents, err := document.NewLibrary(document.Options{
+		Schema:      schema.Schema(),
+		Limits:      o.Limits,
+		Suggest:     o.Introspection,
+		Trusted:     o.Trusted,
+		TrustedOnly: o.TrustedOnly,
+		Texts:       o.Texts,
+		MaxBytes:    o.DocumentMemory,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +74,7 @@ func NewHandler(resolver *Resolver, o Options) (*Handler, error) {
 	exec := executor.New(schema)
 	exec.SetErrorPresenter(present)
 	exec.SetRecoverFunc(recovered)
-	exec.SetQueryCache(handed{})
+	exec.SetQueryCache(documentCache{})
 	exec.Use(interceptor{
 		federation:         o.Federation,
 		maxRepresentations: int(o.Limits.Representations),
@@ -73,12 +84,12 @@ func NewHandler(resolver *Resolver, o Options) (*Handler, error) {
 		exec.Use(extension.Introspection{})
 	}
 	return &Handler{transport{
-		exec:    exec,
-		now:     r.Now,
-		limits:  o.Limits,
-		bodies:  newRoom(),
-		library: library{documents: docs, trusted: o.Trusted, only: o.TrustedOnly, texts: o.Texts},
-		planner: plans,
-		spans:   o.Spans,
-	}, docs}, nil
+		exec:      exec,
+		now:       r.Now,
+		limits:    o.Limits,
+		bodies:    newMemoryBudget(),
+		documents: documents,
+		planner:   plans,
+		spans:     o.Spans,
+	}, documents}, nil
 }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"authentik-graphql/graph"
+	"authentik-graphql/graph/document"
 	"authentik-graphql/internal/grants"
 	"authentik-graphql/upstream"
 )
@@ -46,7 +47,7 @@ func anyCode(_ context.Context, _ upstream.Credential, pk upstream.PK) (graph.Gr
 // handler makes the endpoint, with the limits of a service that sets none unless o has some.
 func handler(t *testing.T, codes graph.GrantSource, o graph.Options) http.Handler {
 	t.Helper()
-	if o.Limits == (graph.Limits{}) {
+	if o.Limits == (document.Limits{}) {
 		o.Limits = graph.DefaultLimits()
 	}
 	o.DocumentMemory = 8 << 20

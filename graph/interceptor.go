@@ -2,20 +2,20 @@ package graph
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"authentik-graphql/internal/apierror"
 )
 
 // interceptor stands before every field: it refuses fields that the settings turn off, and stops the
-// making of a response that is too large, too late, or has no memory left. gqlgen makes a response
-// whole before it can be looked at, and does not check the context meanwhile.
+// making of a response that is too large or too late, or for which there is no memory. gqlgen makes a
+// response whole before it can be looked at, and does not check the context meanwhile.
 type interceptor struct {
 	federation         bool
 	maxRepresentations int
-	budget             budget
+	budget             responseBudget
 }
 
 var _ interface {
@@ -29,25 +29,14 @@ func (interceptor) ExtensionName() string { return "Interceptor" }
 // Validate implements [graphql.HandlerExtension].
 func (interceptor) Validate(graphql.ExecutableSchema) error { return nil }
 
-// cut is why the rest of an answer is not made. The transport answers an error instead.
-type cut int32
-
-const (
-	whole cut = iota
-	tooLarge
-	tooLate
-	withoutRoom
-)
-
-// InterceptField implements [graphql.FieldInterceptor]. Once an answer is cut its fields are null, at
-// once and without an error: there may be millions of them.
+// InterceptField implements [graphql.FieldInterceptor]. Once a response is stopped its fields are null,
+// at once and without an error, because there may be millions of them.
 func (i interceptor) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
 	req := FromContext(ctx)
-	if req.cut.Load() != int32(whole) {
-		return nil, nil
-	}
 	if ctx.Err() != nil {
-		req.cut.CompareAndSwap(int32(whole), int32(tooLate))
+		req.stop(tooLate)
+	}
+	if req.stopped() != notStopped {
 		return nil, nil
 	}
 	field := graphql.GetFieldContext(ctx)
@@ -87,29 +76,11 @@ func (i interceptor) refuse(ctx context.Context, field *graphql.FieldContext) er
 	return nil
 }
 
-// budget is what one answer, and what all of them together, may take.
-type budget struct {
-	answers *room
-	// answerBytes is Limits.Answer.
-	answerBytes int64
-}
-
-// spend counts a part of a request's answer. It returns false if the answer is cut.
-func (b budget) spend(ctx context.Context, req *Request, n int64) bool {
-	switch total := req.answerBytes.Add(n); {
-	case total > b.answerBytes:
-		req.cut.CompareAndSwap(int32(whole), int32(tooLarge))
-	case !req.answer.reach(ctx, b.answers, total):
-		req.cut.CompareAndSwap(int32(whole), int32(withoutRoom))
-	}
-	return req.cut.Load() == int32(whole)
-}
-
-// errorBytes is about what an error takes until it is written, with what led to it.
+// errorBytes is about what an error takes until it is written, with its causes.
 const errorBytes = 4 << 10
 
-// sizeOf is about what a field takes in the answer, with its name. What is in objects and lists of
-// objects is counted with their own fields.
+// sizeOf is about what a field takes in the response, with its name. The fields of objects, and of
+// lists of objects, are counted by themselves.
 func sizeOf(alias string, value any) int64 {
 	const quotes = 4 // with colon and comma
 	n := len(alias) + quotes
@@ -120,7 +91,7 @@ func sizeOf(alias string, value any) int64 {
 		}
 	case string:
 		n += len(v)
-	case json.RawMessage:
+	case jsontext.Value:
 		n += len(v)
 	case []string:
 		for _, s := range v {

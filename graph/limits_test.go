@@ -1,9 +1,13 @@
 package graph
 
-import "github.com/caarlos0/env/v11"
+import (
+	"github.com/caarlos0/env/v11"
+
+	"authentik-graphql/graph/document"
+)
 
 // DefaultLimits are the limits of a service that sets none.
-func DefaultLimits() (l Limits) {
+func DefaultLimits() (l document.Limits) {
 	if err := env.ParseWithOptions(&l, env.Options{Environment: map[string]string{}}); err != nil {
 		panic(err)
 	}

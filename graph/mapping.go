@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"encoding/json"
 	"strings"
 	"time"
 
@@ -35,7 +34,7 @@ func mapAccessToken(g *upstream.Grant, fetchedAt, now time.Time) *model.AccessTo
 		Scope:     g.Scope,
 		FetchedAt: fetchedAt,
 		Revoked:   g.Revoked,
-		Claims:    json.RawMessage(g.Claims),
+		Claims:    g.Claims,
 	}
 }
 
@@ -112,7 +111,7 @@ func mapUser(u *upstream.User) *model.User {
 		Roles:              each(u.Roles, mapRole),
 		Email:              u.Email,
 		Avatar:             u.Avatar,
-		Attributes:         json.RawMessage(u.Attributes),
+		Attributes:         u.Attributes,
 		UID:                u.UID,
 		Path:               u.Path,
 		Type:               userTypes.of(u.Type),
@@ -131,7 +130,7 @@ func mapGroup(g upstream.Group) model.Group {
 		IsSuperuser: g.IsSuperuser,
 		Parent:      g.Parent,
 		ParentName:  g.ParentName,
-		Attributes:  json.RawMessage(g.Attributes),
+		Attributes:  g.Attributes,
 	}
 }
 

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"encoding/json"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -10,6 +9,8 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"authentik-graphql/graph/document"
 )
 
 // plan answers an operation in place of gqlgen's executor, which makes an object, a closure and a
@@ -29,46 +30,19 @@ type rootField struct {
 	resolver resolver   // none for __typename
 }
 
-// plans are an operation's plans, by which of its document's conditions hold.
-type plans struct {
-	mu   sync.Mutex
-	kept map[uint64]*plan // nil for one that is left to gqlgen
-}
-
-const (
-	// maxPlans is how many plans of an operation are kept. gqlgen runs what would be one more.
-	maxPlans = 4
-	// planWeight is what a plan takes for each field of the operation, in bytes: most for a list of
-	// objects, some 70 for a text.
-	planWeight = 96
-)
-
 // plan returns the plan of an operation, nil if gqlgen must run it.
-func (p planner) plan(doc *document, op *ast.OperationDefinition, variables map[string]any) *plan {
-	var holds uint64
-	if p.schema == nil || op.Operation != ast.Query || len(doc.conditions) > 64 {
+func (p planner) plan(doc *document.Document, op *ast.OperationDefinition, variables map[string]any) *plan {
+	if p.schema == nil || op.Operation != ast.Query {
 		return nil
 	}
-	for i, name := range doc.conditions {
-		if on, _ := variables[name].(bool); on {
-			holds |= 1 << i
-		}
-	}
-	all := doc.plans[op]
-	all.mu.Lock()
-	defer all.mu.Unlock()
-	made, ok := all.kept[holds]
-	if !ok && len(all.kept) < maxPlans {
-		made = p.compile(op, variables)
-		all.kept[holds] = made
-	}
+	made, _ := doc.Operations[op].Plan(variables, func() any { return p.compile(op, variables) }).(*plan)
 	return made
 }
 
 // run answers an operation. It returns nil, and has done nothing, if gqlgen must run it. whole is the
 // answer as it is to be written if nothing but the data is in it; it lacks its end. Whoever has written
 // it gives it to reuse.
-func (p planner) run(ctx context.Context, doc *document, opCtx *graphql.OperationContext) (resp *graphql.Response, whole []byte) {
+func (p planner) run(ctx context.Context, doc *document.Document, opCtx *graphql.OperationContext) (resp *graphql.Response, whole []byte) {
 	plan := p.plan(doc, opCtx.Operation, opCtx.Variables)
 	if plan == nil {
 		return nil, nil
@@ -89,7 +63,7 @@ func (p planner) run(ctx context.Context, doc *document, opCtx *graphql.Operatio
 	calls[0].do(a)
 	others.Wait()
 	if whole = a.root(calls); whole != nil {
-		resp.Data = json.RawMessage(whole[len(dataPrefix):])
+		resp.Data = whole[len(dataPrefix):]
 	}
 	for _, c := range calls {
 		resp.Errors = append(resp.Errors, c.errs...)

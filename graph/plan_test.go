@@ -3,13 +3,13 @@ package graph
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +23,7 @@ import (
 	"github.com/vektah/gqlparser/v2/validator"
 	"pgregory.net/rapid"
 
+	"authentik-graphql/graph/document"
 	"authentik-graphql/internal/apierror"
 	"authentik-graphql/internal/grants"
 	"authentik-graphql/upstream"
@@ -90,7 +91,7 @@ func (s *drawnSource) Revoke(context.Context, grants.Caller, upstream.Resource, 
 }
 
 // twoServers are the endpoint with plans and, over the same source, without.
-func twoServers(t testing.TB, source GrantSource, limits Limits) (planned, plain http.Handler) {
+func twoServers(t testing.TB, source GrantSource, limits document.Limits) (planned, plain http.Handler) {
 	t.Helper()
 	resolver := &Resolver{Grants: source, Now: func() time.Time { return drawnNow }}
 	servers := make([]http.Handler, 2)
@@ -108,7 +109,26 @@ func twoServers(t testing.TB, source GrantSource, limits Limits) (planned, plain
 func testPlanner(t testing.TB, source GrantSource) planner {
 	t.Helper()
 	resolver := &Resolver{Grants: source, Now: time.Now, upstreamCalls: 1}
-	return newPlanner(testDocuments(t).schema, resolver.Query(), budget{answers: newRoom(), answerBytes: roomBytes})
+	return newPlanner(Schema(), resolver.Query(), responseBudget{memory: newMemoryBudget(), maxBytes: budgetBytes})
+}
+
+func testLibrary(t testing.TB) *document.Library {
+	t.Helper()
+	library, err := document.NewLibrary(document.Options{Schema: Schema(), Limits: DefaultLimits(), MaxBytes: 128 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return library
+}
+
+// testDocument is the document of a text.
+func testDocument(t testing.TB, text string) *document.Document {
+	t.Helper()
+	found := testLibrary(t).Find(t.Context(), document.Query{Text: text})
+	if found.Document == nil {
+		t.Fatal(found.Errors)
+	}
+	return found.Document
 }
 
 // ask sends a document and returns the answer and what is left for the log.
@@ -149,18 +169,18 @@ func inOrder(w *httptest.ResponseRecorder, facts Facts) string {
 // TestPlansAnswerAsGqlgenDoes: byte for byte, status, headers and what the log is told, for any
 // operation over any grants.
 func TestPlansAnswerAsGqlgenDoes(tb *testing.T) {
-	docs, planner := testDocuments(tb), testPlanner(tb, nil)
+	planner, library := testPlanner(tb, nil), testLibrary(tb)
 	all, invalid, runs, shown, failed := 0, 0, 0, 0, 0
 	rapid.Check(tb, func(t *rapid.T) {
 		source := &drawnSource{rows: 4}
 		fill(t, reflect.ValueOf(&source.grant).Elem())
 		planned, plain := twoServers(tb, source, DefaultLimits())
-		d := drawDocument(t, docs.schema)
-		document := d.text()
+		d := drawDocument(t, planner.schema)
+		text := d.text()
 		for range 2 { // the second time the plan is there
-			got, want := inOrder(ask(t.Context(), planned, document, d.values)), inOrder(ask(t.Context(), plain, document, d.values))
+			got, want := inOrder(ask(t.Context(), planned, text, d.values)), inOrder(ask(t.Context(), plain, text, d.values))
 			if got != want {
-				t.Fatalf("%s\n%v\ngot  %s\nwant %s", document, d.values, got, want)
+				t.Fatalf("%s\n%v\ngot  %s\nwant %s", text, d.values, got, want)
 			}
 			all++
 			if strings.Contains(got, "GRAPHQL_") { // fields of one name that differ in types of a union
@@ -169,12 +189,12 @@ func TestPlansAnswerAsGqlgenDoes(tb *testing.T) {
 			shown += strings.Count(got, "fetchedAt")
 			failed += strings.Count(got, `"code":`)
 		}
-		doc, _, errs := docs.prepare(document, sha256.Sum256([]byte(document)))
-		if errs != nil {
+		doc := library.Find(t.Context(), document.Query{Text: text}).Document
+		if doc == nil {
 			return
 		}
-		op := doc.ast.Operations[0]
-		if variables, err := validator.VariableValues(docs.schema, op, d.values); err == nil && planner.plan(doc, op, variables) != nil {
+		op := doc.AST.Operations[0]
+		if variables, err := validator.VariableValues(planner.schema, op, d.values); err == nil && planner.plan(doc, op, variables) != nil {
 			runs++
 		}
 	})
@@ -203,7 +223,6 @@ func TestTextsAreWrittenAsGqlgenDoes(t *testing.T) {
 // added later is not forgotten.
 func TestPlansCoverTheSchema(t *testing.T) {
 	planner := testPlanner(t, nil)
-	d := testDocuments(t)
 	seen, all := map[string]bool{}, 0
 	var cover func(def *ast.Definition, before, after string)
 	cover = func(def *ast.Definition, before, after string) {
@@ -225,8 +244,8 @@ func TestPlansCoverTheSchema(t *testing.T) {
 				cover(below, before+"{ "+field, " }"+after)
 				continue
 			}
-			doc := mustPrepare(t, d, before+"{ "+field+" }"+after)
-			if plan := planner.plan(doc, doc.ast.Operations[0], nil); plan == nil || plan.calls(nil) == nil {
+			doc := testDocument(t, before+"{ "+field+" }"+after)
+			if plan := planner.plan(doc, doc.AST.Operations[0], nil); plan == nil || plan.calls(nil) == nil {
 				t.Errorf("%s.%s is left to gqlgen", def.Name, f.Name)
 			}
 			all++
@@ -251,8 +270,8 @@ func TestPlansLeaveToGqlgen(t *testing.T) {
 		"65 conditions": "query($c: Boolean!) {" + strings.Repeat(" __typename @skip(if: $c)", 65) + "}",
 	} {
 		t.Run(name, func(t *testing.T) {
-			doc := mustPrepare(t, testDocuments(t), document)
-			if planner.plan(doc, doc.ast.Operations[0], map[string]any{"c": false}) != nil {
+			doc := testDocument(t, document)
+			if planner.plan(doc, doc.AST.Operations[0], map[string]any{"c": false}) != nil {
 				t.Error("it has a plan")
 			}
 		})
@@ -261,26 +280,11 @@ func TestPlansLeaveToGqlgen(t *testing.T) {
 
 func TestPlansKnowNoOtherDirectives(t *testing.T) {
 	planner := testPlanner(t, nil)
-	doc := mustPrepare(t, testDocuments(t), `{ __typename }`)
-	op := doc.ast.Operations[0]
+	doc := testDocument(t, `{ __typename }`)
+	op := doc.AST.Operations[0]
 	op.Directives = ast.DirectiveList{{Name: "live"}}
 	if planner.plan(doc, op, nil) != nil {
 		t.Error("an operation with a directive has a plan")
-	}
-}
-
-// TestFewPlansAreKept: a client cannot make one for each of its variables' values.
-func TestFewPlansAreKept(t *testing.T) {
-	planner := testPlanner(t, nil)
-	doc := mustPrepare(t, testDocuments(t), `query($a: Boolean!, $b: Boolean!, $c: Boolean!) { x: __typename @skip(if: $a) y: __typename @skip(if: $b) z: __typename @skip(if: $c) u: __typename }`)
-	made := 0
-	for i := range 16 {
-		if planner.plan(doc, doc.ast.Operations[0], map[string]any{"a": i&1 > 0, "b": i&2 > 0, "c": i&4 > 0}) != nil {
-			made++
-		}
-	}
-	if kept := len(doc.plans[doc.ast.Operations[0]].kept); kept != maxPlans || made != 2*maxPlans {
-		t.Errorf("%d plans are kept, and %d of 16 operations had one", kept, made)
 	}
 }
 
@@ -303,8 +307,8 @@ func (c *ending) Err() error {
 	return nil
 }
 
-// TestPlansAreCut: what is too large, too late or finds no room is answered as gqlgen's is.
-func TestPlansAreCut(t *testing.T) {
+// TestPlansAreStopped compares responses that are too large, too late or out of memory with gqlgen's.
+func TestPlansAreStopped(t *testing.T) {
 	name := strings.Repeat("n", 3000)
 	source := &drawnSource{upstream.Grant{User: &upstream.User{Name: &name}}, 3}
 	const one, three = `{ authorizationCode(id: 1) { id user { name } } }`, `{ accessTokens(first: 3) { nodes { id user { name } } } }`
@@ -343,19 +347,68 @@ func TestPlansAreCut(t *testing.T) {
 			t.Errorf("%d %s", got.Code, got.Body)
 		}
 	})
-	t.Run("without room", func(t *testing.T) {
+	t.Run("out of memory", func(t *testing.T) {
 		long := strings.Repeat("n", 2*freeBytes)
 		planner := testPlanner(t, &drawnSource{upstream.Grant{User: &upstream.User{Name: &long}}, 3})
-		if !planner.budget.answers.left.TryAcquire(roomBytes) {
-			t.Fatal("the room is not empty")
+		if !planner.budget.memory.left.TryAcquire(budgetBytes) {
+			t.Fatal("something is reserved")
 		}
-		doc := mustPrepare(t, testDocuments(t), three)
+		doc := testDocument(t, three)
 		req := &Request{Caller: grants.Caller{Credential: upstream.NewCredential("t")}}
 		synctest.Test(t, func(t *testing.T) { // it waits a little
-			resp, _ := planner.run(NewContext(t.Context(), req), doc, &graphql.OperationContext{Operation: doc.ast.Operations[0]})
-			if resp == nil || resp.Data != nil || cut(req.cut.Load()) != withoutRoom {
-				t.Errorf("cut %d, %v", req.cut.Load(), resp)
+			resp, _ := planner.run(NewContext(t.Context(), req), doc, &graphql.OperationContext{Operation: doc.AST.Operations[0]})
+			if resp == nil || resp.Data != nil || req.stopped() != outOfMemory {
+				t.Errorf("stopped %d, %v", req.stopped(), resp)
 			}
 		})
 	})
+}
+
+// TestWeightOfPlans compares the memory of documents and their plans with what the library counts.
+func TestWeightOfPlans(t *testing.T) {
+	many := func(n int, format string) (all string) {
+		for i := range n {
+			all += fmt.Sprintf(format, i)
+		}
+		return all
+	}
+	planner := testPlanner(t, nil)
+	for name, text := range map[string]string{
+		"grants": "query($a:Boolean!$b:Boolean!){" + many(90, " a%d:refreshToken(id:1){...F}") +
+			"} fragment F on RefreshToken{id pk scope @skip(if:$a) expires @skip(if:$b) claims user{id pk name email uid path type uuid __typename} provider{id pk name component subMode signingKey}}",
+		"lists": "query($a:Boolean!$b:Boolean!){x:__typename @skip(if:$a) y:__typename @skip(if:$b)" + many(90, " a%d:accessTokens{...F}") +
+			"} fragment F on AccessTokenConnection{edges{node{user{groups{name}}provider{redirectUris{url}}}}nodes{scope user{groups{id}roles{id}}}}",
+		"operations": many(10, " query q%d($a:Boolean!$b:Boolean!){__typename @skip(if:$a) u:__typename @skip(if:$b) v:__typename}"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			const n = 60
+			library := testLibrary(t)
+			before := heap()
+			for i := range n {
+				found := library.Find(t.Context(), document.Query{Text: fmt.Sprintf("#%d\n%s", i, text)})
+				if found.Document == nil {
+					t.Fatal(found.Errors)
+				}
+				for _, op := range found.AST.Operations {
+					for holding := range 4 {
+						planner.plan(found.Document, op, map[string]any{"a": holding&1 > 0, "b": holding&2 > 0})
+					}
+				}
+			}
+			took := heap() - before
+			kept, counted := library.Size()
+			t.Logf("%d bytes of text: %d taken, %d counted", len(text), took/n, counted/n)
+			if kept != n || took > counted {
+				t.Errorf("%d documents: each takes %d bytes and is counted as %d", kept, took/n, counted/n)
+			}
+		})
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

@@ -17,7 +17,7 @@ import (
 // everything.
 type planner struct {
 	schema  *ast.Schema
-	budget  budget
+	budget  responseBudget
 	buffers *sync.Pool // of *[]byte, for answers
 	// resolvers are those of Query's fields, by the field's name.
 	resolvers map[string]resolver
@@ -45,7 +45,7 @@ type member struct {
 	goType reflect.Type
 }
 
-func newPlanner(schema *ast.Schema, query generated.QueryResolver, b budget) planner {
+func newPlanner(schema *ast.Schema, query generated.QueryResolver, b responseBudget) planner {
 	p := planner{
 		schema: schema, budget: b, buffers: &sync.Pool{New: func() any { return new([]byte) }},
 		resolvers: map[string]resolver{}, members: map[reflect.Type]map[string]member{},

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"encoding/json"
 	"reflect"
 	"slices"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"authentik-graphql/graph/scalar"
 )
@@ -33,7 +33,7 @@ const settleBytes = 4 << 10
 type answer struct {
 	ctx     context.Context //nolint:containedctx // lives as long as the call
 	req     *Request
-	budget  budget
+	budget  responseBudget
 	size    int64 // of the last answer of the same plan
 	buffer  []byte
 	settled int // how many bytes are counted
@@ -44,7 +44,7 @@ func (a *answer) inTime() bool {
 	if a.ctx.Err() == nil {
 		return true
 	}
-	a.req.cut.CompareAndSwap(int32(whole), int32(tooLate))
+	a.req.stop(tooLate)
 	return false
 }
 
@@ -55,7 +55,7 @@ func (a *answer) settle(b []byte) []byte {
 		return nil
 	}
 	a.settled = len(b)
-	return slices.Grow(b, max(int(min(a.size, freeBytes+a.req.answer.granted.Load()))-len(b), 0))
+	return slices.Grow(b, max(int(min(a.size, freeBytes+a.req.response.granted.Load()))-len(b), 0))
 }
 
 // root writes the data of the whole answer, and what stands before it. It returns nil if the answer is cut.
@@ -139,9 +139,9 @@ var leaves = map[string]leaf{
 	"Boolean":  leafOf(graphql.UnmarshalBoolean, strconv.AppendBool),
 	"Int":      leafOf(graphql.UnmarshalInt32, func(b []byte, n int32) []byte { return strconv.AppendInt(b, int64(n), 10) }),
 	"DateTime": leafOf(scalar.UnmarshalDateTime, func(b []byte, t time.Time) []byte { return append(scalar.AppendDateTime(append(b, '"'), t), '"') }),
-	"JSON": leafOf(scalar.UnmarshalJSON, func(b []byte, raw json.RawMessage) []byte {
+	"JSON": leafOf(scalar.UnmarshalJSON, func(b []byte, raw jsontext.Value) []byte {
 		if raw == nil {
-			raw = json.RawMessage("null")
+			raw = jsontext.Value("null")
 		}
 		return append(b, raw...)
 	}),

@@ -3,18 +3,24 @@ package graph
 import (
 	"context"
 	"errors"
+	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"authentik-graphql/internal/apierror"
 	"authentik-graphql/internal/grants"
+	"authentik-graphql/internal/responsecache"
+	"authentik-graphql/internal/telemetry/spans"
 	"authentik-graphql/upstream"
 )
 
-// Request holds the facts of one HTTP request: what the HTTP layer knows before the operation runs
-// and what the operation leaves behind for headers and the log line. It is safe for concurrent use.
+// Request is the state of one HTTP request: what the HTTP layer knows before the operation is executed,
+// and what the operation leaves behind for headers and the log. It is safe for concurrent use.
 type Request struct {
-	// ID is quoted in errors, in the answer's X-Request-ID and in the log.
+	// ID is quoted in errors, in the response's X-Request-ID and in the log.
 	ID string
 	// Caller is whose credential goes to authentik. It is zero if the request brought none that is usable.
 	grants.Caller
@@ -23,17 +29,16 @@ type Request struct {
 	// ReadOnly refuses mutations, whatever the credential would allow.
 	ReadOnly bool
 
-	// answerBytes counts what is in the answer, answer is its part of what all answers may hold, and
-	// cut is why the rest is not made.
-	answerBytes atomic.Int64
-	answer      hold
-	cut         atomic.Int32
-	listTurns   atomic.Uint32
-	// listCalls counts the calls to authentik that the request's lists took.
+	// responseBytes counts what is in the response; response is the memory reserved for it.
+	responseBytes atomic.Int64
+	response      reservation
+	stopReason    atomic.Int32
+
+	// listCalls counts the calls to authentik that the request's lists took. Two lists are read at a
+	// time, so that the calls of those before are counted.
 	listCalls atomic.Int64
-	// listSlots let two of the request's lists be read at a time, so that the calls of those before
-	// are counted; listTurns says which is next.
 	listSlots [2]sync.Mutex
+	listTurns atomic.Uint32
 
 	mu         sync.Mutex
 	reads      map[readKey]*read
@@ -47,19 +52,21 @@ type Facts struct {
 	OperationType string
 	// OperationName is the client's, cut to 64 letters, digits and underscores.
 	OperationName string
-	// ErrorCodes are the codes of the answer's errors, in order and at most eight.
+	// ErrorCodes are the codes of the response's errors, in order and at most eight.
 	ErrorCodes []string
 	// Err is the first cause that is a failure of this service or of authentik.
 	Err error
-	// UpstreamStatus is authentik's HTTP status, 0 if it was not asked or did not answer.
+	// UpstreamStatus is authentik's HTTP status, 0 if it was not called or did not answer.
 	UpstreamStatus int
 	// AuthentikID is authentik's id of its request.
 	AuthentikID string
-	// CacheStatus is the answer's Cache-Status without the cache's name.
+	// CacheStatus is the response's Cache-Status without the cache's name.
 	CacheStatus string
 	// Replayed reports that a cached response answered the request.
 	Replayed bool
 }
+
+var _ responsecache.Request = (*Request)(nil)
 
 type requestKey struct{}
 
@@ -68,19 +75,12 @@ func NewContext(ctx context.Context, r *Request) context.Context {
 	return context.WithValue(ctx, requestKey{}, r)
 }
 
-// FromContext returns the context's Request, or an empty one that nobody reads.
+// FromContext returns the context's Request, or a new one.
 func FromContext(ctx context.Context) *Request {
 	if r, ok := ctx.Value(requestKey{}).(*Request); ok {
 		return r
 	}
 	return &Request{}
-}
-
-// listSlot waits for one of the slots, in turn, and takes it.
-func (r *Request) listSlot() *sync.Mutex {
-	slot := &r.listSlots[r.listTurns.Add(1)%uint32(len(r.listSlots))]
-	slot.Lock()
-	return slot
 }
 
 // Facts returns a copy of what is known so far.
@@ -90,7 +90,7 @@ func (r *Request) Facts() Facts {
 	return r.facts
 }
 
-// NoteUpstream records an answer of authentik.
+// NoteUpstream records a response of authentik.
 func (r *Request) NoteUpstream(status int, authentikID string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -110,29 +110,151 @@ func (r *Request) noteError(code string, cause error) {
 	if len(r.facts.ErrorCodes) < 8 {
 		r.facts.ErrorCodes = append(r.facts.ErrorCodes, code)
 	}
-	if r.facts.Err == nil && worthLogging(code) && !errors.Is(cause, context.Canceled) { // the client left
-		r.facts.Err = cause
+	if isFailure(code) && !errors.Is(cause, context.Canceled) { // the client left
+		r.noteCause(cause)
 	}
-	if e, ok := errors.AsType[*upstream.Error](cause); ok && e.Status != 0 {
-		r.facts.UpstreamStatus, r.facts.AuthentikID = e.Status, e.AuthentikID
-	}
+	r.noteStatus(cause)
 }
 
-// noteStale records, for the log, the failure of authentik that a stale answer hides from the client.
+// noteStale records, for the log, the failure of authentik that a stale value hides from the client.
 func (r *Request) noteStale(cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.noteCause(cause)
+	r.noteStatus(cause)
+}
+
+func (r *Request) noteCause(cause error) {
 	if r.facts.Err == nil {
 		r.facts.Err = cause
 	}
+}
+
+func (r *Request) noteStatus(cause error) {
 	if e, ok := errors.AsType[*upstream.Error](cause); ok && e.Status != 0 {
 		r.facts.UpstreamStatus, r.facts.AuthentikID = e.Status, e.AuthentikID
 	}
 }
 
-// worthLogging tells the failures of this service and of authentik from those of the client, whose
-// errors may repeat what it sent.
-func worthLogging(code string) bool {
+// stop ends the making of the response. The first reason counts.
+func (r *Request) stop(reason stopReason) {
+	r.stopReason.CompareAndSwap(int32(notStopped), int32(reason))
+}
+
+func (r *Request) stopped() stopReason { return stopReason(r.stopReason.Load()) }
+
+// read returns the request's one read of a key, nil if it would be one more than the limit. A cached value
+// counts as well, so that the same operation fails or not whatever others read before.
+func (r *Request) read(key readKey, limit int) *read {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.reads == nil {
+		r.reads = map[readKey]*read{}
+	}
+	shared, ok := r.reads[key]
+	if !ok && len(r.reads) >= limit {
+		return nil
+	}
+	if !ok {
+		shared = &read{}
+		r.reads[key] = shared
+	}
+	return shared
+}
+
+// listSlot waits for one of the slots, in turn, and takes it.
+func (r *Request) listSlot() *sync.Mutex {
+	slot := &r.listSlots[r.listTurns.Add(1)%uint32(len(r.listSlots))]
+	slot.Lock()
+	return slot
+}
+
+// setFreshness sets Cache-Control and Age (RFC 9111) and Cache-Status (RFC 9211) by the least fresh of
+// the values in the response. A response that is stale, has an error, or shows no value must not be
+// stored. It returns extensions.cache, nil if nothing is stale.
+func (r *Request) setFreshness(h http.Header, failed bool, now time.Time) *staleness {
+	h["Cache-Control"] = []string{"no-store"}
+	h["Vary"] = append(h["Vary"], vary)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	least := leastFresh(r.reads)
+	if least == nil {
+		return nil
+	}
+	r.facts.CacheStatus = stateAge(h, least.freshness, now)
+	switch {
+	case least.freshness.Stale != grants.NotStale:
+		return &staleness{Status: "STALE", Age: ageOf(least.freshness, now), Reason: least.freshness.Stale}
+	case !failed:
+		h["Cache-Control"] = []string{maxAge(least.freshness, now)}
+	}
+	return nil
+}
+
+// CallerDigest implements [responsecache.Request].
+func (r *Request) CallerDigest() grants.Digest { return r.Digest }
+
+// allowReplay records whether the operation allows its response to be replayed.
+func (r *Request) allowReplay(allowed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.replayable = allowed
+}
+
+// Provenance implements [responsecache.Request]. It is nil if a read gave something stale or nothing. It is
+// also nil if a value was loaded for this request, which may never be repeated: responses that nothing
+// asks for again would evict those in use.
+func (r *Request) Provenance() *responsecache.Provenance {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	least := leastFresh(r.reads)
+	if !r.replayable || least == nil {
+		return nil
+	}
+	p := &responsecache.Provenance{
+		FetchedAt: least.freshness.FetchedAt, FreshUntil: least.freshness.FreshUntil,
+		Dependencies:  make([]grants.Dependency, 0, len(r.reads)),
+		OperationType: r.facts.OperationType, OperationName: r.facts.OperationName,
+	}
+	for _, read := range r.reads {
+		if !read.shown() || read.freshness.Stale != grants.NotStale || !read.freshness.Cached {
+			return nil
+		}
+		p.Dependencies = append(p.Dependencies, read.freshness.Dependency)
+	}
+	return p
+}
+
+// Replay implements [responsecache.Request].
+func (r *Request) Replay(h http.Header, p *responsecache.Provenance, now time.Time) {
+	read := grants.Freshness{FetchedAt: p.FetchedAt, FreshUntil: p.FreshUntil, Cached: true}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.facts.OperationType, r.facts.OperationName = p.OperationType, p.OperationName
+	r.facts.CacheStatus, r.facts.Replayed = stateAge(h, read, now), true
+	h["Cache-Control"] = []string{maxAge(read, now)}
+}
+
+// end ends the span of the request's operation. An error that is the client's, or about what it asked
+// for, is no failure.
+func (r *Request) end(span spans.Span) {
+	if !span.IsRecording() {
+		return
+	}
+	defer span.End()
+	codes := r.Facts().ErrorCodes
+	switch {
+	case len(codes) == 0:
+	case isFailure(codes[0]):
+		span.Fail(codes[0])
+	default:
+		span.Set(semconv.ErrorTypeKey, codes[0])
+	}
+}
+
+// isFailure reports whether an error is a failure of this service or of authentik. The client's own
+// errors are not logged: they may repeat what it sent.
+func isFailure(code string) bool {
 	switch code {
 	case apierror.Internal, apierror.UpstreamError, apierror.UpstreamUnavailable, apierror.GatewayTimeout, apierror.InvalidResponse:
 		return true
@@ -140,7 +262,7 @@ func worthLogging(code string) bool {
 	return false
 }
 
-// cleanName makes an operation name fit for a log: it is the client's text.
+// cleanName makes an operation name, which is the client's text, fit for a log.
 func cleanName(name string) string {
 	b := make([]byte, 0, min(len(name), 64))
 	for i := 0; i < len(name) && len(b) < 64; i++ {

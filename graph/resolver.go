@@ -37,7 +37,7 @@ type Resolver struct {
 	// list may take.
 	upstreamCalls int
 	sdl           string
-	budget        budget
+	budget        responseBudget
 }
 
 // readKey identifies what a request reads once: a row or a part of a list.
@@ -106,23 +106,4 @@ func parseID(argument, id string) (upstream.PK, error) {
 		return 0, &apierror.Error{Code: apierror.BadUserInput, Message: argument + " must be a decimal integer from 1 to 2147483647, without sign, space or leading zero.", Err: err}
 	}
 	return pk, nil
-}
-
-// read returns the request's one read of a key, nil if it would be one more than the limit. A cached value
-// counts as well, so that the same operation fails or not whatever others read before.
-func (r *Request) read(key readKey, limit int) *read {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.reads == nil {
-		r.reads = map[readKey]*read{}
-	}
-	shared, ok := r.reads[key]
-	if !ok && len(r.reads) >= limit {
-		return nil
-	}
-	if !ok {
-		shared = &read{}
-		r.reads[key] = shared
-	}
-	return shared
 }

@@ -4,11 +4,12 @@ package model
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
 	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // What authentik has granted to an OAuth2 client on behalf of a user.
@@ -61,7 +62,7 @@ type AccessToken struct {
 	Revoked *bool `json:"revoked,omitempty"`
 	// The claims of the ID token that was issued with the token. Null where authentik has none that can be
 	// read. Personal data.
-	Claims json.RawMessage `json:"claims,omitempty"`
+	Claims jsontext.Value `json:"claims,omitempty"`
 }
 
 func (AccessToken) IsGrant() {}
@@ -221,7 +222,7 @@ type Group struct {
 	// Name of the parent group. Until 2025.10.
 	ParentName *string `json:"parentName,omitempty"`
 	// Free-form attributes, mostly an object, of any size. May hold secrets.
-	Attributes json.RawMessage `json:"attributes,omitempty"`
+	Attributes jsontext.Value `json:"attributes,omitempty"`
 }
 
 func (Group) IsEntity() {}
@@ -354,7 +355,7 @@ type RefreshToken struct {
 	Revoked *bool `json:"revoked,omitempty"`
 	// The claims of the ID token that was issued with the token. Null where authentik has none that can be
 	// read. Personal data.
-	Claims json.RawMessage `json:"claims,omitempty"`
+	Claims jsontext.Value `json:"claims,omitempty"`
 }
 
 func (RefreshToken) IsGrant() {}
@@ -491,7 +492,7 @@ type User struct {
 	// `data:` URI, a path relative to authentik, or whatever text an attribute holds. Personal data.
 	Avatar *string `json:"avatar,omitempty"`
 	// Free-form attributes, mostly an object, of any size. Personal data, may hold secrets.
-	Attributes json.RawMessage `json:"attributes,omitempty"`
+	Attributes jsontext.Value `json:"attributes,omitempty"`
 	// Stable pseudonym of the user, 64 hexadecimal digits. Personal data.
 	UID *string `json:"uid,omitempty"`
 	// Folder-like path the user is filed under, such as `users`.

@@ -1,11 +1,11 @@
 package scalar_test
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"authentik-graphql/graph/scalar"
 )
@@ -36,16 +36,12 @@ func TestUUID(t *testing.T) {
 
 func TestJSONKeepsItsBytes(t *testing.T) {
 	for _, in := range []string{`{"b":9007199254740993,"a":[null,{"c":1e30}],"b":"\u00e9"}`, `123456789012345678901234567890`, `null`, `""`} {
-		if got := written(scalar.MarshalJSON(json.RawMessage(in))); got != in {
+		if got := written(scalar.MarshalJSON(jsontext.Value(in))); got != in {
 			t.Errorf("%s became %s", in, got)
 		}
 	}
 	if got := written(scalar.MarshalJSON(nil)); got != "null" {
 		t.Errorf("nothing became %s", got)
-	}
-	raw, err := scalar.UnmarshalJSON(map[string]any{"n": json.Number("9007199254740993")})
-	if err != nil || string(raw) != `{"n":9007199254740993}` {
-		t.Errorf("read as %s, %v", raw, err)
 	}
 }
 

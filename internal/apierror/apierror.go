@@ -5,6 +5,7 @@ package apierror
 
 import (
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -43,6 +44,26 @@ const (
 	MethodNotAllowed     = "METHOD_NOT_ALLOWED"
 )
 
+// statuses are the HTTP statuses of requests that are refused before they are executed as GraphQL.
+var statuses = map[string]int{
+	PersistedQueryNotFound: http.StatusOK, // that is the protocol
+	BadRequest:             http.StatusBadRequest,
+	LimitExceeded:          http.StatusBadRequest,
+	BatchingNotSupported:   http.StatusBadRequest,
+	Forbidden:              http.StatusForbidden,
+	MethodNotAllowed:       http.StatusMethodNotAllowed,
+	NotAcceptable:          http.StatusNotAcceptable,
+	RequestTimeout:         http.StatusRequestTimeout,
+	PayloadTooLarge:        http.StatusRequestEntityTooLarge,
+	URITooLong:             http.StatusRequestURITooLong,
+	UnsupportedMediaType:   http.StatusUnsupportedMediaType,
+	RateLimited:            http.StatusTooManyRequests,
+	HeadersTooLarge:        http.StatusRequestHeaderFieldsTooLarge,
+	Internal:               http.StatusInternalServerError,
+	Overloaded:             http.StatusServiceUnavailable,
+	TooManyConnections:     http.StatusServiceUnavailable,
+}
+
 // Error is an error that is made for a client.
 type Error struct {
 	// Code is one of the constants above.
@@ -68,11 +89,21 @@ func (e *Error) Error() string {
 	return e.Message
 }
 
+// Status is the HTTP status of a request that this error refuses before it is executed as GraphQL.
+func (e *Error) Status() int { return statuses[e.Code] }
+
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
 // List wraps the error for the functions of gqlgen that take a list.
 func (e *Error) List() gqlerror.List { return gqlerror.List{{Err: e, Message: e.Message}} }
+
+// OverAs is the error of a limit whose excess has a code of its own.
+func OverAs[N ~int](code, limit string, most N, what string) *Error {
+	e := Over(limit, most, what)
+	e.Code = code
+	return e
+}
 
 // Over is the error of a request that exceeds a limit. what says which property of it does, as in
 // "The document has more tokens than MAX_TOKENS allows, which is 3000."

@@ -1,4 +1,4 @@
-package graph
+package document
 
 import (
 	"errors"
@@ -9,18 +9,11 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/vektah/gqlparser/v2/ast"
-
-	"authentik-graphql/graph/generated"
 )
 
 // Trusted are the documents that the operator of the service has chosen, by their ids, which are
 // opaque.
-type Trusted struct {
-	byID map[string]*document
-}
-
-// Len is how many there are.
-func (t Trusted) Len() int { return len(t.byID) }
+type Trusted map[string]*Document
 
 const (
 	manifestFormat  = "apollo-persisted-query-manifest"
@@ -28,29 +21,28 @@ const (
 )
 
 // ReadTrusted reads a file of trusted documents in either of two forms: Apollo's persisted query
-// manifest, or an object of texts by id, as GraphQL Code Generator and relay-compiler write it.
-// Each document must be valid and within the limits; the error names the id of one that is not.
-func ReadTrusted(content []byte, limits Limits) (Trusted, error) {
+// manifest, or an object of texts by id, as GraphQL Code Generator and relay-compiler write it. Each
+// document must be valid and within the limits; the error names the id of one that is not.
+func ReadTrusted(content []byte, schema *ast.Schema, limits Limits) (Trusted, error) {
 	texts, err := trustedTexts(content)
 	if err != nil {
-		return Trusted{}, err
+		return nil, err
 	}
 	if len(texts) == 0 {
-		return Trusted{}, errors.New("holds no document")
+		return nil, errors.New("holds no document")
 	}
-	schema := generated.NewExecutableSchema(generated.Config{}).Schema()
-	d := &documents{schema: schema, limits: limits, weights: newWeights(schema), suggest: true}
-	t := Trusted{byID: make(map[string]*document, len(texts))}
+	p := newParser(schema, limits, true)
+	trusted := make(Trusted, len(texts))
 	for _, id := range slices.Sorted(maps.Keys(texts)) {
-		p, errs := d.parse(texts[id])
+		parsed, errs := p.parse(texts[id])
 		if errs == nil {
-			t.byID[id], errs = d.validate(p)
+			trusted[id], errs = p.validate(parsed)
 		}
 		if errs != nil {
-			return Trusted{}, fmt.Errorf("holds a document with the id %q that cannot be run: %s", id, errs[0].Message)
+			return nil, fmt.Errorf("holds a document with the id %q that cannot be run: %s", id, errs[0].Message)
 		}
 	}
-	return t, nil
+	return trusted, nil
 }
 
 func trustedTexts(content []byte) (map[string]string, error) {
@@ -95,20 +87,4 @@ func manifestTexts(content []byte) (map[string]string, error) {
 		texts[op.ID] = op.Body
 	}
 	return texts, nil
-}
-
-// asksForSDL tells whether a document does nothing but ask for the subgraph's schema, as gateways
-// do.
-func asksForSDL(tree *ast.QueryDocument) bool {
-	if len(tree.Fragments) > 0 {
-		return false
-	}
-	for _, op := range tree.Operations {
-		for _, selection := range op.SelectionSet {
-			if f, ok := selection.(*ast.Field); !ok || f.Name != "_service" && f.Name != "__typename" {
-				return false
-			}
-		}
-	}
-	return true
 }

@@ -1,4 +1,4 @@
-package graph
+package document
 
 import (
 	"errors"
@@ -7,10 +7,8 @@ import (
 	"testing"
 
 	"github.com/vektah/gqlparser/v2/ast"
-	"github.com/vektah/gqlparser/v2/parser"
+	gqlparser "github.com/vektah/gqlparser/v2/parser"
 
-	doclimits "authentik-graphql/graph/document"
-	"authentik-graphql/graph/generated"
 	"authentik-graphql/internal/apierror"
 )
 
@@ -83,11 +81,10 @@ func attacks() map[string]string {
 	}
 }
 
-func TestGuard(t *testing.T) {
+func TestLimits(t *testing.T) {
 	for name, document := range attacks() {
 		t.Run(name, func(t *testing.T) {
-			d := testDocuments(t)
-			_, errs := d.parse(document)
+			_, errs := testParser().parse(document)
 			setting, _, _ := strings.Cut(name, " ")
 			switch {
 			case setting == "cycle":
@@ -107,8 +104,8 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// TestGuardAtTheLimit: what is exactly at a limit passes.
-func TestGuardAtTheLimit(t *testing.T) {
+// TestAtTheLimit parses documents that are exactly at a limit.
+func TestAtTheLimit(t *testing.T) {
 	repeat := strings.Repeat
 	for name, document := range map[string]string{
 		"tokens":              "{" + repeat(" __typename @x", 100) + "}",
@@ -117,77 +114,70 @@ func TestGuardAtTheLimit(t *testing.T) {
 		"value depth":         "query($x: " + repeat("[", 10) + "Int!" + repeat("]", 10) + ") { a(x: " + repeat("[", 10) + repeat("]", 10) + ") }",
 		"introspection depth": "{ __schema { types { fields { type { fields { name } } } } } }",
 	} {
-		if _, errs := testDocuments(t).parse(document); errs != nil {
+		if _, errs := testParser().parse(document); errs != nil {
 			t.Errorf("%s: %v", name, errs)
 		}
 	}
 }
 
-func testDocuments(t testing.TB) *documents {
-	t.Helper()
-	d, err := newDocuments(generated.NewExecutableSchema(generated.Config{}).Schema(), DefaultLimits(), true, 8<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d
+// steps measures a document and returns how many steps that took, and how many it may take.
+func steps(doc *ast.QueryDocument, tokens int) (took, most int) {
+	v := newVisitor(int(defaultLimits().Depth))
+	_ = v.measure(doc)
+	return v.steps, tokens + 2*MaxFields
 }
 
-// steps runs the guard and says how many steps it took, and how many it may take.
-func steps(doc *ast.QueryDocument, tokens int) (took, may int) {
-	g := newGuard(int(DefaultLimits().Depth))
-	_ = g.inspect(doc)
-	return g.steps, tokens + 2*doclimits.MaxFields
-}
-
-// TestGuardIsLinear counts steps: doubling the size of each attack never more than doubles them,
-// apart from the constant MaxFields.
-func TestGuardIsLinear(t *testing.T) {
+// TestMeasuringIsLinear counts steps: they grow with the document, apart from a constant.
+func TestMeasuringIsLinear(t *testing.T) {
 	for name, document := range attacks() {
-		doc, err := parser.ParseQuery(&ast.Source{Input: document})
+		doc, err := gqlparser.ParseQuery(&ast.Source{Input: document})
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if took, may := steps(doc, len(document)); took > may {
-			t.Errorf("%s: %d steps for %d bytes, may be %d", name, took, len(document), may)
+		if took, most := steps(doc, len(document)); took > most {
+			t.Errorf("%s: %d steps for %d bytes, may be %d", name, took, len(document), most)
 		}
 	}
 }
 
-// FuzzGuard: for any document the guard's steps are linear, and what it lets through is validated
-// without comparing fields more often than MaxRepeats allows.
-func FuzzGuard(f *testing.F) {
+// FuzzMeasure measures any document: the steps are linear, and the cost and the errors of what is
+// within the limits are bounded.
+func FuzzMeasure(f *testing.F) {
 	for _, document := range attacks() {
 		f.Add(document)
 	}
 	f.Add(`query($r:[_Any!]!){_entities(representations:$r){...on AuthorizationCode{id provider{name}}}}`)
-	d := testDocuments(f)
+	p, limits := testParser(), defaultLimits()
 	f.Fuzz(func(t *testing.T, text string) {
-		doc, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: text}, int(d.limits.Tokens))
+		doc, err := gqlparser.ParseQueryWithTokenLimit(&ast.Source{Input: text}, int(limits.Tokens))
 		if err != nil {
 			return
 		}
-		if took, may := steps(doc, int(d.limits.Tokens)); took > may {
-			t.Fatalf("%d steps, may be %d", took, may)
+		if took, most := steps(doc, int(limits.Tokens)); took > most {
+			t.Fatalf("%d steps, may be %d", took, most)
 		}
-		p, errs := d.parse(text)
+		parsed, errs := p.parse(text)
 		if errs != nil {
 			return
 		}
-		if valid, errs := d.validate(p); errs == nil {
-			for _, op := range p.tree.Operations {
-				if got := complexity(valid.costs[op], nil, int(d.limits.Complexity)); got < 0 || got > int(d.limits.Complexity)+1 {
-					t.Fatalf("complexity %d", got)
-				}
-			}
-		} else if len(errs) > doclimits.MaxErrors+1 {
+		valid, errs := p.validate(parsed)
+		if len(errs) > MaxErrors+1 {
 			t.Fatalf("%d errors", len(errs))
+		}
+		if errs != nil {
+			return
+		}
+		for _, op := range valid.Operations {
+			if got := complexity(op.costs, nil, int(limits.Complexity)); got < 0 || got > int(limits.Complexity)+1 {
+				t.Fatalf("complexity %d", got)
+			}
 		}
 	})
 }
 
-// TestOwnFieldsAreNoIntrospection: the guard knows introspection lists by their names alone.
+// TestOwnFieldsAreNoIntrospection checks that the names of introspection lists identify them.
 func TestOwnFieldsAreNoIntrospection(t *testing.T) {
-	for _, typ := range generated.NewExecutableSchema(generated.Config{}).Schema().Types {
+	for _, typ := range testSchema().Types {
 		for _, field := range typ.Fields {
 			if introspectionLists[field.Name] && typ.Name != "__Type" {
 				t.Errorf("%s.%s has the name of a list of introspection", typ.Name, field.Name)

@@ -1,14 +1,17 @@
-package graph
+package document
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"os"
 	"runtime"
 	"strings"
 	"testing"
 
-	doclimits "authentik-graphql/graph/document"
+	"github.com/caarlos0/env/v11"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"authentik-graphql/graph/generated"
 )
 
 func TestComplexity(t *testing.T) {
@@ -16,8 +19,7 @@ func TestComplexity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	full := "one-code-in-full.graphql"
-	limit := int(DefaultLimits().Complexity)
+	limit := int(defaultLimits().Complexity)
 	for _, tt := range []struct {
 		name, document string
 		variables      map[string]any
@@ -26,16 +28,16 @@ func TestComplexity(t *testing.T) {
 		{"a field", `{ __typename }`, nil, 1, 1},
 		{"a small query", `{ authorizationCode(id: 1) { id user { name } } }`, nil, 4, 4},
 		{"fragments count where they are spread", `{ a: authorizationCode(id: 1) { ...F } b: authorizationCode(id: 2) { ...F } } fragment F on AuthorizationCode { id pk }`, nil, 6, 6},
-		{"the full query", playgroundDocument(full), nil, 60, 120},
+		{"the full query", fullQuery(t), nil, 60, 120},
 		{"introspection as GraphiQL asks", string(standard), nil, 1000, limit},
 		{"entities", `query($r: [_Any!]!) { _entities(representations: $r) { ... on AuthorizationCode { id pk } } }`, map[string]any{"r": make([]any, 100)}, 1201, 1201},
 		{"entities in the document", `{ _entities(representations: [{}, {}]) { ... on AuthorizationCode { id pk } } }`, nil, 25, 25},
-		{"a hundred full codes", entitiesInFull(), map[string]any{"r": make([]any, 100)}, 5000, limit},
+		{"a hundred full codes", entitiesInFull(t), map[string]any{"r": make([]any, 100)}, 5000, limit},
 		{"introspection repeated", repeatedIntrospection(20), nil, limit + 1, limit + 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			doc := mustPrepare(t, testDocuments(t), tt.document)
-			got := complexity(doc.costs[doc.ast.Operations[0]], tt.variables, limit)
+			doc := mustParse(t, tt.document)
+			got := complexity(doc.Operations[doc.AST.Operations[0]].costs, tt.variables, limit)
 			if got < tt.least || got > tt.most {
 				t.Errorf("complexity %d, want %d to %d", got, tt.least, tt.most)
 			}
@@ -44,8 +46,8 @@ func TestComplexity(t *testing.T) {
 }
 
 // entitiesInFull is the full query's selection on entities.
-func entitiesInFull() string {
-	text := playgroundDocument("one-code-in-full.graphql")
+func entitiesInFull(t *testing.T) string {
+	text := fullQuery(t)
 	selection := text[strings.Index(text, ") {\n")+2:]
 	selection = selection[strings.Index(selection, "{") : len(selection)-2]
 	selection = selection[strings.Index(selection, "authorizationCode"):]
@@ -63,23 +65,61 @@ func repeatedIntrospection(n int) string {
 	return b.String()
 }
 
-func mustPrepare(t testing.TB, d *documents, text string) *document {
+func fullQuery(t *testing.T) string {
 	t.Helper()
-	doc, _, errs := d.prepare(text, sha256.Sum256([]byte(text)))
+	text, err := os.ReadFile("../playground/one-code-in-full.graphql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(text))
+}
+
+func mustParse(t *testing.T, text string) *Document {
+	t.Helper()
+	p := testParser()
+	parsed, errs := p.parse(text)
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	doc, errs := p.validate(parsed)
 	if errs != nil {
 		t.Fatal(errs)
 	}
 	return doc
 }
 
-func TestFewErrorsAreTold(t *testing.T) {
-	d := testDocuments(t)
+func testSchema() *ast.Schema { return generated.NewExecutableSchema(generated.Config{}).Schema() }
+
+func testParser() parser { return newParser(testSchema(), defaultLimits(), true) }
+
+// defaultLimits are the limits of a service that sets none.
+func defaultLimits() (l Limits) {
+	if err := env.ParseWithOptions(&l, env.Options{Environment: map[string]string{}}); err != nil {
+		panic(err)
+	}
+	return l
+}
+
+// validationErrors are those of an invalid document.
+func validationErrors(t *testing.T, p parser, text string) gqlerror.List {
+	t.Helper()
+	parsed, errs := p.parse(text)
+	if errs != nil {
+		t.Fatal(errs)
+	}
+	if _, errs = p.validate(parsed); errs == nil {
+		t.Fatalf("%s is valid", text)
+	}
+	return errs
+}
+
+func TestFewErrorsAreReported(t *testing.T) {
 	var b strings.Builder
 	for i := range 90 {
 		fmt.Fprintf(&b, "unknown%d ", i)
 	}
-	_, tree, errs := d.prepare("{"+b.String()+"}", documentHash{})
-	if tree == nil || len(errs) != doclimits.MaxErrors+1 {
+	errs := validationErrors(t, testParser(), "{"+b.String()+"}")
+	if len(errs) != MaxErrors+1 {
 		t.Fatalf("%d errors: %v", len(errs), errs)
 	}
 	if last := errs[len(errs)-1].Message; !strings.Contains(last, "MAX_ERRORS allows, which is 10") {
@@ -96,12 +136,7 @@ func TestSuggestions(t *testing.T) {
 		`query($x: Strin) { a: __typename }`:  false,
 	} {
 		for _, suggest := range []bool{suggested, false} {
-			d := testDocuments(t)
-			d.suggest = suggest
-			_, _, errs := d.prepare(document, documentHash{})
-			if len(errs) == 0 {
-				t.Fatalf("%s is valid", document)
-			}
+			errs := validationErrors(t, newParser(testSchema(), defaultLimits(), suggest), document)
 			if got := strings.Contains(errs.Error(), "id you mean"); got != suggest {
 				t.Errorf("%s, suggestions %t: %v", document, suggest, errs)
 			}
@@ -109,9 +144,9 @@ func TestSuggestions(t *testing.T) {
 	}
 }
 
-// TestWeightOfDocuments keeps many documents of the kinds that take most memory for their length,
-// and compares what they take with what is counted for them.
-func TestWeightOfDocuments(t *testing.T) {
+// TestWeight compares the memory of documents with their weight, for the kinds that take most memory for
+// their length. Plans are measured in package graph.
+func TestWeight(t *testing.T) {
 	shapes := map[string]func(i int) string{
 		"aliases": func(i int) string {
 			return fmt.Sprintf("#%d\n{%s}", i, strings.Repeat(" ...on Query{a:__typename}", 60))
@@ -120,58 +155,29 @@ func TestWeightOfDocuments(t *testing.T) {
 		"values": func(i int) string {
 			return fmt.Sprintf("#%d\n{_entities(representations:[%s]){__typename}}", i, strings.Repeat("[1]", 900))
 		},
-		"plans": func(i int) string {
-			var b strings.Builder
-			fmt.Fprintf(&b, "#%d\nquery($a:Boolean!$b:Boolean!){", i)
-			for n := range 90 {
-				fmt.Fprintf(&b, " a%d:refreshToken(id:1){...F}", n)
-			}
-			return b.String() + "} fragment F on RefreshToken{id pk scope @skip(if:$a) expires @skip(if:$b) claims user{id pk name email uid path type uuid __typename} provider{id pk name component subMode signingKey}}"
-		},
-		"plans of lists": func(i int) string {
-			return fmt.Sprintf("#%d\nquery($a:Boolean!$b:Boolean!){x:__typename @skip(if:$a) y:__typename @skip(if:$b)%s}", i, manyLists(90)) +
-				" fragment F on AccessTokenConnection{edges{node{user{groups{name}}provider{redirectUris{url}}}}nodes{scope user{groups{id}roles{id}}}}"
-		},
-		"operations": func(i int) string {
-			var b strings.Builder
-			fmt.Fprintf(&b, "#%d\n", i)
-			for n := range 10 {
-				fmt.Fprintf(&b, " query q%d($a:Boolean!$b:Boolean!){__typename @skip(if:$a) u:__typename @skip(if:$b) v:__typename}", n)
-			}
-			return b.String()
-		},
 		"text": func(i int) string { return fmt.Sprintf("#%d%s\n{__typename}", i, strings.Repeat(" text", 4000)) },
 	}
-	planner := testPlanner(t, nil)
+	p := testParser()
 	for name, shape := range shapes {
 		t.Run(name, func(t *testing.T) {
-			d := testDocuments(t)
 			const n = 60
-			kept := make([]*document, n)
+			kept := make([]*Document, n)
 			counted := uint64(0)
 			before := heap()
 			for i := range kept {
-				text := shape(i)
-				p, errs := d.parse(text)
+				parsed, errs := p.parse(shape(i))
 				if errs != nil {
 					t.Fatal(errs)
 				}
 				// Not all of these are valid; what validation leaves in the tree counts as well.
-				if kept[i], errs = d.validate(p); errs != nil {
-					kept[i] = &document{text: text, ast: p.tree, nodes: p.nodes}
-				}
-				for _, op := range kept[i].ast.Operations {
-					for n := range maxPlans {
-						if kept[i].plans[op] != nil {
-							planner.plan(kept[i], op, map[string]any{"a": n&1 > 0, "b": n&2 > 0})
-						}
-					}
+				if kept[i], errs = p.validate(parsed); errs != nil {
+					kept[i] = &Document{Text: parsed.text, AST: parsed.ast, size: parsed.size}
 				}
 				counted += uint64(kept[i].weight())
 			}
 			took := heap() - before
 			runtime.KeepAlive(kept)
-			t.Logf("%d bytes of text: %d taken, %d counted", len(kept[0].text), took/n, counted/n)
+			t.Logf("%d bytes of text: %d taken, %d counted", len(kept[0].Text), took/n, counted/n)
 			if took > counted {
 				t.Errorf("a document takes %d bytes and is counted as %d", took/n, counted/n)
 			}
@@ -187,12 +193,20 @@ func manyVariables(n int) string {
 	return b.String()
 }
 
-func manyLists(n int) string {
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, " a%d:accessTokens{...F}", i)
+// TestFewPlansAreKept checks that a client cannot make a plan for each of its variables' values.
+func TestFewPlansAreKept(t *testing.T) {
+	doc := mustParse(t, `query($a: Boolean!, $b: Boolean!, $c: Boolean!) { x: __typename @skip(if: $a) y: __typename @skip(if: $b) z: __typename @skip(if: $c) u: __typename }`)
+	op := doc.Operations[doc.AST.Operations[0]]
+	made, given := 0, 0
+	for i := range 16 {
+		variables := map[string]any{"a": i&1 > 0, "b": i&2 > 0, "c": i&4 > 0}
+		if op.Plan(variables, func() any { made++; return made }) != nil {
+			given++
+		}
 	}
-	return b.String()
+	if made != maxPlans || given != 2*maxPlans {
+		t.Errorf("%d plans were made, and %d of 16 operations had one", made, given)
+	}
 }
 
 func heap() uint64 {
