@@ -1,21 +1,14 @@
 package cache
 
 import (
-	"crypto/cipher"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
-	"sync"
-	"sync/atomic"
-
-	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // SecretSize is the length of the secret that all keys are derived from, in bytes.
@@ -86,9 +79,6 @@ func (k Key) ofFailure() Key {
 // Keys holds what is derived from the secret. It prints as "[redacted]".
 type Keys struct {
 	caller, names, seal []byte
-	// macs are under names, and aeads those of some callers.
-	macs  *sync.Pool
-	aeads *lru.Cache[Caller, cipher.AEAD]
 }
 
 // NewSecret makes a random secret.
@@ -116,8 +106,6 @@ func DeriveKeys(secret []byte) (*Keys, error) {
 		}
 		*key = derived
 	}
-	k.macs = &sync.Pool{New: func() any { return &mac{hash: hmac.New(sha256.New, k.names)} }}
-	k.aeads, _ = lru.New[Caller, cipher.AEAD](keptAEADs) // fails only for a size below 1
 	return k, nil
 }
 
@@ -127,8 +115,8 @@ func (k *Keys) CallerKey() []byte { return k.caller }
 // Format prints "[redacted]" under every verb.
 func (k Keys) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "[redacted]") }
 
-// MarshalJSON writes "[redacted]".
-func (k Keys) MarshalJSON() ([]byte, error) { return json.Marshal("[redacted]") }
+// MarshalText writes "[redacted]", in JSON as well.
+func (k Keys) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 
 // redisKeys are the names that one key has in Redis, each `<prefix>{T}<kind><D>`. T depends on the row
 // alone and is a hash tag: all names of one row, whoever the caller and whatever the format, live in
@@ -148,26 +136,6 @@ func (k *Keys) redisKeys(prefix string, key Key) redisKeys {
 	all := slot + "v" + d + slot + "e" + d + slot + "l" + d + slot + "x" // as one text, of which each is a part
 	n := len(slot) + 1 + len(d)
 	return redisKeys{entry: all[:n], failure: all[n : 2*n], lease: all[2*n : 3*n], tombstone: all[3*n:], mac: k.tombstoneMAC(tag)}
-}
-
-// recent are the names of keys that were asked for a moment ago: a load needs them twice, and they take
-// three MACs.
-type recent [256]atomic.Pointer[named]
-
-type named struct {
-	key   Key
-	names redisKeys
-}
-
-// of returns a key's names.
-func (r *recent) of(k *Keys, prefix string, key Key) redisKeys {
-	place := &r[key.caller[0]^byte(key.id.id)^byte(len(key.variant))]
-	last := place.Load()
-	if last == nil || last.key != key {
-		last = &named{key, k.redisKeys(prefix, key)}
-		place.Store(last)
-	}
-	return last.names
 }
 
 // listVersionName is the name of the version of a resource's lists.
@@ -191,7 +159,7 @@ func (k *Keys) ResourceHash(row ResourceID) ResourceHash {
 // tombstoneMAC is the content of a tombstone and of the message that tells of it. Only who has the
 // secret can make one: a foreign value under a tombstone's name revokes nothing.
 func (k *Keys) tombstoneMAC(t ResourceHash) string {
-	sum := k.sum(func(b []byte) []byte { return append(append(b, "tombstone"...), t[:]...) })
+	sum := k.sum(append([]byte("tombstone"), t[:]...))
 	return encode(sum[:16])
 }
 
@@ -214,29 +182,17 @@ func (k *Keys) readMessage(s string) (t ResourceHash, ok bool) {
 
 // mac hashes its parts, each with its length, so that no two lists of parts collide.
 func (k *Keys) mac(purpose string, caller []byte, row ResourceID, variant string) [sha256.Size]byte {
-	return k.sum(func(b []byte) []byte {
-		b = append(binary.BigEndian.AppendUint32(b, uint32(len(purpose))), purpose...)
-		b = append(binary.BigEndian.AppendUint32(b, uint32(len(caller))), caller...)
-		b = append(binary.BigEndian.AppendUint32(b, uint32(len(row.resource))), row.resource...)
-		b = append(binary.BigEndian.AppendUint32(b, uint32(len(variant))), variant...)
-		return binary.BigEndian.AppendUint32(b, uint32(row.id))
-	})
+	b := make([]byte, 0, 256)
+	b = append(binary.BigEndian.AppendUint32(b, uint32(len(purpose))), purpose...)
+	b = append(binary.BigEndian.AppendUint32(b, uint32(len(caller))), caller...)
+	b = append(binary.BigEndian.AppendUint32(b, uint32(len(row.resource))), row.resource...)
+	b = append(binary.BigEndian.AppendUint32(b, uint32(len(variant))), variant...)
+	return k.sum(binary.BigEndian.AppendUint32(b, uint32(row.id)))
 }
 
-// mac makes one MAC at a time, of what is in text. Setting its key up costs more than a MAC, so it is
-// used again, with its memory.
-type mac struct {
-	hash      hash.Hash
-	text, sum []byte
-}
-
-// sum is the MAC of what write appends.
-func (k *Keys) sum(write func([]byte) []byte) [sha256.Size]byte {
-	m := k.macs.Get().(*mac)
-	defer k.macs.Put(m)
-	m.text = write(m.text[:0])
-	m.hash.Reset()
-	_, _ = m.hash.Write(m.text)
-	m.sum = m.hash.Sum(m.sum[:0])
-	return [sha256.Size]byte(m.sum)
+// sum is the MAC of a message under the key for names.
+func (k *Keys) sum(message []byte) [sha256.Size]byte {
+	h := hmac.New(sha256.New, k.names)
+	_, _ = h.Write(message)
+	return [sha256.Size]byte(h.Sum(nil))
 }

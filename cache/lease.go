@@ -80,7 +80,7 @@ func (n redisKeys) all() []string { return []string{n.entry, n.failure, n.tombst
 
 // Acquire implements [Shared]. A Redis that does not store is read still, if that may be enough.
 func (r *Redis[V]) Acquire(ctx context.Context, key Key, token string, onlyIfMissing bool) (View[V], error) {
-	n := r.recent.of(r.keys, r.prefix, key)
+	n := r.keys.redisKeys(r.prefix, key)
 	var values []any
 	err := r.ask(ctx, opAcquire, func(ctx context.Context) (err error) {
 		values, err = acquire.Run(ctx, r.client, n.all(), token, leaseTTL.Milliseconds(), n.mac, onlyIfMissing).Slice()
@@ -105,7 +105,7 @@ func (r *Redis[V]) Acquire(ctx context.Context, key Key, token string, onlyIfMis
 
 // Renew implements [Shared].
 func (r *Redis[V]) Renew(ctx context.Context, key Key, token string) (held bool, err error) {
-	n := r.recent.of(r.keys, r.prefix, key)
+	n := r.keys.redisKeys(r.prefix, key)
 	err = r.ask(ctx, opRenew, func(ctx context.Context) (err error) {
 		held, err = renew.Run(ctx, r.client, []string{n.lease}, token, leaseTTL.Milliseconds()).Bool()
 		return err
@@ -115,7 +115,7 @@ func (r *Redis[V]) Renew(ctx context.Context, key Key, token string) (held bool,
 
 // Commit implements [Shared]. An outcome that cannot be encoded is not kept.
 func (r *Redis[V]) Commit(ctx context.Context, key Key, token string, e Entry[V], ttl time.Duration) (revoked bool, err error) {
-	n := r.recent.of(r.keys, r.prefix, key)
+	n := r.keys.redisKeys(r.prefix, key)
 	args := []any{token, n.mac, "", 0, "", 0, e.Outcome.denies()}
 	if ttl >= time.Millisecond { // Redis knows no shorter one, and go-redis would round it up
 		at, name := 2, n.entry

@@ -47,7 +47,6 @@ type Redis[V any] struct {
 	keys    *Keys
 	codec   Codec[V]
 	prefix  string
-	recent  recent
 	buffers buffers
 	log     *slog.Logger
 	observe func(op Operation, took time.Duration, err error)
@@ -147,7 +146,7 @@ func refuses(err error) bool {
 
 // Read implements [Shared] by one MGET, to which a value of another type is none.
 func (r *Redis[V]) Read(ctx context.Context, key Key) (View[V], error) {
-	n := r.recent.of(r.keys, r.prefix, key)
+	n := r.keys.redisKeys(r.prefix, key)
 	var values []any
 	err := r.ask(ctx, opRead, func(ctx context.Context) (err error) {
 		values, err = r.client.MGet(ctx, n.entry, n.failure, n.tombstone).Result()
@@ -224,7 +223,7 @@ func (r *Redis[V]) Set(ctx context.Context, key Key, e Entry[V], ttl time.Durati
 
 // Delete implements [Store].
 func (r *Redis[V]) Delete(ctx context.Context, key Key) error {
-	n := r.recent.of(r.keys, r.prefix, key)
+	n := r.keys.redisKeys(r.prefix, key)
 	return r.ask(ctx, opDelete, func(ctx context.Context) error {
 		return r.client.Del(ctx, n.entry).Err()
 	})

@@ -43,16 +43,10 @@ func (k *Keys) appendOpened(b []byte, caller Caller, name, sealed string) ([]byt
 	return plain, nil
 }
 
-// keptAEADs bounds the callers whose AEAD is kept, of about a kilobyte each.
-const keptAEADs = 1000
-
 // aead is AES-256-GCM with random nonces under the caller's own key. 2^32 values may be sealed
 // under one key before a nonce could repeat (NIST SP 800-38D, section 8.3): at a value a second
 // that is 136 years a caller.
 func (k *Keys) aead(caller Caller) (cipher.AEAD, error) {
-	if aead, ok := k.aeads.Get(caller); ok {
-		return aead, nil
-	}
 	key, err := hkdf.Expand(sha256.New, k.seal, string(caller[:]), SecretSize)
 	if err != nil {
 		return nil, fmt.Errorf("cache: derive seal: %w", err)
@@ -65,7 +59,6 @@ func (k *Keys) aead(caller Caller) (cipher.AEAD, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cache: seal: %w", err)
 	}
-	k.aeads.Add(caller, aead)
 	return aead, nil
 }
 

@@ -3,7 +3,6 @@ package cache
 import (
 	"bytes"
 	"encoding/base64"
-	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -11,7 +10,6 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -434,42 +432,6 @@ func TestLargeBuffersAreNotKept(t *testing.T) {
 	}
 }
 
-// TestKeysAtOnce: what is used again is not used by two at once, and a caller's seal stays that
-// caller's, also for more callers than are kept.
-func TestKeysAtOnce(t *testing.T) {
-	k, alone := deriveKeys(t, fixedSecret()), deriveKeys(t, fixedSecret())
-	caller := func(i int) (c Caller) {
-		binary.BigEndian.PutUint64(c[:], uint64(i)+1)
-		return c
-	}
-	var wants []redisKeys
-	for i := range keptAEADs + 100 {
-		wants = append(wants, alone.redisKeys(testPrefix, makeKey(t, caller(i), "codes", int32(i+1), "")))
-	}
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			for i, want := range wants {
-				if got := k.redisKeys(testPrefix, makeKey(t, caller(i), "codes", int32(i+1), "")); got != want {
-					t.Errorf("names %+v, want %+v", got, want)
-					return
-				}
-				sealed, err := k.appendSealed(nil, caller(i), "name", []byte("plain"))
-				if err != nil {
-					t.Error(err)
-				}
-				if plain, err := alone.appendOpened(nil, caller(i), "name", string(sealed)); err != nil || string(plain) != "plain" {
-					t.Errorf("got %q, error %v", plain, err)
-				}
-				if _, err := k.appendOpened(nil, caller(i+1), "name", string(sealed)); err == nil {
-					t.Errorf("caller %d opens what is another's", i+1)
-				}
-			}
-		})
-	}
-	wg.Wait()
-}
-
 func FuzzReadMessage(f *testing.F) {
 	k := deriveKeys(f, fixedSecret())
 	row := ResourceID{resource: "codes", id: 1}
@@ -532,26 +494,4 @@ func BenchmarkNewKey(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-}
-
-// TestRecentNames: keys that share a place have names of their own, however many ask at once.
-func TestRecentNames(t *testing.T) {
-	k := deriveKeys(t, bytes.Repeat([]byte{1}, SecretSize))
-	var r recent
-	var all sync.WaitGroup
-	for _, variant := range []string{"", "token", "claim"} {
-		for id := range int32(4) {
-			all.Go(func() {
-				key := makeKey(t, callerOf(byte(id+1)), "codes", 257*id+1, variant) // all in two places
-				want := k.redisKeys(testPrefix, key)
-				for range 100 {
-					if got := r.of(k, testPrefix, key); got != want {
-						t.Errorf("%v: %v, want %v", key, got, want)
-						return
-					}
-				}
-			})
-		}
-	}
-	all.Wait()
 }
