@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"time"
 
-	"authentik-graphql/graph"
+	"authentik-graphql/graph/playground"
 )
 
 // options are what the demo and tests choose beside the settings.
@@ -15,6 +15,6 @@ type options struct {
 	noResponses bool
 	// acceptedTokens are tokens that authentik is known to accept.
 	acceptedTokens []string
-	playground     graph.PlaygroundOptions
+	playground     playground.Options
 	dashboard      http.Handler // nil for none
 }

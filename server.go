@@ -28,6 +28,7 @@ import (
 	"authentik-graphql/cache"
 	"authentik-graphql/graph"
 	"authentik-graphql/graph/document"
+	"authentik-graphql/graph/playground"
 	"authentik-graphql/internal/buildinfo"
 	"authentik-graphql/internal/callers"
 	"authentik-graphql/internal/config"
@@ -248,7 +249,7 @@ func newService(cfg config.Config, in inputs, o options, log *slog.Logger) (*ser
 		"response": s.responses.Size, "memory": first.Size, "documents": endpoint.DocumentsSize,
 	}))
 	if cfg.Playground && !cfg.TrustedOnly {
-		s.playground = graph.Playground(o.playground)
+		s.playground = playground.Handler(o.playground)
 	}
 	in.callers.Watch(log)
 	return s, nil

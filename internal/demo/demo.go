@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strconv"
 
-	"authentik-graphql/graph"
+	"authentik-graphql/graph/playground"
 	"authentik-graphql/internal/apierror"
 	"authentik-graphql/upstream/upstreamtest"
 )
@@ -23,7 +23,7 @@ type Demo struct {
 	// AcceptedTokens are the tokens that it accepts. Some of its codes answer as if the token were bad.
 	AcceptedTokens []string
 	// Playground has the examples of the Playground.
-	Playground graph.PlaygroundOptions
+	Playground playground.Options
 	// Dashboard serves /dashboard and what is below it.
 	Dashboard http.Handler
 }
@@ -38,7 +38,7 @@ func Start(ctx context.Context) (*Demo, error) {
 		authentik:      authentik,
 		AuthentikURL:   &url.URL{Scheme: "http", Host: authentik.Addr()},
 		AcceptedTokens: []string{upstreamtest.TokenAlice, upstreamtest.TokenBob, upstreamtest.TokenRoot},
-		Playground: graph.PlaygroundOptions{
+		Playground: playground.Options{
 			ExampleID:     strconv.Itoa(int(upstreamtest.DemoAlice)),
 			RevokeID:      strconv.Itoa(int(upstreamtest.DemoHistory)), // alice's as well
 			Authorization: "Bearer " + upstreamtest.TokenAlice,
@@ -70,13 +70,13 @@ var errorCodes = map[int32]string{
 }
 
 // Errors lists the ids that answer with an error, in order.
-func Errors() []graph.PlaygroundError {
+func Errors() []playground.ErrorExample {
 	ids := slices.Collect(maps.Keys(upstreamtest.DemoFaults()))
 	ids = append(ids, upstreamtest.DemoUnknown)
 	slices.Sort(ids)
-	list := make([]graph.PlaygroundError, len(ids))
+	list := make([]playground.ErrorExample, len(ids))
 	for i, id := range ids {
-		list[i] = graph.PlaygroundError{Label: errorCodes[id], ID: strconv.Itoa(int(id))}
+		list[i] = playground.ErrorExample{Label: errorCodes[id], ID: strconv.Itoa(int(id))}
 	}
 	return list
 }

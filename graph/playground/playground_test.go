@@ -1,4 +1,4 @@
-package graph_test
+package playground_test
 
 import (
 	"compress/gzip"
@@ -16,17 +16,18 @@ import (
 	"github.com/vektah/gqlparser/v2/parser"
 	"github.com/vektah/gqlparser/v2/validator/rules"
 
-	"authentik-graphql/graph"
+	"authentik-graphql/graph/generated"
+	"authentik-graphql/graph/playground"
 )
 
 // ask sends one request to a Playground made with o.
-func ask(o graph.PlaygroundOptions, method, target string, header http.Header) *httptest.ResponseRecorder {
+func ask(o playground.Options, method, target string, header http.Header) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, target, nil)
 	for name, values := range header {
 		r.Header[name] = values
 	}
 	w := httptest.NewRecorder()
-	graph.Playground(o).ServeHTTP(w, r)
+	playground.Handler(o).ServeHTTP(w, r)
 	return w
 }
 
@@ -51,7 +52,7 @@ func readConfig(t *testing.T, page string) pageConfig {
 	return c
 }
 
-func TestPlaygroundRouting(t *testing.T) {
+func TestRouting(t *testing.T) {
 	tests := []struct {
 		name, method, target string
 		want                 int
@@ -73,7 +74,7 @@ func TestPlaygroundRouting(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := ask(graph.PlaygroundOptions{}, tt.method, tt.target, nil)
+			w := ask(playground.Options{}, tt.method, tt.target, nil)
 			if w.Code != tt.want {
 				t.Errorf("status %d, want %d", w.Code, tt.want)
 			}
@@ -96,8 +97,8 @@ func TestPlaygroundRouting(t *testing.T) {
 	}
 }
 
-func TestPlaygroundPolicy(t *testing.T) {
-	w := ask(graph.PlaygroundOptions{}, http.MethodGet, "/", nil)
+func TestPolicy(t *testing.T) {
+	w := ask(playground.Options{}, http.MethodGet, "/", nil)
 	policy := w.Header().Get("Content-Security-Policy")
 	for _, directive := range []string{
 		"default-src 'none'", "script-src 'self'", "img-src 'self' data:", "font-src 'self' data:",
@@ -114,7 +115,7 @@ func TestPlaygroundPolicy(t *testing.T) {
 	if nonce == nil || !strings.Contains(w.Body.String(), `nonce="`+nonce[1]+`"`) {
 		t.Errorf("the page does not carry the nonce of %q", policy)
 	}
-	if again := ask(graph.PlaygroundOptions{}, http.MethodGet, "/", nil); again.Header().Get("Content-Security-Policy") == policy {
+	if again := ask(playground.Options{}, http.MethodGet, "/", nil); again.Header().Get("Content-Security-Policy") == policy {
 		t.Error("two answers share a nonce")
 	}
 	if got := w.Header().Get("Cache-Control"); got != "no-store" {
@@ -123,8 +124,8 @@ func TestPlaygroundPolicy(t *testing.T) {
 }
 
 // Every URL in the page is relative, works, and may be kept for good; no script is inline.
-func TestPlaygroundPageURLs(t *testing.T) {
-	page := ask(graph.PlaygroundOptions{}, http.MethodGet, "/", nil).Body.String()
+func TestPageURLs(t *testing.T) {
+	page := ask(playground.Options{}, http.MethodGet, "/", nil).Body.String()
 	urls := regexp.MustCompile(`(?:src|href|action)="([^"]*)"`).FindAllStringSubmatch(page, -1)
 	if len(urls) < 6 {
 		t.Fatalf("found only %d URLs in\n%s", len(urls), page)
@@ -135,7 +136,7 @@ func TestPlaygroundPageURLs(t *testing.T) {
 			t.Errorf("%q is not relative", address)
 			continue
 		}
-		w := ask(graph.PlaygroundOptions{}, http.MethodGet, "/"+address, nil)
+		w := ask(playground.Options{}, http.MethodGet, "/"+address, nil)
 		if w.Code != http.StatusOK || !strings.Contains(w.Header().Get("Cache-Control"), "immutable") {
 			t.Errorf("%s: status %d, Cache-Control %q", address, w.Code, w.Header().Get("Cache-Control"))
 		}
@@ -147,11 +148,11 @@ func TestPlaygroundPageURLs(t *testing.T) {
 	}
 }
 
-func TestPlaygroundETag(t *testing.T) {
+func TestETag(t *testing.T) {
 	const target = "/playground/playground.js"
-	plain := ask(graph.PlaygroundOptions{}, http.MethodGet, target, nil)
-	packed := ask(graph.PlaygroundOptions{}, http.MethodGet, target, http.Header{"Accept-Encoding": {"br, gzip;q=0.5"}})
-	refused := ask(graph.PlaygroundOptions{}, http.MethodGet, target, http.Header{"Accept-Encoding": {"gzip;q=0"}})
+	plain := ask(playground.Options{}, http.MethodGet, target, nil)
+	packed := ask(playground.Options{}, http.MethodGet, target, http.Header{"Accept-Encoding": {"br, gzip;q=0.5"}})
+	refused := ask(playground.Options{}, http.MethodGet, target, http.Header{"Accept-Encoding": {"gzip;q=0"}})
 
 	if got := plain.Header().Get("Cache-Control"); got != "no-cache" {
 		t.Errorf("Cache-Control without a version %q, want no-cache", got)
@@ -169,15 +170,15 @@ func TestPlaygroundETag(t *testing.T) {
 	if unpacked, err := io.ReadAll(reader); err != nil || string(unpacked) != plain.Body.String() {
 		t.Errorf("unpacked content differs (%v)", err)
 	}
-	w := ask(graph.PlaygroundOptions{}, http.MethodGet, target, http.Header{"If-None-Match": {plain.Header().Get("ETag")}})
+	w := ask(playground.Options{}, http.MethodGet, target, http.Header{"If-None-Match": {plain.Header().Get("ETag")}})
 	if w.Code != http.StatusNotModified || w.Body.Len() != 0 {
 		t.Errorf("status %d with %d bytes, want 304 without a body", w.Code, w.Body.Len())
 	}
 }
 
-func TestPlaygroundConfig(t *testing.T) {
+func TestConfig(t *testing.T) {
 	const nasty = "\"><script>alert('1')</script>&amp;</div>"
-	page := ask(graph.PlaygroundOptions{ExampleID: nasty, Authorization: nasty}, http.MethodGet, "/", nil).Body.String()
+	page := ask(playground.Options{ExampleID: nasty, Authorization: nasty}, http.MethodGet, "/", nil).Body.String()
 	if strings.Contains(page, "<script>") || strings.Contains(page, "alert('") {
 		t.Errorf("not escaped:\n%s", page)
 	}
@@ -190,7 +191,7 @@ func TestPlaygroundConfig(t *testing.T) {
 		t.Errorf("variables %q (%v)", c.Tabs[0].Variables, err)
 	}
 
-	c = readConfig(t, ask(graph.PlaygroundOptions{}, http.MethodGet, "/", nil).Body.String())
+	c = readConfig(t, ask(playground.Options{}, http.MethodGet, "/", nil).Body.String())
 	if c.Authorization != "Bearer <your authentik API token>" || !c.Placeholder || c.Endpoint != "graphql" || len(c.Tabs) != 4 {
 		t.Errorf("defaults: %+v", c)
 	}
@@ -200,14 +201,14 @@ func TestPlaygroundConfig(t *testing.T) {
 	if c.Tabs[3].Variables != "{\n  \"id\": \"\"\n}" {
 		t.Errorf("by default %q is revoked", c.Tabs[3].Variables)
 	}
-	c = readConfig(t, ask(graph.PlaygroundOptions{RevokeID: "20"}, http.MethodGet, "/", nil).Body.String())
+	c = readConfig(t, ask(playground.Options{RevokeID: "20"}, http.MethodGet, "/", nil).Body.String())
 	if c.Tabs[3].Variables != "{\n  \"id\": \"20\"\n}" {
 		t.Errorf("%q is revoked, not 20", c.Tabs[3].Variables)
 	}
 }
 
-func TestPlaygroundErrorsTab(t *testing.T) {
-	c := readConfig(t, ask(graph.PlaygroundOptions{ErrorIDs: []graph.PlaygroundError{
+func TestErrorsTab(t *testing.T) {
+	c := readConfig(t, ask(playground.Options{ErrorIDs: []playground.ErrorExample{
 		{Label: "not found", ID: "404"},
 		{Label: "Not found!", ID: "405"},
 		{Label: "HTTP", ID: "1\"\\\n"},
@@ -234,14 +235,14 @@ func TestPlaygroundErrorsTab(t *testing.T) {
 }
 
 // The documents of all tabs, the made one too, are valid. TestDocuments sees that the full one is full.
-func TestPlaygroundDocuments(t *testing.T) {
-	c := readConfig(t, ask(graph.PlaygroundOptions{ErrorIDs: []graph.PlaygroundError{{Label: "x", ID: "1"}}},
+func TestDocuments(t *testing.T) {
+	c := readConfig(t, ask(playground.Options{ErrorIDs: []playground.ErrorExample{{Label: "x", ID: "1"}}},
 		http.MethodGet, "/", nil).Body.String())
 	if len(c.Tabs) != 5 {
 		t.Errorf("%d tabs, want 5", len(c.Tabs))
 	}
 	for i, tab := range c.Tabs {
-		if _, errs := gqlparser.LoadQueryWithRules(schema(), tab.Query, rules.NewDefaultRules()); errs != nil {
+		if _, errs := gqlparser.LoadQueryWithRules(generated.NewExecutableSchema(generated.Config{}).Schema(), tab.Query, rules.NewDefaultRules()); errs != nil {
 			t.Errorf("tab %d: %v", i, errs)
 		}
 	}

@@ -1,0 +1,111 @@
+package playground
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// placeholderAuthorization stands in the headers pane until the user pastes a token. The page never
+// sends it.
+const placeholderAuthorization = "Bearer <your authentik API token>"
+
+// config is what playground.js reads from the page.
+type config struct {
+	Endpoint      string `json:"endpoint"`
+	Authorization string `json:"authorization"`
+	Placeholder   bool   `json:"placeholder"` // Authorization is not a token
+	Tabs          []tab  `json:"tabs"`
+}
+
+// tab is one tab. GraphiQL titles it with the name of the operation.
+type tab struct {
+	Query     string `json:"query"`
+	Variables string `json:"variables"`
+}
+
+// config returns the page's configuration as JSON.
+func (o Options) config() string {
+	id := o.ExampleID
+	if id == "" {
+		id = "1"
+	}
+	variables := func(id string) string { return "{\n  \"id\": " + quoteJSON(id) + "\n}" }
+	c := config{
+		Endpoint:      "graphql",
+		Authorization: o.Authorization,
+		Placeholder:   o.Authorization == "",
+		Tabs: []tab{
+			{Query: exampleQuery("one-code.graphql"), Variables: variables(id)},
+			{Query: exampleQuery("one-code-in-full.graphql"), Variables: variables(id)},
+			{Query: exampleQuery("page-of-codes.graphql"), Variables: "{\n  \"first\": 5,\n  \"after\": null\n}"},
+			{Query: exampleQuery("revoke-code.graphql"), Variables: variables(o.RevokeID)},
+		},
+	}
+	if c.Placeholder {
+		c.Authorization = placeholderAuthorization
+	}
+	if len(o.ErrorIDs) > 0 {
+		c.Tabs = append(c.Tabs, tab{Query: errorsQuery(o.ErrorIDs)})
+	}
+	return quoteJSON(c)
+}
+
+// exampleQuery returns an embedded query. It panics if there is none of that name.
+func exampleQuery(name string) string {
+	document, err := embedded.ReadFile(name)
+	if err != nil {
+		panic(fmt.Sprintf("playground: embedded files: %v", err))
+	}
+	return strings.TrimSpace(string(document))
+}
+
+// errorsQuery returns a query that provokes each error once, under an alias that names it.
+func errorsQuery(ids []ErrorExample) string {
+	var b strings.Builder
+	b.WriteString("# Each of these fails in its own way:\n# compare the errors' `extensions.code`.\n")
+	b.WriteString("query DemoErrors {\n")
+	used := make(map[string]int)
+	for _, e := range ids {
+		alias := aliasFor(e.Label)
+		used[alias]++
+		if n := used[alias]; n > 1 {
+			alias = fmt.Sprintf("%s_%d", alias, n)
+		}
+		// A JSON string is a GraphQL string as well.
+		fmt.Fprintf(&b, "  %s: authorizationCode(id: %s) {\n    id\n  }\n", alias, quoteJSON(e.ID))
+	}
+	b.WriteString("}")
+	return b.String()
+}
+
+// aliasFor turns a label into a GraphQL name: "Not found" becomes notFound.
+func aliasFor(label string) string {
+	words := strings.FieldsFunc(label, func(r rune) bool {
+		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r)
+	})
+	for i, word := range words {
+		switch {
+		case i > 0:
+			words[i] = strings.ToUpper(word[:1]) + word[1:]
+		case word == strings.ToUpper(word):
+			words[i] = strings.ToLower(word)
+		default:
+			words[i] = strings.ToLower(word[:1]) + word[1:]
+		}
+	}
+	alias := strings.Join(words, "")
+	if alias == "" || unicode.IsDigit(rune(alias[0])) {
+		alias = "error" + alias
+	}
+	return alias
+}
+
+// quoteJSON encodes strings and structs of them, which cannot fail.
+func quoteJSON(v any) string {
+	b, _ := json.Marshal(v, jsontext.AllowInvalidUTF8(true))
+	return string(b)
+}
