@@ -22,7 +22,7 @@ type inputs struct {
 	redis        redis.UniversalClient // nil without Redis
 	callers      *callers.Callers      // nil outside of service mode
 	trusted      document.Trusted
-	traces       *otlp.Settings
+	traces       *otlp.Client
 }
 
 // load reads the settings and opens what they name. Its error joins all mistakes.

@@ -35,10 +35,10 @@ type Tracing struct {
 	tracer   trace.Tracer
 }
 
-// NewTracing begins to send spans, or returns nil if the settings do not ask for them. OpenTelemetry itself
+// NewTracing begins to send spans, or returns nil if the client is not enabled. OpenTelemetry itself
 // reads the variables for sampling, batches and the resource from the process's environment.
-func NewTracing(s *otlp.Settings, version string, log *slog.Logger) *Tracing {
-	if !s.Enabled() {
+func NewTracing(client *otlp.Client, version string, log *slog.Logger) *Tracing {
+	if !client.Enabled() {
 		return nil
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { // or it prints to stderr what it cannot use
@@ -52,7 +52,7 @@ func NewTracing(s *otlp.Settings, version string, log *slog.Logger) *Tracing {
 		log.Warn("OTEL_RESOURCE_ATTRIBUTES has an entry that is not name=value; the others are used")
 	}
 	t := &Tracing{exporter: &exporter{
-		SpanExporter: otlptrace.NewUnstarted(otlp.NewClient(s)),
+		SpanExporter: otlptrace.NewUnstarted(client),
 		log:          log, sometimes: rate.Sometimes{Interval: lossInterval},
 	}}
 	t.provider = sdk.NewTracerProvider(sdk.WithBatcher(t.exporter), sdk.WithResource(about),

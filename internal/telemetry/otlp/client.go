@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -31,25 +32,40 @@ const (
 // ErrTimeout is the error of an upload that the collector did not answer in time.
 var ErrTimeout = errors.New("no answer in time")
 
-// Client uploads spans. It retries what the collector asks to retry, until the upload's deadline.
+// Client uploads spans. It retries what the collector asks to retry, until the upload's deadline. It prints
+// without its endpoint and headers, which may hold keys.
 type Client struct {
-	settings *Settings
-	http     *http.Client
+	// Warnings name the variables whose values are not used, and say why.
+	Warnings []string
+
+	endpoint string // empty to send nothing
+	header   http.Header
+	gzip     bool
+	http     http.Client
 	stopped  chan struct{}
 }
 
 var _ otlptrace.Client = (*Client)(nil)
 
-// NewClient makes a client of settings that are enabled.
-func NewClient(s *Settings) *Client {
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.TLSClientConfig = s.tls.Clone()
-	return &Client{settings: s, stopped: make(chan struct{}), http: &http.Client{
-		Transport: transport,
-		Timeout:   s.timeout,
+func newClient() *Client {
+	return &Client{header: http.Header{}, stopped: make(chan struct{}), http: http.Client{
+		Timeout: 10 * time.Second,
 		// The headers, which may hold a key, are for the endpoint alone.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
+}
+
+// Enabled reports whether there is somewhere to send spans to. Nil is not enabled.
+func (c *Client) Enabled() bool { return c != nil && c.endpoint != "" }
+
+// Format implements [fmt.Formatter] for all verbs.
+func (c *Client) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "OTLP enabled: %t", c.Enabled()) }
+
+// LogValue implements [slog.LogValuer].
+func (c *Client) LogValue() slog.Value { return slog.BoolValue(c.Enabled()) }
+
+func (c *Client) warn(variable, problem string) {
+	c.Warnings = append(c.Warnings, variable+" "+problem)
 }
 
 // Start implements [otlptrace.Client].
@@ -89,7 +105,7 @@ func (c *Client) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpan
 // package links gRPC.
 func (c *Client) encode(spans []*tracepb.ResourceSpans) ([]byte, error) {
 	body, err := proto.Marshal(&tracepb.TracesData{ResourceSpans: spans})
-	if err != nil || !c.settings.gzip {
+	if err != nil || !c.gzip {
 		return body, err
 	}
 	var compressed bytes.Buffer
@@ -102,14 +118,14 @@ func (c *Client) encode(spans []*tracepb.ResourceSpans) ([]byte, error) {
 // send makes one request. If it fails in a way that may pass, retryAfter is not never, but at least as long as
 // the collector says.
 func (c *Client) send(ctx context.Context, body []byte) (retryAfter time.Duration, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.settings.endpoint.String(), bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint, bytes.NewReader(body))
 	if err != nil {
 		return never, errors.New("the endpoint cannot be used")
 	}
-	req.Header = c.settings.header.Clone()
+	req.Header = c.header.Clone()
 	req.Header.Set("Content-Type", "application/x-protobuf")
 	req.Header.Set("User-Agent", "OTel-OTLP-Exporter-Go/"+otlptrace.Version())
-	if c.settings.gzip {
+	if c.gzip {
 		req.Header.Set("Content-Encoding", "gzip")
 	}
 	resp, err := c.http.Do(req)

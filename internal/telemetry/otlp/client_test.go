@@ -27,13 +27,13 @@ func batch() []*tracepb.ResourceSpans {
 	return []*tracepb.ResourceSpans{{ScopeSpans: []*tracepb.ScopeSpans{{Spans: []*tracepb.Span{{Name: "one"}}}}}}
 }
 
-func newClient(t *testing.T, variables string) *Client {
+func mustClient(t *testing.T, variables string) *Client {
 	t.Helper()
-	s, err := fromVariables(variables)
-	if err != nil || !s.Enabled() {
-		t.Fatal(s.Warnings, err)
+	c, err := fromVariables(variables)
+	if err != nil || !c.Enabled() {
+		t.Fatal(c.Warnings, err)
 	}
-	return NewClient(s)
+	return c
 }
 
 // TestUploadByTLS sends spans, compressed, to a collector that demands a certificate.
@@ -59,7 +59,7 @@ func TestUploadByTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := newClient(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+srv.URL+"/base OTEL_EXPORTER_OTLP_COMPRESSION=gzip"+
+	c := mustClient(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+srv.URL+"/base OTEL_EXPORTER_OTLP_COMPRESSION=gzip"+
 		" OTEL_EXPORTER_OTLP_HEADERS=generic=x OTEL_EXPORTER_OTLP_TRACES_HEADERS=key=a%20b,other=c"+
 		" OTEL_EXPORTER_OTLP_CERTIFICATE="+certificate+" OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE="+certificate+" OTEL_EXPORTER_OTLP_CLIENT_KEY="+key)
 	if err := c.UploadTraces(t.Context(), batch()); err != nil {
@@ -141,7 +141,7 @@ func TestRetries(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
-				c, transport := newClient(t, endpoint), &responses{all: tt.responses}
+				c, transport := mustClient(t, endpoint), &responses{all: tt.responses}
 				c.http.Transport = transport
 				err := c.UploadTraces(ctx, batch())
 				if err == nil && tt.err != "" || err != nil && err.Error() != tt.err {
@@ -162,7 +162,7 @@ func TestRetries(t *testing.T) {
 // TestStopEndsUploads that wait for a retry.
 func TestStopEndsUploads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newClient(t, endpoint)
+		c := mustClient(t, endpoint)
 		c.http.Transport = &responses{all: []response{{503, "3600", ""}}}
 		ended := make(chan error)
 		go func() { ended <- c.UploadTraces(context.Background(), batch()) }()
@@ -182,14 +182,14 @@ func TestUnreachableCollector(t *testing.T) {
 	silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 	defer silent.Close()
 	defer close(release)
-	refused := newClient(t, "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1/s3cr3t").UploadTraces(t.Context(), batch())
+	refused := mustClient(t, "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1/s3cr3t").UploadTraces(t.Context(), batch())
 	if refused == nil || !strings.HasSuffix(refused.Error(), "connection refused") || strings.Contains(refused.Error(), "s3cr3t") {
 		t.Errorf("got %v", refused)
 	}
 	for name, timeout := range map[string]string{"of the variable": "20", "of the upload": "60000"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
-		late := newClient(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+silent.URL+" OTEL_EXPORTER_OTLP_TIMEOUT="+timeout).UploadTraces(ctx, batch())
+		late := mustClient(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+silent.URL+" OTEL_EXPORTER_OTLP_TIMEOUT="+timeout).UploadTraces(ctx, batch())
 		if !errors.Is(late, ErrTimeout) || (ctx.Err() == nil) != (timeout == "20") {
 			t.Errorf("the timeout %s: %v", name, late)
 		}

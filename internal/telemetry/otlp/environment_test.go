@@ -11,7 +11,7 @@ import (
 const endpoint = "OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318"
 
 // fromVariables reads variables that are separated by blanks.
-func fromVariables(text string) (*Settings, error) {
+func fromVariables(text string) (*Client, error) {
 	return FromEnvironment(strings.Fields(text))
 }
 
@@ -33,9 +33,9 @@ func TestEndpoint(t *testing.T) {
 		{"OTEL_EXPORTER_OTLP_PROTOCOL=grpc", ""},
 		{"OTEL_EXPORTER_OTLP_PROTOCOL=grpc OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/protobuf " + endpoint, "http://127.0.0.1:4318/v1/traces"},
 	} {
-		s, err := fromVariables(tt.variables)
-		if err != nil || len(s.Warnings) > 0 || s.Enabled() != (tt.want != "") || s.Enabled() && s.endpoint.String() != tt.want {
-			t.Errorf("%s: %v, %q, %v", tt.variables, s.endpoint, s.Warnings, err)
+		c, err := fromVariables(tt.variables)
+		if err != nil || len(c.Warnings) > 0 || c.endpoint != tt.want || c.Enabled() != (tt.want != "") {
+			t.Errorf("%s: %v, %q, %v", tt.variables, c.endpoint, c.Warnings, err)
 		}
 	}
 }
@@ -62,13 +62,13 @@ func TestWrongVariables(t *testing.T) {
 		{"OTEL_EXPORTER_OTLP_TIMEOUT=0", false, true},
 		{"OTEL_EXPORTER_OTLP_COMPRESSION=s3cr3t", false, true},
 		{"OTEL_EXPORTER_OTLP_CERTIFICATE=/nowhere/s3cr3t", false, false},
-		{"OTEL_EXPORTER_OTLP_CERTIFICATE=settings_test.go", false, false},
-		{"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=settings_test.go", false, false},
+		{"OTEL_EXPORTER_OTLP_CERTIFICATE=environment_test.go", false, false},
+		{"OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE=environment_test.go", false, false},
 	} {
-		s, err := fromVariables(endpoint + " " + tt.variable)
-		problems := s.Warnings
-		if (err != nil) != tt.fails || s.Enabled() != tt.sends {
-			t.Errorf("%s: sends %t, %v", tt.variable, s.Enabled(), err)
+		c, err := fromVariables(endpoint + " " + tt.variable)
+		problems := c.Warnings
+		if (err != nil) != tt.fails || c.Enabled() != tt.sends {
+			t.Errorf("%s: sends %t, %v", tt.variable, c.Enabled(), err)
 		} else if err != nil {
 			problems = append(problems, err.Error())
 		}
@@ -79,16 +79,16 @@ func TestWrongVariables(t *testing.T) {
 	}
 }
 
-func TestSettingsArePrintedWithoutSecrets(t *testing.T) {
-	s, err := fromVariables("OTEL_EXPORTER_OTLP_ENDPOINT=http://s3cr3t OTEL_EXPORTER_OTLP_HEADERS=s3cr3t=s3cr3t")
+func TestClientIsPrintedWithoutSecrets(t *testing.T) {
+	c, err := fromVariables("OTEL_EXPORTER_OTLP_ENDPOINT=http://s3cr3t OTEL_EXPORTER_OTLP_HEADERS=s3cr3t=s3cr3t")
 	if err != nil {
 		t.Fatal(err)
 	}
-	asJSON, err := json.Marshal(s)
+	asJSON, err := json.Marshal(c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, printed := range []string{fmt.Sprintf("%v %+v %#v %s %d", s, s, s, s, s), string(asJSON), slog.AnyValue(s).Resolve().String()} {
+	for _, printed := range []string{fmt.Sprintf("%v %+v %#v %s %d", c, c, c, c, c), string(asJSON), slog.AnyValue(c).Resolve().String()} {
 		if strings.Contains(printed, "s3cr3t") {
 			t.Error(printed)
 		}
