@@ -125,7 +125,7 @@ func TestMetricsCount(t *testing.T) {
 		{"another origin, 403", "", none, withHeader("Origin: https://elsewhere.example"), `requests_total{outcome="refused",type="none"} errors_total{code="FORBIDDEN"}`},
 		{"over the rate, 429", "RATE_LIMIT=0.5", asked(codeTwo), asked(codeTwo), `requests_total{outcome="refused",type="none"} errors_total{code="RATE_LIMITED"}`},
 		{"an operation out of time", "OPERATION_TIMEOUT=100ms", func(a *asker) { a.up.SetFault(2, upstreamtest.Hang) }, asked(codeTwo), `requests_total{outcome="failed",type="query"} errors_total{code="GATEWAY_TIMEOUT"} cache_reads_total{level="upstream",result="load"}`},
-		{"a client that left", "", none, leaves, `requests_total{outcome="left",type="query"} errors_total{code="GATEWAY_TIMEOUT"} cache_reads_total{level="upstream",result="load"}`},
+		{"a client that did not wait", "", none, leaves, `requests_total{outcome="canceled",type="query"} errors_total{code="GATEWAY_TIMEOUT"} cache_reads_total{level="upstream",result="load"}`},
 		{"another path", "", none, func(a *asker) {
 			a.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/readyz", nil))
 		}, ``},
@@ -194,17 +194,17 @@ func TestMetricsOfRedis(t *testing.T) {
 			t.Errorf("%s went from %v to %v", acquired, before[acquired], after[acquired])
 		}
 	}
-	if a, b := one.scrape()["cache_leases_taken_total"], two.scrape()["cache_leases_taken_total"]; a != leases || b != 0 {
+	if a, b := one.scrape()["cache_leases_acquired_total"], two.scrape()["cache_leases_acquired_total"]; a != leases || b != 0 {
 		t.Errorf("they took %v and %v leases, want %v and 0", a, b, leases)
 	}
-	cachetest.Eventually(t, "it hears of revocations", func() bool { return two.scrape()["redis_hears_revocations"] == 1 })
-	wantSeries(t, two.scrape(), scrape{`redis_breaker_state{state="closed"}`: 1, "redis_stores": 1, "redis_untold_revocations": 0})
+	cachetest.Eventually(t, "it hears of revocations", func() bool { return two.scrape()["redis_in_sync"] == 1 })
+	wantSeries(t, two.scrape(), scrape{`redis_breaker_state{state="closed"}`: 1, "redis_writable": 1, "redis_pending_revocations": 0})
 	rs.Kill()
 	for range 5 { // in a row
 		_ = two.service.redis.Check(t.Context())
 	}
 	two.ask(pageOne)
-	cachetest.Eventually(t, "it hears of nothing", func() bool { return two.scrape()["redis_hears_revocations"] == 0 })
+	cachetest.Eventually(t, "it hears of nothing", func() bool { return two.scrape()["redis_in_sync"] == 0 })
 	after := two.scrape()
 	wantSeries(t, after, scrape{`redis_breaker_state{state="closed"}`: 0})
 	if after[`redis_operation_errors_total{operation="check"}`] == 0 || after["cache_redis_errors_total"] == 0 {

@@ -29,10 +29,10 @@ type redisState struct {
 
 // redisDetail is of [cache.RedisStatus].
 type redisDetail struct {
-	Breaker           string `json:"breaker"`
-	HearsRevocations  bool   `json:"hearsRevocations"`
-	Stores            bool   `json:"stores"`
-	UntoldRevocations int    `json:"untoldRevocations"`
+	Breaker            string `json:"breaker"`
+	InSync             bool   `json:"inSync"`
+	Writable           bool   `json:"writable"`
+	PendingRevocations int    `json:"pendingRevocations"`
 }
 
 func (s *service) readiness(ctx context.Context) readiness {

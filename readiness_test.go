@@ -89,9 +89,9 @@ func TestReadinessWithoutRedis(t *testing.T) {
 			return got.Redis.State == state && got.Redis.redisDetail == want
 		})
 	}
-	waitFor("up", redisDetail{Breaker: "closed", HearsRevocations: true, Stores: true})
+	waitFor("up", redisDetail{Breaker: "closed", InSync: true, Writable: true})
 	rs.Kill()
-	waitFor("down", redisDetail{Breaker: "open", Stores: true})
+	waitFor("down", redisDetail{Breaker: "open", Writable: true})
 	rs.Restart()
-	waitFor("up", redisDetail{Breaker: "closed", HearsRevocations: true, Stores: true})
+	waitFor("up", redisDetail{Breaker: "closed", InSync: true, Writable: true})
 }

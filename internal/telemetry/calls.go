@@ -7,46 +7,42 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"authentik-graphql/cache"
 	"authentik-graphql/upstream"
 )
 
 // UpstreamObserver makes the function to call after each call to authentik.
 func (m *Metrics) UpstreamObserver() func(took time.Duration, err error) {
-	v := m.histograms("upstream_call_duration_seconds", "Time of a call to authentik, each try apart, by what its status said.", "outcome",
+	const succeeded = "ok"
+	durations := m.histograms("upstream_call_duration_seconds", "Time of a call to authentik, each try by itself, by what its status means.", "outcome",
 		.0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
-	answered := v.WithLabelValues("ok")
-	kinds := upstream.Kinds()
-	byKind := make([]prometheus.Observer, len(kinds))
-	for i, kind := range kinds {
-		byKind[i] = v.WithLabelValues(kindName(kind))
+	durations.WithLabelValues(succeeded)
+	for _, kind := range upstream.Kinds() {
+		durations.WithLabelValues(kindName(kind))
 	}
 	return func(took time.Duration, err error) {
-		observer := answered
+		outcome := succeeded
 		if e, ok := errors.AsType[*upstream.Error](err); ok {
-			observer = byKind[e.Kind]
+			outcome = kindName(e.Kind)
 		}
-		observer.Observe(took.Seconds())
+		durations.WithLabelValues(outcome).Observe(took.Seconds())
 		m.lastCalls.record(err)
 	}
 }
 
-// RedisObserver makes the function to call after each operation of Redis.
+// RedisObserver makes the function to call after each Redis operation.
 func (m *Metrics) RedisObserver() func(op cache.Operation, took time.Duration, err error) {
-	durations := m.histograms("redis_operation_duration_seconds", "Time of an operation of Redis.", "operation",
+	durations := m.histograms("redis_operation_duration_seconds", "Time of a Redis operation.", "operation",
 		.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5)
-	failures := m.counters("redis_operation_errors_total", "Operations on which Redis failed.", "operation")
-	all := cache.Operations()
-	times, errs := make([]prometheus.Observer, len(all)), make([]prometheus.Counter, len(all))
-	for i, op := range all {
-		times[i], errs[i] = durations.WithLabelValues(op.String()), failures.WithLabelValues(op.String())
+	failures := m.counters("redis_operation_errors_total", "Redis operations that failed.", "operation")
+	for _, op := range cache.Operations() {
+		durations.WithLabelValues(op.String())
+		failures.WithLabelValues(op.String())
 	}
 	return func(op cache.Operation, took time.Duration, err error) {
-		times[op].Observe(took.Seconds())
+		durations.WithLabelValues(op.String()).Observe(took.Seconds())
 		if err != nil {
-			errs[op].Inc()
+			failures.WithLabelValues(op.String()).Inc()
 		}
 	}
 }

@@ -72,7 +72,7 @@ func (m *Metrics) collectCache(s Sources) {
 		}
 		return c.Untrusted + s.Redis().UntrustedTexts
 	})
-	count("cache_revocations_heard_total", "Revocations received from Redis, this process's own included.", func(c cache.Stats) int64 { return c.RevocationsReceived })
+	count("cache_revocations_received_total", "Revocations received from Redis, this process's own included.", func(c cache.Stats) int64 { return c.RevocationsReceived })
 	count("cache_redis_errors_total", "Cache operations on which Redis failed, or that were skipped after failures.", func(c cache.Stats) int64 { return c.RedisErrors })
 }
 
@@ -100,13 +100,13 @@ func (m *Metrics) collectUpstream(s Sources) {
 
 func (m *Metrics) collectRedis(s Sources) {
 	m.breaker("redis_breaker_state", "Redis", func() string { return s.Redis().Breaker })
-	m.gauge("redis_hears_revocations", "1 while this process is subscribed to revocations; at 0 each read asks Redis for them.",
+	m.gauge("redis_in_sync", "1 while this process receives revocations from Redis; at 0 each read asks Redis for them.",
 		func() int64 { return toInt(s.Redis().InSync) })
-	m.gauge("redis_stores", "0 from when Redis refused to store, as it is full or a replica, until it stores again; else 1.",
+	m.gauge("redis_writable", "0 from when Redis refused to store, as it is full or a replica, until it stores again; else 1.",
 		func() int64 { return toInt(s.Redis().Writable) })
-	m.gauge("redis_untold_revocations", "Revocations that other processes could not be notified of yet.",
+	m.gauge("redis_pending_revocations", "Revocations that other processes could not be notified of yet.",
 		func() int64 { return int64(s.Redis().PendingRevocations) })
-	m.counter("cache_leases_taken_total", "Leases taken: loads that other processes may wait for.", func() int64 { return s.Redis().Leases })
+	m.counter("cache_leases_acquired_total", "Leases taken: loads that other processes may wait for.", func() int64 { return s.Redis().Leases })
 }
 
 // breaker adds the state of a circuit breaker as one series for each state.

@@ -14,34 +14,32 @@ import (
 // namespace begins the name of each metric of the service.
 const namespace = "authentik_graphql"
 
-// Metrics are the service's metrics, in a registry of their own. Every label value exists from the start,
-// and so do the counters of a request: to find them by label would take longer than to count.
+// Metrics are the service's metrics, in a registry of their own. Every series exists from the start.
 type Metrics struct {
 	registry  *prometheus.Registry
-	requests  [len(operationTypes)][len(outcomeNames)]prometheus.Counter
-	durations [len(operationTypes)]prometheus.Observer
-	errors    map[string]prometheus.Counter // by code
+	requests  *prometheus.CounterVec   // by type and outcome
+	durations *prometheus.HistogramVec // by type
+	errors    *prometheus.CounterVec   // by code
 	lastCalls lastCalls
 }
 
 // NewMetrics makes the metrics of a service of the given version.
 func NewMetrics(version string) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry(), errors: map[string]prometheus.Counter{}}
+	m := &Metrics{registry: prometheus.NewRegistry()}
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-
-	requests := m.counters("requests_total", "Requests to the GraphQL endpoint, by operation type and outcome.", "type", "outcome")
-	durations := m.histograms("request_duration_seconds", "Time from a request's headers to the end of its response.", "type",
+	m.requests = m.counters("requests_total", "Requests to the GraphQL endpoint, by operation type and outcome.", "type", "outcome")
+	m.durations = m.histograms("request_duration_seconds", "Time from a request's headers to the end of its response.", "type",
 		.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
-	for kind, name := range operationTypes {
-		m.durations[kind] = durations.WithLabelValues(name)
-		for o, outcome := range outcomeNames {
-			m.requests[kind][o] = requests.WithLabelValues(name, outcome)
+	m.errors = m.counters("errors_total", "Errors in responses, at most eight of one response, by extensions.code.", "code")
+	for _, operation := range []string{"query", "mutation", noOperation} {
+		m.durations.WithLabelValues(operation)
+		for _, outcome := range outcomes {
+			m.requests.WithLabelValues(operation, outcome)
 		}
 	}
-	codes := m.counters("errors_total", "Errors in responses, at most eight of one response, by extensions.code.", "code")
-	m.errors[otherCode] = codes.WithLabelValues(otherCode)
+	m.errors.WithLabelValues(otherCode)
 	for code := range codeOutcomes {
-		m.errors[code] = codes.WithLabelValues(code)
+		m.errors.WithLabelValues(code)
 	}
 	m.gauge("build_info", "1, with the version of this service and of Go.", constant(1),
 		"version", version, "goversion", runtime.Version())

@@ -18,14 +18,8 @@ type Request struct {
 	Duration      time.Duration
 }
 
-// The types of an operation.
-const (
-	typeNone = iota
-	typeQuery
-	typeMutation
-)
-
-var operationTypes = [...]string{typeNone: "none", typeQuery: "query", typeMutation: "mutation"}
+// noOperation is the operation type of a request that names none.
+const noOperation = "none"
 
 // outcome is what a request came to, from good to bad: of several errors the worst counts.
 type outcome int
@@ -39,11 +33,11 @@ const (
 	refused
 	// failed: a fault of this service or of authentik.
 	failed
-	// left: the client did not wait for the response.
-	left
+	// canceled: the client did not wait for the response.
+	canceled
 )
 
-var outcomeNames = [...]string{succeeded: "ok", erred: "error", refused: "refused", failed: "failed", left: "left"}
+var outcomes = [...]string{succeeded: "ok", erred: "error", refused: "refused", failed: "failed", canceled: "canceled"}
 
 // codeOutcomes has every value of extensions.code, with the outcome of a request that has it.
 var codeOutcomes = map[string]outcome{
@@ -77,7 +71,7 @@ func (r Request) outcome(ctx context.Context) outcome {
 	}
 	switch {
 	case r.Status == 0, worst == failed && errors.Is(ctx.Err(), context.Canceled): // not if its deadline passed
-		return left
+		return canceled
 	case r.Status > http.StatusBadRequest:
 		return max(worst, refused)
 	}
@@ -86,32 +80,24 @@ func (r Request) outcome(ctx context.Context) outcome {
 
 // RequestEnded counts a request. ctx is the request's.
 func (m *Metrics) RequestEnded(ctx context.Context, r Request) {
-	kind := typeNone
-	switch r.OperationType {
-	case "query":
-		kind = typeQuery
-	case "mutation":
-		kind = typeMutation
+	operation := r.OperationType
+	if operation != "query" && operation != "mutation" {
+		operation = noOperation
 	}
-	m.durations[kind].Observe(r.Duration.Seconds())
-	m.requests[kind][r.outcome(ctx)].Inc()
+	m.durations.WithLabelValues(operation).Observe(r.Duration.Seconds())
+	m.requests.WithLabelValues(operation, outcomes[r.outcome(ctx)]).Inc()
 	for _, code := range r.ErrorCodes {
-		m.countError(code)
+		if _, known := codeOutcomes[code]; !known {
+			code = otherCode
+		}
+		m.errors.WithLabelValues(code).Inc()
 	}
 }
 
 // ConnectionRefused counts a request that was refused unread, because its connection is over the limit.
 func (m *Metrics) ConnectionRefused() {
-	m.requests[typeNone][failed].Inc()
-	m.countError(apierror.TooManyConnections)
-}
-
-func (m *Metrics) countError(code string) {
-	counter, known := m.errors[code]
-	if !known {
-		counter = m.errors[otherCode]
-	}
-	counter.Inc()
+	m.requests.WithLabelValues(noOperation, outcomes[failed]).Inc()
+	m.errors.WithLabelValues(apierror.TooManyConnections).Inc()
 }
 
 // CleanMethod returns a request's method, or "other" for one that HTTP does not define: a client's own words
