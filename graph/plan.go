@@ -13,24 +13,24 @@ import (
 	"authentik-graphql/graph/document"
 )
 
-// plan answers an operation in place of gqlgen's executor, which makes an object, a closure and a
-// context for each field of each answer: what is to be resolved, and what of it is to be written. It
-// holds for one set of values of the variables in @skip and @include, so that nothing is decided
-// while an answer is written. Nobody changes it.
+// plan executes an operation in place of gqlgen's executor, which makes an object, a closure and a
+// context for each field of each response. It says what to resolve and how to write it. A plan is for
+// one set of values of the variables in @skip and @include, so that nothing is decided while a response
+// is written. It is shared and does not change.
 type plan struct {
 	roots []rootField
-	// size is how many bytes the last answer had.
+	// size is how many bytes the last response had.
 	size atomic.Int64
 }
 
 // rootField is a field at the top of an operation.
 type rootField struct {
 	step
-	field    *ast.Field // the first of those with its name; it has the arguments
+	field    *ast.Field // the first of those with its response key; it has the arguments
 	resolver resolver   // none for __typename
 }
 
-// plan returns the plan of an operation, nil if gqlgen must run it.
+// plan returns the plan of an operation, nil if gqlgen must execute it.
 func (p planner) plan(doc *document.Document, op *ast.OperationDefinition, variables map[string]any) *plan {
 	if p.schema == nil || op.Operation != ast.Query {
 		return nil
@@ -39,10 +39,9 @@ func (p planner) plan(doc *document.Document, op *ast.OperationDefinition, varia
 	return made
 }
 
-// run answers an operation. It returns nil, and has done nothing, if gqlgen must run it. whole is the
-// answer as it is to be written if nothing but the data is in it; it lacks its end. Whoever has written
-// it gives it to reuse.
-func (p planner) run(ctx context.Context, doc *document.Document, opCtx *graphql.OperationContext) (resp *graphql.Response, whole []byte) {
+// execute executes an operation. It returns nil, and has done nothing, if gqlgen must execute it. body is
+// the response without its end if it has nothing but data; once it is written it goes back to reuse.
+func (p planner) execute(ctx context.Context, doc *document.Document, opCtx *graphql.OperationContext) (resp *graphql.Response, body []byte) {
 	plan := p.plan(doc, opCtx.Operation, opCtx.Variables)
 	if plan == nil {
 		return nil, nil
@@ -51,39 +50,39 @@ func (p planner) run(ctx context.Context, doc *document.Document, opCtx *graphql
 	if calls == nil {
 		return nil, nil
 	}
-	a := &answer{ctx: ctx, req: FromContext(ctx), budget: p.budget, size: plan.size.Load(), buffer: p.buffer()}
+	e := &execution{ctx: ctx, req: FromContext(ctx), budget: p.budget, size: plan.size.Load(), buffer: p.buffer()}
 	resp = &graphql.Response{}
-	if !a.inTime() {
+	if !e.inTime() {
 		return resp, nil
 	}
 	var others sync.WaitGroup // each may wait for authentik
 	for i := 1; i < len(calls); i++ {
-		others.Go(func() { calls[i].do(a) })
+		others.Go(func() { calls[i].resolve(e) })
 	}
-	calls[0].do(a)
+	calls[0].resolve(e)
 	others.Wait()
-	if whole = a.root(calls); whole != nil {
-		resp.Data = whole[len(dataPrefix):]
+	if body = e.write(calls); body != nil {
+		resp.Data = body[len(dataPrefix):]
 	}
 	for _, c := range calls {
 		resp.Errors = append(resp.Errors, c.errs...)
 	}
-	plan.size.Store(int64(len(whole)) * 9 / 8) // the next one may be a little larger
-	return resp, whole
+	plan.size.Store(int64(len(body)) * 9 / 8) // the next one may be a little larger
+	return resp, body
 }
 
-// buffer is an empty one to write an answer in.
+// buffer returns an empty buffer for a response.
 func (p planner) buffer() []byte { return (*p.buffers.Get().(*[]byte))[:0] }
 
-// reuse lets others write in what run returned. Nobody may read it any more: net/http has written it by
-// the end of Write, in HTTP/1, and what compresses an answer keeps a copy.
-func (p planner) reuse(whole []byte) {
-	if 0 < cap(whole) && cap(whole) <= freeBytes {
-		p.buffers.Put(&whole)
+// reuse takes back a body that execute returned. Nothing may read it afterwards: net/http has written it
+// when Write returns, and compression keeps a copy.
+func (p planner) reuse(body []byte) {
+	if 0 < cap(body) && cap(body) <= freeBytes {
+		p.buffers.Put(&body)
 	}
 }
 
-// call is one call of a resolver, and what came of it.
+// call is one call of a resolver, and its result.
 type call struct {
 	*rootField
 	in    []reflect.Value // nil for __typename
@@ -91,8 +90,8 @@ type call struct {
 	errs  gqlerror.List
 }
 
-// calls reads the arguments of a plan's root fields. It returns nil if gqlgen must say what is wrong
-// with one.
+// calls reads the arguments of the root fields. It returns nil if one cannot be read, so that gqlgen
+// reports it.
 func (p *plan) calls(variables map[string]any) []call {
 	calls := make([]call, len(p.roots))
 	for i := range calls {
@@ -108,29 +107,29 @@ func (p *plan) calls(variables map[string]any) []call {
 	return calls
 }
 
-// do makes the call. Its error is made by gqlgen's own functions, so that it is the same; gqlgen
-// tells no place in the document for a panic.
-func (c *call) do(a *answer) {
+// resolve makes the call. gqlgen's own functions make its error, so that it is the same; like gqlgen, it
+// gives no location for a panic.
+func (c *call) resolve(e *execution) {
 	if c.in == nil {
 		return
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			c.fail(a, recovered(a.ctx, p), graphql.ErrorOnPath)
+			c.fail(e, recovered(e.ctx, p), graphql.ErrorOnPath)
 		}
 	}()
-	c.in[0] = reflect.ValueOf(a.ctx)
+	c.in[0] = reflect.ValueOf(e.ctx)
 	out := c.resolver.fn.Call(c.in)
 	c.value = out[0]
 	if err, failed := out[1].Interface().(error); failed {
-		c.fail(a, err, graphql.AddFieldLocationToError)
+		c.fail(e, err, graphql.AddFieldLocationToError)
 	}
 }
 
-func (c *call) fail(a *answer, err error, at func(context.Context, error) error) {
+func (c *call) fail(e *execution, err error, at func(context.Context, error) error) {
 	c.value = reflect.Zero(c.resolver.goType)
-	if a.budget.spend(a.ctx, a.req, errorBytes) {
-		ctx := graphql.WithResponseContext(a.ctx, present, recovered)
+	if e.budget.spend(e.ctx, e.req, errorBytes) {
+		ctx := graphql.WithResponseContext(e.ctx, present, recovered)
 		ctx = graphql.WithFieldContext(ctx, &graphql.FieldContext{Object: "Query", Field: graphql.CollectedField{Field: c.field}})
 		graphql.AddError(ctx, at(ctx, err))
 		c.errs = graphql.GetErrors(ctx)

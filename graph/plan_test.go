@@ -11,7 +11,6 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -204,21 +203,6 @@ func TestPlansAnswerAsGqlgenDoes(tb *testing.T) {
 	}
 }
 
-// TestTextsAreWrittenAsGqlgenDoes: also those that are no UTF-8.
-func TestTextsAreWrittenAsGqlgenDoes(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		text := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) })).Draw(t, "text")
-		var want bytes.Buffer
-		graphql.MarshalString(text).MarshalGQL(&want)
-		if got := appendText(nil, text); string(got) != want.String() {
-			t.Errorf("got %s, want %s", got, want.String())
-		}
-		if got, want := appendQuoted(nil, text), strconv.Quote(text); string(got) != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
-	})
-}
-
 // TestPlansCoverTheSchema: each field of each object that a query can reach, so that one that is
 // added later is not forgotten.
 func TestPlansCoverTheSchema(t *testing.T) {
@@ -356,7 +340,7 @@ func TestPlansAreStopped(t *testing.T) {
 		doc := testDocument(t, three)
 		req := &Request{Caller: grants.Caller{Credential: upstream.NewCredential("t")}}
 		synctest.Test(t, func(t *testing.T) { // it waits a little
-			resp, _ := planner.run(NewContext(t.Context(), req), doc, &graphql.OperationContext{Operation: doc.AST.Operations[0]})
+			resp, _ := planner.execute(NewContext(t.Context(), req), doc, &graphql.OperationContext{Operation: doc.AST.Operations[0]})
 			if resp == nil || resp.Data != nil || req.stopped() != outOfMemory {
 				t.Errorf("stopped %d, %v", req.stopped(), resp)
 			}

@@ -245,7 +245,7 @@ func fill(t *rapid.T, v reflect.Value) {
 		}
 	case reflect.String:
 		v.SetString(rapid.SampledFrom([]string{"", "x", "confidential", "UNKNOWN", "6d2b6d5e-0000-4000-8000-000000000001",
-			"a\"b\\c\t\r\n\x00\x1f\x7f", "<é \u2028 \U0001F600>"}).Draw(t, "text"))
+			"a\"b\\c\t\r\n\x00\x10\x7f", "<é \u2028 \U0001F600>"}).Draw(t, "text"))
 	case reflect.Bool:
 		v.SetBool(few(1) == 1)
 	default:

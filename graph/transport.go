@@ -116,7 +116,7 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, p *params, fo
 			status = http.StatusBadRequest
 		}
 		resp = t.exec.DispatchError(graphql.WithOperationContext(ctx, opCtx), errs)
-	} else if resp, planned = t.planner.run(ctx, found.Document, opCtx); resp == nil {
+	} else if resp, planned = t.planner.execute(ctx, found.Document, opCtx); resp == nil {
 		handler, ctx := t.exec.DispatchOperation(ctx, opCtx)
 		resp = handler(ctx)
 	}

@@ -1,12 +1,9 @@
-// Package scalar holds the custom scalars of the schema. It stands apart from package graph
-// because the generated code imports it and package graph imports the generated code.
 package scalar
 
 import (
 	"errors"
 	"io"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -14,28 +11,25 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// MarshalDateTime writes a time the way authentik does: RFC 3339 in UTC with six digits of
-// fraction, or none when they are all zero.
-func MarshalDateTime(t time.Time) graphql.Marshaler {
-	return graphql.WriterFunc(func(w io.Writer) {
-		b := make([]byte, 0, 32)
-		b = append(b, '"')
-		b = AppendDateTime(b, t)
-		b = append(b, '"')
-		_, _ = w.Write(b)
-	})
+// appended is a value that a function appends.
+func appended[T any](write func([]byte, T) []byte, v T) graphql.Marshaler {
+	return graphql.WriterFunc(func(w io.Writer) { _, _ = w.Write(write(nil, v)) })
 }
 
-// AppendDateTime appends t in the form of [MarshalDateTime], without quotes.
+// MarshalDateTime writes a time the way authentik does: RFC 3339 in UTC with six digits of fraction, or
+// none when they are all zero.
+func MarshalDateTime(t time.Time) graphql.Marshaler { return appended(AppendDateTime, t) }
+
+// AppendDateTime appends what [MarshalDateTime] writes.
 func AppendDateTime(b []byte, t time.Time) []byte {
 	t = t.UTC()
 	if t.Nanosecond() < 1000 {
-		return t.AppendFormat(b, "2006-01-02T15:04:05Z")
+		return t.AppendFormat(b, `"2006-01-02T15:04:05Z"`)
 	}
-	return t.AppendFormat(b, "2006-01-02T15:04:05.000000Z")
+	return t.AppendFormat(b, `"2006-01-02T15:04:05.000000Z"`)
 }
 
-// UnmarshalDateTime reads an RFC 3339 time. No argument takes one yet.
+// UnmarshalDateTime reads an RFC 3339 time. No argument takes one yet, but gqlgen requires the function.
 func UnmarshalDateTime(v any) (time.Time, error) {
 	s, ok := v.(string)
 	if !ok {
@@ -48,17 +42,19 @@ func UnmarshalDateTime(v any) (time.Time, error) {
 	return t, nil
 }
 
-// MarshalUUID writes a UUID that the decoder has already checked.
-func MarshalUUID(s string) graphql.Marshaler {
-	return graphql.WriterFunc(func(w io.Writer) {
-		_, _ = io.WriteString(w, strconv.Quote(s))
-	})
+// MarshalUUID writes a UUID, which the decoder has checked.
+func MarshalUUID(s string) graphql.Marshaler { return appended(AppendString, s) }
+
+// AppendString appends a string, which the decoder has checked to be UTF-8.
+func AppendString(b []byte, s string) []byte {
+	b, _ = jsontext.AppendQuote(b, s)
+	return b
 }
 
 var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
-// UnmarshalUUID reads a UUID in its 36-character form and returns it in lower case. No argument takes
-// one yet; gqlgen requires both directions.
+// UnmarshalUUID reads a UUID in its 36-character form and returns it in lower case. No argument takes one
+// yet.
 func UnmarshalUUID(v any) (string, error) {
 	s, ok := v.(string)
 	if !ok || !uuid.MatchString(s) {
@@ -66,6 +62,20 @@ func UnmarshalUUID(v any) (string, error) {
 	}
 	return strings.ToLower(s), nil
 }
+
+// MarshalJSON writes a value as it is. The decoder has checked that it is valid.
+func MarshalJSON(raw jsontext.Value) graphql.Marshaler { return appended(AppendJSON, raw) }
+
+// AppendJSON appends what [MarshalJSON] writes.
+func AppendJSON(b []byte, raw jsontext.Value) []byte {
+	if raw == nil {
+		return append(b, "null"...)
+	}
+	return append(b, raw...)
+}
+
+// UnmarshalJSON is required by gqlgen. No argument takes a JSON value.
+func UnmarshalJSON(any) (jsontext.Value, error) { return nil, errors.New("no argument takes JSON") }
 
 // MarshalRepresentation is required by gqlgen. No field has a representation.
 func MarshalRepresentation(map[string]any) graphql.Marshaler { return graphql.Null }
@@ -76,16 +86,3 @@ func UnmarshalRepresentation(v any) (map[string]any, error) {
 	representation, _ := v.(map[string]any)
 	return representation, nil
 }
-
-// MarshalJSON writes a value as it is. The decoder has checked that it is valid.
-func MarshalJSON(raw jsontext.Value) graphql.Marshaler {
-	return graphql.WriterFunc(func(w io.Writer) {
-		if raw == nil {
-			raw = jsontext.Value("null")
-		}
-		_, _ = w.Write(raw)
-	})
-}
-
-// UnmarshalJSON is required by gqlgen. No argument takes a JSON value.
-func UnmarshalJSON(any) (jsontext.Value, error) { return nil, errors.New("no argument takes JSON") }

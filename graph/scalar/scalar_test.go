@@ -1,11 +1,13 @@
 package scalar_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/go-json-experiment/json/jsontext"
+	"pgregory.net/rapid"
 
 	"authentik-graphql/graph/scalar"
 )
@@ -43,6 +45,17 @@ func TestJSONKeepsItsBytes(t *testing.T) {
 	if got := written(scalar.MarshalJSON(nil)); got != "null" {
 		t.Errorf("nothing became %s", got)
 	}
+}
+
+// TestStrings checks that any text is written as JSON that reads as the same text.
+func TestStrings(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) })).Draw(t, "text")
+		var got string
+		if err := json.Unmarshal(scalar.AppendString(nil, text), &got); err != nil || got != string([]rune(text)) {
+			t.Errorf("%q became %q, error %v", text, got, err)
+		}
+	})
 }
 
 func TestDateTimeIsRefused(t *testing.T) {

@@ -10,22 +10,22 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"authentik-graphql/graph/generated"
+	"authentik-graphql/graph/scalar"
 )
 
-// planner makes plans from the schema and the generated Go types, so that a field that is added to
-// the schema needs no second edit. What it does not know it leaves to gqlgen; the zero value leaves
-// everything.
+// planner compiles plans from the schema and the generated Go types, so that a new field needs no change
+// here. It leaves to gqlgen what it does not know; the zero value leaves everything.
 type planner struct {
 	schema  *ast.Schema
 	budget  responseBudget
-	buffers *sync.Pool // of *[]byte, for answers
-	// resolvers are those of Query's fields, by the field's name.
+	buffers *sync.Pool // of *[]byte, for responses
+	// resolvers are those of Query's fields, by name.
 	resolvers map[string]resolver
-	// members are the fields of the models, by the names that they have in the schema.
+	// members are the fields of the models, by their names in the schema.
 	members map[reflect.Type]map[string]member
 }
 
-// resolver is the method that resolves a root field; the zero value is none.
+// resolver is the method that resolves a root field. The zero value is none.
 type resolver struct {
 	fn     reflect.Value
 	goType reflect.Type // of what it returns
@@ -39,7 +39,7 @@ type argument struct {
 	read   func(v any, into reflect.Value) error
 }
 
-// member is a field of a Go struct; the zero value is none.
+// member is a field of a Go struct. The zero value is none.
 type member struct {
 	index  int
 	goType reflect.Type
@@ -54,15 +54,15 @@ func newPlanner(schema *ast.Schema, query generated.QueryResolver, b responseBud
 	for _, field := range schema.Query.Fields {
 		for i := range methods.NumMethod() {
 			if name := methods.Method(i).Name; strings.EqualFold(name, field.Name) {
-				p.add(field, reflect.ValueOf(query).MethodByName(name))
+				p.addResolver(field, reflect.ValueOf(query).MethodByName(name))
 			}
 		}
 	}
 	return p
 }
 
-// add notes the resolver of a field. Its parameters are the field's arguments, in their order.
-func (p planner) add(field *ast.FieldDefinition, fn reflect.Value) {
+// addResolver adds the resolver of a field. Its parameters are the field's arguments, in order.
+func (p planner) addResolver(field *ast.FieldDefinition, fn reflect.Value) {
 	r := resolver{fn: fn, goType: fn.Type().Out(0), args: make([]argument, len(field.Arguments))}
 	for i, def := range field.Arguments {
 		goType, l := fn.Type().In(i+1), leaves[def.Type.NamedType]
@@ -80,12 +80,12 @@ func (p planner) add(field *ast.FieldDefinition, fn reflect.Value) {
 	}
 	if r.goType.Kind() == reflect.Pointer {
 		p.resolvers[field.Name] = r
-		p.learn(r.goType)
+		p.addModel(r.goType)
 	}
 }
 
-// learn notes the members of a model and of those in it.
-func (p planner) learn(t reflect.Type) {
+// addModel adds the members of a model and of the models in it.
+func (p planner) addModel(t reflect.Type) {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
@@ -96,11 +96,11 @@ func (p planner) learn(t reflect.Type) {
 	for i := range t.NumField() {
 		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
 		p.members[t][name] = member{i, t.Field(i).Type}
-		p.learn(t.Field(i).Type)
+		p.addModel(t.Field(i).Type)
 	}
 }
 
-// arguments makes what the method is called with, but for the context. It returns nil if an argument
+// arguments returns the parameters of a call, with room for the context. It returns nil if an argument
 // cannot be read.
 func (r resolver) arguments(given map[string]any) []reflect.Value {
 	in := make([]reflect.Value, 1+len(r.args))
@@ -118,16 +118,16 @@ func (r resolver) arguments(given map[string]any) []reflect.Value {
 	return in
 }
 
-// compile makes the plan of an operation, nil if it is left to gqlgen.
+// compile compiles an operation. It returns nil if gqlgen must execute it.
 func (p planner) compile(op *ast.OperationDefinition, variables map[string]any) *plan {
-	c := &compiler{planner: p, variables: variables, left: len(op.Directives) > 0}
+	c := &compiler{planner: p, variables: variables, unknown: len(op.Directives) > 0}
 	made := &plan{}
 	for _, s := range c.collect(nil, p.schema.Query, op.SelectionSet) {
 		root := rootField{field: s.Field, resolver: p.resolvers[s.Name]}
 		root.step = c.step(s, p.schema.Query, root.resolver.goType)
 		made.roots = append(made.roots, root)
 	}
-	if c.left || len(made.roots) == 0 {
+	if c.unknown || len(made.roots) == 0 {
 		return nil
 	}
 	return made
@@ -137,19 +137,19 @@ func (p planner) compile(op *ast.OperationDefinition, variables map[string]any) 
 type compiler struct {
 	planner
 	variables map[string]any
-	// left tells that something is not known, and the operation is left to gqlgen.
-	left bool
+	// unknown reports that the operation has something that only gqlgen knows.
+	unknown bool
 }
 
-// selected is a field of the answer: all that is selected under its name.
+// selected is a field of the response: all selections with its response key.
 type selected struct {
 	*ast.Field
 	sets []ast.SelectionSet
 }
 
-// collect adds the fields that an object of a type has in the answer for a selection set (CollectFields
-// in GraphQL's specification). A fragment that is spread twice adds nothing; the guard has bounded the
-// walk.
+// collect adds the fields that an object of a type has in the response for a selection set (CollectFields
+// in GraphQL's specification). A fragment that is spread twice adds nothing. The document's limits bound
+// the recursion.
 func (c *compiler) collect(fields []selected, of *ast.Definition, set ast.SelectionSet) []selected {
 	for _, selection := range set {
 		switch s := selection.(type) {
@@ -176,16 +176,16 @@ func (c *compiler) collect(fields []selected, of *ast.Definition, set ast.Select
 	return fields
 }
 
-// applies tells whether a fragment with a type condition is for objects of a type.
+// applies reports whether a fragment with a type condition is for objects of a type.
 func (c *compiler) applies(condition string, of *ast.Definition) bool {
 	return condition == "" || slices.ContainsFunc(c.schema.PossibleTypes[condition], func(def *ast.Definition) bool { return def.Name == of.Name })
 }
 
-// included judges @skip and @include, whose conditions are known to be true or false.
+// included evaluates @skip and @include, whose conditions are known to be true or false.
 func (c *compiler) included(directives ast.DirectiveList) bool {
 	for _, d := range directives {
 		if d.Name != "skip" && d.Name != "include" {
-			c.left = true
+			c.unknown = true
 		} else if holds, _ := d.Arguments.ForName("if").Value.Value(c.variables); holds != (d.Name == "include") {
 			return false
 		}
@@ -204,25 +204,25 @@ func (c *compiler) object(of *ast.Definition, t reflect.Type, sets []ast.Selecti
 		m := c.members[t][s.Name]
 		steps[i] = c.step(s, of, m.goType)
 		steps[i].member = m.index
-		c.left = c.left || len(s.Definition.Arguments) > 0
+		c.unknown = c.unknown || len(s.Definition.Arguments) > 0
 	}
 	return steps
 }
 
-// step compiles a field that has a Go type, nil if none is known.
+// step compiles a field. goType is nil if its Go type is not known.
 func (c *compiler) step(s selected, of *ast.Definition, goType reflect.Type) step {
 	made := step{name: s.Alias}
 	if s.Name == "__typename" {
-		made.write = func(_ *answer, b []byte, _ reflect.Value, _ []step) []byte { return appendText(b, of.Name) }
+		made.write = func(_ *execution, b []byte, _ reflect.Value, _ []step) []byte { return scalar.AppendString(b, of.Name) }
 	} else if goType != nil {
 		made.write, made.below = c.value(s, of.Fields.ForName(s.Name).Type, goType)
 	}
-	c.left = c.left || made.write == nil
+	c.unknown = c.unknown || made.write == nil
 	return made
 }
 
-// value returns what writes a value, and the steps for the objects in it. A Go value that can be null
-// where the schema says that it is not is left to gqlgen, which makes errors of those.
+// value returns the writer of a value, and the steps for the objects in it. A Go value that can be null
+// where the schema does not allow it is left to gqlgen, which makes an error of it.
 func (c *compiler) value(s selected, t *ast.Type, goType reflect.Type) (write writer, below []step) {
 	kind := goType.Kind()
 	switch {
@@ -242,6 +242,6 @@ func (c *compiler) value(s selected, t *ast.Type, goType reflect.Type) (write wr
 	case leaves[def.Name].goType == goType && (kind != reflect.Slice || !t.NonNull):
 		return leaves[def.Name].write, nil
 	}
-	c.left = true
+	c.unknown = true
 	return nil, nil
 }
