@@ -25,60 +25,6 @@ func section(t *testing.T, heading string) string {
 	return part
 }
 
-// TestOperationsMetrics: every metric is in the table with its labels and their values, and no other.
-func TestOperationsMetrics(t *testing.T) {
-	known, text := takeInventory(t)
-	table := section(t, "## Metrics")
-	rows, always := map[string]string{}, metricTypes(newAsker(t).metrics())
-	for _, row := range regexp.MustCompile("(?m)^\\| `(\\w+)`( R)? \\|(.*)$").FindAllStringSubmatch(table, -1) {
-		name := "authentik_graphql_" + row[1]
-		rows[name] = row[3]
-		if without := always[name] != ""; without == (row[2] != "") {
-			t.Errorf("%s is there without Redis: %t", name, without)
-		}
-	}
-	var own []string
-	for name := range metricTypes(text) {
-		if strings.HasPrefix(name, "authentik_graphql_") {
-			own = append(own, name)
-		}
-	}
-	slices.Sort(own)
-	if listed := slices.Sorted(maps.Keys(rows)); !slices.Equal(listed, own) {
-		t.Errorf("the table has\n%q, there are\n%q", listed, own)
-	}
-	for name, row := range rows {
-		labels := known[name]
-		if labels == nil {
-			labels = known[name+"_count"]
-		}
-		for label, values := range labels {
-			if !strings.Contains(row, "`"+label+"`") {
-				t.Errorf("the row of %s does not name %s", name, label)
-			}
-			for _, value := range values {
-				if label != "code" && label != "version" && label != "goversion" && !strings.Contains(table, "`"+value+"`") {
-					t.Errorf("the table does not name %s of %s", value, name)
-				}
-			}
-		}
-	}
-}
-
-// TestOperationsAlerts: each alert has a heading, which its runbook names, and no other is there.
-func TestOperationsAlerts(t *testing.T) {
-	var described, alerts []string
-	for _, heading := range regexp.MustCompile(`(?m)^### (\w+)$`).FindAllStringSubmatch(section(t, "## Alerts"), -1) {
-		described = append(described, heading[1])
-	}
-	for _, rule := range readAlerts(t) {
-		alerts = append(alerts, rule.Alert)
-	}
-	if !slices.Equal(described, alerts) {
-		t.Errorf("described are\n%q, there are\n%q", described, alerts)
-	}
-}
-
 // TestOperationsAnchors: what the text links to within itself is there.
 func TestOperationsAnchors(t *testing.T) {
 	text := must(t, operations)

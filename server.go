@@ -245,9 +245,9 @@ func newService(cfg config.Config, in inputs, o options, log *slog.Logger) (*ser
 			return nil, err
 		}
 	}
-	m.Collect(s.sources(map[string]func() (int, uint64){
-		"response": s.responses.Size, "memory": first.Size, "documents": endpoint.DocumentsSize,
-	}))
+	sources := s.sources()
+	sources.Memory, sources.Documents = first.Size, endpoint.DocumentsSize
+	m.Collect(sources)
 	if cfg.Playground && !cfg.TrustedOnly {
 		s.playground = playground.Handler(o.playground)
 	}
@@ -260,10 +260,10 @@ func newLogger(out io.Writer, cfg config.Config) (log *slog.Logger, flush func()
 	return telemetry.NewLogger(out, telemetry.LogOptions{Level: cfg.LogLevel, Text: cfg.LogFormat == "text"})
 }
 
-// sources are what the metrics are read from at a scrape. stores are those in memory.
-func (s *service) sources(stores map[string]func() (int, uint64)) telemetry.Sources {
+// sources are what the metrics are read from at a scrape.
+func (s *service) sources() telemetry.Sources {
 	sources := telemetry.Sources{
-		Cache: s.cache.Stats, Upstream: s.client.Stats, Replays: s.responses.Replayed, Stores: stores,
+		Cache: s.cache.Stats, Upstream: s.client.Stats, Replays: s.responses.Replayed, Responses: s.responses.Size,
 		OpenConnections: s.conns.open.Load, Draining: s.draining.Load,
 		MaxConnections: int(s.cfg.MaxConnections), UpstreamConcurrency: int(s.cfg.Concurrency),
 	}

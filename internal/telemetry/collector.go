@@ -15,8 +15,9 @@ type Sources struct {
 	Redis    func() cache.RedisStatus // nil without Redis
 	// Replays counts the responses that the response cache replayed.
 	Replays func() int64
-	// Stores has the size of each store in memory, by the value of its level label.
-	Stores          map[string]func() (entries int, bytes uint64)
+	// Memory, Responses and Documents return the sizes of the stores of values, responses and documents.
+	Memory, Responses, Documents func() (entries int, bytes uint64)
+
 	OpenConnections func() int64
 	Draining        func() bool
 	// MaxConnections and UpstreamConcurrency are the settings of these names.
@@ -38,7 +39,7 @@ func (m *Metrics) Collect(s Sources) {
 }
 
 func (m *Metrics) collectStores(s Sources) {
-	for level, size := range s.Stores {
+	for level, size := range map[string]func() (int, uint64){"memory": s.Memory, "response": s.Responses, "documents": s.Documents} {
 		m.gauge("cache_entries", "Entries in this process's memory, approximately.", func() int64 { n, _ := size(); return int64(n) }, "level", level)
 		m.gauge("cache_bytes", "Memory that the entries take, approximately.", func() int64 { _, n := size(); return int64(n) }, "level", level) //nolint:gosec // it fits
 	}

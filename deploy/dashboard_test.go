@@ -1,24 +1,25 @@
-package main
+package deploy
 
 import (
 	"encoding/json"
-	"regexp"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// grafanaDashboard is what the tests read of a dashboard.
-type grafanaDashboard struct {
+// dashboard is what the tests read of a dashboard.
+type dashboard struct {
 	SchemaVersion int
 	UID           string
 	Templating    struct {
 		List []struct{ Name, Type, Definition string }
 	}
-	Panels []grafanaPanel
+	Panels []panel
 }
 
-type grafanaPanel struct {
+type panel struct {
 	ID                       int
 	Type, Title, Description string
 	GridPos                  struct{ H, W, X, Y int }
@@ -32,28 +33,17 @@ type grafanaPanel struct {
 	}
 }
 
-func (p grafanaPanel) overlaps(o grafanaPanel) bool {
+func (p panel) overlaps(o panel) bool {
 	a, b := p.GridPos, o.GridPos
 	return a.X < b.X+b.W && b.X < a.X+a.W && a.Y < b.Y+b.H && b.Y < a.Y+a.H
 }
 
-func readDashboard(t *testing.T) (d grafanaDashboard) {
+func readDashboard(t *testing.T) (d dashboard) {
 	t.Helper()
-	if err := json.Unmarshal([]byte(must(t, "deploy/grafana/dashboard.json")), &d); err != nil {
+	if err := json.Unmarshal([]byte(read(t, "grafana/dashboard.json")), &d); err != nil {
 		t.Fatal(err)
 	}
 	return d
-}
-
-// queries are all of a dashboard, as Grafana sends them where all instances are looked at.
-func (d grafanaDashboard) queries() (all []string) {
-	fill := strings.NewReplacer("$instance", ".*", "$__rate_interval", "10s")
-	for _, p := range d.Panels {
-		for _, target := range p.Targets {
-			all = append(all, fill.Replace(target.Expr))
-		}
-	}
-	return all
 }
 
 // TestDashboardLayout: Grafana 10 and later can show it as it is meant.
@@ -92,12 +82,14 @@ func TestDashboardLayout(t *testing.T) {
 	}
 }
 
-// TestDashboardQueries: each can be parsed, of metrics and labels that there are, for the data source and
-// the instances that are chosen.
+// TestDashboardQueries: promtool can parse each query, and each is of metrics that exist, of the chosen data
+// source and instances. A test of the service evaluates them by Prometheus.
 func TestDashboardQueries(t *testing.T) {
-	known, _ := takeInventory(t)
-	d := readDashboard(t)
-	known.checkQuery(t, regexp.MustCompile(`label_values\((\w+), instance\)`).ReplaceAllString(d.Templating.List[1].Definition, "$1"))
+	const chosen = `instance=~"$instance"`
+	known, d := readInventory(t), readDashboard(t)
+	known.checkNames(t, d.Templating.List[1].Definition)
+	fill := strings.NewReplacer("$instance", ".*", "$__rate_interval", "10s")
+	var rules []map[string]string
 	for _, p := range d.Panels {
 		var refs []string
 		for _, target := range p.Targets {
@@ -105,18 +97,19 @@ func TestDashboardQueries(t *testing.T) {
 				t.Errorf("%s has a target %+v", p.Title, target)
 			}
 			refs = append(refs, target.RefID)
-			labels := known.checkQuery(t, target.Expr)
-			for _, selector := range selectors.FindAllStringSubmatch(target.Expr, -1) {
-				if !strings.Contains(selector[2], `instance=~"$instance"`) {
-					t.Errorf("%s is of every instance in %s", selector[1], p.Title)
-				}
+			if n := len(known.checkNames(t, target.Expr)); n == 0 || n != strings.Count(target.Expr, chosen) {
+				t.Errorf("%s does not choose the instances of %d metrics: %s", p.Title, n, target.Expr)
 			}
-			for _, name := range regexp.MustCompile(`\{\{(\w+)\}\}`).FindAllStringSubmatch(target.LegendFormat, -1) {
-				if !slices.Contains(labels, name[1]) {
-					t.Errorf("%s has no %s for its legend", p.Title, name[1])
-				}
-			}
+			rules = append(rules, map[string]string{"record": "test:query" + strings.Repeat("x", len(rules)), "expr": fill.Replace(target.Expr)})
 		}
 	}
-	parseQueries(t, d.queries())
+	file, err := json.Marshal(map[string]any{"groups": []any{map[string]any{"name": "test", "rules": rules}}}) // which is YAML, too
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "rules.yml")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	promtool(t, "check", "rules", path)
 }
