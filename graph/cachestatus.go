@@ -10,19 +10,18 @@ import (
 
 const (
 	cacheName = "authentik-graphql"
-	// vary names what of a request decides its answer.
+	// vary names the header fields on which a response depends.
 	vary = "Authorization, Accept"
 )
 
-// staleness is what extensions.cache says of an answer that shows a stale code.
+// staleness is extensions.cache of a response that shows a stale value.
 type staleness struct {
 	Status string           `json:"status"`
 	Age    int              `json:"age"`
 	Reason grants.Staleness `json:"reason"`
 }
 
-// stateAge sets what tells the age of an answer and where it is from. It returns the Cache-Status
-// without the cache's name.
+// stateAge sets Cache-Status and Age. It returns the Cache-Status without the cache's name.
 func stateAge(h http.Header, read grants.Freshness, now time.Time) string {
 	status := cacheStatus(read, now)
 	h["Cache-Status"] = []string{cacheName + "; " + status}
@@ -39,8 +38,8 @@ func ageOf(read grants.Freshness, now time.Time) int {
 	return max(int(now.Sub(read.FetchedAt)/time.Second), 0)
 }
 
-// cacheStatus is the member of Cache-Status after the cache's name. What is stale because authentik
-// does not work was forwarded in vain; what is stale while it is fetched anew is a hit, past its time.
+// cacheStatus returns the parameters of Cache-Status. A value that is stale because authentik failed was
+// forwarded in vain; one that is stale while it is revalidated is a hit with a negative ttl.
 func cacheStatus(read grants.Freshness, now time.Time) string {
 	switch {
 	case read.Stale == grants.StaleIfError:
@@ -55,13 +54,13 @@ func cacheStatus(read grants.Freshness, now time.Time) string {
 	return "fwd=miss"
 }
 
-// remaining is how long a code is still fresh, in whole seconds.
+// remaining is how long a value is still fresh, in whole seconds.
 func remaining(read grants.Freshness, now time.Time) int {
 	return int(read.FreshUntil.Sub(now) / time.Second)
 }
 
 // leastFresh returns the read that stopped or stops being fresh first, nil if none succeeded.
-func leastFresh[K comparable](reads map[K]*read) *read {
+func leastFresh(reads map[readKey]*read) *read {
 	var least *read
 	for _, read := range reads {
 		switch {
@@ -73,7 +72,7 @@ func leastFresh[K comparable](reads map[K]*read) *read {
 	return least
 }
 
-// lessFresh puts what was stale when it was read before what was not.
+// lessFresh orders values that were stale when they were read before all others.
 func lessFresh(a, b grants.Freshness) bool {
 	if stale := a.Stale != grants.NotStale; stale != (b.Stale != grants.NotStale) {
 		return stale

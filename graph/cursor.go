@@ -8,8 +8,8 @@ import (
 	"authentik-graphql/upstream"
 )
 
-// A cursor is opaque to clients and holds no secret: the version, the list, the order, the primary
-// key of its row, and where that was in the list, by which it is found sooner.
+// A cursor is opaque to clients and contains no secret: the version, the list, the order, the primary key
+// of its row, and as a hint the row's offset in the list.
 const cursorVersion = "1"
 
 var cursorEncoding = base64.RawURLEncoding.Strict()

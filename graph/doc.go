@@ -1,6 +1,7 @@
-// Package graph is the GraphQL side of the service: the generated executor, the resolvers, the
-// mapping from domain values to GraphQL types, and the rules of GraphQL over HTTP.
+// Package graph executes GraphQL over HTTP: the transport, the resolvers, the mapping from domain values to
+// the schema's types, plans that replace gqlgen's executor for most queries, and the form of errors. It
+// decides all that a client sees: error codes, freshness headers and limits.
 //
-// It consumes a [GrantSource] and the facts of one HTTP request, a [Request], from the context. It
-// owns what a client sees: error codes, freshness headers, limits and the Playground.
+// It reads through a [GrantSource], and finds the state of a request, a [Request], in the context. It knows
+// neither the cache nor how authentik is called.
 package graph

@@ -19,8 +19,8 @@ import (
 
 const internalMessage = "Something went wrong. Quote the request id."
 
-// public is the form in which a client sees each kind of upstream error. The texts are constant:
-// nothing of authentik's answer is repeated, but for the names of fields (see upstreamForm).
+// public has the form in which a client sees each kind of upstream error. The texts are constant: they
+// repeat nothing of authentik's response but the names of fields (see upstreamForm).
 var public = map[upstream.Kind]apierror.Error{
 	upstream.Unauthenticated: {Code: apierror.Unauthenticated, Message: "No valid token. Send one that this service accepts in the header `Authorization: Bearer ...`."},
 	upstream.Forbidden:       {Code: apierror.Forbidden, Message: "authentik does not allow this."},
@@ -35,17 +35,17 @@ var public = map[upstream.Kind]apierror.Error{
 	upstream.Internal:        {Code: apierror.Internal, Message: internalMessage},
 }
 
-// present turns any error into what the client sees, and notes it for the log.
+// present turns any error into what the client sees, and records it for the log.
 func present(ctx context.Context, err error) *gqlerror.Error {
 	req := FromContext(ctx)
 	out := graphql.DefaultErrorPresenter(ctx, err)
 	shown, extensions := publicForm(err)
 	if argument, at := unreadable(ctx, out); argument != "" {
-		shown, out.Path = &apierror.Error{Code: apierror.BadUserInput, Message: argument + " cannot be this value."}, at
+		shown, out.Path = apierror.New(apierror.BadUserInput, argument+" cannot be this value."), at
 		err = shown
 	}
-	if shown == nil { // GraphQL's own errors speak of the client's document
-		shown = &apierror.Error{Code: fmt.Sprint(out.Extensions["code"]), Message: shorten(out.Message)}
+	if shown == nil { // an error of GraphQL's own is about the client's document
+		shown = apierror.New(fmt.Sprint(out.Extensions["code"]), shorten(out.Message))
 	}
 	extensions["code"] = shown.Code
 	if req.ID != "" {
@@ -60,9 +60,9 @@ func present(ctx context.Context, err error) *gqlerror.Error {
 	}
 }
 
-// unreadable names the argument of which gqlgen could make nothing, such as a number over 32 bits or
-// the name of an enum's value in lower case, which validation lets pass. Its error has the argument's
-// name behind the path of the field. The name is "" for any other error.
+// unreadable names the argument that gqlgen could not read although it is valid, such as a number over 32
+// bits or the name of an enum's value in lower case. The error's path is that of the field and the
+// argument's name. The name is "" for any other error.
 func unreadable(ctx context.Context, e *gqlerror.Error) (argument string, field ast.Path) {
 	field = graphql.GetPath(ctx)
 	if len(field) == 0 || len(e.Path) <= len(field) {
@@ -72,18 +72,17 @@ func unreadable(ctx context.Context, e *gqlerror.Error) (argument string, field 
 	return string(name), field
 }
 
-// maxOwnMessage bounds the messages that GraphQL makes, which repeat the document's names.
-const maxOwnMessage = 500
-
-// shorten ends a message that is too long, between two characters.
+// shorten truncates a message of GraphQL's own, which repeats names of the document.
 func shorten(message string) string {
-	if len(message) <= maxOwnMessage {
+	const most = 500
+	if len(message) <= most {
 		return message
 	}
-	return strings.ToValidUTF8(message[:maxOwnMessage], "") + "..."
+	return strings.ToValidUTF8(message[:most], "") + "..."
 }
 
-// publicForm is the pure part of present. It returns nil for an error that GraphQL itself made.
+// publicForm returns the form in which a client sees an error, and its extensions. The form is nil for an
+// error that GraphQL itself made.
 func publicForm(err error) (*apierror.Error, map[string]any) {
 	extensions := make(map[string]any, 4)
 	if e, ok := errors.AsType[*apierror.Error](err); ok {
@@ -114,8 +113,7 @@ func publicForm(err error) (*apierror.Error, map[string]any) {
 	return &e, extensions
 }
 
-// cause strips what GraphQL wraps around an error of ours: where in the document it happened is
-// the client's business, not the log's.
+// cause unwraps an error for the log. Where in the document it happened concerns the client alone.
 func cause(err error) error {
 	if e, ok := errors.AsType[*upstream.Error](err); ok {
 		return e
@@ -126,7 +124,7 @@ func cause(err error) error {
 	return err
 }
 
-// addUpstream adds what a client may know of authentik's answer.
+// addUpstream adds what a client may know of authentik's response.
 func addUpstream(extensions map[string]any, e *upstream.Error) {
 	if e.Status != 0 {
 		extensions["upstreamStatus"] = e.Status
@@ -140,7 +138,7 @@ func addRetryAfter(extensions map[string]any, wait time.Duration) {
 	}
 }
 
-// wholeSeconds rounds up: who comes back a moment too early waits once more.
+// wholeSeconds rounds up: a client that comes back too early waits a second time.
 func wholeSeconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 func upstreamForm(e *upstream.Error) *apierror.Error {
@@ -161,7 +159,7 @@ func upstreamForm(e *upstream.Error) *apierror.Error {
 	return &shown
 }
 
-// panicError is a panic as an error: the stack goes to the log with it.
+// panicError is a panic as an error, with its stack for the log.
 type panicError struct {
 	value any
 	stack []byte

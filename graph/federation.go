@@ -79,10 +79,10 @@ var resolvable = map[string]func(ctx context.Context, r *Resolver, id string) (m
 	"RefreshToken":      entityOf(refreshTokens),
 }
 
-func entityOf[T any, P interface {
+func entityOf[V, T any, P interface {
 	*T
 	model.Entity
-}](k kind[T]) func(ctx context.Context, r *Resolver, id string) (model.Entity, error) {
+}](k kind[V, T]) func(ctx context.Context, r *Resolver, id string) (model.Entity, error) {
 	return func(ctx context.Context, r *Resolver, id string) (model.Entity, error) {
 		grant, err := one(ctx, r, k, id)
 		if err != nil {

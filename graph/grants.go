@@ -11,28 +11,38 @@ import (
 	"authentik-graphql/upstream"
 )
 
-// kind is one of the types of grants: where authentik has them, and how they are shown.
-type kind[T any] struct {
+// kind is a type of the schema whose objects are rows of authentik: where they are, how one is read, and
+// how its value is shown.
+type kind[V, T any] struct {
 	resource upstream.Resource
-	show     func(g *upstream.Grant, fetchedAt, now time.Time) *T
+	read     func(GrantSource, context.Context, grants.Caller, upstream.Resource, upstream.PK) (grants.Read[V], error)
+	show     func(v V, fetchedAt, now time.Time) *T
 }
 
+type grantKind[T any] = kind[*upstream.Grant, T]
+
 var (
-	codes         = kind[model.AuthorizationCode]{upstream.AuthorizationCodes, mapCode}
-	accessTokens  = kind[model.AccessToken]{upstream.AccessTokens, mapAccessToken}
-	refreshTokens = kind[model.RefreshToken]{upstream.RefreshTokens, mapRefreshToken}
+	codes         = grantKind[model.AuthorizationCode]{upstream.AuthorizationCodes, GrantSource.Grant, mapCode}
+	accessTokens  = grantKind[model.AccessToken]{upstream.AccessTokens, GrantSource.Grant, mapAccessToken}
+	refreshTokens = grantKind[model.RefreshToken]{upstream.RefreshTokens, GrantSource.Grant, mapRefreshToken}
 )
 
-// one resolves a field that shows one grant.
-func one[T any](ctx context.Context, r *Resolver, k kind[T], id string) (*T, error) {
-	read, err := r.grant(ctx, k.resource, id)
+// one resolves a field that shows one object. The id is parsed here, where data is read.
+func one[V, T any](ctx context.Context, r *Resolver, k kind[V, T], id string) (*T, error) {
+	pk, err := parseID("id", id)
+	if err != nil {
+		return nil, err
+	}
+	read, err := share(ctx, r, readKey{resource: k.resource, pk: pk}, func(caller grants.Caller) (grants.Read[V], error) {
+		return k.read(r.Grants, ctx, caller, k.resource, pk)
+	})
 	if err != nil {
 		return nil, err
 	}
 	return k.show(read.Value, read.FetchedAt, r.Now()), nil
 }
 
-// listArgs are the arguments of a field that shows a page.
+// listArgs are the arguments of a field that shows a page of a list.
 type listArgs struct {
 	first                 *int32
 	after, user, provider *string
@@ -44,7 +54,6 @@ type listArgs struct {
 // ours.
 const maxListCalls = 50
 
-// query reads the arguments.
 func (a listArgs) query(resource upstream.Resource) (q upstream.Query, err error) {
 	q = upstream.Query{First: document.DefaultFirst}
 	if a.first != nil {
@@ -74,8 +83,8 @@ func (a listArgs) query(resource upstream.Resource) (q upstream.Query, err error
 	return q, nil
 }
 
-// part is a page before it has its type.
-type part[T any] struct {
+// connection is a page before it has its type.
+type connection[T any] struct {
 	nodes   []T
 	cursors []string
 	info    model.PageInfo
@@ -83,7 +92,7 @@ type part[T any] struct {
 }
 
 // page resolves a field that shows a page of a list.
-func page[T any](ctx context.Context, r *Resolver, k kind[T], args listArgs) (*part[T], error) {
+func page[T any](ctx context.Context, r *Resolver, k grantKind[T], args listArgs) (*connection[T], error) {
 	q, err := args.query(k.resource)
 	if err != nil {
 		return nil, err
@@ -93,7 +102,7 @@ func page[T any](ctx context.Context, r *Resolver, k kind[T], args listArgs) (*p
 		return nil, err
 	}
 	rows, now := read.Value, r.Now()
-	p := &part[T]{
+	p := &connection[T]{
 		nodes:   make([]T, len(rows.Rows)),
 		cursors: make([]string, len(rows.Rows)),
 		info:    model.PageInfo{HasNextPage: rows.More, HasPreviousPage: rows.Offset > 0 || q.After != nil},
@@ -110,7 +119,7 @@ func page[T any](ctx context.Context, r *Resolver, k kind[T], args listArgs) (*p
 }
 
 // edges joins a page's nodes and cursors.
-func edges[T, E any](p *part[T], edge func(cursor string, node T) E) []E {
+func edges[T, E any](p *connection[T], edge func(cursor string, node T) E) []E {
 	list := make([]E, len(p.nodes))
 	for i, node := range p.nodes {
 		list[i] = edge(p.cursors[i], node)
@@ -128,15 +137,15 @@ func (r *Resolver) list(ctx context.Context, resource upstream.Resource, q upstr
 			return ListRead{}, &upstream.Error{Kind: upstream.Unavailable, RetryAfter: time.Second, Err: upstream.ErrTooManyCalls}
 		}
 		got, err := r.Grants.List(ctx, caller, resource, q)
-		if err == nil { // a list that others keep must not outlive a row that it shows as alive
-			got.FreshUntil = endOf(got, r.Now())
+		if err == nil { // a stored response must not outlive a row that it shows as valid
+			got.FreshUntil = firstEnd(got, r.Now())
 		}
 		return got, err
 	})
 }
 
-// endOf is when a list stops being fresh, or the first of its rows ends that are alive.
-func endOf(list ListRead, now time.Time) time.Time {
+// firstEnd is when a list stops being fresh, or when the first of its valid rows expires.
+func firstEnd(list ListRead, now time.Time) time.Time {
 	until := list.FreshUntil
 	for _, g := range list.Value.Rows {
 		if g.EndsAt.After(now) && g.EndsAt.Before(until) {
@@ -146,27 +155,27 @@ func endOf(list ListRead, now time.Time) time.Time {
 	return until
 }
 
-// revoked is what a mutation answers, before it has its type.
-type revoked[T any] struct {
+// revocation is the payload of a mutation before it has its type.
+type revocation[T any] struct {
 	id             string
 	grant          *T
 	outcomeUnknown bool
 }
 
-// revoke resolves a mutation. One id is revoked once in a request.
-func revoke[T any](ctx context.Context, r *Resolver, k kind[T], id string) (revoked[T], error) {
+// revoke resolves a mutation. A request revokes an id once.
+func revoke[T any](ctx context.Context, r *Resolver, k grantKind[T], id string) (revocation[T], error) {
 	pk, err := parseID("id", id)
 	if err != nil {
-		return revoked[T]{}, err
+		return revocation[T]{}, err
 	}
 	done, err := share(ctx, r, readKey{resource: k.resource, pk: pk, revoked: true}, func(caller grants.Caller) (done grants.Read[grants.Revocation], err error) {
 		done.Value, err = r.Grants.Revoke(ctx, caller, k.resource, pk)
 		return done, err
 	})
 	if err != nil {
-		return revoked[T]{}, err
+		return revocation[T]{}, err
 	}
-	out := revoked[T]{id: pk.String(), outcomeUnknown: done.Value.OutcomeUnknown}
+	out := revocation[T]{id: pk.String(), outcomeUnknown: done.Value.OutcomeUnknown}
 	if was := done.Value.Grant; was != nil {
 		out.grant = k.show(was.Value, was.FetchedAt, r.Now())
 	}

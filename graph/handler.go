@@ -17,7 +17,7 @@ func Schema() *ast.Schema { return generated.NewExecutableSchema(generated.Confi
 
 // Options of the GraphQL endpoint.
 type Options struct {
-	// SDL is the schema's own text, which _service hands to gateways.
+	// SDL is the text of schema.graphqls, which _service gives to gateways.
 	SDL string
 	// Introspection answers __schema and __type, and lets validation errors suggest names.
 	Introspection bool
@@ -27,7 +27,7 @@ type Options struct {
 	Limits document.Limits
 	// Trusted are documents that can be asked for by their id.
 	Trusted document.Trusted
-	// TrustedOnly runs nothing else, but for _service.
+	// TrustedOnly executes nothing else, but for _service.
 	TrustedOnly bool
 	// Texts shares persisted queries between processes; nil keeps them in this one.
 	Texts document.TextStore
@@ -35,7 +35,7 @@ type Options struct {
 	DocumentMemory uint64
 	// Spans makes the spans of operations; nil makes none.
 	Spans *spans.Tracer
-	// noPlans leaves everything to gqlgen, to compare with what is answered from plans.
+	// noPlans leaves everything to gqlgen, for tests that compare the two.
 	noPlans bool
 }
 

@@ -8,8 +8,7 @@ import (
 	"authentik-graphql/upstream"
 )
 
-// mapCode shows a code as it stands now. The model shares the texts of the domain value, which
-// nobody changes.
+// mapCode shows a code at a time. The model shares the strings of the domain value, which does not change.
 func mapCode(c *upstream.Grant, fetchedAt, now time.Time) *model.AuthorizationCode {
 	return &model.AuthorizationCode{
 		ID:        c.PK.String(),
@@ -150,8 +149,8 @@ func each[A, B any](list []A, convert func(A) B) []B {
 	return out
 }
 
-// enum is a GraphQL enum: its values by authentik's text, which is theirs in lower case. They are shared
-// by all answers.
+// enum has the values of a GraphQL enum by authentik's text, which is the value's name in lower case. All
+// responses share them.
 type enum[E ~string] struct {
 	known   map[string]*E
 	unknown *E
@@ -174,7 +173,7 @@ func enumOf[E ~string](all []E, unknown E) enum[E] {
 	return e
 }
 
-// of gives authentik's text as a value, or as unknown for one of a release we do not know.
+// of returns the value for authentik's text, unknown for one of a later release.
 func (e enum[E]) of(s *string) *E {
 	if s == nil {
 		return nil

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// The media types of an answer. They differ in the status of a request that was not executed:
-// 200 with JSON, which says nothing of GraphQL, and 400 with the other.
+// The media types of a response. They differ in the status of a request that is not executed: 200 for
+// application/json, and 400 for the other.
 const (
 	typeJSON     = "application/json"
 	typeResponse = "application/graphql-response+json"
@@ -18,11 +18,11 @@ var charsets = map[string][]string{
 	typeResponse: {typeResponse + "; charset=utf-8"},
 }
 
-// withCharset is the line of the header field Content-Type for one of the two.
+// withCharset returns the Content-Type for one of the two.
 func withCharset(contentType string) []string { return charsets[contentType] }
 
-// negotiate picks the media type of the answer (RFC 9110, section 12.5.1): the better liked of
-// the two, JSON where both are or where nothing is said.
+// negotiate picks the media type of the response (RFC 9110, section 12.5.1): the one with the higher
+// quality, JSON if both have the same or nothing is said.
 func negotiate(accept []string) (contentType string, ok bool) {
 	list := strings.Join(accept, ",")
 	if strings.TrimSpace(list) == "" {
@@ -38,8 +38,8 @@ func negotiate(accept []string) (contentType string, ok bool) {
 	return "", false
 }
 
-// quality is how much an Accept list likes a media type, by its most specific range. A type that
-// is named outranks, at the same q, one that only a wildcard covers.
+// quality is the quality of a media type in an Accept list, by its most specific range. At the same q, a
+// type that is named outranks one that only a wildcard covers.
 func quality(list, mediaType string) float64 {
 	best, specific := 0.0, -1
 	for item := range strings.SplitSeq(list, ",") {

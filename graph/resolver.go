@@ -30,11 +30,11 @@ type (
 // Resolver is the root of all resolvers.
 type Resolver struct {
 	Grants GrantSource
-	// Now is the clock by which grants are judged expired.
+	// Now is the clock by which grants expire.
 	Now func() time.Time
 
-	// upstreamCalls is how many grants and lists one operation may ask for, and how many calls one
-	// list may take.
+	// upstreamCalls is how many grants and lists one operation may read, and how many calls one list may
+	// take.
 	upstreamCalls int
 	sdl           string
 	budget        responseBudget
@@ -56,7 +56,7 @@ type read struct {
 	freshness grants.Freshness // of the value
 }
 
-// shown reports whether the answer shows a value of the read.
+// shown reports whether the response shows a value of the read.
 func (r *read) shown() bool { return !r.freshness.FreshUntil.IsZero() }
 
 // errNotRead is the error of a read that panicked, for the others that share it.
@@ -86,17 +86,6 @@ func share[T any](ctx context.Context, r *Resolver, key readKey, do func(grants.
 		req.noteStale(cause)
 	}
 	return shared.value.(grants.Read[T]), nil
-}
-
-// grant resolves every field that shows one grant. The id is parsed here, where data is read.
-func (r *Resolver) grant(ctx context.Context, resource upstream.Resource, id string) (GrantRead, error) {
-	pk, err := parseID("id", id)
-	if err != nil {
-		return GrantRead{}, err
-	}
-	return share(ctx, r, readKey{resource: resource, pk: pk}, func(caller grants.Caller) (GrantRead, error) {
-		return r.Grants.Grant(ctx, caller, resource, pk)
-	})
 }
 
 // parseID reads a primary key that is the value of an argument.
