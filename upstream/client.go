@@ -120,8 +120,7 @@ func (c *Client) Retrieve(ctx context.Context, cred Credential, resource Resourc
 		return none, err
 	}
 	defer a.free()
-	d := decoder{sent: a.sent}
-	grant, decodeErr := d.decode(string(a.body))
+	grant, dropped, decodeErr := DecodeGrant(a.body, a.sent)
 	if decodeErr == nil && grant.PK != pk {
 		decodeErr = errors.New("the answer is another row")
 	}
@@ -129,7 +128,7 @@ func (c *Client) Retrieve(ctx context.Context, cred Credential, resource Resourc
 	if decodeErr != nil {
 		return none, &Error{Kind: InvalidResponse, Status: a.status, AuthentikID: id, Err: decodeErr}
 	}
-	c.countDropped(ctx, d.dropped)
+	c.countDropped(ctx, dropped)
 	return Answer[*Grant]{Value: grant, FetchedAt: a.at, AuthentikID: id}, nil
 }
 

@@ -83,7 +83,7 @@ func (c *Client) delete(ctx context.Context, cred Credential, path string) (a an
 		e = &Error{Kind: InvalidResponse, Status: a.status, Err: errUnexpected}
 	case a.status == http.StatusMethodNotAllowed && !strings.Contains(a.header.Get("Allow"), http.MethodDelete):
 		e.Kind, e.Err = Failed, errNoDelete
-	case a.status == http.StatusBadRequest && unquote(member(a.body, "code")) == "denied_license":
+	case a.status == http.StatusBadRequest && unquote(memberOf(a.body, "code")) == "denied_license":
 		e.Kind, e.Fields, e.Err = Unlicensed, nil, errLicence
 	}
 	return answer{}, e

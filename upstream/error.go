@@ -147,7 +147,7 @@ func classify(a answer) *Error {
 		e.Kind = Unauthenticated
 	case a.status == http.StatusForbidden:
 		e.Kind = Forbidden
-		if slices.Contains(authenticationTexts, unquote(member(a.body, "detail"))) {
+		if slices.Contains(authenticationTexts, unquote(memberOf(a.body, "detail"))) {
 			e.Kind = Unauthenticated
 		}
 	case a.status == http.StatusNotFound && saysJSON && isJSON(a.body):
@@ -173,7 +173,7 @@ func starting(a answer, wait time.Duration) bool {
 	switch a.status {
 	case http.StatusOK:
 		return bytes.Contains(a.body, []byte("authentik starting")) && // which hardly any body does
-			unquote(member(a.body, "error")) == "authentik starting" && member(a.body, "pk") == ""
+			unquote(memberOf(a.body, "error")) == "authentik starting" && memberOf(a.body, "pk") == ""
 	case http.StatusBadGateway:
 		return bytes.Contains(a.body, []byte("failed to connect to authentik backend"))
 	case http.StatusServiceUnavailable:
@@ -230,9 +230,9 @@ func fieldNames(body []byte) (names []string) {
 	return names
 }
 
-// member returns the first member of that name in a body that is an object, "" if there is none.
+// memberOf returns the first member of that name in a body that is an object, "" if there is none.
 // What follows it may be cut off.
-func member(body []byte, name string) (value string) {
+func memberOf(body []byte, name string) (value string) {
 	var r reader
 	_ = r.read(string(body), func() {
 		r.object(func(n string) {

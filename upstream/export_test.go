@@ -51,7 +51,5 @@ type Page = page[*Grant]
 
 // DecodePage reads a page.
 func DecodePage(body []byte, sent time.Time) (p Page, dropped []string, err error) {
-	d := decoder{sent: sent}
-	p, err = d.page(body)
-	return p, d.dropped, err
+	return decode(body, sent, grantPage)
 }

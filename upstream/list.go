@@ -103,47 +103,45 @@ func (c *Client) page(ctx context.Context, cred Credential, resource Resource, q
 		return p, a, err
 	}
 	defer a.free()
-	d := decoder{sent: a.sent}
-	p, err = d.page(a.body)
+	p, dropped, err := decode(a.body, a.sent, grantPage)
 	if err != nil {
 		return p, a, &Error{Kind: InvalidResponse, Status: a.status, AuthentikID: cleanID(a.header.Get("X-Authentik-Id")), Err: err}
 	}
-	c.countDropped(ctx, d.dropped)
+	c.countDropped(ctx, dropped)
 	return p, a, nil
 }
+
+func grantPage(d *decoder) page[*Grant] { return decodePage(d, (*decoder).grant) }
 
 // pageNumbers are the members of a page's pagination that must be there.
 var pageNumbers = [...]string{"count", "start_index", "end_index", "current", "total_pages"}
 
-// page reads a page of a list.
-func (d *decoder) page(body []byte) (p page[*Grant], err error) {
+// decodePage reads a page of a list whose rows are read by the function.
+func decodePage[R any](d *decoder, row func(*decoder) R) (p page[R]) {
 	var results, pagination bool
 	var numbers [len(pageNumbers)]int
 	missing := slices.Clone(pageNumbers[:])
-	err = d.read(string(body), func() {
-		d.object(func(key string) {
-			switch key {
-			case "results":
-				p.Rows, results = d.rows()
-			case "pagination":
-				pagination = d.object(func(key string) {
-					i := slices.Index(pageNumbers[:], key)
-					if n, ok := integer(d.next()); i >= 0 && ok {
-						numbers[i], missing[i] = int(n), ""
-					}
-				})
-			default:
-				d.next()
-			}
-		})
+	d.object(func(name string) {
+		switch name {
+		case "results":
+			p.Rows = nil
+			results = d.elements(func() { p.Rows = append(p.Rows, row(d)) })
+		case "pagination":
+			pagination = d.object(func(name string) {
+				i := slices.Index(pageNumbers[:], name)
+				if n, ok := d.integer(); i >= 0 && ok {
+					numbers[i], missing[i] = int(n), ""
+				}
+			})
+		default:
+			d.next()
+		}
 	})
-	switch name := strings.Join(missing, ""); {
-	case err != nil:
-		return page[*Grant]{}, err
-	case !results || !pagination:
-		return page[*Grant]{}, errors.New("decode: results or pagination is missing")
-	case name != "":
-		return page[*Grant]{}, errors.New("decode: a number of pagination is missing: " + name)
+	if !results || !pagination {
+		d.refuse("results or pagination is missing")
+	}
+	if name := strings.Join(missing, ""); name != "" {
+		d.refuse("a number of pagination is missing: " + name)
 	}
 	count, first, end, current, pages := numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]
 	p.Count = count
@@ -151,54 +149,45 @@ func (d *decoder) page(body []byte) (p page[*Grant], err error) {
 	if current < pages {      // the last page does not tell its size
 		p.Size = max(0, end-first+1) // which is not that of its rows: one may be deleted since they were counted
 	}
-	return p, nil
-}
-
-// rows reads the grants of a list.
-func (d *decoder) rows() (rows []*Grant, isList bool) {
-	isList = d.elements(func() { rows = append(rows, d.grant()) })
-	if !isList {
-		d.next()
-	}
-	return rows, isList
+	return p
 }
 
 // AppendRows writes a part of a list for storage, like [AppendGrant].
 func AppendRows(b []byte, r *Rows) []byte {
 	w := writer{append(b, '{')}
-	w.int("offset", int32(r.Offset))
-	w.int("count", int32(r.Count))
-	w.boolean("more", &r.More)
-	rows := r.Rows
-	if rows == nil {
-		rows = []*Grant{} // which is written
-	}
-	objects(&w, "rows", rows, w.grant)
-	w.close()
-	return w.b
+	w.name("offset")
+	w.int(int64(r.Offset))
+	w.name("count")
+	w.int(int64(r.Count))
+	w.name("more")
+	w.b = strconv.AppendBool(w.b, r.More)
+	w.name("rows")
+	w.list(len(r.Rows), func(i int) { grantObject.encode(&w, r.Rows[i]) })
+	return append(w.b, '}')
 }
 
-// RestoreRows reads what [AppendRows] wrote. The rows have parts of it.
+// RestoreRows reads what [AppendRows] wrote. The strings of the rows are parts of it.
 func RestoreRows(stored string) (*Rows, error) {
 	d := decoder{stored: true}
 	r := &Rows{Offset: -1, Count: -1}
 	var hasMore, hasRows bool
 	number := func(place *int) {
-		if n, ok := integer(d.next()); ok {
+		if n, ok := d.integer(); ok {
 			*place = int(n)
 		}
 	}
 	err := d.read(stored, func() {
-		d.object(func(key string) {
-			switch key {
+		d.object(func(name string) {
+			switch name {
 			case "offset":
 				number(&r.Offset)
 			case "count":
 				number(&r.Count)
 			case "more":
-				r.More, hasMore = asBool(d.next())
+				r.More, hasMore = d.boolean()
 			case "rows":
-				r.Rows, hasRows = d.rows()
+				r.Rows = nil
+				hasRows = d.elements(func() { r.Rows = append(r.Rows, d.grant()) })
 			default:
 				d.next()
 			}

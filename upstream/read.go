@@ -72,6 +72,15 @@ func (r *reader) next() string {
 	return r.text[end-len(v) : end]
 }
 
+// null reads a null, and reports whether there was one.
+func (r *reader) null() bool {
+	isNull := r.peek() == 'n'
+	if isNull {
+		r.next()
+	}
+	return isNull
+}
+
 // object reads an object, and its members by the function. It skips any other value.
 func (r *reader) object(member func(name string)) (isObject bool) {
 	if r.peek() != '{' {
@@ -82,9 +91,10 @@ func (r *reader) object(member func(name string)) (isObject bool) {
 	return true
 }
 
-// elements reads a list, and its elements by the function. It leaves any other value.
+// elements reads a list, and its elements by the function. It skips any other value.
 func (r *reader) elements(element func()) (isList bool) {
 	if r.peek() != '[' {
+		r.next()
 		return false
 	}
 	r.within(element)

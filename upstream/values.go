@@ -8,93 +8,108 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// block has memory for values of one type. A code has some fifty: each with memory of its own would be
-// most of what a read leaves to the garbage collector.
-type block[T any] []T
+// These make the fields of the tables, by the form of their values.
 
-// blockSize is how many values a block has at once. A code has some forty texts.
-const blockSize = 16
-
-// put returns the place of a value of its own.
-func (b *block[T]) put(t T) *T {
-	if len(*b) == cap(*b) {
-		*b = make([]T, 0, blockSize)
-	}
-	*b = append(*b, t)
-	return &(*b)[len(*b)-1]
-}
-
-// lettersSize is how much memory there is at once for the letters of texts.
-const lettersSize = 1 << 10
-
-// own is a text for the result: a part of the text that is read, unless that is large. One that is kept
-// would keep all of it, which may be 4 MiB of something that nobody reads.
-func (d *decoder) own(text string) string {
-	if len(d.reader.text) <= smallBody {
-		return text
-	}
-	if d.letters.Cap()-d.letters.Len() < len(text) {
-		d.letters = strings.Builder{}
-		d.letters.Grow(max(lettersSize, len(text)))
-	}
-	at := d.letters.Len()
-	d.letters.WriteString(text)
-	return d.letters.String()[at:]
-}
-
-// optional reads a value that may be absent or null into a block. One that read refuses is dropped.
-func optional[T any](d *decoder, name string, in *block[T], read func(string) (T, bool)) *T {
-	v := d.next()
-	if isNull(v) {
-		return nil
-	}
-	t, ok := read(v)
-	if !ok {
-		d.dropped = append(d.dropped, name)
-		return nil
-	}
-	return in.put(t)
-}
-
-// listSize is for how many elements a list that has one has room. Most have one to three.
-const listSize = 4
-
-// list reads a list that may be absent or null, element by element. If read refuses one the whole
-// list is dropped: a shorter list would be a lie.
-func list[T any](d *decoder, name string, read func() (T, bool)) []T {
-	items, ok := []T{}, true
-	isList := d.elements(func() {
-		if !ok {
-			d.next()
-			return
-		}
-		if cap(items) == 0 {
-			items = make([]T, 0, listSize)
-		}
-		var t T
-		t, ok = read()
-		items = append(items, t)
+func text[T any, S ~string](name string, at func(*T) **S) field[T] {
+	return optional(name, at, kind[S]{
+		read:  func(d *decoder) (S, bool) { s, ok := d.text(); return S(s), ok },
+		write: func(w *writer, s *S) { w.quote(string(*s)) },
 	})
-	switch {
-	case isList && ok:
-		return items
-	case isList || !isNull(d.next()):
-		d.dropped = append(d.dropped, name)
+}
+
+func uuid[T any](name string, at func(*T) **string) field[T]      { return optional(name, at, aUUID) }
+func boolean[T any](name string, at func(*T) **bool) field[T]     { return optional(name, at, aBoolean) }
+func moment[T any](name string, at func(*T) **time.Time) field[T] { return optional(name, at, aMoment) }
+func integer[T any](name string, at func(*T) **int32) field[T]    { return optional(name, at, anInteger) }
+func texts[T any](name string, at func(*T) *[]string) field[T]    { return list(name, at, aText) }
+func uuids[T any](name string, at func(*T) *[]string) field[T]    { return list(name, at, aUUID) }
+func integers[T any](name string, at func(*T) *[]int32) field[T]  { return list(name, at, anInteger) }
+
+var (
+	aText     = kind[string]{(*decoder).text, func(w *writer, s *string) { w.quote(*s) }}
+	aUUID     = kind[string]{(*decoder).uuid, func(w *writer, s *string) { w.quote(*s) }}
+	aBoolean  = kind[bool]{(*decoder).boolean, func(w *writer, v *bool) { w.b = strconv.AppendBool(w.b, *v) }}
+	aMoment   = kind[time.Time]{(*decoder).moment, (*writer).moment}
+	anInteger = kind[int32]{(*decoder).integer, func(w *writer, n *int32) { w.int(int64(*n)) }}
+)
+
+// anyJSON is a value of any form, which is kept as authentik sent it.
+func anyJSON[T any](name string, at func(*T) *jsontext.Value) field[T] {
+	return field[T]{
+		name: name,
+		decode: func(d *decoder, _ string, t *T) {
+			if *at(t) = nil; !d.null() {
+				*at(t) = jsontext.Value(d.next())
+			}
+		},
+		encode: func(w *writer, t *T) {
+			if v := *at(t); len(v) > 0 {
+				w.name(name)
+				w.b = append(w.b, v...)
+			}
+		},
+		clear: func(t *T) { *at(t) = nil },
 	}
-	return nil
 }
 
-func isNull(v string) bool { return v == "null" }
-
-func (d *decoder) asText(v string) (string, bool) { return d.own(unquote(v)), isString(v) }
-
-func asBool(v string) (b, ok bool) {
-	b = v == "true"
-	return b, b || v == "false"
+// key is an object's primary key, without which its answer is refused.
+func key[T any](at func(*T) *PK) field[T] {
+	return field[T]{
+		name: "pk",
+		decode: func(d *decoder, path string, t *T) {
+			n, ok := d.integer()
+			if !ok || n < 1 {
+				d.refuse(path + " is not a primary key")
+			}
+			*at(t) = PK(n)
+		},
+		encode: func(w *writer, t *T) {
+			w.name("pk")
+			w.int(int64(*at(t)))
+		},
+		complete: func(d *decoder, path string, t *T) bool {
+			if *at(t) == 0 {
+				d.refuse(path + " is missing")
+			}
+			return true
+		},
+	}
 }
 
-func (d *decoder) asUUID(v string) (string, bool) {
-	text := strings.ToLower(unquote(v))
+// uuidKey is an element's primary key, without which its list is dropped.
+func uuidKey[T any](at func(*T) *string) field[T] {
+	return field[T]{
+		name:   "pk",
+		decode: func(d *decoder, _ string, t *T) { *at(t), _ = d.uuid() },
+		encode: func(w *writer, t *T) {
+			w.name("pk")
+			w.quote(*at(t))
+		},
+		complete: func(_ *decoder, _ string, t *T) bool { return *at(t) != "" },
+	}
+}
+
+func (d *decoder) text() (string, bool) {
+	v := d.next()
+	return d.own(unquote(v)), isString(v)
+}
+
+// own returns a text for the result: a part of what is read, unless that is large. A part would keep
+// all of it in memory.
+func (d *decoder) own(text string) string {
+	if len(d.reader.text) > smallBody {
+		return strings.Clone(text)
+	}
+	return text
+}
+
+func (d *decoder) boolean() (b, ok bool) {
+	v := d.next()
+	return v == "true", v == "true" || v == "false"
+}
+
+func (d *decoder) uuid() (string, bool) {
+	text := strings.ToLower(unquote(d.next()))
 	if len(text) != 36 {
 		return "", false
 	}
@@ -113,29 +128,14 @@ func (d *decoder) asUUID(v string) (string, bool) {
 	return d.own(text), true
 }
 
-func asTime(v string) (time.Time, bool) {
-	t, err := time.Parse(time.RFC3339Nano, unquote(v))
-	t = t.UTC() // which an offset may carry out of the years that can be written
+func (d *decoder) moment() (time.Time, bool) {
+	t, err := time.Parse(time.RFC3339Nano, unquote(d.next()))
+	t = t.UTC() // whose year may be another, which cannot be written
 	return t, err == nil && t.Year() >= 0 && t.Year() <= 9999
 }
 
 // integer reads 17 and 17.0: authentik documents some of its integers as numbers.
-func integer(v string) (int32, bool) {
-	n, err := strconv.ParseInt(strings.TrimSuffix(v, ".0"), 10, 32)
+func (d *decoder) integer() (int32, bool) {
+	n, err := strconv.ParseInt(strings.TrimSuffix(d.next(), ".0"), 10, 32)
 	return int32(n), err == nil
-}
-
-// raw copies the bytes of a JSON value; null is nil.
-func raw(v string) jsontext.Value {
-	if isNull(v) {
-		return nil
-	}
-	return jsontext.Value(v)
-}
-
-func coalesce[T any](a, b *T) *T {
-	if a != nil {
-		return a
-	}
-	return b
 }
