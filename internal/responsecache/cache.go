@@ -3,8 +3,8 @@ package responsecache
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
+	"hash/maphash"
 	"net/http"
 	"strconv"
 	"sync"
@@ -56,45 +56,47 @@ type Validator interface {
 
 // Cache holds responses. A nil Cache holds none. It is safe for concurrent use.
 type Cache struct {
-	responses *otter.Cache[requestKey, *response]
+	responses *otter.Cache[uint64, *response] // by the hash of their requests
+	seed      maphash.Seed
 	validator Validator
 	request   func(context.Context) Request
 	now       func() time.Time
 	replayed  atomic.Int64
-	buffers   sync.Pool // of *[]byte, for the texts of keys
+	buffers   sync.Pool // of *[]byte, for request keys
 }
 
-// requestKey is the SHA-256 of a caller and all that decides the response. The zero key is no request's.
-type requestKey [sha256.Size]byte
+// requestKey is a text of a caller and all that decides the response.
+type requestKey []byte
 
 // response is a response as it was sent. It is not changed once it is stored.
 type response struct {
+	key                                               requestKey
 	contentType, contentEncoding, vary, contentLength []string
 	body                                              []byte
 	*Provenance
 }
 
-// What a response takes beside its body, about: its fields and the store's node, and each dependency.
+// What a response takes beside its key and body, about: its fields and the store's node, and each dependency.
 const (
 	responseWeight   = 800
 	dependencyWeight = 120
 )
 
 func (r *response) weight() uint32 {
-	return uint32(min(responseWeight+cap(r.body)+len(r.Dependencies)*dependencyWeight, 1<<31-1)) //nolint:gosec // it fits
+	return uint32(min(responseWeight+cap(r.body)+len(r.key)+len(r.Dependencies)*dependencyWeight, 1<<31-1)) //nolint:gosec // it fits
 }
 
 // New makes a cache that evicts what is least used.
 func New(o Options) (*Cache, error) {
 	c := &Cache{
-		validator: o.Validator, request: o.Request, now: o.Now,
+		seed: maphash.MakeSeed(), validator: o.Validator, request: o.Request, now: o.Now,
 		buffers: sync.Pool{New: func() any { return new([]byte) }},
 	}
 	var err error
-	c.responses, err = otter.New(&otter.Options[requestKey, *response]{
+	c.responses, err = otter.New(&otter.Options[uint64, *response]{
 		MaximumWeight: o.MaxBytes,
-		Weigher:       func(_ requestKey, r *response) uint32 { return r.weight() },
-		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[requestKey, *response]) time.Duration {
+		Weigher:       func(_ uint64, r *response) uint32 { return r.weight() },
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[uint64, *response]) time.Duration {
 			return e.Value.FreshUntil.Sub(o.Now())
 		}),
 	})
@@ -106,8 +108,8 @@ func New(o Options) (*Cache, error) {
 
 // get returns the response to an equal request, nil if a read behind it might give something else now.
 func (c *Cache) get(key requestKey, now time.Time) *response {
-	r, ok := c.responses.GetIfPresent(key)
-	if !ok || !now.Before(r.FreshUntil) {
+	r, ok := c.responses.GetIfPresent(c.hash(key))
+	if !ok || !bytes.Equal(r.key, key) || !now.Before(r.FreshUntil) {
 		return nil
 	}
 	for _, d := range r.Dependencies {
@@ -119,12 +121,16 @@ func (c *Cache) get(key requestKey, now time.Time) *response {
 	return r
 }
 
-// put stores a response while it is fresh. It copies the body, whose memory may be larger than its length.
+// hash is unpredictable to clients. Of two requests with one hash the later is cached.
+func (c *Cache) hash(key requestKey) uint64 { return maphash.Bytes(c.seed, key) }
+
+// put stores a response while it is fresh. It copies the key, whose memory is used again, and the body, whose
+// memory may be larger than its length.
 func (c *Cache) put(key requestKey, r *response) {
 	if c.now().Before(r.FreshUntil) {
-		r.body = bytes.Clone(r.body)
+		r.key, r.body = bytes.Clone(key), bytes.Clone(r.body)
 		r.contentLength = []string{strconv.Itoa(len(r.body))}
-		c.responses.Set(key, r)
+		c.responses.Set(c.hash(key), r)
 	}
 }
 

@@ -61,7 +61,7 @@ func fresh(clock *cachetest.Clock) *Provenance {
 // keyOf is the key of a request with this body.
 func keyOf(t testing.TB, caller cache.Caller, body string) requestKey {
 	t.Helper()
-	key, _, err := readRequest(httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body)), caller, new([]byte))
+	key, _, err := readRequest(httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body)), caller, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,13 +102,23 @@ func TestGet(t *testing.T) {
 	}
 }
 
+// TestOneHash checks that a request with the hash of another does not get its response.
+func TestOneHash(t *testing.T) {
+	c, clock := newCache(t, 1<<20, always)
+	one, other := keyOf(t, alice, "one"), keyOf(t, bob, "other")
+	c.responses.Set(c.hash(other), &response{key: one, Provenance: fresh(clock)})
+	if got := c.get(other, clock.Now()); got != nil {
+		t.Errorf("got %v", got)
+	}
+}
+
 // TestPutNothingStale checks that a response that is not fresh is not stored.
 func TestPutNothingStale(t *testing.T) {
 	c, clock := newCache(t, 1<<20, always)
 	old := fresh(clock)
 	old.FreshUntil = clock.Now()
-	c.put(requestKey{}, &response{Provenance: old})
-	if got := c.get(requestKey{}, clock.Now()); got != nil {
+	c.put(nil, &response{Provenance: old})
+	if got := c.get(nil, clock.Now()); got != nil {
 		t.Errorf("got %v", got)
 	}
 }
@@ -136,8 +146,8 @@ func TestMemoryIsBounded(t *testing.T) {
 func TestBodyTakesItsLength(t *testing.T) {
 	c, clock := newCache(t, 1<<20, always)
 	for _, length := range []int{0, 100, 5000} {
-		c.put(requestKey{}, &response{body: make([]byte, length, 16<<10), Provenance: fresh(clock)})
-		if got := c.get(requestKey{}, clock.Now()); cap(got.body) > length*3/2 || len(got.body) != length {
+		c.put(nil, &response{body: make([]byte, length, 16<<10), Provenance: fresh(clock)})
+		if got := c.get(nil, clock.Now()); cap(got.body) > length*3/2 || len(got.body) != length {
 			t.Errorf("%d bytes are kept in an array of %d", length, cap(got.body))
 		}
 	}
@@ -163,7 +173,7 @@ func TestConcurrentUse(t *testing.T) {
 	all.Wait()
 }
 
-// TestAppendPart checks that no two lists of parts have one text.
+// TestAppendPart checks that no two lists of parts make one key.
 func TestAppendPart(t *testing.T) {
 	seen := map[string][]string{}
 	parts := []string{"", "a", "b", "ab", "\x00", "\x01a", strings.Repeat("a", 200)}
@@ -172,7 +182,7 @@ func TestAppendPart(t *testing.T) {
 			for _, c := range parts {
 				text := string(appendPart(appendPart(appendPart(nil, a), b), c))
 				if other, twice := seen[text]; twice {
-					t.Errorf("%q and %q are one text", other, []string{a, b, c})
+					t.Errorf("%q and %q are one key", other, []string{a, b, c})
 				}
 				seen[text] = []string{a, b, c}
 			}
@@ -256,14 +266,14 @@ func TestNilCache(t *testing.T) {
 
 func BenchmarkLookup(b *testing.B) {
 	c, clock := newCache(b, 64<<20, always)
-	text, body := new([]byte), strings.NewReader(strings.Repeat("x", 1100))
+	body := strings.NewReader(strings.Repeat("x", 1100))
 	r := httptest.NewRequest(http.MethodPost, "/", body)
-	key, _, _ := readRequest(r, alice, text)
+	key, _, _ := readRequest(r, alice, nil)
 	c.put(key, &response{Provenance: fresh(clock)})
 	b.ReportAllocs()
 	for b.Loop() {
 		_, _ = body.Seek(0, io.SeekStart)
-		if key, _, _ := readRequest(r, alice, text); c.get(key, clock.Now()) == nil {
+		if key, _, _ = readRequest(r, alice, key[:0]); c.get(key, clock.Now()) == nil {
 			b.Fatal("gone")
 		}
 	}

@@ -2,7 +2,6 @@ package responsecache
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"io"
 	"net/http"
@@ -34,9 +33,10 @@ func (c *Cache) Middleware(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		text := c.buffers.Get().(*[]byte)
-		defer c.buffers.Put(text)
-		key, body, err := readRequest(r, caller, text)
+		buffer := c.buffers.Get().(*[]byte)
+		defer c.buffers.Put(buffer)
+		key, body, err := readRequest(r, caller, (*buffer)[:0])
+		*buffer = key
 		if err != nil { // which next meets as well
 			next.ServeHTTP(w, withBody(r, body))
 			return
@@ -72,29 +72,28 @@ func cacheable(r *http.Request) bool {
 	return true
 }
 
-// readRequest reads a request's body and makes the request's key. It needs the memory of text, of which the
-// body is a part. With an error the body is what arrived of it.
-func readRequest(r *http.Request, caller cache.Caller, text *[]byte) (key requestKey, body []byte, err error) {
-	t := append((*text)[:0], caller[:]...)
-	t = appendPart(t, r.Method)
-	t = appendPart(t, r.RequestURI)
+// readRequest reads a request's body and appends the request's key to key. The body is a part of that. With
+// an error the body is what arrived of it.
+func readRequest(r *http.Request, caller cache.Caller, key requestKey) (_ requestKey, body []byte, err error) {
+	key = append(key, caller[:]...)
+	key = appendPart(key, r.Method)
+	key = appendPart(key, r.RequestURI)
 	for _, name := range deciders {
 		line := ""
 		if lines := r.Header[name]; len(lines) > 0 {
 			line = lines[0]
 		}
-		t = appendPart(t, line)
+		key = appendPart(key, line)
 	}
-	start, length := len(t), int(r.ContentLength)
-	t = slices.Grow(t, length)[:start+length]
-	n, err := io.ReadFull(r.Body, t[start:])
-	*text = t
-	return sha256.Sum256(t), t[start : start+n], err
+	start, length := len(key), int(r.ContentLength)
+	key = slices.Grow(key, length)[:start+length]
+	n, err := io.ReadFull(r.Body, key[start:])
+	return key, key[start : start+n], err
 }
 
-// appendPart appends a part with its length, so that no two lists of parts have one text.
-func appendPart(text []byte, part string) []byte {
-	return append(binary.AppendUvarint(text, uint64(len(part))), part...)
+// appendPart appends a part with its length, so that no two lists of parts make one key.
+func appendPart(key requestKey, part string) requestKey {
+	return append(binary.AppendUvarint(key, uint64(len(part))), part...)
 }
 
 // replayableBody gives what was read of a body, and then the rest.
