@@ -50,11 +50,14 @@ var (
 		boolean("revoked", func(g *Grant) **bool { return &g.Revoked }),
 		claims(),
 	})
-	codeObject         = newObject("", "AuthorizationCode", grantFields...)
-	accessTokenObject  = newObject("", "AccessToken", tokenFields...)
-	refreshTokenObject = newObject("", "RefreshToken", tokenFields...)
+	// grantObjects differ in the schema's names and in what a code lacks there.
+	grantObjects = map[Resource]*object[Grant]{
+		AuthorizationCodes: newObject("", "AuthorizationCode", grantFields...),
+		AccessTokens:       newObject("", "AccessToken", tokenFields...),
+		RefreshTokens:      newObject("", "RefreshToken", tokenFields...),
+	}
 	// grantObject has the fields of all three.
-	grantObject = accessTokenObject
+	grantObject = grantObjects[AccessTokens]
 )
 
 // isExpired is authentik's flag, which may be absent but must be a boolean.
