@@ -21,7 +21,7 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// scrape is what a listener's /metrics tells: each series as it is written, with its value.
+// scrape has the value of each series that /metrics returns, by the series as it is written there.
 type scrape map[string]float64
 
 func readScrape(t *testing.T, text string) scrape {
@@ -41,7 +41,7 @@ func readScrape(t *testing.T, text string) scrape {
 	return s
 }
 
-// metrics is what a Prometheus would be told.
+// metrics returns what Prometheus would scrape.
 func (a *asker) metrics() string {
 	a.t.Helper()
 	w := httptest.NewRecorder()
@@ -62,8 +62,8 @@ func (a *app) scrape(t *testing.T) scrape {
 	return readScrape(t, string(fetch(t, a.Admin+"/metrics").Body))
 }
 
-// counted are the counters of requests, errors and reads that differ from an earlier scrape, and by
-// how much.
+// counted returns by how much the counters of requests, errors and reads differ from an earlier scrape, where
+// they do.
 func (s scrape) counted(before scrape) map[string]float64 {
 	more := map[string]float64{}
 	for series, value := range s {
@@ -82,7 +82,7 @@ const (
 	revoke   = `{"query":"mutation { revokeAuthorizationCode(id: 2) { id } }"}`
 )
 
-// TestMetricsCount has a row for each outcome of a request and each way to read.
+// TestMetricsCount has a row for each outcome of a request and each result of a read.
 func TestMetricsCount(t *testing.T) {
 	asked := func(bodies ...string) func(*asker) {
 		return func(a *asker) {
@@ -125,7 +125,7 @@ func TestMetricsCount(t *testing.T) {
 		{"another origin, 403", "", none, withHeader("Origin: https://elsewhere.example"), `requests_total{outcome="refused",type="none"} errors_total{code="FORBIDDEN"}`},
 		{"over the rate, 429", "RATE_LIMIT=0.5", asked(codeTwo), asked(codeTwo), `requests_total{outcome="refused",type="none"} errors_total{code="RATE_LIMITED"}`},
 		{"an operation out of time", "OPERATION_TIMEOUT=100ms", func(a *asker) { a.up.SetFault(2, upstreamtest.Hang) }, asked(codeTwo), `requests_total{outcome="failed",type="query"} errors_total{code="GATEWAY_TIMEOUT"} cache_reads_total{level="upstream",result="load"}`},
-		{"a client that did not wait", "", none, leaves, `requests_total{outcome="canceled",type="query"} errors_total{code="GATEWAY_TIMEOUT"} cache_reads_total{level="upstream",result="load"}`},
+		{"a client that did not wait", "", none, cancels, `requests_total{outcome="canceled",type="query"} errors_total{code="GATEWAY_TIMEOUT"} cache_reads_total{level="upstream",result="load"}`},
 		{"another path", "", none, func(a *asker) {
 			a.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/readyz", nil))
 		}, ``},
@@ -155,8 +155,8 @@ func TestMetricsCount(t *testing.T) {
 	}
 }
 
-// leaves sends a query and leaves before authentik has answered.
-func leaves(a *asker) {
+// cancels sends a query and cancels it before authentik answers.
+func cancels(a *asker) {
 	ctx, cancel := context.WithCancel(a.t.Context())
 	release := make(chan struct{})
 	a.up.SetFault(2, upstreamtest.Fault{Name: "held", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -171,7 +171,7 @@ func leaves(a *asker) {
 	close(release)
 }
 
-// TestMetricsOfRedis: two processes with one Redis.
+// TestMetricsOfRedis reads them in two processes with one Redis.
 func TestMetricsOfRedis(t *testing.T) {
 	rs := cachetest.StartRedis(t)
 	settings := []string{"REDIS_URL=" + rs.URL(), "CACHE_SECRET=" + testSecret}
@@ -197,14 +197,14 @@ func TestMetricsOfRedis(t *testing.T) {
 	if a, b := one.scrape()["cache_leases_acquired_total"], two.scrape()["cache_leases_acquired_total"]; a != leases || b != 0 {
 		t.Errorf("they took %v and %v leases, want %v and 0", a, b, leases)
 	}
-	cachetest.Eventually(t, "it hears of revocations", func() bool { return two.scrape()["redis_in_sync"] == 1 })
+	cachetest.Eventually(t, "it is in sync", func() bool { return two.scrape()["redis_in_sync"] == 1 })
 	wantSeries(t, two.scrape(), scrape{`redis_breaker_state{state="closed"}`: 1, "redis_writable": 1, "redis_pending_revocations": 0})
 	rs.Kill()
 	for range 5 { // in a row
 		_ = two.service.redis.Check(t.Context())
 	}
 	two.ask(pageOne)
-	cachetest.Eventually(t, "it hears of nothing", func() bool { return two.scrape()["redis_in_sync"] == 0 })
+	cachetest.Eventually(t, "it is not in sync", func() bool { return two.scrape()["redis_in_sync"] == 0 })
 	after := two.scrape()
 	wantSeries(t, after, scrape{`redis_breaker_state{state="closed"}`: 0})
 	if after[`redis_operation_errors_total{operation="check"}`] == 0 || after["cache_redis_errors_total"] == 0 {
@@ -215,8 +215,8 @@ func TestMetricsOfRedis(t *testing.T) {
 	}
 }
 
-// TestMetricsOfForeignValues: each that somebody else wrote is counted, whatever it stands for.
-func TestMetricsOfForeignValues(t *testing.T) {
+// TestUntrustedValuesAreCounted: each value that the service did not write is counted, whatever its kind.
+func TestUntrustedValuesAreCounted(t *testing.T) {
 	rs := cachetest.StartRedis(t)
 	settings := []string{"REDIS_URL=" + rs.URL(), "CACHE_SECRET=" + testSecret}
 	text := `{ authorizationCode(id: 2) { isExpired } }`
@@ -249,7 +249,7 @@ func TestMetricsOfForeignValues(t *testing.T) {
 	}
 }
 
-// wantSeries checks some series of a scrape.
+// wantSeries compares some series of a scrape.
 func wantSeries(t *testing.T, got, want scrape) {
 	t.Helper()
 	for series, value := range want {
@@ -259,7 +259,7 @@ func wantSeries(t *testing.T, got, want scrape) {
 	}
 }
 
-// TestMetricsOfState: what is read at the time of a scrape.
+// TestMetricsOfState checks the metrics that are read at a scrape.
 func TestMetricsOfState(t *testing.T) {
 	a := newAsker(t)
 	empty := a.scrape()
@@ -294,8 +294,7 @@ func TestMetricsOfState(t *testing.T) {
 	}
 }
 
-// TestMetricsOfConnections: who comes over MAX_CONNECTIONS is counted, though nobody looks at what they
-// ask for.
+// TestMetricsOfConnections: a request on a connection over MAX_CONNECTIONS is counted, although it is not read.
 func TestMetricsOfConnections(t *testing.T) {
 	a := startApp(t, []string{"-demo"}, "MAX_CONNECTIONS=1")
 	if got := fetch(t, a.URL+"/healthz"); got.Status != http.StatusOK { // its connection stays
@@ -313,7 +312,7 @@ func TestMetricsOfConnections(t *testing.T) {
 	}
 }
 
-// TestMetricsAreClosed: nothing that a client sends makes a series.
+// TestMetricsAreClosed: nothing that a client sends becomes a series.
 func TestMetricsAreClosed(t *testing.T) {
 	a := newAsker(t)
 	series := func() []string { return slices.Sorted(maps.Keys(a.scrape())) }

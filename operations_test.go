@@ -13,7 +13,7 @@ import (
 
 const operations = "docs/operations.md"
 
-// section is the part of docs/operations.md under a heading, up to the next of the same level.
+// section returns the part of docs/operations.md below a heading, up to the next heading of its level.
 func section(t *testing.T, heading string) string {
 	t.Helper()
 	level, _, _ := strings.Cut(heading, " ")
@@ -25,7 +25,7 @@ func section(t *testing.T, heading string) string {
 	return part
 }
 
-// TestOperationsAnchors: what the text links to within itself is there.
+// TestOperationsAnchors: each link within the page has its heading.
 func TestOperationsAnchors(t *testing.T) {
 	text := must(t, operations)
 	var anchors []string
@@ -39,7 +39,7 @@ func TestOperationsAnchors(t *testing.T) {
 	}
 }
 
-// TestOperationsLog: each field of a request's line is in the table.
+// TestOperationsLog: the table has each field of a request's log line.
 func TestOperationsLog(t *testing.T) {
 	up := startFake(t, upstreamtest.Options{})
 	a := startApp(t, nil, newServiceFiles(t, upstreamtest.TokenRoot, callerOf("a", "t1")).settings("AUTHENTIK_URL="+up.URL)...)
@@ -65,7 +65,7 @@ func TestOperationsLog(t *testing.T) {
 	}
 }
 
-// TestOperationsProbe: the example of a probe has the fields that there are.
+// TestOperationsProbe: the example of a probe has the fields of a real one.
 func TestOperationsProbe(t *testing.T) {
 	rs := cachetest.StartRedis(t)
 	up, a := newWorld(t, upstreamtest.Options{}, "REDIS_URL="+rs.URL(), "CACHE_SECRET="+testSecret)

@@ -34,7 +34,7 @@ func TestPrometheusScrapes(t *testing.T) {
 		{"native histograms", "--enable-feature=native-histograms", `histogram_quantile(0.5, authentik_graphql_request_duration_seconds{type="query"})`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel() // Prometheus lets some seconds pass before it begins
+			t.Parallel() // Prometheus needs some seconds to start
 			api := startPrometheus(t, strings.TrimPrefix(a.Admin, "http://"), tt.flag)
 			if got := evaluate(t, api, `authentik_graphql_requests_total{type="query",outcome="ok"}`); got != "1" {
 				t.Errorf("%s requests", got)
@@ -61,7 +61,7 @@ func checkDashboard(t *testing.T, api string) {
 	if err := json.Unmarshal([]byte(must(t, "deploy/grafana/dashboard.json")), &dashboard); err != nil {
 		t.Fatal(err)
 	}
-	fill := strings.NewReplacer("$instance", ".*", "$__rate_interval", "10s", " > 0", "") // nothing failed
+	fill := strings.NewReplacer("$instance", ".*", "$__rate_interval", "10s", " > 0", "") // as nothing failed
 	for _, panel := range dashboard.Panels {
 		for _, target := range panel.Targets {
 			query := fill.Replace(target.Expr)
@@ -76,8 +76,7 @@ func checkDashboard(t *testing.T, api string) {
 	}
 }
 
-// startPrometheus starts a server that scrapes an address, until the test ends, and returns the address of
-// its API.
+// startPrometheus starts a Prometheus that scrapes an address until the test ends, and returns its API's address.
 func startPrometheus(t *testing.T, target, flag string) (api string) {
 	t.Helper()
 	program, dir, log := servicetest.Program(t, "prometheus"), t.TempDir(), newBuffer()

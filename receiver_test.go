@@ -69,7 +69,7 @@ func (rc *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// trace returns the spans of a trace in the order in which they began.
+// trace returns the spans of a trace, ordered by their start.
 func (rc *receiver) trace(id string) []*tracepb.Span {
 	rc.mu.Lock()
 	defer rc.mu.Unlock()
@@ -83,9 +83,8 @@ func (rc *receiver) trace(id string) []*tracepb.Span {
 	return in
 }
 
-// tree writes the spans below a parent as lines: a point for each level, an exclamation mark for a
-// failure, the kind if it is not internal, the name, and the attributes but those of every span of the
-// kind.
+// tree formats the spans below a parent, one a line: a point for each level, an exclamation mark for a failure,
+// the kind unless it is internal, the name, and the attributes that not every span of the kind has.
 func tree(spans []*tracepb.Span, parent, depth string) string {
 	var b strings.Builder
 	for _, span := range spans {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -21,8 +20,8 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// TestTracesHoldNoSecrets searches all that was sent for what no span may say, and for what the
-// operator of the service said.
+// TestTracesHoldNoSecrets searches everything that was sent for what no span may hold, and for what the operator
+// configured.
 func TestTracesHoldNoSecrets(t *testing.T) {
 	const token, id = "s3cr3t-t0k3n-0123456789", "424242"
 	documents := filepath.Join(t.TempDir(), "documents.json")
@@ -82,7 +81,7 @@ func TestTracesHoldNoSecrets(t *testing.T) {
 	}
 }
 
-// TestTracesByVariables: what OpenTelemetry's own variables change.
+// TestTracesByVariables has a row for each effect of OpenTelemetry's own variables.
 func TestTracesByVariables(t *testing.T) {
 	const paths = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT="
 	for _, tt := range []struct {
@@ -140,15 +139,15 @@ func TestTracesByGRPC(t *testing.T) {
 	}
 }
 
-// TestCollectorDown: requests are answered all the same, it is told once and without what the variables
-// say, and the service stops in time.
+// TestCollectorDown: without a collector requests are answered, one warning is logged, without the values of the
+// variables, and the service stops in time.
 func TestCollectorDown(t *testing.T) {
 	before := goleak.IgnoreCurrent()
-	t.Cleanup(func() { // after all that listens has ended
+	t.Cleanup(func() { // after every listener has stopped
 		http.DefaultClient.CloseIdleConnections()
 		goleak.VerifyNone(t, before)
 	})
-	held, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // of a test; takes connections and says nothing
+	held, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // accepts connections and never answers
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,8 +187,8 @@ func TestCollectorDown(t *testing.T) {
 	}
 }
 
-// TestLogLinesNameTheTrace of their request, but not of one to another path, nor where there are no
-// traces.
+// TestLogLinesNameTheTrace: a request's log line has the id of its trace, but not if it is to another path or
+// there are no traces.
 func TestLogLinesNameTheTrace(t *testing.T) {
 	for _, on := range []bool{true, false} {
 		var settings []string
@@ -218,28 +217,5 @@ func TestLogLinesNameTheTrace(t *testing.T) {
 		if lines != 3 {
 			t.Errorf("%d lines of requests:\n%s", lines, a.Log)
 		}
-	}
-}
-
-// TestWithoutTracesNothingIsMade: no handler, no tracer, and a nil one makes no garbage.
-func TestWithoutTracesNothingIsMade(t *testing.T) {
-	s := newAsker(t).service
-	if s.traces != nil || s.traces.Tracer() != nil {
-		t.Error("there are traces")
-	}
-	next := http.NewServeMux()
-	if s.traces.Handler("/graphql", next) != http.Handler(next) {
-		t.Error("there is a handler")
-	}
-	ctx, none := context.Background(), s.traces.Tracer()
-	if n := testing.AllocsPerRun(100, func() {
-		inner, span := none.Start(ctx, "name")
-		inner, call := none.StartClient(inner, "name")
-		none.Inject(inner, nil)
-		call.Fail("kind")
-		call.End()
-		span.End()
-	}); n != 0 {
-		t.Errorf("it takes %v allocations", n)
 	}
 }

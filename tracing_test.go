@@ -15,13 +15,13 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// The trace that the request under test brings.
+// The trace of the request under test.
 const (
 	traceID  = "4bf92f3577b34da6a3ce929d0e0e4736"
 	parentID = "00f067aa0ba902b7"
 )
 
-// traced is a query that brings the trace.
+// traced makes a query that is part of the trace.
 func traced(t *testing.T, a *app, document, flags string) *http.Request {
 	t.Helper()
 	r := newQuery(t, a.URL, upstreamtest.TokenRoot, document)
@@ -31,8 +31,7 @@ func traced(t *testing.T, a *app, document, flags string) *http.Request {
 
 const code17 = "GET /api/v3/oauth2/authorization_codes/{id}/"
 
-// TestTraces has a row for each way in which a request is answered: the spans of its trace, as tree
-// writes them.
+// TestTraces has a row for each way to answer a request, with the spans of its trace in the format of tree.
 func TestTraces(t *testing.T) {
 	none := func(*testing.T, *fake, *app) {}
 	asked := func(others ...string) func(*testing.T, *fake, *app) {
@@ -153,7 +152,7 @@ server POST /graphql error.type=GRAPHQL_VALIDATION_FAILED graphql.operation.type
 	}
 }
 
-// once is a fault that the first request meets.
+// once makes a fault of the first request alone.
 func once(fault upstreamtest.Fault) upstreamtest.Fault {
 	var first sync.Once
 	return upstreamtest.Fault{Name: fault.Name, Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -163,8 +162,8 @@ func once(fault upstreamtest.Fault) upstreamtest.Fault {
 	}}
 }
 
-// TestTraceContextIsPassedOn: authentik gets the id of the span of its call, also where the caller says
-// that nothing is to be recorded.
+// TestTraceContextIsPassedOn: authentik gets the id of the span of its call, even if the caller asks not to
+// record anything.
 func TestTraceContextIsPassedOn(t *testing.T) {
 	for flags, recorded := range map[string]bool{"01": true, "00": false} {
 		rc := startReceiver(t)
@@ -194,7 +193,8 @@ func TestTraceContextIsPassedOn(t *testing.T) {
 	}
 }
 
-// TestTracesOfWaits: who waits for another's load has a span for it, in the same process and in another.
+// TestTracesOfWaits: a read that waits for another read's load has a span for it, in the same process and in
+// another.
 func TestTracesOfWaits(t *testing.T) {
 	rc := startReceiver(t)
 	settings := append(rc.settings, "REDIS_URL="+cachetest.StartRedis(t).URL(), "CACHE_SECRET="+testSecret, "CACHE_TTL=1h")
@@ -255,8 +255,8 @@ server POST /graphql graphql.operation.type=query http.response.status_code=200
 	}
 }
 
-// TestTracesOfRefreshes: what is fetched anew behind a stale answer is below the request that had it.
-func TestTracesOfRefreshes(t *testing.T) {
+// TestTracesOfRevalidation: the fetch that revalidates a stale answer is below the request that got it.
+func TestTracesOfRevalidation(t *testing.T) {
 	rc := startReceiver(t)
 	a := newAsker(t, append(rc.settings, "CACHE_TTL=1s", "CACHE_STALE_WHILE_REVALIDATE=1h")...)
 	srv := httptest.NewServer(a.handler)

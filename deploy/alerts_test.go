@@ -108,8 +108,8 @@ func readAlertTests(t *testing.T) (tests alertTests) {
 	return tests
 }
 
-// TestAlerts: each alert uses metrics that exist, says what to do, and has a test in which it fires and one in
-// which it does not.
+// TestAlerts: each alert uses metrics that exist, says what to do, and has a test in which it fires and one
+// in which it does not.
 func TestAlerts(t *testing.T) {
 	known, fires := readInventory(t), map[string][]bool{}
 	for _, test := range readAlertTests(t).Tests {
@@ -138,8 +138,8 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-// TestAlertTestSeries: the tests of the alerts use series that exist. An alert that selects another series does
-// not fire in them.
+// TestAlertTestSeries: the tests of the alerts use series that exist. An alert that selects another series
+// does not fire in them.
 func TestAlertTestSeries(t *testing.T) {
 	known := readInventory(t)
 	known["up"] = nil

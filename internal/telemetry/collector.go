@@ -7,8 +7,8 @@ import (
 	"authentik-graphql/upstream"
 )
 
-// Sources are where the metrics come from that are read at each scrape. What they count is counted anyway, so
-// that these metrics cost a request nothing.
+// Sources are what some metrics are read from at each scrape. The sources are counted anyway, so these
+// metrics cost a request nothing.
 type Sources struct {
 	Cache    func() cache.Stats
 	Upstream func() upstream.Stats
@@ -67,7 +67,7 @@ func (m *Metrics) collectCache(s Sources) {
 	count("cache_joined_total", "Reads that waited for another read's load.", func(c cache.Stats) int64 { return c.Joined })
 	count("cache_lease_waits_total", "Pauses to wait for another process's load.", func(c cache.Stats) int64 { return c.LeaseWaits })
 	count("cache_leases_lost_total", "Loads whose lease expired, because Redis was not reached in time to renew it.", func(c cache.Stats) int64 { return c.LeasesLost })
-	count("cache_untrusted_values_total", "Values in Redis that this service did not store under their key: somebody else writes there.", func(c cache.Stats) int64 {
+	count("cache_untrusted_values_total", "Values in Redis that this service did not store under their key: something else writes there.", func(c cache.Stats) int64 {
 		if s.Redis == nil {
 			return c.Untrusted
 		}
@@ -107,7 +107,7 @@ func (m *Metrics) collectRedis(s Sources) {
 		func() int64 { return toInt(s.Redis().Writable) })
 	m.gauge("redis_pending_revocations", "Revocations that other processes could not be notified of yet.",
 		func() int64 { return int64(s.Redis().PendingRevocations) })
-	m.counter("cache_leases_acquired_total", "Leases taken: loads that other processes may wait for.", func() int64 { return s.Redis().Leases })
+	m.counter("cache_leases_acquired_total", "Leases acquired: loads that other processes may wait for.", func() int64 { return s.Redis().Leases })
 }
 
 // breaker adds the state of a circuit breaker as one series for each state.

@@ -72,8 +72,8 @@ func gather(t *testing.T, m *Metrics) map[string]metric {
 	return all
 }
 
-// TestMetricNames compares the metrics, their labels and the labels' values with a list: dashboards and alerts
-// of others depend on them.
+// TestMetricNames compares the metrics, their labels and the labels' values with a list: dashboards and
+// alerts of others depend on them.
 func TestMetricNames(t *testing.T) {
 	const golden = "testdata/metrics.txt"
 	// Those of the runtime and the process that dashboards may use.

@@ -24,16 +24,17 @@ const (
 	// firstBackoff is the pause before the first retry. It doubles with each one, up to maxBackoff.
 	firstBackoff = time.Second
 	maxBackoff   = 30 * time.Second
-	never        = -1
-	// maxResponse bounds what is read of the collector's response.
+	// never is the pause before a retry that would be useless.
+	never = -1
+	// maxResponse bounds how much of the collector's response is read.
 	maxResponse = 64 << 10
 )
 
 // ErrTimeout is the error of an upload that the collector did not answer in time.
 var ErrTimeout = errors.New("no answer in time")
 
-// Client uploads spans. It retries what the collector asks to retry, until the upload's deadline. It prints
-// without its endpoint and headers, which may hold keys.
+// Client uploads spans. It retries where the collector asks for it, until the upload's deadline. A printed
+// Client shows neither endpoint nor headers, which may hold keys.
 type Client struct {
 	// Warnings name the variables whose values are not used, and say why.
 	Warnings []string
@@ -115,8 +116,7 @@ func (c *Client) encode(spans []*tracepb.ResourceSpans) ([]byte, error) {
 	return compressed.Bytes(), err
 }
 
-// send makes one request. If it fails in a way that may pass, retryAfter is not never, but at least as long as
-// the collector says.
+// send makes one request. If it fails, retryAfter is how long the collector wants to be left alone, or never.
 func (c *Client) send(ctx context.Context, body []byte) (retryAfter time.Duration, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint, bytes.NewReader(body))
 	if err != nil {
@@ -136,9 +136,10 @@ func (c *Client) send(ctx context.Context, body []byte) (retryAfter time.Duratio
 		return never, e.Err // without the URL
 	}
 	defer func() { _ = resp.Body.Close() }()
-	response, _ := io.ReadAll(io.LimitReader(resp.Body, maxResponse)) // may fail: the status is what matters
+	response, _ := io.ReadAll(io.LimitReader(resp.Body, maxResponse)) // the status counts even if this fails
 	switch status := resp.StatusCode; {
-	case status == http.StatusTooManyRequests, status == http.StatusBadGateway, status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
+	case status == http.StatusTooManyRequests, status == http.StatusBadGateway,
+		status == http.StatusServiceUnavailable, status == http.StatusGatewayTimeout:
 		return readRetryAfter(resp.Header), fmt.Errorf("HTTP status %d", status)
 	case status/100 != 2:
 		return never, fmt.Errorf("HTTP status %d", status)
@@ -149,7 +150,7 @@ func (c *Client) send(ctx context.Context, body []byte) (retryAfter time.Duratio
 	return never, nil
 }
 
-// readRetryAfter reads the header field Retry-After in either of its forms. It is 0 without one.
+// readRetryAfter reads a Retry-After of seconds or a date. Without one it returns 0.
 func readRetryAfter(h http.Header) time.Duration {
 	value := h.Get("Retry-After")
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
@@ -159,7 +160,7 @@ func readRetryAfter(h http.Header) time.Duration {
 	return max(0, time.Until(at))
 }
 
-// pause reports false, early, if ctx does not last until the end of the pause.
+// pause waits and reports true, or reports false, at once if possible, if ctx ends before the pause.
 func pause(ctx context.Context, d time.Duration) bool {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < d {
 		return false

@@ -26,7 +26,7 @@ func (v variables) otlp(name string) (variable, value string) {
 	return variable, v[variable]
 }
 
-// FromEnvironment makes the client that OpenTelemetry's variables describe, from an environment in the form of
+// FromEnvironment makes the client that OpenTelemetry's variables describe. The environment has the form of
 // [os.Environ]. Only an endpoint or a protocol that cannot be used is an error. Other values that cannot be
 // used are ignored with a warning, as the specification demands.
 func FromEnvironment(environ []string) (*Client, error) {

@@ -1,6 +1,3 @@
-// Package spans makes the spans of what happens within a request. It is OpenTelemetry's API, but for two
-// things: a Tracer that is nil makes no spans and costs nothing, and only a request that is recorded has
-// spans below it.
 package spans
 
 import (
@@ -14,21 +11,21 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// The attributes that say which level of the cache answered a read, and with what. Their values are
-// those of the labels of authentik_graphql_cache_reads_total and a few more.
+// The attributes of the cache level that answered a read, and of its result. Their values are those of the
+// labels of authentik_graphql_cache_reads_total, and a few more.
 const (
 	CacheLevel  = attribute.Key("cache.level")
 	CacheResult = attribute.Key("cache.result")
 )
 
-// Tracer begins spans. Nil begins none.
+// Tracer starts spans. Nil starts none.
 type Tracer struct{ tracer trace.Tracer }
 
-// NewTracer makes a Tracer of OpenTelemetry's.
+// NewTracer wraps a tracer of OpenTelemetry.
 func NewTracer(t trace.Tracer) *Tracer { return &Tracer{t} }
 
-// Start begins a span below that of ctx, and returns a context that has it. If ctx has none that is
-// recorded there is none.
+// Start starts a span below that of ctx, and returns a context that holds it. Unless the span of ctx is
+// recorded, it returns ctx and the zero Span.
 func (t *Tracer) Start(ctx context.Context, name string) (context.Context, Span) {
 	if t == nil {
 		return ctx, Span{}
@@ -36,7 +33,7 @@ func (t *Tracer) Start(ctx context.Context, name string) (context.Context, Span)
 	return t.start(ctx, name)
 }
 
-// StartLinked is Start for a wait for what another span tells of.
+// StartLinked is Start, for waiting for the work of another span.
 func (t *Tracer) StartLinked(ctx context.Context, name string, to Span) (context.Context, Span) {
 	if t == nil {
 		return ctx, Span{}
@@ -47,7 +44,7 @@ func (t *Tracer) StartLinked(ctx context.Context, name string, to Span) (context
 	return t.start(ctx, name, trace.WithLinks(trace.Link{SpanContext: to.span.SpanContext()}))
 }
 
-// StartClient is Start for a call of another service.
+// StartClient is Start, for a call to another service.
 func (t *Tracer) StartClient(ctx context.Context, name string) (context.Context, Span) {
 	if t == nil {
 		return ctx, Span{}
@@ -63,43 +60,42 @@ func (t *Tracer) start(ctx context.Context, name string, o ...trace.SpanStartOpt
 	return ctx, Span{span}
 }
 
-// Inject passes the trace context on in the headers of a call, also that of a request which is not
-// recorded.
+// Inject adds the trace context to the headers of a call, even if the request is not recorded.
 func (t *Tracer) Inject(ctx context.Context, h http.Header) {
 	if t != nil {
 		propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(h))
 	}
 }
 
-// Span is a span, or none if it is the zero Span, of which every method does nothing. What it is told
-// must never be a client's own words, an id or a secret.
+// Span is a span. The methods of the zero Span do nothing. Names and attributes must never hold a client's
+// own words, an id or a secret.
 type Span struct{ span trace.Span }
 
-// IsRecording tells whether there is a span.
+// IsRecording reports whether s is not the zero Span.
 func (s Span) IsRecording() bool { return s.span != nil }
 
-// Rename gives the span another name.
+// Rename changes the span's name.
 func (s Span) Rename(name string) {
 	if s.span != nil {
 		s.span.SetName(name)
 	}
 }
 
-// Set sets an attribute to a text.
+// Set sets a text attribute.
 func (s Span) Set(key attribute.Key, value string) {
 	if s.span != nil {
 		s.span.SetAttributes(key.String(value))
 	}
 }
 
-// SetInt sets an attribute to a number.
+// SetInt sets a numeric attribute.
 func (s Span) SetInt(key attribute.Key, value int) {
 	if s.span != nil {
 		s.span.SetAttributes(key.Int(value))
 	}
 }
 
-// Fail says that it failed, and the kind of failure.
+// Fail marks the span as failed, with the kind of failure.
 func (s Span) Fail(kind string) {
 	if s.span != nil {
 		s.span.SetAttributes(semconv.ErrorTypeKey.String(kind))

@@ -12,8 +12,8 @@ import (
 	"authentik-graphql/internal/telemetry/spans"
 )
 
-// TestOnlyRecordedRequestsHaveSpans: what happens outside of a request, or in one that is not recorded,
-// has none, and the trace context of the latter is passed on all the same.
+// TestOnlyRecordedRequestsHaveSpans: work outside of a request, or in one that is not recorded, has no spans.
+// The trace context of a request that is not recorded is passed on nevertheless.
 func TestOnlyRecordedRequestsHaveSpans(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
