@@ -9,7 +9,7 @@ import (
 	"authentik-graphql/upstream"
 )
 
-// TestSetFreshness checks what an answer states for the reads that it is made of.
+// TestSetFreshness checks the header fields that a response gets from its reads.
 func TestSetFreshness(t *testing.T) {
 	now := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 	code := func(cached bool, fetched, freshUntil time.Duration, stale grants.Staleness) grants.Freshness {
@@ -38,7 +38,7 @@ func TestSetFreshness(t *testing.T) {
 		{"the least fresh decides", []grants.Freshness{miss, older, hit}, false, "hit; ttl=1", "private, max-age=1", "4", nil},
 		{"with an error", []grants.Freshness{hit}, true, "hit; ttl=3", "no-store", "2", nil},
 		{"stale on an error", []grants.Freshness{onError}, false, "fwd=stale; detail=stale-if-error", "no-store", "20", &staleness{"STALE", 20, grants.StaleIfError}},
-		{"stale while it is fetched anew", []grants.Freshness{revalidating}, false, "hit; ttl=-1; detail=stale-while-revalidate", "no-store", "6", &staleness{"STALE", 6, grants.StaleWhileRevalidate}},
+		{"stale while it is revalidated", []grants.Freshness{revalidating}, false, "hit; ttl=-1; detail=stale-while-revalidate", "no-store", "6", &staleness{"STALE", 6, grants.StaleWhileRevalidate}},
 		{"stale among fresh", []grants.Freshness{older, slow, miss}, false, "fwd=stale; detail=stale-if-error", "no-store", "5", &staleness{"STALE", 5, grants.StaleIfError}},
 		{"the more stale of two", []grants.Freshness{revalidating, onError}, false, "fwd=stale; detail=stale-if-error", "no-store", "20", &staleness{"STALE", 20, grants.StaleIfError}},
 	} {

@@ -41,7 +41,7 @@ func TestCursor(t *testing.T) {
 		"a new line after it":     good + "\n",
 		"a blank before it":       " " + good,
 		"bits beyond the end":     good[:len(good)-1] + string(good[len(good)-1]+1),
-		"cut":                     good[:len(good)-4],
+		"truncated":               good[:len(good)-4],
 		"twice":                   good + good,
 		"too long":                raw("1.authorization_codes.n.17." + strings.Repeat("0", 200) + "3"),
 		"a later version":         raw("2.authorization_codes.n.17.3"),
@@ -71,7 +71,7 @@ func TestCursor(t *testing.T) {
 	}
 }
 
-// FuzzCursor: a text is a cursor of one list in one order at most, and in one spelling.
+// FuzzCursor checks that a text is a cursor of at most one list in one order, and written in one way.
 func FuzzCursor(f *testing.F) {
 	f.Add("")
 	f.Add("MQ")

@@ -1,18 +1,23 @@
 package graph_test
 
 import (
+	"context"
 	"fmt"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"authentik-graphql/graph"
+	"authentik-graphql/upstream"
 )
 
-// TestEntitiesOfOthers: types that other subgraphs may only refer to are errors of their own, in
-// their place, and cost nobody else an entity.
-func TestEntitiesOfOthers(t *testing.T) {
+// TestUnresolvableEntities checks that an entity of a type that other subgraphs may only refer to fails by
+// itself, with its index.
+func TestUnresolvableEntities(t *testing.T) {
 	base := serve(t, source(anyCode), graph.Options{Federation: true})
 	for _, name := range referable(t) {
 		t.Run(name, func(t *testing.T) {
@@ -48,7 +53,7 @@ func referable(t *testing.T) (names []string) {
 	return names
 }
 
-// TestObjectsWithAnIDAreEntities: other subgraphs can add fields to all that can be named.
+// TestObjectsWithAnIDAreEntities checks that other subgraphs can add fields to every object with an id.
 func TestObjectsWithAnIDAreEntities(t *testing.T) {
 	for _, def := range schema().Types {
 		if own(def) && def.Kind == ast.Object && !strings.HasSuffix(def.Name, "Payload") && def.Fields.ForName("id") != nil && def.Directives.ForName("key") == nil {
@@ -75,5 +80,83 @@ func TestFederationOff(t *testing.T) {
 		if got := send(t, "POST", base, oneCode, jsonHeader); !strings.Contains(got.body, `{"authorizationCode":{"id":"17"}}`) {
 			t.Errorf("other fields: %s", got.body)
 		}
+	}
+}
+
+// TestEntitiesAtOnce checks that entities are resolved in parallel, but not all at once.
+func TestEntitiesAtOnce(t *testing.T) {
+	const atOnce = 32
+	var running, most, started atomic.Int64
+	full := make(chan struct{})
+	base := serve(t, source(func(ctx context.Context, cred upstream.Credential, pk upstream.PK) (graph.GrantRead, error) {
+		most.Store(max(most.Load(), running.Add(1)))
+		defer running.Add(-1)
+		if started.Add(1) == atOnce {
+			close(full)
+		}
+		select {
+		case <-full:
+		case <-ctx.Done():
+		}
+		return anyCode(ctx, cred, pk)
+	}), graph.Options{Federation: true})
+	list := ""
+	for id := range 100 {
+		list += fmt.Sprintf(`{"__typename":"AuthorizationCode","id":%d},`, id+1)
+	}
+	a := send(t, http.MethodPost, base, `{"query":"query($r:[_Any!]!){_entities(representations:$r){__typename}}","variables":{"r":[`+
+		strings.TrimSuffix(list, ",")+`]}}`, map[string]string{"Content-Type": "application/json"})
+	if got := strings.Count(a.body, `"AuthorizationCode"`); got != 100 || most.Load() > atOnce {
+		t.Errorf("%d entities with at most %d at once, want 100 with %d: %s", got, most.Load(), atOnce, a.body)
+	}
+}
+
+func TestEntities(t *testing.T) {
+	base := serve(t, source(func(ctx context.Context, cred upstream.Credential, pk upstream.PK) (graph.GrantRead, error) {
+		if pk == 404 {
+			return graph.GrantRead{}, &upstream.Error{Kind: upstream.NotFound, Status: 404}
+		}
+		return anyCode(ctx, cred, pk)
+	}), graph.Options{Federation: true})
+	const document = `query($r:[_Any!]!){_entities(representations:$r){... on AuthorizationCode{id}}}`
+	many := strings.TrimSuffix(strings.Repeat(`{"__typename":"AuthorizationCode","id":"1"},`, 101), ",")
+	tests := []struct{ name, representations, want string }{
+		{"order kept, each its own error", `{"__typename":"AuthorizationCode","id":"3"},{"__typename":"AuthorizationCode","id":404},{"__typename":"AuthorizationCode","id":1}`,
+			`"path":["_entities",1],"extensions":{"code":"NOT_FOUND","requestId":"test","upstreamStatus":404}}],"data":{"_entities":[{"id":"3"},null,{"id":"1"}]}`},
+		{"another type", `{"__typename":"User","id":"1"}`, `"code":"BAD_USER_INPUT"`},
+		{"no type", `{"id":"1"}`, `"code":"BAD_USER_INPUT"`},
+		{"no id", `{"__typename":"AuthorizationCode"}`, `"code":"BAD_USER_INPUT"`},
+		{"alias of an id", `{"__typename":"AuthorizationCode","id":"01"}`, `"code":"BAD_USER_INPUT"`},
+		{"a fraction", `{"__typename":"AuthorizationCode","id":1.0}`, `"code":"BAD_USER_INPUT"`},
+		{"a list", `[{"__typename":"AuthorizationCode","id":"1"}]`, `"path":["_entities",0],"extensions":{"code":"BAD_USER_INPUT"`},
+		{"a text among others", `{"__typename":"AuthorizationCode","id":"1"},"x"`, `"path":["_entities",1],"extensions":{"code":"BAD_USER_INPUT"`},
+		{"an object", `{"__typename":"AuthorizationCode","id":{}}`, `"code":"BAD_USER_INPUT"`},
+		{"none", ``, `"data":{"_entities":[]}`},
+		{"too many", many, `"code":"LIMIT_EXCEEDED"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := send(t, "POST", base, `{"query":"`+document+`","variables":{"r":[`+tt.representations+`]}}`, jsonHeader)
+			if !strings.Contains(got.body, tt.want) {
+				t.Errorf("got %s", got.body)
+			}
+		})
+	}
+}
+
+// TestTokenEntities checks that access and refresh tokens are entities, each read from its own resource.
+func TestTokenEntities(t *testing.T) {
+	g := &fakeGrants{rows: 5, row: func(pk upstream.PK) *upstream.Grant {
+		revoked := pk == 2
+		return &upstream.Grant{PK: pk, Scope: []string{"openid"}, Revoked: &revoked, Claims: jsontext.Value(`{"n":9007199254740993}`)}
+	}}
+	base := serve(t, g, graph.Options{Federation: true})
+	got := post(t, base, `query($r: [_Any!]!) { _entities(representations: $r) { __typename ... on Grant { id scope } ... on AccessToken { revoked claims } ... on RefreshToken { revoked } } }`,
+		`{"r":[{"__typename":"AccessToken","id":"2"},{"__typename":"RefreshToken","id":3},{"__typename":"AuthorizationCode","id":"4"},{"__typename":"RefreshToken","id":"9"},{"__typename":"AccessToken","id":"02"}]}`)
+	want := `"data":{"_entities":[{"__typename":"AccessToken","id":"2","scope":["openid"],"revoked":true,"claims":{"n":9007199254740993}},` +
+		`{"__typename":"RefreshToken","id":"3","scope":["openid"],"revoked":false},{"__typename":"AuthorizationCode","id":"4","scope":["openid"]},null,null]}`
+	if !strings.Contains(got.body, want) || !strings.Contains(got.body, `"path":["_entities",3],"extensions":{"code":"NOT_FOUND"`) ||
+		!strings.Contains(got.body, `"path":["_entities",4],"extensions":{"code":"BAD_USER_INPUT"`) {
+		t.Errorf("got  %s\nwant %s", got.body, want)
 	}
 }

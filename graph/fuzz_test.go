@@ -17,8 +17,7 @@ import (
 	"authentik-graphql/upstream"
 )
 
-// FuzzPost sends any body to the endpoint: the answer is always JSON, never a server error, and
-// never repeats a body that is not JSON.
+// FuzzPost sends any body to the endpoint. The response is always JSON and never a server error.
 func FuzzPost(f *testing.F) {
 	for _, seed := range []string{``, `{}`, `[]`, `{"query":"{ __typename }"}`, `{"query":"{","variables":{}}`, `{"query":1}`,
 		`{"query":"query($r:[_Any!]!){_entities(representations:$r){__typename}}","variables":{"r":[{"__typename":"AuthorizationCode","id":"1"},{"id":{}},{"__typename":17}]}}`,
@@ -39,7 +38,7 @@ func fuzzed(f testing.TB, o Options) http.Handler {
 	return h
 }
 
-// FuzzGet does the same with any query string.
+// FuzzGet sends any query string to the endpoint. The response is always JSON and never a server error.
 func FuzzGet(f *testing.F) {
 	for _, seed := range []string{``, `query={__typename}`, `query={__typename}&variables={}`, `query={&variables=[`, `%zz`, `query=mutation{x}`} {
 		f.Add(seed)
@@ -58,7 +57,7 @@ func FuzzGet(f *testing.F) {
 	})
 }
 
-// FuzzNegotiate: whatever a client accepts, the answer is one of the two types or none.
+// FuzzNegotiate checks that for any Accept the result is one of the two types or none.
 func FuzzNegotiate(f *testing.F) {
 	for _, seed := range []string{"", "*/*", "application/json", "application/graphql-response+json;q=0.5, */*;q=0.1", ";;q", "application/json;q=nan"} {
 		f.Add(seed)
@@ -85,8 +84,8 @@ func (noGrants) Revoke(context.Context, grants.Caller, upstream.Resource, upstre
 	return grants.Revocation{}, &upstream.Error{Kind: upstream.NotFound}
 }
 
-// FuzzRepresentations sends any JSON as representations: each gets its entity or its own error, in
-// order, and none an internal one.
+// FuzzRepresentations sends any JSON as representations. Each has its entity or its own error, and no
+// error is internal.
 func FuzzRepresentations(f *testing.F) {
 	for _, seed := range []string{`[]`, `[{"__typename":"AuthorizationCode","id":"1"}]`, `[{"__typename":"AuthorizationCode","id":17},{"__typename":"User","id":1},{}]`,
 		`{"__typename":"AuthorizationCode","id":1e99}`, `[null]`, `[[{}]]`, `"x"`, `[{"__typename":["AuthorizationCode"],"id":{"id":1}}]`} {
@@ -124,8 +123,8 @@ func FuzzRepresentations(f *testing.F) {
 	})
 }
 
-// FuzzPersistedQuery asks by any hash and version, with the text and without: it is run under its own
-// hash, in the protocol's one version, and under nothing else.
+// FuzzPersistedQuery sends any hash and version, with the text and without. The query is executed by its own
+// hash in the protocol's one version only.
 func FuzzPersistedQuery(f *testing.F) {
 	const text = `{ __typename }`
 	hash := fmt.Sprintf("%x", sha256.Sum256([]byte(text)))
@@ -152,7 +151,7 @@ func FuzzPersistedQuery(f *testing.F) {
 	})
 }
 
-// fuzzPost sends a body, and wants an answer that is JSON and no failure of the service's.
+// fuzzPost sends a body, and checks that the response is JSON and no failure of the service.
 func fuzzPost(t *testing.T, h http.Handler, body string) []byte {
 	t.Helper()
 	ctx := NewContext(t.Context(), &Request{ID: "fuzz", Caller: grants.Caller{Credential: upstream.NewCredential("t")}})

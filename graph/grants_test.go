@@ -10,15 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"authentik-graphql/graph"
 	"authentik-graphql/internal/grants"
 	"authentik-graphql/upstream"
 )
 
-// fakeGrants is a source of lists of rows 1 to rows, newest first or oldest first, of the given size; it
-// notes what it was asked for.
+// fakeGrants is a source of lists whose rows have the keys from 1 up. It records the queries.
 type fakeGrants struct {
 	rows int
 	row  func(pk upstream.PK) *upstream.Grant
@@ -81,7 +78,7 @@ func (g *fakeGrants) Revoke(_ context.Context, _ grants.Caller, resource upstrea
 	return grants.Revocation{Grant: &read}, nil
 }
 
-// asked are the queries since the last time.
+// asked returns the queries since its last call.
 func (g *fakeGrants) asked() string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -100,7 +97,7 @@ func post(t *testing.T, base, document, variables string) answer {
 	return send(t, http.MethodPost, base, `{"query":`+string(query)+`,"variables":`+variables+`}`, jsonHeader)
 }
 
-// TestListArguments: what is asked of authentik for each argument, and which are refused without it.
+// TestListArguments checks the query for each argument, and which arguments are refused without a query.
 func TestListArguments(t *testing.T) {
 	g := &fakeGrants{rows: 3}
 	base := serve(t, g, graph.Options{})
@@ -192,7 +189,7 @@ func TestListArguments(t *testing.T) {
 	}
 }
 
-// TestOrderInLowerCase: gqlparser takes the names of an enum's values in any case, gqlgen does not.
+// TestOrderInLowerCase sends an enum's value that gqlparser accepts in any case and gqlgen does not.
 func TestOrderInLowerCase(t *testing.T) {
 	g := &fakeGrants{rows: 3}
 	got := post(t, serve(t, g, graph.Options{}), `query($o: GrantOrder) { authorizationCodes(order: $o) { totalCount } }`, `{"o":"newest_first"}`)
@@ -202,7 +199,7 @@ func TestOrderInLowerCase(t *testing.T) {
 	}
 }
 
-// pageOf decodes the list that an answer has under "l".
+// pageOf decodes the list that a response has under "l".
 type pageOf struct {
 	Edges []struct {
 		Cursor string
@@ -230,7 +227,7 @@ func listed(t *testing.T, base, field, arguments string) pageOf {
 	return body.Data.L
 }
 
-// TestConnections: a page is what the specification of cursor connections says, for each of the lists.
+// TestConnections checks the pages of each list against the specification of cursor connections.
 func TestConnections(t *testing.T) {
 	base := serve(t, &fakeGrants{rows: 5}, graph.Options{})
 	cursors := map[string]string{}
@@ -255,7 +252,7 @@ func TestConnections(t *testing.T) {
 					t.Errorf("%s%s: %+v", field, arguments, p.PageInfo)
 				}
 				if !p.PageInfo.HasNextPage {
-					// After the last there is an empty page, whose cursors are null.
+					// The page after the last is empty, with null for its cursors.
 					p := listed(t, base, field, fmt.Sprintf(`(order: %s, after: %q)`, order, *p.PageInfo.EndCursor))
 					if len(p.Edges) != 0 || p.Edges == nil || p.Nodes == nil || p.PageInfo.StartCursor != nil || p.PageInfo.EndCursor != nil || p.PageInfo.HasNextPage || !p.PageInfo.HasPreviousPage {
 						t.Errorf("%s, after the last: %+v", field, p)
@@ -273,7 +270,7 @@ func TestConnections(t *testing.T) {
 			}
 		}
 	}
-	// A cursor is good for its own list in its own order.
+	// A cursor is valid for its own list in its own order.
 	for cursor, of := range cursors {
 		for _, field := range []string{"authorizationCodes", "accessTokens", "refreshTokens"} {
 			for _, order := range []string{"NEWEST_FIRST", "OLDEST_FIRST"} {
@@ -298,8 +295,8 @@ func rowInFull(t *testing.T) string {
 	return strings.TrimSuffix(strings.TrimSpace(selection), "}")
 }
 
-// TestComplexityOfLists: a page of 100 full rows is allowed, however it is asked for; as much as would
-// be a much larger answer is not.
+// TestComplexityOfLists checks that a page of 100 full rows is allowed, whatever selects it, and three such
+// pages are not.
 func TestComplexityOfLists(t *testing.T) {
 	g := &fakeGrants{rows: 3}
 	base := serve(t, g, graph.Options{})
@@ -345,24 +342,7 @@ func TestComplexityOfLists(t *testing.T) {
 	}
 }
 
-// TestTokenEntities: access and refresh tokens are entities, each asked for where it is.
-func TestTokenEntities(t *testing.T) {
-	g := &fakeGrants{rows: 5, row: func(pk upstream.PK) *upstream.Grant {
-		revoked := pk == 2
-		return &upstream.Grant{PK: pk, Scope: []string{"openid"}, Revoked: &revoked, Claims: jsontext.Value(`{"n":9007199254740993}`)}
-	}}
-	base := serve(t, g, graph.Options{Federation: true})
-	got := post(t, base, `query($r: [_Any!]!) { _entities(representations: $r) { __typename ... on Grant { id scope } ... on AccessToken { revoked claims } ... on RefreshToken { revoked } } }`,
-		`{"r":[{"__typename":"AccessToken","id":"2"},{"__typename":"RefreshToken","id":3},{"__typename":"AuthorizationCode","id":"4"},{"__typename":"RefreshToken","id":"9"},{"__typename":"AccessToken","id":"02"}]}`)
-	want := `"data":{"_entities":[{"__typename":"AccessToken","id":"2","scope":["openid"],"revoked":true,"claims":{"n":9007199254740993}},` +
-		`{"__typename":"RefreshToken","id":"3","scope":["openid"],"revoked":false},{"__typename":"AuthorizationCode","id":"4","scope":["openid"]},null,null]}`
-	if !strings.Contains(got.body, want) || !strings.Contains(got.body, `"path":["_entities",3],"extensions":{"code":"NOT_FOUND"`) ||
-		!strings.Contains(got.body, `"path":["_entities",4],"extensions":{"code":"BAD_USER_INPUT"`) {
-		t.Errorf("got  %s\nwant %s", got.body, want)
-	}
-}
-
-// TestGrantFragments: what the three types share is asked for by fragments of their interface.
+// TestGrantFragments selects what the three types share with a fragment on their interface.
 func TestGrantFragments(t *testing.T) {
 	base := serve(t, &fakeGrants{rows: 5}, graph.Options{})
 	got := post(t, base, `{ authorizationCode(id: 1) { ...G } accessToken(id: 2) { ...G revoked claims } refreshToken(id: 3) { ...G ... on RefreshToken { revoked } }
@@ -378,37 +358,8 @@ func TestGrantFragments(t *testing.T) {
 	}
 }
 
-// TestRevokePayloads: the three mutations by their answers.
-func TestRevokePayloads(t *testing.T) {
-	g := &fakeGrants{rows: 5}
-	base := serve(t, g, graph.Options{})
-	got := post(t, base, `mutation { a: revokeAuthorizationCode(id: 2) { id authorizationCode { id } uncertain } b: revokeAccessToken(id: "3") { id accessToken { id } uncertain }
-		c: revokeRefreshToken(id: 1) { id refreshToken { id } uncertain } d: revokeRefreshToken(id: 9) { id } e: revokeAccessToken(id: "01") { id }
-		again: revokeAuthorizationCode(id: "2") { id } }`, `{}`)
-	want := `"data":{"a":{"id":"2","authorizationCode":{"id":"2"},"uncertain":false},"b":{"id":"3","accessToken":{"id":"3"},"uncertain":false},` +
-		`"c":{"id":"1","refreshToken":null,"uncertain":true},"d":null,"e":null,"again":{"id":"2"}}`
-	if !strings.Contains(got.body, want) {
-		t.Errorf("got  %s\nwant %s", got.body, want)
-	}
-	if asked := strings.Join(g.revoked, "; "); asked != "authorization_codes 2; access_tokens 3; refresh_tokens 1; refresh_tokens 9" {
-		t.Errorf("asked in the order %s", asked)
-	}
-	if cc := got.header.Get("Cache-Control"); cc != "no-store" {
-		t.Errorf("Cache-Control %q", cc)
-	}
-	if got := post(t, base, `mutation { revokeAuthorizationCode(id: 2) { id } }`, `{}`); got.header.Get("Cache-Control") != "no-store" {
-		t.Errorf("Cache-Control %q", got.header.Get("Cache-Control"))
-	}
-	if got := send(t, http.MethodGet, base+"/?query=mutation%7BrevokeAuthorizationCode(id%3A2)%7Bid%7D%7D", "", jsonHeader); got.status != http.StatusMethodNotAllowed {
-		t.Errorf("by GET: %d %s", got.status, got.body)
-	}
-	if len(g.revoked) != 5 {
-		t.Errorf("%d revocations", len(g.revoked))
-	}
-}
-
-// TestListsCountAsCalls: a list counts as one of what an operation may ask for, and pages that differ
-// in one argument are several.
+// TestListsCountAsCalls checks that a list counts as one upstream call of the operation, and that pages that
+// differ in one argument count as several.
 func TestListsCountAsCalls(t *testing.T) {
 	g := &fakeGrants{rows: 5}
 	limits := graph.DefaultLimits()

@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +20,7 @@ import (
 	"authentik-graphql/upstream"
 )
 
-// source is a GrantSource of single grants, made of a function.
+// source is a GrantSource of single grants.
 type source func(ctx context.Context, cred upstream.Credential, pk upstream.PK) (graph.GrantRead, error)
 
 func (f source) Grant(ctx context.Context, caller grants.Caller, _ upstream.Resource, pk upstream.PK) (graph.GrantRead, error) {
@@ -44,7 +43,7 @@ func anyCode(_ context.Context, _ upstream.Credential, pk upstream.PK) (graph.Gr
 	return read, nil
 }
 
-// handler makes the endpoint, with the limits of a service that sets none unless o has some.
+// handler makes the endpoint, with the default limits unless o has others.
 func handler(t *testing.T, codes graph.GrantSource, o graph.Options) http.Handler {
 	t.Helper()
 	if o.Limits == (document.Limits{}) {
@@ -58,8 +57,7 @@ func handler(t *testing.T, codes graph.GrantSource, o graph.Options) http.Handle
 	return h
 }
 
-// serve starts the endpoint as the service mounts it: with a Request in the context and a body
-// limit.
+// serve starts the endpoint as the service mounts it, with a Request in the context and a body limit.
 func serve(t *testing.T, codes graph.GrantSource, o graph.Options) string {
 	t.Helper()
 	h := handler(t, codes, o)
@@ -213,7 +211,7 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
-// checkRequestError wants one error with the code, a request id, and no data.
+// checkRequestError checks that there is one error with the code, a request id, and no data.
 func checkRequestError(t *testing.T, body, code string) {
 	t.Helper()
 	var got map[string]json.RawMessage
@@ -248,12 +246,12 @@ func TestEndedContext(t *testing.T) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 	if got := req.Facts(); len(got.ErrorCodes) != 1 {
-		t.Errorf("the log is told %v", got.ErrorCodes)
+		t.Errorf("the log has %v", got.ErrorCodes)
 	}
 }
 
-// TestClientWhoLeavesIsNoFailure: the log must not warn of it.
-func TestClientWhoLeavesIsNoFailure(t *testing.T) {
+// TestDisconnectedClientIsNoFailure checks that the log does not warn of a client that leaves.
+func TestDisconnectedClientIsNoFailure(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		err  error
@@ -268,7 +266,7 @@ func TestClientWhoLeavesIsNoFailure(t *testing.T) {
 			r.Header.Set("Content-Type", "application/json")
 			h.ServeHTTP(httptest.NewRecorder(), r)
 			if got := req.Facts(); (got.Err != nil) != tt.warn || strings.Join(got.ErrorCodes, " ") != "GATEWAY_TIMEOUT" {
-				t.Errorf("the log is told %v, %v", got.ErrorCodes, got.Err)
+				t.Errorf("the log has %v, %v", got.ErrorCodes, got.Err)
 			}
 		})
 	}
@@ -323,67 +321,6 @@ func TestIntrospectionOff(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := send(t, "POST", base, `{"query":"`+tt.query+`"}`, jsonHeader); !strings.Contains(got.body, tt.want) {
-				t.Errorf("got %s", got.body)
-			}
-		})
-	}
-}
-
-// A full list is resolved in parallel, but leaves room for other requests.
-func TestEntitiesAtOnce(t *testing.T) {
-	const atOnce = 32
-	var running, most, started atomic.Int64
-	full := make(chan struct{})
-	base := serve(t, source(func(ctx context.Context, cred upstream.Credential, pk upstream.PK) (graph.GrantRead, error) {
-		most.Store(max(most.Load(), running.Add(1)))
-		defer running.Add(-1)
-		if started.Add(1) == atOnce {
-			close(full)
-		}
-		select {
-		case <-full:
-		case <-ctx.Done():
-		}
-		return anyCode(ctx, cred, pk)
-	}), graph.Options{Federation: true})
-	list := ""
-	for id := range 100 {
-		list += fmt.Sprintf(`{"__typename":"AuthorizationCode","id":%d},`, id+1)
-	}
-	a := send(t, http.MethodPost, base, `{"query":"query($r:[_Any!]!){_entities(representations:$r){__typename}}","variables":{"r":[`+
-		strings.TrimSuffix(list, ",")+`]}}`, map[string]string{"Content-Type": "application/json"})
-	if got := strings.Count(a.body, `"AuthorizationCode"`); got != 100 || most.Load() > atOnce {
-		t.Errorf("%d entities with at most %d at once, want 100 with %d: %s", got, most.Load(), atOnce, a.body)
-	}
-}
-
-func TestEntities(t *testing.T) {
-	base := serve(t, source(func(ctx context.Context, cred upstream.Credential, pk upstream.PK) (graph.GrantRead, error) {
-		if pk == 404 {
-			return graph.GrantRead{}, &upstream.Error{Kind: upstream.NotFound, Status: 404}
-		}
-		return anyCode(ctx, cred, pk)
-	}), graph.Options{Federation: true})
-	const document = `query($r:[_Any!]!){_entities(representations:$r){... on AuthorizationCode{id}}}`
-	many := strings.TrimSuffix(strings.Repeat(`{"__typename":"AuthorizationCode","id":"1"},`, 101), ",")
-	tests := []struct{ name, representations, want string }{
-		{"order kept, each its own error", `{"__typename":"AuthorizationCode","id":"3"},{"__typename":"AuthorizationCode","id":404},{"__typename":"AuthorizationCode","id":1}`,
-			`"path":["_entities",1],"extensions":{"code":"NOT_FOUND","requestId":"test","upstreamStatus":404}}],"data":{"_entities":[{"id":"3"},null,{"id":"1"}]}`},
-		{"another type", `{"__typename":"User","id":"1"}`, `"code":"BAD_USER_INPUT"`},
-		{"no type", `{"id":"1"}`, `"code":"BAD_USER_INPUT"`},
-		{"no id", `{"__typename":"AuthorizationCode"}`, `"code":"BAD_USER_INPUT"`},
-		{"alias of an id", `{"__typename":"AuthorizationCode","id":"01"}`, `"code":"BAD_USER_INPUT"`},
-		{"a fraction", `{"__typename":"AuthorizationCode","id":1.0}`, `"code":"BAD_USER_INPUT"`},
-		{"a list", `[{"__typename":"AuthorizationCode","id":"1"}]`, `"path":["_entities",0],"extensions":{"code":"BAD_USER_INPUT"`},
-		{"a text among others", `{"__typename":"AuthorizationCode","id":"1"},"x"`, `"path":["_entities",1],"extensions":{"code":"BAD_USER_INPUT"`},
-		{"an object", `{"__typename":"AuthorizationCode","id":{}}`, `"code":"BAD_USER_INPUT"`},
-		{"none", ``, `"data":{"_entities":[]}`},
-		{"too many", many, `"code":"LIMIT_EXCEEDED"`},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			got := send(t, "POST", base, `{"query":"`+document+`","variables":{"r":[`+tt.representations+`]}}`, jsonHeader)
-			if !strings.Contains(got.body, tt.want) {
 				t.Errorf("got %s", got.body)
 			}
 		})

@@ -6,7 +6,7 @@ import (
 	"authentik-graphql/graph/document"
 )
 
-// DefaultLimits are the limits of a service that sets none.
+// DefaultLimits are the limits without settings.
 func DefaultLimits() (l document.Limits) {
 	if err := env.ParseWithOptions(&l, env.Options{Environment: map[string]string{}}); err != nil {
 		panic(err)

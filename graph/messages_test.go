@@ -10,7 +10,7 @@ import (
 	"authentik-graphql/upstream"
 )
 
-// wantMessage checks the one error of an answer, which has no path: the request was not executed.
+// wantMessage checks the one error of a response. It has no path, because the request is not executed.
 func wantMessage(t *testing.T, body, code, message string) {
 	t.Helper()
 	checkRequestError(t, body, code)
@@ -68,7 +68,7 @@ func TestErrorsOfMissingDocuments(t *testing.T) {
 	}
 }
 
-// TestRejectedFields: the names of fields are all that is told of what authentik rejects.
+// TestRejectedFields checks that errors repeat only the names of the fields that authentik rejects.
 func TestRejectedFields(t *testing.T) {
 	for want, fields := range map[string][]string{
 		"authentik rejects the request.":            nil,

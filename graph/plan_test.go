@@ -28,7 +28,7 @@ import (
 	"authentik-graphql/upstream"
 )
 
-// Rows that drawnSource answers in its own way.
+// The keys for which drawnSource does something else.
 const (
 	drawnUnknown = 404
 	drawnBroken  = 500
@@ -72,7 +72,7 @@ func (s *drawnSource) List(_ context.Context, _ grants.Caller, resource upstream
 		rows[i] = &grant
 	}
 	read.Value = &upstream.Rows{Rows: rows, Count: 7, More: q.Oldest}
-	order, after := 0, 0 // no two reads are as fresh, or either may tell the answer's freshness
+	order, after := 0, 0 // no two reads are equally fresh, so that the least fresh one is the same
 	if q.Oldest {
 		order = 1
 	}
@@ -89,7 +89,7 @@ func (s *drawnSource) Revoke(context.Context, grants.Caller, upstream.Resource, 
 	return grants.Revocation{}, &upstream.Error{Kind: upstream.NotFound}
 }
 
-// twoServers are the endpoint with plans and, over the same source, without.
+// twoServers returns the endpoint with plans and without, over the same source.
 func twoServers(t testing.TB, source GrantSource, limits document.Limits) (planned, plain http.Handler) {
 	t.Helper()
 	resolver := &Resolver{Grants: source, Now: func() time.Time { return drawnNow }}
@@ -104,7 +104,6 @@ func twoServers(t testing.TB, source GrantSource, limits document.Limits) (plann
 	return servers[0], servers[1]
 }
 
-// testPlanner is one over a source.
 func testPlanner(t testing.TB, source GrantSource) planner {
 	t.Helper()
 	resolver := &Resolver{Grants: source, Now: time.Now, upstreamCalls: 1}
@@ -120,7 +119,7 @@ func testLibrary(t testing.TB) *document.Library {
 	return library
 }
 
-// testDocument is the document of a text.
+// testDocument parses a valid text.
 func testDocument(t testing.TB, text string) *document.Document {
 	t.Helper()
 	found := testLibrary(t).Find(t.Context(), document.Query{Text: text})
@@ -130,7 +129,7 @@ func testDocument(t testing.TB, text string) *document.Document {
 	return found.Document
 }
 
-// ask sends a document and returns the answer and what is left for the log.
+// ask sends a document and returns the response and the facts for the log.
 func ask(ctx context.Context, h http.Handler, document string, variables map[string]any) (*httptest.ResponseRecorder, Facts) {
 	body, _ := json.Marshal(map[string]any{"query": document, "variables": variables})
 	req := &Request{ID: "test", Caller: grants.Caller{Credential: upstream.NewCredential("t")}}
@@ -141,12 +140,12 @@ func ask(ctx context.Context, h http.Handler, document string, variables map[str
 	return w, req.Facts()
 }
 
-// inOrder is an answer whose errors are in order: roots fail at the same time.
+// inOrder formats a response with its errors sorted, because root fields fail concurrently.
 func inOrder(w *httptest.ResponseRecorder, facts Facts) string {
 	text := w.Body.String()
 	var list []json.RawMessage
 	if errs, some := strings.CutPrefix(text, `{"errors":`); some {
-		// The rest may be no JSON: what stands for a UUID here is no such text.
+		// The errors are sorted; the rest is compared as it is.
 		decoder := json.NewDecoder(strings.NewReader(errs))
 		if err := decoder.Decode(&list); err != nil {
 			return err.Error() + text
@@ -155,7 +154,7 @@ func inOrder(w *httptest.ResponseRecorder, facts Facts) string {
 		text = fmt.Sprintf("%s%s", list, errs[decoder.InputOffset():])
 	}
 	if len(list) > 1 || len(list) > 0 && strings.Contains(text, "STALE") {
-		facts.Err = nil // that of whichever came first
+		facts.Err = nil // the first of several
 	}
 	slices.Sort(facts.ErrorCodes)
 	if e, ok := errors.AsType[*panicError](facts.Err); ok {
@@ -165,9 +164,9 @@ func inOrder(w *httptest.ResponseRecorder, facts Facts) string {
 		facts.OperationType, facts.OperationName, facts.ErrorCodes, facts.CacheStatus, facts.Err, facts.UpstreamStatus)
 }
 
-// TestPlansAnswerAsGqlgenDoes: byte for byte, status, headers and what the log is told, for any
-// operation over any grants.
-func TestPlansAnswerAsGqlgenDoes(tb *testing.T) {
+// TestPlansEqualGqlgen compares the responses of plans and of gqlgen byte for byte, with their status,
+// headers and facts for the log, for any operation over any grants.
+func TestPlansEqualGqlgen(tb *testing.T) {
 	planner, library := testPlanner(tb, nil), testLibrary(tb)
 	all, invalid, runs, shown, failed := 0, 0, 0, 0, 0
 	rapid.Check(tb, func(t *rapid.T) {
@@ -176,7 +175,7 @@ func TestPlansAnswerAsGqlgenDoes(tb *testing.T) {
 		planned, plain := twoServers(tb, source, DefaultLimits())
 		d := drawDocument(t, planner.schema)
 		text := d.text()
-		for range 2 { // the second time the plan is there
+		for range 2 { // the second time the plan is cached
 			got, want := inOrder(ask(t.Context(), planned, text, d.values)), inOrder(ask(t.Context(), plain, text, d.values))
 			if got != want {
 				t.Fatalf("%s\n%v\ngot  %s\nwant %s", text, d.values, got, want)
@@ -203,8 +202,8 @@ func TestPlansAnswerAsGqlgenDoes(tb *testing.T) {
 	}
 }
 
-// TestPlansCoverTheSchema: each field of each object that a query can reach, so that one that is
-// added later is not forgotten.
+// TestPlansCoverTheSchema checks that there is a plan for each field that a query can reach, so that a new
+// one is not forgotten.
 func TestPlansCoverTheSchema(t *testing.T) {
 	planner := testPlanner(t, nil)
 	seen, all := map[string]bool{}, 0
@@ -272,7 +271,7 @@ func TestPlansKnowNoOtherDirectives(t *testing.T) {
 	}
 }
 
-// ending is a context that ends once it was looked at so often.
+// ending is a context that ends after a number of calls of Err.
 type ending struct {
 	context.Context
 	looks atomic.Int64
@@ -339,7 +338,7 @@ func TestPlansAreStopped(t *testing.T) {
 		}
 		doc := testDocument(t, three)
 		req := &Request{Caller: grants.Caller{Credential: upstream.NewCredential("t")}}
-		synctest.Test(t, func(t *testing.T) { // it waits a little
+		synctest.Test(t, func(t *testing.T) { // it waits for memory
 			resp, _ := planner.execute(NewContext(t.Context(), req), doc, &graphql.OperationContext{Operation: doc.AST.Operations[0]})
 			if resp == nil || resp.Data != nil || req.stopped() != outOfMemory {
 				t.Errorf("stopped %d, %v", req.stopped(), resp)

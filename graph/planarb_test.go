@@ -26,7 +26,7 @@ type drawnDocument struct {
 	variables map[string]string // declaration by name
 	values    map[string]any
 	arguments map[string]string // by the response name of a root field
-	panics    int               // a row that was not asked for yet
+	panics    int               // a key that was not used yet
 }
 
 type drawnFragment struct{ name, on, text string }
@@ -102,7 +102,7 @@ func (d *drawnDocument) fragmentOn(of *ast.Definition, condition string, depth i
 	return text + d.directive() + " " + d.set(d.within(of, condition), depth+1)
 }
 
-// within is the type of a fragment. Of a union only __typename can be selected, here as well as a
+// within draws the type of a fragment. Of a union only __typename can be selected, here as well as a
 // fragment on the type itself.
 func (d *drawnDocument) within(of *ast.Definition, condition string) *ast.Definition {
 	if condition == "" {
@@ -162,8 +162,8 @@ func (d *drawnDocument) conditional(directive string) string {
 	return fmt.Sprintf(" @%s(if: %s)", directive, condition)
 }
 
-// argumentsOf draws arguments: good ones mostly, such as are refused by the resolver, and such as
-// gqlgen cannot read.
+// argumentsOf draws arguments: mostly valid ones, some that the resolver refuses, and some that gqlgen
+// cannot read.
 func (d *drawnDocument) argumentsOf(f *ast.FieldDefinition) string {
 	var list []string
 	for _, arg := range f.Arguments {
@@ -193,7 +193,7 @@ func (d *drawnDocument) argument(f *ast.FieldDefinition, arg *ast.ArgumentDefini
 	switch arg.Type.Name() {
 	case "ID":
 		value = oneOf[any](d, "id", 1, "1", "2", "3", 4, 5, "6", "7", drawnUnknown, drawnBroken, d.panics, drawnStale, "01", "x\n\"", -1)
-		if value == d.panics { // of two fields that share a read that panics, either tells
+		if value == d.panics { // of two fields that share a read that panics, either may report it
 			d.panics = 1
 		}
 	case "Int":
@@ -212,8 +212,8 @@ func (d *drawnDocument) argument(f *ast.FieldDefinition, arg *ast.ArgumentDefini
 	return string(text), value
 }
 
-// fill draws a value of a domain type: null and empty half of the time, and texts that need to be
-// escaped.
+// fill draws a value of a domain type: null or empty half of the time, and strings that must be escaped.
+// gqlgen writes the same escapes for them as jsontext.
 func fill(t *rapid.T, v reflect.Value) {
 	few := func(n int) int { return rapid.IntRange(0, n).Draw(t, "n") }
 	switch v.Interface().(type) {

@@ -28,7 +28,7 @@ func recordedGrant(b *testing.B) upstream.Grant {
 	return *grant
 }
 
-// BenchmarkPlan compares plans with gqlgen, from the HTTP request to the answer's bytes.
+// BenchmarkPlan compares plans with gqlgen, from the HTTP request to the bytes of the response.
 func BenchmarkPlan(b *testing.B) {
 	full, err := os.ReadFile("testdata/every-field.graphql")
 	if err != nil {

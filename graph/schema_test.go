@@ -13,14 +13,13 @@ import (
 
 func schema() *ast.Schema { return graph.Schema() }
 
-// own tells the types of schema.graphqls from those of GraphQL and of federation.
+// own reports whether a type is one of schema.graphqls.
 func own(def *ast.Definition) bool {
 	return !def.BuiltIn && !strings.HasPrefix(def.Name, "_") && def.Position != nil &&
 		strings.HasSuffix(def.Position.Src.Name, "schema.graphqls")
 }
 
-// shown tells the types of what authentik sends, which exist in each of its releases, from those that
-// are made here.
+// shown reports whether a type is one that authentik sends, in every release.
 func shown(def *ast.Definition) bool {
 	switch def.Name {
 	case "AuthorizationCode", "AccessToken", "RefreshToken", "OAuth2Provider", "RedirectURI", "User", "Group", "Role":
@@ -62,8 +61,8 @@ func TestEverythingIsDescribed(t *testing.T) {
 	}
 }
 
-// TestEveryField names each field that authentik sends in any release up to 2026.2, in authentik's
-// spelling, beside ours.
+// TestEveryField checks that the schema has each field that authentik sends in any release up to 2026.2.
+// Where the name differs, ours follows authentik's after a colon.
 func TestEveryField(t *testing.T) {
 	fields := map[string]string{
 		"AuthorizationCode": "pk provider user is_expired expires scope",
@@ -106,8 +105,8 @@ func camelCase(s string) string {
 	return strings.Join(words, "")
 }
 
-// TestNonNull: only what authentik can never take away may be non-null, or another release would
-// null a whole answer.
+// TestNonNull checks that only what authentik can never take away is non-null. Otherwise another release
+// would turn a whole response into null.
 func TestNonNull(t *testing.T) {
 	allowed := map[string]bool{"id": true, "pk": true, "isExpired": true, "scope": true, "fetchedAt": true}
 	for _, def := range schema().Types {

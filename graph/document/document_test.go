@@ -92,7 +92,7 @@ func testSchema() *ast.Schema { return generated.NewExecutableSchema(generated.C
 
 func testParser() parser { return newParser(testSchema(), defaultLimits(), true) }
 
-// defaultLimits are the limits of a service that sets none.
+// defaultLimits are the limits without settings.
 func defaultLimits() (l Limits) {
 	if err := env.ParseWithOptions(&l, env.Options{Environment: map[string]string{}}); err != nil {
 		panic(err)
@@ -169,7 +169,7 @@ func TestWeight(t *testing.T) {
 				if errs != nil {
 					t.Fatal(errs)
 				}
-				// Not all of these are valid; what validation leaves in the tree counts as well.
+				// Not all of these are valid, but validation adds to their memory.
 				if kept[i], errs = p.validate(parsed); errs != nil {
 					kept[i] = &Document{Text: parsed.text, AST: parsed.ast, size: parsed.size}
 				}

@@ -12,7 +12,7 @@ import (
 	"authentik-graphql/internal/apierror"
 )
 
-// attacks are documents made to be expensive, by the limit that stops each.
+// attacks are documents that are made to be expensive, by the limit that stops each.
 func attacks() map[string]string {
 	repeat := strings.Repeat
 	doubling := func(levels int) string {

@@ -2,7 +2,7 @@ package document
 
 import "testing"
 
-// FuzzTrusted reads any file: an error, or documents that can be run.
+// FuzzTrusted reads any file. The result is an error or documents that can be executed.
 func FuzzTrusted(f *testing.F) {
 	for _, seed := range []string{`{}`, `{"a":"{__typename}"}`, `{"format":"apollo-persisted-query-manifest","version":1,"operations":[{"id":"a","body":"{__typename}"}]}`,
 		`{"format":"{__typename}","operations":"{__typename}"}`, `[]`, `{"":"{__typename}"}`} {

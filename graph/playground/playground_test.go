@@ -31,14 +31,14 @@ func ask(o playground.Options, method, target string, header http.Header) *httpt
 	return w
 }
 
-// pageConfig is what the page hands to its program.
+// pageConfig is what the page passes to its program.
 type pageConfig struct {
 	Endpoint, Authorization string
 	Placeholder             bool
 	Tabs                    []struct{ Query, Variables string }
 }
 
-// readConfig reads the configuration out of a page as a browser would.
+// readConfig reads the configuration of a page.
 func readConfig(t *testing.T, page string) pageConfig {
 	t.Helper()
 	match := regexp.MustCompile(`data-config="([^"]*)"`).FindStringSubmatch(page)
@@ -123,7 +123,8 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-// Every URL in the page is relative, works, and may be kept for good; no script is inline.
+// TestPageURLs checks that every URL in the page is relative, works, and is immutable, and that no script
+// is inline.
 func TestPageURLs(t *testing.T) {
 	page := ask(playground.Options{}, http.MethodGet, "/", nil).Body.String()
 	urls := regexp.MustCompile(`(?:src|href|action)="([^"]*)"`).FindAllStringSubmatch(page, -1)
@@ -234,7 +235,7 @@ func TestErrorsTab(t *testing.T) {
 	}
 }
 
-// The documents of all tabs, the made one too, are valid. TestDocuments sees that the full one is full.
+// TestDocuments validates the queries of all tabs.
 func TestDocuments(t *testing.T) {
 	c := readConfig(t, ask(playground.Options{ErrorIDs: []playground.ErrorExample{{Label: "x", ID: "1"}}},
 		http.MethodGet, "/", nil).Body.String())
