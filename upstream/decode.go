@@ -62,10 +62,7 @@ func (d *decoder) refuse(what string) { d.fail(errors.New("decode: " + what)) }
 
 func (d *decoder) grant() *Grant {
 	d.saysExpired = false
-	g := &Grant{}
-	if !grantObject.decode(d, g) {
-		d.refuse("a grant is no object")
-	}
+	g := grantObject.value(d)
 	if g.Scope == nil {
 		g.Scope = []string{}
 	}

@@ -41,7 +41,7 @@ func (c *Client) Delete(ctx context.Context, cred Credential, resource Resource,
 	}
 	switch e, ok := errors.AsType[*Error](err); {
 	case err == nil:
-		return Answer[bool]{FetchedAt: a.at, AuthentikID: cleanID(a.header.Get("X-Authentik-Id"))}, nil
+		return Answer[bool]{FetchedAt: a.at, AuthentikID: a.id()}, nil
 	case ok && errors.Is(e, errNoDelete):
 		return outcomeUnknown, c.whyNoDelete(ctx, cred, resource, pk, e)
 	}

@@ -135,7 +135,7 @@ func classify(a answer) *Error {
 	if a.status == http.StatusOK && saysJSON && !starting {
 		return nil
 	}
-	e := &Error{Status: a.status, RetryAfter: wait, AuthentikID: cleanID(a.header.Get("X-Authentik-Id"))}
+	e := &Error{Status: a.status, RetryAfter: wait, AuthentikID: a.id()}
 	switch {
 	case starting:
 		e.Kind, e.Err = Unavailable, errStarting
@@ -248,6 +248,9 @@ func isIdentifier(s string) bool {
 	return s != "" && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz_") == ""
 }
 
+// id is authentik's own id of the request.
+func (a answer) id() string { return cleanID(a.header.Get("X-Authentik-Id")) }
+
 // cleanID keeps authentik's request id only if it is harmless in a log line.
 func cleanID(s string) string {
 	if len(s) > 64 || strings.Trim(s, "0123456789abcdefABCDEF-") != "" {
@@ -270,7 +273,7 @@ func bodyError(err error, a answer) *Error {
 	e := &Error{
 		Kind:        InvalidResponse,
 		Status:      a.status,
-		AuthentikID: cleanID(a.header.Get("X-Authentik-Id")),
+		AuthentikID: a.id(),
 		Err:         fmt.Errorf("read authentik's answer: %w", err),
 	}
 	switch {

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"net/http"
 	"time"
 )
@@ -51,5 +52,36 @@ type Page = page[*Grant]
 
 // DecodePage reads a page.
 func DecodePage(body []byte, sent time.Time) (p Page, dropped []string, err error) {
-	return decode(body, sent, grantPage)
+	return decodeGrantPage(body, sent)
+}
+
+// Application is a resource that is no grant, as another engineer would add it.
+type Application struct {
+	Slug     string
+	Name     *string
+	Provider *Provider
+}
+
+var applicationObject = newObject("application", "Application",
+	field[Application]{
+		name:     "slug",
+		decode:   func(d *decoder, _ string, a *Application) { a.Slug, _ = d.text() },
+		complete: func(_ *decoder, _ string, a *Application) bool { return a.Slug != "" },
+	},
+	text("name", func(a *Application) **string { return &a.Name }),
+	nested("provider_obj", func(a *Application) **Provider { return &a.Provider }, providerObject),
+)
+
+// ErrNoApplication is what a 404 means for an application.
+var ErrNoApplication = errors.New("no such application")
+
+// ApplicationAt is where an application is.
+func ApplicationAt(slug string) Endpoint[*Application] {
+	return Endpoint[*Application]{
+		Path: "/api/v3/core/applications/" + slug + "/",
+		Decode: func(body []byte, sent time.Time) (*Application, []string, error) {
+			return decode(body, sent, applicationObject.value)
+		},
+		NotFound: ErrNoApplication,
+	}
 }

@@ -92,6 +92,15 @@ func (o *object[T]) decode(d *decoder, t *T) bool {
 	return isObject
 }
 
+// value reads an object that must be there.
+func (o *object[T]) value(d *decoder) *T {
+	t := new(T)
+	if !o.decode(d, t) {
+		d.refuse("the answer or a row is no object")
+	}
+	return t
+}
+
 func (o *object[T]) encode(w *writer, t *T) {
 	w.b = append(w.b, '{')
 	for _, f := range o.fields {

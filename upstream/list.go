@@ -55,11 +55,19 @@ func (c *Client) List(ctx context.Context, cred Credential, resource Resource, q
 			if q.CallCount != nil {
 				q.CallCount.Add(1)
 			}
-			p, a, err := c.page(ctx, cred, resource, q, size, number, pass)
+			var p Answer[page[*Grant]]
+			err := pass(func() (err error) {
+				p, err = Fetch(ctx, c, cred, Endpoint[page[*Grant]]{
+					Path:     resource.path() + "?" + q.parameters(size, number),
+					Decode:   decodeGrantPage,
+					NotFound: errGone,
+				})
+				return err
+			})
 			if err == nil && list.FetchedAt.IsZero() {
-				list.FetchedAt, list.AuthentikID = a.at, cleanID(a.header.Get("X-Authentik-Id"))
+				list.FetchedAt, list.AuthentikID = p.FetchedAt, p.AuthentikID
 			}
-			return p, err
+			return p.Value, err
 		})
 	switch e, ok := errors.AsType[*Error](err); {
 	case err == nil:
@@ -75,8 +83,8 @@ func (c *Client) List(ctx context.Context, cred Credential, resource Resource, q
 
 func (c *Grant) key() PK { return c.PK }
 
-// page asks for one page. Its error is errGone or an *Error.
-func (c *Client) page(ctx context.Context, cred Credential, resource Resource, q Query, size, number int, pass func(call func() error) error) (p page[*Grant], a answer, err error) {
+// parameters are those of a page.
+func (q Query) parameters(size, number int) string {
 	parameters := url.Values{
 		"ordering":  {"-pk"},
 		"page":      {strconv.Itoa(number)},
@@ -90,28 +98,12 @@ func (c *Client) page(ctx context.Context, cred Credential, resource Resource, q
 			parameters.Set(name, pk.String())
 		}
 	}
-	err = pass(func() (err error) {
-		a, err = c.policy.do(ctx, func(ctx context.Context) (answer, error) {
-			return c.get(ctx, cred, resource.path()+"?"+parameters.Encode())
-		})
-		return err
-	})
-	if e, ok := errors.AsType[*Error](err); ok && e.Kind == NotFound {
-		return p, a, errGone
-	}
-	if err != nil {
-		return p, a, err
-	}
-	defer a.free()
-	p, dropped, err := decode(a.body, a.sent, grantPage)
-	if err != nil {
-		return p, a, &Error{Kind: InvalidResponse, Status: a.status, AuthentikID: cleanID(a.header.Get("X-Authentik-Id")), Err: err}
-	}
-	c.countDropped(ctx, dropped)
-	return p, a, nil
+	return parameters.Encode()
 }
 
-func grantPage(d *decoder) page[*Grant] { return decodePage(d, (*decoder).grant) }
+func decodeGrantPage(body []byte, sent time.Time) (page[*Grant], []string, error) {
+	return decode(body, sent, func(d *decoder) page[*Grant] { return decodePage(d, (*decoder).grant) })
+}
 
 // pageNumbers are the members of a page's pagination that must be there.
 var pageNumbers = [...]string{"count", "start_index", "end_index", "current", "total_pages"}

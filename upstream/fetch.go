@@ -1,0 +1,98 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+)
+
+// Endpoint is something that authentik's API shows at a path.
+type Endpoint[T any] struct {
+	// Path follows the base URL. It may have a query. Spans show it with {id} for each number.
+	Path string
+	// Decode reads the body of a 200. Sent is when the request left; dropped names the optional fields of
+	// an unknown form, in constant texts, as they go to the log and the metrics.
+	Decode func(body []byte, sent time.Time) (value T, dropped []string, err error)
+	// NotFound is what a 404 means here: the cause of the *Error. It may be nil.
+	NotFound error
+}
+
+// Fetch asks for what an endpoint shows, on the caller's behalf. Its error is always an *Error.
+func Fetch[T any](ctx context.Context, c *Client, cred Credential, e Endpoint[T]) (Answer[T], error) {
+	if cred.IsZero() {
+		return Answer[T]{}, &Error{Kind: Unauthenticated}
+	}
+	a, err := c.policy.do(ctx, func(ctx context.Context) (answer, error) { return c.get(ctx, cred, e.Path) })
+	if failed, ok := errors.AsType[*Error](err); ok && failed.Kind == NotFound && e.NotFound != nil {
+		failed.Err = e.NotFound
+	}
+	if err != nil {
+		return Answer[T]{}, err
+	}
+	defer a.free()
+	value, dropped, err := e.Decode(a.body, a.sent)
+	if err != nil {
+		return Answer[T]{}, &Error{Kind: InvalidResponse, Status: a.status, AuthentikID: a.id(), Err: err}
+	}
+	c.countDropped(ctx, dropped)
+	return Answer[T]{Value: value, FetchedAt: a.at, AuthentikID: a.id()}, nil
+}
+
+// Retrieve asks for one grant on the caller's behalf. Its error is always an *Error.
+func (c *Client) Retrieve(ctx context.Context, cred Credential, resource Resource, pk PK) (Answer[*Grant], error) {
+	return Fetch(ctx, c, cred, Endpoint[*Grant]{
+		Path: resource.row(pk),
+		Decode: func(body []byte, sent time.Time) (*Grant, []string, error) {
+			g, dropped, err := DecodeGrant(body, sent)
+			if err == nil && g.PK != pk {
+				err = errors.New("the answer is another row")
+			}
+			return g, dropped, err
+		},
+	})
+}
+
+// get sends one GET and returns a 200 that is said to be JSON, whose body the caller frees, or an *Error.
+func (c *Client) get(ctx context.Context, cred Credential, path string) (a answer, err error) {
+	ctx, span := c.begin(ctx, http.MethodGet, path)
+	defer func() { end(span, a.status, err) }()
+	a, err = c.send(ctx, http.MethodGet, cred, path)
+	if err != nil {
+		return answer{}, err
+	}
+	if e := classify(a); e != nil {
+		a.free()
+		return answer{}, e
+	}
+	return a, nil
+}
+
+var acceptJSON = []string{mimeJSON}
+
+// send sends one request and returns its answer with its body, which the caller frees, or an *Error.
+func (c *Client) send(ctx context.Context, method string, cred Credential, path string) (answer, error) {
+	c.calls.Add(1)
+	sent := c.now()
+	req := c.resty.R().SetContext(ctx)
+	req.Header["Accept"], req.Header["User-Agent"] = acceptJSON, c.userAgent // which resty copies
+	cred.setHeader(req.Header)
+	c.spans.Inject(ctx, req.Header)
+	resp, err := req.Execute(method, c.base+path)
+	if err != nil {
+		return answer{}, transportError(err)
+	}
+	defer func() { _ = resp.RawBody().Close() }()
+
+	a := answer{status: resp.StatusCode(), header: resp.Header(), sent: sent, at: c.now()}
+	a.body, a.free, err = c.bodies.read(ctx, resp.RawResponse)
+	if err != nil {
+		e := classify(a)
+		if errors.Is(err, errTooLarge) || e == nil || e.Kind == InvalidResponse { // else its status says enough
+			e = bodyError(err, a)
+		}
+		a.free()
+		return answer{}, e
+	}
+	return a, nil
+}
