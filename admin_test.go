@@ -54,7 +54,7 @@ func TestAdminRoutes(t *testing.T) {
 // longer than an answer may otherwise is given to its end.
 func TestAdminProfiles(t *testing.T) {
 	a := newAsker(t, "ADMIN_PPROF=true")
-	admin, public := httptest.NewUnstartedServer(a.service.adminRoutes()), httptest.NewServer(a.handler)
+	admin, public := httptest.NewUnstartedServer(a.service.AdminHandler()), httptest.NewServer(a.handler)
 	admin.Config.WriteTimeout = 100 * time.Millisecond
 	admin.Start()
 	t.Cleanup(func() { admin.Close(); public.Close() })

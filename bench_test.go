@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"authentik-graphql/internal/app"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -64,20 +64,12 @@ func hotHandler(b *testing.B, document string, settings ...string) (h http.Handl
 	fake.AddCode(upstreamtest.Code{PK: 17, Owner: upstreamtest.UserAlice, Provider: upstreamtest.ProviderGrafana, Expires: time.Now().Add(time.Hour)})
 	srv := httptest.NewServer(anyID(b, fake))
 	b.Cleanup(srv.Close)
-	cfg, in, err := load(append(settings, "AUTHENTIK_URL="+srv.URL, "CACHE_TTL=1h"), false)
+	s := openService(b, app.Options{Environ: append(settings, "AUTHENTIK_URL="+srv.URL, "CACHE_TTL=1h")})
+	body, err := json.Marshal(map[string]any{"query": document, "variables": map[string]any{"id": "17"}})
 	if err != nil {
 		b.Fatal(err)
 	}
-	log, _ := newLogger(discard{}, cfg)
-	s, err := newService(cfg, in, options{}, log)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = s.close(context.Background()) })
-	if body, err = json.Marshal(map[string]any{"query": document, "variables": map[string]any{"id": "17"}}); err != nil {
-		b.Fatal(err)
-	}
-	h = s.routes()
+	h = s.Handler()
 	askHot(b, h, body)
 	return h, body
 }
@@ -115,7 +107,6 @@ func BenchmarkReplay(b *testing.B) {
 			h, body := hotHandler(b, must(b, "graph/testdata/every-field.graphql"), "LOG_LEVEL="+level)
 			sent := bytes.NewReader(body)
 			r := httptest.NewRequest(http.MethodPost, "/graphql", io.NopCloser(sent))
-			r = r.WithContext((&connectionLimit{limit: 1}).connContext(b.Context(), nil))
 			r.ContentLength = int64(len(body))
 			r.Header = http.Header{
 				"Accept": {"application/json"}, "Authorization": {"Bearer " + upstreamtest.TokenAlice},
@@ -146,7 +137,3 @@ type sink struct {
 func (w *sink) Header() http.Header         { return w.header }
 func (w *sink) WriteHeader(status int)      { w.status = status }
 func (w *sink) Write(b []byte) (int, error) { w.n = len(b); return len(b), nil }
-
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }

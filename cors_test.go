@@ -18,7 +18,7 @@ func TestBrowsersOfOtherOrigins(t *testing.T) {
 	_, open := newWorld(t, upstreamtest.Options{}, "ALLOWED_ORIGINS="+friend)
 	tests := []struct {
 		name    string
-		app     *app
+		app     *instance
 		method  string
 		header  map[string]string
 		status  int

@@ -194,7 +194,7 @@ func TestFailureIsShared(t *testing.T) {
 	up, first := newWorld(t, upstreamtest.Options{}, settings...)
 	second := startApp(t, nil, append(settings, "AUTHENTIK_URL="+up.URL)...)
 	up.SetFault(17, upstreamtest.Throttled429)
-	for _, a := range []*app{first, second, first, second} {
+	for _, a := range []*instance{first, second, first, second} {
 		got := query(t, a.URL, upstreamtest.TokenAlice, aliceCode)
 		if got.Codes() != "RATE_LIMITED" || got.Errors[0].Extensions.RetryAfter != 60 || got.Errors[0].Extensions.UpstreamStatus != 429 {
 			t.Errorf("got %s", got.Body)

@@ -17,8 +17,8 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// app is the whole program as run starts it, on a port of the system's choice.
-type app struct {
+// instance is the whole program as app.Run starts it, on a port of the system's choice.
+type instance struct {
 	URL    string
 	Admin  string // of the admin listener
 	Stdout *buffer
@@ -29,10 +29,10 @@ type app struct {
 
 // startApp runs the program with the given flags and settings and waits until it listens. The
 // test's end stops it and fails if it does not stop cleanly.
-func startApp(t *testing.T, args []string, settings ...string) *app {
+func startApp(t *testing.T, args []string, settings ...string) *instance {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	a := &app{Stdout: newBuffer(), Log: newBuffer(), stop: cancel, done: make(chan error, 1)}
+	a := &instance{Stdout: newBuffer(), Log: newBuffer(), stop: cancel, done: make(chan error, 1)}
 	environ := append([]string{"LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "LOG_FORMAT=json", "LOG_LEVEL=debug"}, settings...)
 	go func() { a.done <- run(ctx, args, environ, a.Stdout, a.Log) }()
 	t.Cleanup(func() {
@@ -57,7 +57,7 @@ func startApp(t *testing.T, args []string, settings ...string) *app {
 }
 
 // Stop ends the program as a signal would and returns what run returned. It may be called twice.
-func (a *app) Stop() error {
+func (a *instance) Stop() error {
 	a.stop()
 	http.DefaultClient.CloseIdleConnections() // or the service waits for them
 	select {

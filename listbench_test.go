@@ -4,11 +4,8 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"authentik-graphql/internal/app"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -59,15 +57,7 @@ func BenchmarkListPage(b *testing.B) {
 	_, row, _ := strings.Cut(single, "authorizationCode(id: $id)")
 	page := "query EveryField { authorizationCodes(first: 100) { edges { cursor node " + strings.TrimSuffix(strings.TrimSpace(row), "}") + " } pageInfo { hasNextPage endCursor } totalCount } }"
 	for _, temperature := range []struct{ name, ttl string }{{"cold", "CACHE_TTL=0"}, {"hot", "CACHE_TTL=1h"}} {
-		cfg, in, err := load([]string{"AUTHENTIK_URL=" + srv.URL, temperature.ttl}, false)
-		if err != nil {
-			b.Fatal(err)
-		}
-		s, err := newService(cfg, in, options{}, slog.New(slog.NewJSONHandler(io.Discard, nil)))
-		if err != nil {
-			b.Fatal(err)
-		}
-		h := s.routes()
+		h := openService(b, app.Options{Environ: []string{"AUTHENTIK_URL=" + srv.URL, temperature.ttl}}).Handler()
 		var alone float64
 		for _, bm := range []struct {
 			name, document string
@@ -104,9 +94,6 @@ func BenchmarkListPage(b *testing.B) {
 					}
 				}
 			})
-		}
-		if err := s.close(context.Background()); err != nil {
-			b.Fatal(err)
 		}
 	}
 }

@@ -55,7 +55,7 @@ func listOf(t *testing.T, r reply) listPage {
 }
 
 // ask asks for a list, such as authorizationCodes(first: 5).
-func ask(t *testing.T, a *app, token, field string) reply {
+func ask(t *testing.T, a *instance, token, field string) reply {
 	t.Helper()
 	return query(t, a.URL, token, "{ list: "+field+" "+listFields+" }")
 }
@@ -156,7 +156,7 @@ func TestListsAreCoalesced(t *testing.T) {
 }
 
 // fetchedAt asks for a code and returns when it was fetched.
-func fetchedAt(t *testing.T, a *app, token string, pk int32) string {
+func fetchedAt(t *testing.T, a *instance, token string, pk int32) string {
 	t.Helper()
 	got := query(t, a.URL, token, fmt.Sprintf(`{ authorizationCode(id: %d) { fetchedAt } }`, pk))
 	var data struct{ AuthorizationCode struct{ FetchedAt string } }
@@ -190,7 +190,7 @@ func TestListsFeedReads(t *testing.T) {
 
 // TestListsFeedNothingOlder: what was read while the list's further pages were is newer than them.
 func TestListsFeedNothingOlder(t *testing.T) {
-	var a *app
+	var a *instance
 	var up *fake
 	var pks []int32
 	between := ""
@@ -423,7 +423,7 @@ func TestPagingWhileRowsComeAndGo(t *testing.T) {
 }
 
 // walkList reads alice's codes page by page.
-func walkList(t *testing.T, a *app, first int, order string) (pks []int32) {
+func walkList(t *testing.T, a *instance, first int, order string) (pks []int32) {
 	t.Helper()
 	after := ""
 	for range 400 {

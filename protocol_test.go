@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -202,13 +203,13 @@ func TestTrustedDocumentsThatCannotBeUsed(t *testing.T) {
 			if err := os.WriteFile(file, []byte(tt.content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, _, err := load([]string{"TRUSTED_DOCUMENTS=" + file}, true)
+			err := run(t.Context(), []string{"-demo", "-check"}, []string{"TRUSTED_DOCUMENTS=" + file}, io.Discard, io.Discard)
 			if err == nil || !strings.Contains(err.Error(), "TRUSTED_DOCUMENTS "+tt.want) && !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("the error is %v, want it to say %s", err, tt.want)
 			}
 		})
 	}
-	_, _, err := load([]string{"TRUSTED_DOCUMENTS_ONLY=true"}, true)
+	err := run(t.Context(), []string{"-demo", "-check"}, []string{"TRUSTED_DOCUMENTS_ONLY=true"}, io.Discard, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "TRUSTED_DOCUMENTS is required") {
 		t.Errorf("only, without a file: %v", err)
 	}

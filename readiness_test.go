@@ -9,20 +9,12 @@ import (
 	"time"
 
 	"authentik-graphql/cache/cachetest"
+	"authentik-graphql/internal/httpserver"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// told is what the admin listener's readiness probe tells.
-type told struct {
-	Authentik authentikState
-	Redis     struct {
-		State string
-		redisDetail
-	}
-}
-
 // probe asks that probe, which must say the same as the clients' own.
-func probe(t *testing.T, a *app) (now told, body string) {
+func probe(t *testing.T, a *instance) (now httpserver.Health, body string) {
 	t.Helper()
 	got, public := fetch(t, a.Admin+"/readyz"), fetch(t, a.URL+"/readyz")
 	if got.Status != http.StatusOK || public.Status != http.StatusOK || string(public.Body) != "ready\n" {
@@ -79,19 +71,19 @@ func TestReadinessWithoutAuthentik(t *testing.T) {
 func TestReadinessWithoutRedis(t *testing.T) {
 	rs := cachetest.StartRedis(t, "--requirepass", "hunter2")
 	_, a := newWorld(t, upstreamtest.Options{}, "REDIS_URL="+rs.URL(), "CACHE_SECRET="+testSecret)
-	waitFor := func(state string, want redisDetail) {
+	waitFor := func(state string, want httpserver.RedisDetail) {
 		t.Helper()
 		cachetest.Eventually(t, "Redis is "+state, func() bool {
 			got, body := probe(t, a)
 			if strings.Contains(body, "hunter2") || strings.Contains(body, rs.Addr()) {
 				t.Fatalf("it tells %s", body)
 			}
-			return got.Redis.State == state && got.Redis.redisDetail == want
+			return got.Redis.State == state && *got.Redis.RedisDetail == want
 		})
 	}
-	waitFor("up", redisDetail{Breaker: "closed", InSync: true, Writable: true})
+	waitFor("up", httpserver.RedisDetail{Breaker: "closed", InSync: true, Writable: true})
 	rs.Kill()
-	waitFor("down", redisDetail{Breaker: "open", Writable: true})
+	waitFor("down", httpserver.RedisDetail{Breaker: "open", Writable: true})
 	rs.Restart()
-	waitFor("up", redisDetail{Breaker: "closed", InSync: true, Writable: true})
+	waitFor("up", httpserver.RedisDetail{Breaker: "closed", InSync: true, Writable: true})
 }

@@ -16,7 +16,7 @@ func TestTwoProcessesShareRedis(t *testing.T) {
 	same := startApp(t, nil, append(settings, "AUTHENTIK_URL="+up.URL)...)
 	redacting := startApp(t, nil, append(settings, "AUTHENTIK_URL="+up.URL, "REDACT=User.username")...)
 
-	ask := func(a *app, token string, wantCalls int) reply {
+	ask := func(a *instance, token string, wantCalls int) reply {
 		t.Helper()
 		got := query(t, a.URL, token, aliceCode)
 		if n := up.Retrieves(17); n != wantCalls {

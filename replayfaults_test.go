@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
@@ -74,24 +73,6 @@ func TestReplayIsRateLimited(t *testing.T) {
 		if passed != 10 {
 			t.Errorf("ALLOWED_ORIGINS=%s: %d requests of a burst of 10 pass", origins, passed)
 		}
-	}
-}
-
-// TestPanicInMiddleware checks that a panic outside of an operation is answered and logged as any error.
-func TestPanicInMiddleware(t *testing.T) {
-	a := newAsker(t)
-	log := newBuffer()
-	a.service.log = slog.New(slog.NewJSONHandler(log, nil))
-	a.service.graphql = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("oops") })
-	a.handler = a.service.routes()
-	got, _ := a.ask(fmt.Sprintf(twoOperations, "A", "1"), "X-Request-ID: mine")
-	if got.Code != http.StatusInternalServerError || !strings.Contains(got.Body.String(), `"requestId":"mine"`) {
-		t.Errorf("%d %s", got.Code, got.Body)
-	}
-	lines := log.Lines()
-	line := lines[len(lines)-1]
-	if line["level"] != "ERROR" || line["route"] != "/graphql" || fmt.Sprint(line["codes"]) != "[INTERNAL_SERVER_ERROR]" {
-		t.Errorf("%v", line)
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"log/slog"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -21,13 +21,14 @@ import (
 	"pgregory.net/rapid"
 
 	"authentik-graphql/cache/cachetest"
+	"authentik-graphql/internal/app"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
 // installation is an authentik and the processes before it.
 type installation struct {
 	up        *fake
-	processes []*service
+	processes []*app.Service
 	handlers  []http.Handler
 }
 
@@ -58,19 +59,15 @@ func newTwins(t *testing.T, rt *rapid.T, processes int, settings ...string) *twi
 			if processes > 1 {
 				environ = append(environ, fmt.Sprintf("REDIS_PREFIX=twin%d:", i))
 			}
-			cfg, opened, err := load(environ, false)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := newService(cfg, opened, options{now: w.clock.Now, noResponses: i == 1}, slog.New(slog.DiscardHandler))
+			s, err := app.Open(app.Options{Environ: environ, Stderr: io.Discard, Schema: schema, Now: w.clock.Now, NoResponseCache: i == 1})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if processes > 1 {
-				cachetest.Eventually(t, "the process hears of revocations", func() bool { return s.cache.Subscription() > 0 })
+				cachetest.Eventually(t, "the process receives revocations", func() bool { return scrapeHandler(t, s.AdminHandler())["redis_in_sync"] == 1 })
 			}
 			in.processes = append(in.processes, s)
-			in.handlers = append(in.handlers, s.routes())
+			in.handlers = append(in.handlers, s.Handler())
 		}
 	}
 	return w
@@ -79,7 +76,7 @@ func newTwins(t *testing.T, rt *rapid.T, processes int, settings ...string) *twi
 func (w *twins) close() {
 	for _, in := range w.both {
 		for _, s := range in.processes {
-			_ = s.close(context.Background())
+			_ = s.Close(context.Background())
 		}
 	}
 }
@@ -236,20 +233,23 @@ func (w *twins) revoke() {
 	document := fmt.Sprintf(`{"query":"mutation { revokeAuthorizationCode(id: \"%d\") { id uncertain } }"}`, pk)
 	for _, in := range w.both {
 		_, there := in.up.Code(pk)
-		var heard []int64
+		received := func(s *app.Service) float64 {
+			return scrapeHandler(w.test, s.AdminHandler())["cache_revocations_received_total"]
+		}
+		var before []float64
 		for _, s := range in.processes {
-			heard = append(heard, s.cache.Stats().RevocationsReceived)
+			before = append(before, received(s))
 		}
 		r := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(document))
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Authorization", "Bearer "+upstreamtest.TokenRoot)
 		got := httptest.NewRecorder()
 		in.handlers[len(in.handlers)-1].ServeHTTP(got, r)
-		if !there || strings.Contains(got.Body.String(), "errors") || in.processes[0].cfg.RedisURL == "" {
+		if !there || strings.Contains(got.Body.String(), "errors") || len(in.processes) == 1 {
 			continue
 		}
 		for i, s := range in.processes {
-			cachetest.Eventually(w.test, "the process hears of the revocation", func() bool { return s.cache.Stats().RevocationsReceived > heard[i] })
+			cachetest.Eventually(w.test, "the process receives the revocation", func() bool { return received(s) > before[i] })
 		}
 	}
 }
@@ -314,7 +314,7 @@ func TestReplayChangesNothing(t *testing.T) {
 					w.add(pk + 1)
 				}
 				rt.Repeat(w.actions())
-				hits += w.both[0].processes[0].responses.Replayed()
+				hits += int64(scrapeHandler(t, w.both[0].processes[0].AdminHandler())[`cache_reads_total{level="response",result="hit"}`])
 			})
 			if hits < 10 {
 				t.Errorf("only %d responses were replayed", hits)

@@ -53,12 +53,12 @@ var (
 // davesCode adds a code of dave, who may delete what he sees.
 func davesCode(up *fake) int32 { return addCodes(up.Authentik, upstreamtest.UserDave, 1)[0] }
 
-func revokeCode(t *testing.T, a *app, token string, pk int32) reply {
+func revokeCode(t *testing.T, a *instance, token string, pk int32) reply {
 	t.Helper()
 	return query(t, a.URL, token, fmt.Sprintf(`mutation { revokeAuthorizationCode(id: "%d") { id uncertain authorizationCode { id user { username } } } }`, pk))
 }
 
-func readCode(t *testing.T, a *app, token string, pk int32) reply {
+func readCode(t *testing.T, a *instance, token string, pk int32) reply {
 	t.Helper()
 	return query(t, a.URL, token, fmt.Sprintf(`{ authorizationCode(id: "%d") { id } }`, pk))
 }

@@ -19,7 +19,7 @@ import (
 type pair struct {
 	redis         *cachetest.RedisServer
 	up            *fake
-	here, another *app
+	here, another *instance
 }
 
 func startPair(t *testing.T) *pair {
@@ -53,7 +53,7 @@ func (p *pair) listen(t *testing.T) {
 }
 
 // showsRow tells whether a process shows a code by itself and in its caller's list.
-func showsRow(t *testing.T, a *app, token string, pk int32) (single, listed bool) {
+func showsRow(t *testing.T, a *instance, token string, pk int32) (single, listed bool) {
 	t.Helper()
 	got := readCode(t, a, token, pk)
 	if single = len(got.Errors) == 0; !single && got.Codes() != "NOT_FOUND" {
@@ -63,7 +63,7 @@ func showsRow(t *testing.T, a *app, token string, pk int32) (single, listed bool
 }
 
 // wantShown wants a code to be shown, in both ways.
-func wantShown(t *testing.T, a *app, token string, pk int32) {
+func wantShown(t *testing.T, a *instance, token string, pk int32) {
 	t.Helper()
 	if single, listed := showsRow(t, a, token, pk); !single || !listed {
 		t.Fatalf("not shown: by itself %t, in the list %t", single, listed)
@@ -71,14 +71,14 @@ func wantShown(t *testing.T, a *app, token string, pk int32) {
 }
 
 // wantGone wants the very next reads not to show it.
-func wantGone(t *testing.T, a *app, token string, pk int32) {
+func wantGone(t *testing.T, a *instance, token string, pk int32) {
 	t.Helper()
 	if single, listed := showsRow(t, a, token, pk); single || listed {
 		t.Errorf("shown after the revocation: by itself %t, in the list %t", single, listed)
 	}
 }
 
-func mustRevoke(t *testing.T, a *app, pk int32) {
+func mustRevoke(t *testing.T, a *instance, pk int32) {
 	t.Helper()
 	if got := revokeCode(t, a, upstreamtest.TokenDave, pk); len(got.Errors) > 0 {
 		t.Fatalf("%s", got.Body)
@@ -186,7 +186,7 @@ func TestListOfBeforeARevocation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := startPair(t)
 			p.listen(t)
-			loads := map[string]*app{"here": p.here, "another": p.another}[name]
+			loads := map[string]*instance{"here": p.here, "another": p.another}[name]
 			pk := davesCode(p.up)
 			for _, token := range []string{upstreamtest.TokenRoot, upstreamtest.TokenDave} { // known tokens
 				readCode(t, loads, token, 17)
@@ -206,7 +206,7 @@ func TestListOfBeforeARevocation(t *testing.T) {
 				t.Fatalf("the list shows %v", ids)
 			}
 			p.up.ClearFaults()
-			for _, a := range []*app{p.here, p.another} {
+			for _, a := range []*instance{p.here, p.another} {
 				wantGone(t, a, upstreamtest.TokenRoot, pk)
 			}
 		})
@@ -219,7 +219,7 @@ func TestRevocationWhileRedisIsDown(t *testing.T) {
 	p := startPair(t)
 	p.listen(t)
 	pk := davesCode(p.up)
-	for _, a := range []*app{p.here, p.another} {
+	for _, a := range []*instance{p.here, p.another} {
 		wantShown(t, a, upstreamtest.TokenRoot, pk)
 	}
 	p.redis.Kill()
@@ -233,7 +233,7 @@ func TestRevocationWhileRedisIsDown(t *testing.T) {
 		return !single && !listed
 	})
 	p.listen(t)
-	for _, a := range []*app{p.here, p.another} {
+	for _, a := range []*instance{p.here, p.another} {
 		wantGone(t, a, upstreamtest.TokenRoot, pk)
 	}
 }

@@ -15,7 +15,7 @@ func TestRevocationAndARestoredRedis(t *testing.T) {
 	p := startPair(t)
 	p.listen(t)
 	pk := davesCode(p.up)
-	for _, a := range []*app{p.here, p.another} {
+	for _, a := range []*instance{p.here, p.another} {
 		wantShown(t, a, upstreamtest.TokenRoot, pk)
 	}
 	c, ctx := p.client(t), context.Background()
@@ -42,7 +42,7 @@ func TestRevocationAndARestoredRedis(t *testing.T) {
 	if err := c.ClientKillByFilter(ctx, "TYPE", "pubsub").Err(); err != nil {
 		t.Fatal(err)
 	}
-	for _, a := range []*app{p.here, p.another} {
+	for _, a := range []*instance{p.here, p.another} {
 		wantGone(t, a, upstreamtest.TokenRoot, pk)
 	}
 }

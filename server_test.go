@@ -2,15 +2,12 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"authentik-graphql/upstream"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -30,7 +26,7 @@ var update = flag.Bool("update", false, "write golden files instead of comparing
 const aliceCode = `{ authorizationCode(id: "17") { id user { username } } }`
 
 // newWorld starts a fake authentik with alice's code 17 and bob's 18, and the service over it.
-func newWorld(t *testing.T, o upstreamtest.Options, settings ...string) (*fake, *app) {
+func newWorld(t *testing.T, o upstreamtest.Options, settings ...string) (*fake, *instance) {
 	t.Helper()
 	up := startFake(t, o)
 	later := time.Now().Add(time.Hour)
@@ -171,37 +167,6 @@ func TestUpstreamUnreachable(t *testing.T) {
 	}
 	if got := query(t, a.URL, upstreamtest.TokenAlice, aliceCode); len(got.Errors) > 0 {
 		t.Errorf("the right address: %s", got.Body)
-	}
-}
-
-// TestUpstreamConcurrency: with one call at once, a second does not reach authentik.
-func TestUpstreamConcurrency(t *testing.T) {
-	up := startFake(t, upstreamtest.Options{})
-	arrived, release := make(chan struct{}), make(chan struct{})
-	up.SetFault(17, upstreamtest.Fault{Name: "held", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		close(arrived)
-		<-release
-		next.ServeHTTP(w, r)
-	}})
-	cfg, in, err := load([]string{"AUTHENTIK_URL=" + up.URL, "UPSTREAM_CONCURRENCY=1"}, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := newClient(cfg, in, time.Now, slog.New(slog.DiscardHandler), nil, nil)
-	defer client.Close()
-	alice := upstream.NewCredential(upstreamtest.TokenAlice)
-	first := make(chan error)
-	go func() { _, err := client.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, 17); first <- err }()
-	<-arrived
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	_, err = client.Retrieve(ctx, alice, upstream.AuthorizationCodes, 18)
-	if e, ok := errors.AsType[*upstream.Error](err); !ok || e.Kind != upstream.Unavailable || up.Retrieves(18) != 0 {
-		t.Errorf("the second call: %v, sent %d times", err, up.Retrieves(18))
-	}
-	close(release)
-	if e, ok := errors.AsType[*upstream.Error](<-first); !ok || e.Kind != upstream.NotFound {
-		t.Errorf("the first call: %v", e)
 	}
 }
 
@@ -364,7 +329,7 @@ func TestPathPrefix(t *testing.T) {
 
 // startDraining starts a service that was told to stop while it awaits authentik for one request, whose
 // answer comes once goOn is called.
-func startDraining(t *testing.T) (a *app, goOn func(), answered chan reply) {
+func startDraining(t *testing.T) (a *instance, goOn func(), answered chan reply) {
 	t.Helper()
 	arrived, release := make(chan struct{}), make(chan struct{})
 	up, a := newWorld(t, upstreamtest.Options{})
@@ -397,18 +362,6 @@ func TestGracefulStop(t *testing.T) {
 	if resp, err := http.Get(a.URL + "/healthz"); err == nil { //nolint:noctx // must fail
 		_ = resp.Body.Close()
 		t.Error("the stopped service still answers")
-	}
-}
-
-func TestDrainingIsNotReady(t *testing.T) {
-	s := &service{}
-	for _, want := range []int{http.StatusOK, http.StatusServiceUnavailable} {
-		w := httptest.NewRecorder()
-		s.readyz(w, nil)
-		if w.Code != want {
-			t.Errorf("readyz answers %d, want %d", w.Code, want)
-		}
-		s.draining.Store(true)
 	}
 }
 
@@ -576,5 +529,18 @@ func TestSelfSignedAuthentik(t *testing.T) {
 	friend := startApp(t, nil, "AUTHENTIK_URL="+srv.URL, "AUTHENTIK_CA_FILE="+file)
 	if got := query(t, friend.URL, upstreamtest.TokenAlice, aliceCode); len(got.Errors) > 0 {
 		t.Errorf("with the file: %s", got.Body)
+	}
+}
+
+// TestHintsAreReported at the start, and by -check, and never with a value.
+func TestHintsAreReported(t *testing.T) {
+	up := startFake(t, upstreamtest.Options{})
+	a := startApp(t, nil, "AUTHENTIK_URL="+up.URL, "CACHE_SECRTE=telltale")
+	if log := a.Log.String(); !strings.Contains(log, `"level":"WARN"`) || !strings.Contains(log, "CACHE_SECRTE is no setting; is CACHE_SECRET meant?") || strings.Contains(log, "telltale") {
+		t.Errorf("%s", log)
+	}
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"-check"}, []string{"AUTHENTIK_URL=" + up.URL, "CACHE_TLL=5s"}, &out, &out); err != nil || !strings.Contains(out.String(), "CACHE_TLL is no setting; is CACHE_TTL meant?") {
+		t.Errorf("%v\n%s", err, out.String())
 	}
 }

@@ -43,7 +43,7 @@ func (f serviceFiles) settings(more ...string) []string {
 }
 
 // linesWith are the log lines that have a value under a key.
-func (a *app) linesWith(key string, value any) (lines []map[string]any) {
+func (a *instance) linesWith(key string, value any) (lines []map[string]any) {
 	for _, line := range a.Log.Lines() {
 		if line[key] == value {
 			lines = append(lines, line)
@@ -205,7 +205,7 @@ func TestServiceTokenRejected(t *testing.T) {
 	settings := files.settings("REDIS_URL="+rs.URL(), "CACHE_SECRET="+testSecret)
 	up, first := newWorld(t, upstreamtest.Options{}, settings...)
 	second := startApp(t, nil, append(settings, "AUTHENTIK_URL="+up.URL)...)
-	for _, a := range []*app{first, second, first} {
+	for _, a := range []*instance{first, second, first} {
 		got := query(t, a.URL, "t1", aliceCode)
 		if got.Codes() != "UPSTREAM_ERROR" || got.Errors[0].Message != "authentik rejects this service's own token." ||
 			got.Errors[0].Extensions.UpstreamStatus != 403 {
@@ -239,7 +239,7 @@ func TestReadOnlyCallers(t *testing.T) {
 	const mutation, two = `mutation { revoke(id: 17) }`, `query q { __typename } mutation m { revoke }`
 	tests := []struct {
 		name              string
-		app               *app
+		app               *instance
 		token, body, code string
 	}{
 		{"reader's", a, "reader", `{"query":"` + mutation + `"}`, "FORBIDDEN"},

@@ -22,7 +22,7 @@ const (
 )
 
 // traced makes a query that is part of the trace.
-func traced(t *testing.T, a *app, document, flags string) *http.Request {
+func traced(t *testing.T, a *instance, document, flags string) *http.Request {
 	t.Helper()
 	r := newQuery(t, a.URL, upstreamtest.TokenRoot, document)
 	r.Header.Set("Traceparent", "00-"+traceID+"-"+parentID+"-"+flags)
@@ -33,22 +33,22 @@ const code17 = "GET /api/v3/oauth2/authorization_codes/{id}/"
 
 // TestTraces has a row for each way to answer a request, with the spans of its trace in the format of tree.
 func TestTraces(t *testing.T) {
-	none := func(*testing.T, *fake, *app) {}
-	asked := func(others ...string) func(*testing.T, *fake, *app) {
-		return func(t *testing.T, _ *fake, a *app) {
+	none := func(*testing.T, *fake, *instance) {}
+	asked := func(others ...string) func(*testing.T, *fake, *instance) {
+		return func(t *testing.T, _ *fake, a *instance) {
 			for _, document := range others {
 				_ = query(t, a.URL, upstreamtest.TokenRoot, document)
 			}
 		}
 	}
-	fails := func(fault upstreamtest.Fault) func(*testing.T, *fake, *app) {
-		return func(_ *testing.T, up *fake, _ *app) { up.SetFault(17, fault) }
+	fails := func(fault upstreamtest.Fault) func(*testing.T, *fake, *instance) {
+		return func(_ *testing.T, up *fake, _ *instance) { up.SetFault(17, fault) }
 	}
 	const other = `{ authorizationCode(id: 17) { isExpired } }`
 	for _, tt := range []struct {
 		name     string
 		redis    bool
-		before   func(t *testing.T, up *fake, a *app)
+		before   func(t *testing.T, up *fake, a *instance)
 		document string
 		want     string
 	}{
@@ -90,7 +90,7 @@ server POST /graphql error.type=NOT_FOUND graphql.operation.type=query http.resp
 ...cache fetch cache.level=upstream cache.result=failure
 ....!client ` + code17 + ` error.type=failed http.response.status_code=500
 `},
-		{"and has failed just now", false, func(t *testing.T, up *fake, a *app) {
+		{"and has failed just now", false, func(t *testing.T, up *fake, a *instance) {
 			up.SetFault(17, upstreamtest.Error500)
 			_ = query(t, a.URL, upstreamtest.TokenRoot, aliceCode)
 		}, aliceCode, `
@@ -204,7 +204,7 @@ func TestTracesOfWaits(t *testing.T) {
 	defer letGo()
 	up.SetFault(17, fault)
 	var answered sync.WaitGroup
-	ask := func(a *app, trace string) {
+	ask := func(a *instance, trace string) {
 		answered.Go(func() {
 			r := newQuery(t, a.URL, upstreamtest.TokenAlice, aliceCode)
 			r.Header.Set("Traceparent", "00-"+trace+"-"+parentID+"-01")
@@ -223,7 +223,7 @@ func TestTracesOfWaits(t *testing.T) {
 	})
 	letGo()
 	answered.Wait()
-	for _, app := range []*app{a, b} {
+	for _, app := range []*instance{a, b} {
 		if err := app.Stop(); err != nil {
 			t.Fatal(err)
 		}
@@ -270,7 +270,7 @@ func TestTracesOfRevalidation(t *testing.T) {
 	a.clock.Advance(2 * time.Second)
 	before := len(tree(rc.trace(traceID), parentID, ""))
 	ask()
-	if err := a.service.close(t.Context()); err != nil || before != 0 {
+	if err := a.service.Close(t.Context()); err != nil || before != 0 {
 		t.Fatal(err, before)
 	}
 	all := tree(rc.trace(traceID), parentID, "")

@@ -22,6 +22,8 @@ import (
 type Request struct {
 	// ID is quoted in errors, in the response's X-Request-ID and in the log.
 	ID string
+	// Start is when the request's headers had been read.
+	Start time.Time
 	// Caller is whose credential goes to authentik. It is zero if the request brought none that is usable.
 	grants.Caller
 	// CallerName is the caller's name in service mode, for the log.

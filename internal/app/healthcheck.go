@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"context"
@@ -12,27 +12,27 @@ import (
 	"authentik-graphql/internal/config"
 )
 
-// healthTimeout bounds a health check; container runtimes end one that takes longer than they were told.
-const healthTimeout = 2 * time.Second
+// healthcheckTimeout bounds a health check. Container runtimes kill one that takes longer than they were told.
+const healthcheckTimeout = 2 * time.Second
 
-// runHealthcheck asks the service of this host and this environment whether it lives. Of the
-// settings it reads LISTEN_ADDR alone, so that a check needs no secret; a mistake in it is an answer
-// like any other, since container runtimes reserve every exit code but 0 and 1.
-func runHealthcheck(ctx context.Context, environ []string) error {
+// healthcheck asks the service of this host and this environment whether it lives. It reads LISTEN_ADDR alone, so
+// that it needs no secret. A mistake in it is an unhealthy service: container runtimes reserve every exit code but 0
+// and 1.
+func healthcheck(ctx context.Context, environ []string) error {
 	addr, err := config.ListenAddr(environ)
 	if err != nil {
 		return fmt.Errorf("unhealthy: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	ctx, cancel := context.WithTimeout(ctx, healthcheckTimeout)
 	defer cancel()
-	if err := askHealth(ctx, reachable(addr)); err != nil {
+	if err := getHealth(ctx, reachable(addr)); err != nil {
 		return fmt.Errorf("unhealthy: %w", err)
 	}
 	return nil
 }
 
-// askHealth asks /healthz of what listens on addr, directly whatever proxy the environment names.
-func askHealth(ctx context.Context, addr string) error {
+// getHealth requests /healthz of addr, and no proxy that the environment may name.
+func getHealth(ctx context.Context, addr string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://localhost/healthz", nil)
 	if err != nil {
 		return err
@@ -41,12 +41,12 @@ func askHealth(ctx context.Context, addr string) error {
 	resp, err := (&http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, network, addr) // also by the name of a port
+			return dialer.DialContext(ctx, network, addr) // whose port may be a name
 		},
 	}).RoundTrip(req)
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s does not answer within %s", addr, healthTimeout)
+		return fmt.Errorf("%s does not answer within %s", addr, healthcheckTimeout)
 	case err != nil:
 		return err
 	}
@@ -57,7 +57,7 @@ func askHealth(ctx context.Context, addr string) error {
 	return nil
 }
 
-// reachable gives an address of this host at which what listens on addr, a host:port, is found.
+// reachable returns an address at which this host reaches a listener on addr, a host:port.
 func reachable(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"crypto/x509"
@@ -16,7 +16,7 @@ import (
 	"authentik-graphql/internal/telemetry/otlp"
 )
 
-// inputs are what the settings name: files that have been read, and the client of Redis.
+// inputs are what the settings name: the content of files, and the client of Redis.
 type inputs struct {
 	authentikCAs *x509.CertPool        // nil for the system's
 	redis        redis.UniversalClient // nil without Redis
@@ -25,34 +25,17 @@ type inputs struct {
 	traces       *otlp.Client
 }
 
-// load reads the settings and opens what they name. Its error joins all mistakes.
-func load(environ []string, demo bool) (config.Config, inputs, error) {
-	cfg, cfgErr := config.Load(environ, demo)
-	in, inErr := openInputs(cfg)
-	traces, tracesErr := otlp.FromEnvironment(environ)
-	if err := errors.Join(cfgErr, inErr, tracesErr); err != nil {
-		in.close()
-		return cfg, inputs{}, usagef("the settings cannot be used:\n%w", err)
-	}
-	in.traces = traces
-	return cfg, in, nil
-}
-
-// openInputs opens what the settings name. Its error joins the mistakes of all of them, each with the name of
-// the setting. The client of Redis connects when it is used first.
-func openInputs(cfg config.Config) (in inputs, err error) {
-	var errs [4]error
+// openInputs opens what the settings name. Its error joins all mistakes, each with the name of the setting.
+func openInputs(cfg config.Config, environ []string) (in inputs, err error) {
+	var errs [5]error
 	in.authentikCAs, errs[0] = readCAs("AUTHENTIK_CA_FILE", cfg.AuthentikCAFile)
 	in.redis, errs[1] = newRedisClient(cfg)
-	if cfg.TokenFile != "" && cfg.CallersFile != "" { // one alone is a mistake of the settings
+	if cfg.TokenFile != "" && cfg.CallersFile != "" { // config reports one alone
 		in.callers, errs[2] = callers.Open(cfg.TokenFile, cfg.CallersFile)
 	}
 	in.trusted, errs[3] = readTrusted(cfg)
-	if err := errors.Join(errs[:]...); err != nil {
-		in.close()
-		return inputs{}, err
-	}
-	return in, nil
+	in.traces, errs[4] = otlp.FromEnvironment(environ)
+	return in, errors.Join(errs[:]...)
 }
 
 // close closes the client of Redis.
@@ -62,6 +45,7 @@ func (in inputs) close() {
 	}
 }
 
+// newRedisClient makes a client that connects when it is used first, or nil without Redis.
 func newRedisClient(cfg config.Config) (redis.UniversalClient, error) {
 	if cfg.RedisURL == "" {
 		return nil, nil

@@ -1,25 +1,23 @@
-package main
+package app
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math"
 	"strconv"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
-	"authentik-graphql/internal/config"
 	"authentik-graphql/upstream"
 )
 
-// runCheck reaches what the settings name and prints a small table; its error says what failed.
-func runCheck(ctx context.Context, cfg config.Config, in inputs, stdout io.Writer) error {
-	defer in.close()
-	client := newClient(cfg, in, time.Now, slog.New(slog.DiscardHandler), nil, nil)
+// check reaches what the settings name and prints a line for each. Its error says that one of them failed.
+func (p *program) check(ctx context.Context) error {
+	defer p.in.close()
+	p.log = slog.New(slog.DiscardHandler) // the lines say what there is to say
+	client := p.newClient(nil, nil)
 	defer client.Close()
 	failed := false
 	row := func(what string, err error) {
@@ -27,21 +25,21 @@ func runCheck(ctx context.Context, cfg config.Config, in inputs, stdout io.Write
 		if err != nil {
 			state, failed = "FAILED  "+err.Error(), true
 		}
-		_, _ = fmt.Fprintf(stdout, "%-10s %s\n", what, state)
+		_, _ = fmt.Fprintf(p.Stdout, "%-10s %s\n", what, state)
 	}
 	row("settings", nil)
 	row("authentik", client.Ready(ctx))
-	if in.redis == nil {
-		_, _ = fmt.Fprintf(stdout, "%-10s %s\n", "redis", "not used: REDIS_URL is not set")
+	if p.in.redis == nil {
+		_, _ = fmt.Fprintf(p.Stdout, "%-10s %s\n", "redis", "not used: REDIS_URL is not set")
 	} else {
-		row("redis", readRedis(ctx, in.redis, cfg.RedisPrefix))
+		row("redis", readRedis(ctx, p.in.redis, p.cfg.RedisPrefix))
 	}
-	if in.callers == nil {
-		_, _ = fmt.Fprintf(stdout, "%-10s %s\n", "callers", "not used: each sends a token of authentik")
+	if p.in.callers == nil {
+		_, _ = fmt.Fprintf(p.Stdout, "%-10s %s\n", "callers", "not used: each sends a token of authentik")
 	} else {
-		row("token", tryToken(ctx, client, in.callers.Token()))
-		names, tokens := in.callers.Count()
-		_, _ = fmt.Fprintf(stdout, "%-10s ok, %s, %s\n", "callers", counted(names, "caller"), counted(tokens, "token"))
+		row("token", tryToken(ctx, client, p.in.callers.Token()))
+		names, tokens := p.in.callers.Count()
+		_, _ = fmt.Fprintf(p.Stdout, "%-10s ok, %s, %s\n", "callers", counted(names, "caller"), counted(tokens, "token"))
 	}
 	if failed {
 		return errors.New("the check failed")
@@ -49,8 +47,8 @@ func runCheck(ctx context.Context, cfg config.Config, in inputs, stdout io.Write
 	return nil
 }
 
-// tryToken asks authentik with a token, for the last id that there can be: authentik looks for the
-// code only once it accepts the token.
+// tryToken asks authentik with a token for the last id that there can be: authentik looks for the code only once it
+// has accepted the token.
 func tryToken(ctx context.Context, client *upstream.Client, token upstream.Credential) error {
 	_, err := client.Retrieve(ctx, token, upstream.AuthorizationCodes, math.MaxInt32)
 	if e, ok := errors.AsType[*upstream.Error](err); ok {

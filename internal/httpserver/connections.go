@@ -1,4 +1,4 @@
-package main
+package httpserver
 
 import (
 	"context"
@@ -15,28 +15,25 @@ import (
 
 	"authentik-graphql/graph"
 	"authentik-graphql/internal/apierror"
-	"authentik-graphql/internal/config"
 )
 
-// spareConnections are those over MAX_CONNECTIONS that are still taken, to be told so.
+// spareConnections is how many connections over the limit are accepted, to be refused with a response.
 const spareConnections = 64
 
-// connectionLimit answers requests on connections over the limit with 503 and ends them. So that
-// they are bounded as well, no more than spareConnections of them are taken at a time; the next
-// wait in the system's queue.
+// connectionLimit answers requests on connections over the limit with 503 and closes them. At most
+// spareConnections of them are accepted at a time; the next wait in the system's queue.
 type connectionLimit struct {
-	limit int64
-	open  atomic.Int64
-	// refused is told of each request that is refused.
-	refused func()
-	// ending tells that each answer is to end its connection.
+	limit   int64
+	open    atomic.Int64
+	refused func() // called for each request that is refused
+	// ending reports whether each response is to close its connection.
 	ending atomic.Bool
 }
 
 // overLimitKey is the context's key for whether a connection is over the limit.
 type overLimitKey struct{}
 
-// listener bounds what is accepted, and counts it.
+// listener bounds the connections that are accepted.
 func (c *connectionLimit) listener(ln net.Listener) net.Listener {
 	return netutil.LimitListener(ln, int(c.limit)+spareConnections)
 }
@@ -46,7 +43,7 @@ func (c *connectionLimit) connContext(ctx context.Context, _ net.Conn) context.C
 	return context.WithValue(ctx, overLimitKey{}, c.open.Add(1) > c.limit)
 }
 
-// connState is the ConnState hook.
+// connState is an [http.Server]'s ConnState hook.
 func (c *connectionLimit) connState(_ net.Conn, state http.ConnState) {
 	if state == http.StateClosed || state == http.StateHijacked {
 		c.open.Add(-1)
@@ -62,7 +59,7 @@ func (c *connectionLimit) handler(next http.Handler) http.Handler {
 		}
 		w.Header()["Connection"] = []string{"close"}
 		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
-			next.ServeHTTP(w, r) // who kills a process because it is asked for much only makes it worse
+			next.ServeHTTP(w, r) // a process that is killed for being busy makes the rest busier
 			return
 		}
 		c.refused()
@@ -71,43 +68,41 @@ func (c *connectionLimit) handler(next http.Handler) http.Handler {
 	})
 }
 
-// serverLog takes what net/http says of connections, which is for debugging only, but for one thing: that
-// connections cannot be taken. net/http tries again up to each second, so that is told once in a while.
-type serverLog struct {
-	log  *slog.Logger
-	tell rate.Sometimes
-}
-
-// newServerLog makes the ErrorLog of an [http.Server].
-func newServerLog(log *slog.Logger) *stdlog.Logger {
-	return stdlog.New(&serverLog{log: log, tell: rate.Sometimes{First: 1, Interval: time.Minute}}, "", 0)
-}
-
-// Write implements [io.Writer].
-func (l *serverLog) Write(line []byte) (int, error) {
-	text := strings.TrimSpace(string(line))
-	if _, refusal, ok := strings.Cut(text, "Accept error: "); ok {
-		l.tell.Do(func() { l.log.Warn("connections cannot be taken", "error", refusal) })
-	} else {
-		l.log.Debug(text)
-	}
-	return len(line), nil
-}
-
-// endIfAsked lets an answer whose header is about to be written end its connection, if the process ends.
-// Asked earlier, it would leave connections of requests that take long, which are then closed while
-// somebody uses them again.
+// endIfAsked closes the connection of a response whose header is about to be written, if the process ends. To
+// decide it earlier would miss requests that take long, whose connections would then be closed while the client
+// uses them again.
 func (c *connectionLimit) endIfAsked(h http.Header) {
 	if c.ending.Load() {
 		h["Connection"] = []string{"close"}
 	}
 }
 
-// checkFiles warns where the system lets the process open fewer files than the settings allow
-// connections.
-func checkFiles(log *slog.Logger, cfg config.Config) {
-	const others = 64                                                                                                       // the binary, Redis, files that are read again, profiles
-	if most, want := openFiles(), uint64(cfg.MaxConnections)+spareConnections+uint64(cfg.Concurrency)+others; most < want { //nolint:gosec // counts are positive
+// serverLog receives what net/http logs of connections. It warns once a minute that connections cannot be accepted,
+// which net/http retries each second. The rest is for debugging.
+type serverLog struct {
+	log  *slog.Logger
+	warn rate.Sometimes
+}
+
+// newServerLog makes the ErrorLog of an [http.Server].
+func newServerLog(log *slog.Logger) *stdlog.Logger {
+	return stdlog.New(&serverLog{log: log, warn: rate.Sometimes{First: 1, Interval: time.Minute}}, "", 0)
+}
+
+// Write implements [io.Writer].
+func (l *serverLog) Write(line []byte) (int, error) {
+	text := strings.TrimSpace(string(line))
+	if _, refusal, ok := strings.Cut(text, "Accept error: "); ok {
+		l.warn.Do(func() { l.log.Warn("connections cannot be accepted", "error", refusal) })
+	} else {
+		l.log.Debug(text)
+	}
+	return len(line), nil
+}
+
+// warnOfFewFiles warns if the system lets the process open fewer files than it may need.
+func warnOfFewFiles(log *slog.Logger, connections, others int) {
+	if most, want := openFiles(), uint64(connections+spareConnections+others); most < want { //nolint:gosec // counts are positive
 		log.Warn("the system lets this process open fewer files than MAX_CONNECTIONS and UPSTREAM_CONCURRENCY need", "may_open", most, "need", want)
 	}
 }

@@ -1,13 +1,13 @@
 //go:build unix
 
-package main
+package httpserver
 
 import (
 	"math"
 	"syscall"
 )
 
-// openFiles is how many files the process may open. Go has raised that as far as it may.
+// openFiles returns how many files the process may open. Go has raised the limit as far as it is allowed to.
 func openFiles() uint64 {
 	var limit syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) != nil {

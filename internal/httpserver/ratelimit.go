@@ -1,4 +1,4 @@
-package main
+package httpserver
 
 import (
 	"math"
@@ -9,15 +9,14 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
 
-	"authentik-graphql/cache"
 	"authentik-graphql/graph"
+	"authentik-graphql/internal/grants"
 )
 
-// maxRateCallers is how many callers' allowances are remembered. One who is forgotten has a whole
-// burst again.
+// maxRateCallers is how many callers' allowances are remembered. A caller that is forgotten has a whole burst again.
 const maxRateCallers = 10000
 
-// rateLimiter gives each caller an allowance of their own, of this process alone.
+// rateLimiter gives each caller an allowance in this process. Nil limits no caller.
 type rateLimiter struct {
 	limit      rate.Limit
 	burst      int
@@ -25,14 +24,14 @@ type rateLimiter struct {
 	allowances *lru.Cache[callerKey, *rate.Limiter]
 }
 
-// callerKey is whom an allowance belongs to; one of its fields is set.
+// callerKey says whose an allowance is. One of its fields is set.
 type callerKey struct {
 	name    string
-	token   cache.Caller
+	token   grants.Digest
 	address netip.Addr
 }
 
-// newRateLimiter returns nil, which limits nobody, for a rate of 0.
+// newRateLimiter returns nil for a rate of 0.
 func newRateLimiter(r float64, now func() time.Time) *rateLimiter {
 	if r == 0 {
 		return nil
@@ -41,15 +40,15 @@ func newRateLimiter(r float64, now func() time.Time) *rateLimiter {
 	return &rateLimiter{limit: rate.Limit(r), burst: max(1, int(2*r)), now: now, allowances: allowances}
 }
 
-// handler answers 429 to a caller who has no allowance left, before the body is read. Preflights are
-// the browser's own.
+// handler answers 429 to a caller without an allowance, before the body is read. Preflights are free: the browser
+// sends them, not the caller.
 func (l *rateLimiter) handler(next http.Handler) http.Handler {
 	if l == nil {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodOptions {
-			if wait := l.take(l.keyOf(graph.FromContext(r.Context()), r.RemoteAddr)); wait > 0 {
+			if wait := l.take(keyOf(graph.FromContext(r.Context()), r.RemoteAddr)); wait > 0 {
 				graph.WriteRateLimited(w, r, float64(l.limit), wait)
 				return
 			}
@@ -58,12 +57,12 @@ func (l *rateLimiter) handler(next http.Handler) http.Handler {
 	})
 }
 
-// take uses up one request of an allowance. If there is none it returns how long to wait for one.
+// take uses one request of an allowance, or returns how long to wait for one.
 func (l *rateLimiter) take(key callerKey) time.Duration {
 	allowance, ok := l.allowances.Get(key)
 	if !ok {
 		allowance = rate.NewLimiter(l.limit, l.burst)
-		if other, ok, _ := l.allowances.PeekOrAdd(key, allowance); ok { // one who came at the same time
+		if other, ok, _ := l.allowances.PeekOrAdd(key, allowance); ok { // of a concurrent request
 			allowance = other
 		}
 	}
@@ -75,19 +74,19 @@ func (l *rateLimiter) take(key callerKey) time.Duration {
 	return max(1, time.Duration(math.Ceil(missing/float64(l.limit)*float64(time.Second))))
 }
 
-// keyOf tells callers apart by their name, else by their token, else by the address they call from.
-// A token that is not in CALLERS_FILE counts for the address: whoever tries tokens has one allowance.
-func (l *rateLimiter) keyOf(req *graph.Request, remote string) callerKey {
+// keyOf distinguishes callers by name, else by token, else by address. In service mode a token that is not listed
+// counts for its address, so that a client that tries tokens has one allowance.
+func keyOf(req *graph.Request, remote string) callerKey {
 	switch {
 	case req.CallerName != "":
 		return callerKey{name: req.CallerName}
-	case req.Digest != (cache.Caller{}):
+	case req.Digest != (grants.Digest{}):
 		return callerKey{token: req.Digest}
 	}
 	return callerKey{address: networkOf(remote)}
 }
 
-// networkOf is a peer's address or, in IPv6, its /64 network, of which one host has all addresses.
+// networkOf returns a peer's address or, in IPv6, its /64 network, all of whose addresses one host can have.
 func networkOf(remote string) netip.Addr {
 	peer, err := netip.ParseAddrPort(remote)
 	if err != nil {

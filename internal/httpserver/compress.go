@@ -1,4 +1,4 @@
-package main
+package httpserver
 
 import (
 	"net/http"
@@ -6,13 +6,13 @@ import (
 	"github.com/klauspost/compress/gzhttp"
 )
 
-// compressFrom is the size from which an answer is compressed, in bytes: below it the time is worth
-// more than the bytes.
+// compressFrom is the size from which a response is compressed, in bytes. Below it the time is worth more than the
+// bytes.
 const compressFrom = 4 << 10
 
-// compress answers clients that accept it with gzip. It must not be used where answers hold a
-// secret beside text that the client chooses: their compressed length gives the secret away, a
-// letter at a time (BREACH).
+// compress compresses responses with gzip for clients that accept it. It must not be used where responses hold a
+// secret beside text that the client chooses: their compressed length would reveal the secret a letter at a time
+// (BREACH).
 func compress(next http.Handler) (http.Handler, error) {
 	wrap, err := gzhttp.NewWrapper(
 		gzhttp.MinSize(compressFrom),
