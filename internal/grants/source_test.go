@@ -88,3 +88,28 @@ func TestCodec(t *testing.T) {
 		}
 	}
 }
+
+// TestAnotherResource reads a resource that is no grant. It takes a kind of values and a function that fetches
+// one.
+func TestAnotherResource(t *testing.T) {
+	type provider struct{ name string }
+	codec := newCodec(kindOf('p',
+		func(b []byte, p *provider) []byte { return append(b, p.name...) },
+		func(stored string) (*provider, error) { return &provider{stored}, nil }))
+	source, caller := newSource(t, http.NotFoundHandler(), codec), callerOf("token")
+	key, err := cache.NewKey(caller.Digest, "providers", 1, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cached := range []bool{false, true} {
+		got, err := read[*provider](t.Context(), source, key, func(ctx context.Context) (cache.Entry[Value], error) {
+			answer, err := call(ctx, source, caller, http.StatusOK, func() (upstream.Answer[*provider], error) {
+				return upstream.Answer[*provider]{Value: &provider{"grafana"}, FetchedAt: time.Now()}, nil
+			})
+			return cache.Entry[Value]{Value: answer.Value, FetchedAt: answer.FetchedAt}, err
+		})
+		if err != nil || got.Value.name != "grafana" || got.Cached != cached {
+			t.Errorf("got %+v, %v, want one that is cached: %t", got, err, cached)
+		}
+	}
+}
