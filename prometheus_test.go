@@ -76,7 +76,8 @@ func checkDashboard(t *testing.T, api string) {
 	}
 }
 
-// startPrometheus starts a Prometheus that scrapes an address until the test ends, and returns its API's address.
+// startPrometheus starts a Prometheus that scrapes an address until the test ends, and returns the address of
+// its API.
 func startPrometheus(t *testing.T, target, flag string) (api string) {
 	t.Helper()
 	program, dir, log := servicetest.Program(t, "prometheus"), t.TempDir(), newBuffer()

@@ -20,8 +20,8 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// TestTracesHoldNoSecrets searches everything that was sent for what no span may hold, and for what the operator
-// configured.
+// TestTracesHoldNoSecrets searches everything that was sent for what no span may hold, and for what the
+// operator configured.
 func TestTracesHoldNoSecrets(t *testing.T) {
 	const token, id = "s3cr3t-t0k3n-0123456789", "424242"
 	documents := filepath.Join(t.TempDir(), "documents.json")
@@ -139,8 +139,8 @@ func TestTracesByGRPC(t *testing.T) {
 	}
 }
 
-// TestCollectorDown: without a collector requests are answered, one warning is logged, without the values of the
-// variables, and the service stops in time.
+// TestCollectorDown: without a collector requests are answered, one warning is logged, without the values of
+// the variables, and the service stops in time.
 func TestCollectorDown(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() { // after every listener has stopped

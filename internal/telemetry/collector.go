@@ -3,6 +3,8 @@ package telemetry
 import (
 	"runtime/debug"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"authentik-graphql/cache"
 	"authentik-graphql/upstream"
 )
@@ -32,23 +34,31 @@ func (m *Metrics) Collect(s Sources) {
 	if s.Redis != nil {
 		m.collectRedis(s)
 	}
-	m.gauge("open_connections", "Open connections of clients.", s.OpenConnections)
-	m.gauge("max_connections", "MAX_CONNECTIONS: how many connections of clients may be open.", constant(s.MaxConnections))
-	m.gauge("draining", "1 while the process finishes its last requests before it ends.", func() int64 { return toInt(s.Draining()) })
-	m.gauge("memory_limit_bytes", "Go's soft memory limit.", func() int64 { return debug.SetMemoryLimit(-1) }) // which only reads it
+	m.gauge("open_connections", "Open connections of clients.", nil, s.OpenConnections)
+	m.gauge("max_connections", "MAX_CONNECTIONS: how many connections of clients may be open.", nil, constant(s.MaxConnections))
+	m.gauge("draining", "1 while the process finishes its last requests before it ends.", nil,
+		func() int64 { return toInt(s.Draining()) })
+	m.gauge("memory_limit_bytes", "Go's soft memory limit.", nil,
+		func() int64 { return debug.SetMemoryLimit(-1) }) // which only reads it
 }
 
 func (m *Metrics) collectStores(s Sources) {
 	for level, size := range map[string]func() (int, uint64){"memory": s.Memory, "response": s.Responses, "documents": s.Documents} {
-		m.gauge("cache_entries", "Entries in this process's memory, approximately.", func() int64 { n, _ := size(); return int64(n) }, "level", level)
-		m.gauge("cache_bytes", "Memory that the entries take, approximately.", func() int64 { _, n := size(); return int64(n) }, "level", level) //nolint:gosec // it fits
+		labels := prometheus.Labels{"level": level}
+		m.gauge("cache_entries", "Entries in this process's memory, approximately.", labels,
+			func() int64 { n, _ := size(); return int64(n) })
+		m.gauge("cache_bytes", "Memory that the entries take, approximately.", labels,
+			func() int64 { _, n := size(); return int64(n) }) //nolint:gosec // it fits
 	}
 }
 
 func (m *Metrics) collectCache(s Sources) {
+	count := func(name, help string, labels prometheus.Labels, read func(cache.Stats) int64) {
+		m.counter(name, help, labels, func() int64 { return read(s.Cache()) })
+	}
 	reads := func(level, result string, read func(cache.Stats) int64) {
-		m.counter("cache_reads_total", "Reads of grants and lists, by the level that answered and its result. A replayed response is one read.",
-			func() int64 { return read(s.Cache()) }, "level", level, "result", result)
+		count("cache_reads_total", "Reads of grants and lists, by the level that answered and its result. A replayed response is one read.",
+			prometheus.Labels{"level": level, "result": result}, read)
 	}
 	reads("response", "hit", func(cache.Stats) int64 { return s.Replays() })
 	reads("memory", "hit", func(c cache.Stats) int64 { return c.MemoryHits })
@@ -60,26 +70,28 @@ func (m *Metrics) collectCache(s Sources) {
 	reads("redis", "failure", func(c cache.Stats) int64 { return c.RedisFailureHits })
 	reads("redis", "stale", func(c cache.Stats) int64 { return c.RedisStale })
 	reads("upstream", "load", func(c cache.Stats) int64 { return c.Loads })
-
-	count := func(name, help string, read func(cache.Stats) int64) {
-		m.counter(name, help, func() int64 { return read(s.Cache()) })
-	}
-	count("cache_joined_total", "Reads that waited for another read's load.", func(c cache.Stats) int64 { return c.Joined })
-	count("cache_lease_waits_total", "Pauses to wait for another process's load.", func(c cache.Stats) int64 { return c.LeaseWaits })
-	count("cache_leases_lost_total", "Loads whose lease expired, because Redis was not reached in time to renew it.", func(c cache.Stats) int64 { return c.LeasesLost })
-	count("cache_untrusted_values_total", "Values in Redis that this service did not store under their key: something else writes there.", func(c cache.Stats) int64 {
-		if s.Redis == nil {
-			return c.Untrusted
-		}
-		return c.Untrusted + s.Redis().UntrustedTexts
-	})
-	count("cache_revocations_received_total", "Revocations received from Redis, this process's own included.", func(c cache.Stats) int64 { return c.RevocationsReceived })
-	count("cache_redis_errors_total", "Cache operations on which Redis failed, or that were skipped after failures.", func(c cache.Stats) int64 { return c.RedisErrors })
+	count("cache_joined_total", "Reads that waited for another read's load.", nil,
+		func(c cache.Stats) int64 { return c.Joined })
+	count("cache_lease_waits_total", "Pauses to wait for another process's load.", nil,
+		func(c cache.Stats) int64 { return c.LeaseWaits })
+	count("cache_leases_lost_total", "Loads whose lease expired, because Redis was not reached in time to renew it.", nil,
+		func(c cache.Stats) int64 { return c.LeasesLost })
+	count("cache_revocations_received_total", "Revocations received from Redis, this process's own included.", nil,
+		func(c cache.Stats) int64 { return c.RevocationsReceived })
+	count("cache_redis_errors_total", "Cache operations on which Redis failed, or that were skipped after failures.", nil,
+		func(c cache.Stats) int64 { return c.RedisErrors })
+	count("cache_untrusted_values_total", "Values in Redis that this service did not store under their key: something else writes there.", nil,
+		func(c cache.Stats) int64 {
+			if s.Redis == nil {
+				return c.Untrusted
+			}
+			return c.Untrusted + s.Redis().UntrustedTexts
+		})
 }
 
 func (m *Metrics) collectUpstream(s Sources) {
 	count := func(name, help string, read func(upstream.Stats) int64) {
-		m.counter(name, help, func() int64 { return read(s.Upstream()) })
+		m.counter(name, help, nil, func() int64 { return read(s.Upstream()) })
 	}
 	count("upstream_calls_total", "Calls sent to authentik, retries included.", func(u upstream.Stats) int64 { return u.Calls })
 	count("upstream_retries_total", "Calls sent again after a failure.", func(u upstream.Stats) int64 { return u.Retries })
@@ -87,34 +99,36 @@ func (m *Metrics) collectUpstream(s Sources) {
 		func(u upstream.Stats) int64 { return u.Rejected })
 	count("upstream_breaker_opened_total", "How often the circuit breaker for authentik opened, failed probes not included.",
 		func(u upstream.Stats) int64 { return u.BreakerOpened })
-	count("upstream_dropped_fields_total", "Fields that authentik sent in an unknown form, and that are shown as null.", func(u upstream.Stats) (n int64) {
-		for _, dropped := range u.Dropped {
-			n += dropped
-		}
-		return n
-	})
+	count("upstream_dropped_fields_total", "Fields that authentik sent in an unknown form, and that are shown as null.",
+		func(u upstream.Stats) (n int64) {
+			for _, dropped := range u.Dropped {
+				n += dropped
+			}
+			return n
+		})
 	m.breaker("upstream_breaker_state", "authentik", func() string { return s.Upstream().BreakerState })
-	m.gauge("upstream_concurrency", "UPSTREAM_CONCURRENCY: how many calls to authentik may run.", constant(s.UpstreamConcurrency))
-	m.gauge("upstream_running", "Calls to authentik that are running.", func() int64 { return s.Upstream().Running })
-	m.gauge("upstream_queued", "Calls to authentik that wait for their turn.", func() int64 { return s.Upstream().Queued })
+	m.gauge("upstream_concurrency", "UPSTREAM_CONCURRENCY: how many calls to authentik may run.", nil, constant(s.UpstreamConcurrency))
+	m.gauge("upstream_running", "Calls to authentik that are running.", nil, func() int64 { return s.Upstream().Running })
+	m.gauge("upstream_queued", "Calls to authentik that wait for their turn.", nil, func() int64 { return s.Upstream().Queued })
 }
 
 func (m *Metrics) collectRedis(s Sources) {
 	m.breaker("redis_breaker_state", "Redis", func() string { return s.Redis().Breaker })
-	m.gauge("redis_in_sync", "1 while this process receives revocations from Redis; at 0 each read asks Redis for them.",
+	m.gauge("redis_in_sync", "1 while this process receives revocations from Redis; at 0 each read asks Redis for them.", nil,
 		func() int64 { return toInt(s.Redis().InSync) })
-	m.gauge("redis_writable", "0 from when Redis refused to store, as it is full or a replica, until it stores again; else 1.",
+	m.gauge("redis_writable", "0 from when Redis refused to store, as it is full or a replica, until it stores again; else 1.", nil,
 		func() int64 { return toInt(s.Redis().Writable) })
-	m.gauge("redis_pending_revocations", "Revocations that other processes could not be notified of yet.",
+	m.gauge("redis_pending_revocations", "Revocations that other processes could not be notified of yet.", nil,
 		func() int64 { return int64(s.Redis().PendingRevocations) })
-	m.counter("cache_leases_acquired_total", "Leases acquired: loads that other processes may wait for.", func() int64 { return s.Redis().Leases })
+	m.counter("cache_leases_acquired_total", "Leases acquired: loads that other processes may wait for.", nil,
+		func() int64 { return s.Redis().Leases })
 }
 
 // breaker adds the state of a circuit breaker as one series for each state.
 func (m *Metrics) breaker(name, of string, state func() string) {
 	for _, each := range upstream.BreakerStates() { // the breaker of Redis has the same
 		m.gauge(name, "1 for the state of the circuit breaker for "+of+", 0 for the others.",
-			func() int64 { return toInt(state() == each) }, "state", each)
+			prometheus.Labels{"state": each}, func() int64 { return toInt(state() == each) })
 	}
 }
 

@@ -25,7 +25,7 @@ type LogOptions struct {
 // NewLogger makes a logger that writes to out in the background. flush writes what still waits; call it
 // before the process ends. Warnings and errors are written at once.
 func NewLogger(out io.Writer, o LogOptions) (log *slog.Logger, flush func()) {
-	w := &logWriter{out: out}
+	w := newLogWriter(out)
 	options := &slog.HandlerOptions{Level: o.Level}
 	var h slog.Handler = slog.NewJSONHandler(w, options)
 	if o.Text {
@@ -67,11 +67,17 @@ type logWriter struct {
 
 	mu      sync.Mutex
 	pending []byte
-	timer   *time.Timer // runs while lines wait
+	timer   *time.Timer // runs flush
 
 	// writing serializes writes to out and keeps the lines in order. Lines can be added meanwhile.
 	writing sync.Mutex
 	spare   []byte
+}
+
+func newLogWriter(out io.Writer) *logWriter {
+	w := &logWriter{out: out}
+	w.timer = time.AfterFunc(logDelay, w.flush)
+	return w
 }
 
 // Write implements [io.Writer]. It takes whole lines. It does not report a failure of out, as there is
@@ -86,18 +92,10 @@ func (w *logWriter) Write(line []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.pending) == 0 {
-		w.startTimer()
+		w.timer.Reset(logDelay)
 	}
 	w.pending = append(w.pending, line...)
 	return len(line), nil
-}
-
-func (w *logWriter) startTimer() {
-	if w.timer == nil {
-		w.timer = time.AfterFunc(logDelay, w.flush)
-		return
-	}
-	w.timer.Reset(logDelay)
 }
 
 // flush returns once every line that was added before the call is written.

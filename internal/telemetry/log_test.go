@@ -83,7 +83,7 @@ func TestLogLinesAreBatched(t *testing.T) {
 // goroutine.
 func TestNoLogLineIsLost(t *testing.T) {
 	var out bytes.Buffer
-	w := &logWriter{out: &out}
+	w := newLogWriter(&out)
 	var all sync.WaitGroup
 	const each = 2000
 	for i := range 8 {

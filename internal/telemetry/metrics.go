@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -17,6 +18,7 @@ const namespace = "authentik_graphql"
 // Metrics are the service's metrics, in a registry of their own. Every series exists from the start.
 type Metrics struct {
 	registry  *prometheus.Registry
+	factory   promauto.Factory         // registers what it makes
 	requests  *prometheus.CounterVec   // by type and outcome
 	durations *prometheus.HistogramVec // by type
 	errors    *prometheus.CounterVec   // by code
@@ -25,8 +27,9 @@ type Metrics struct {
 
 // NewMetrics makes the metrics of a service of the given version.
 func NewMetrics(version string) *Metrics {
-	m := &Metrics{registry: prometheus.NewRegistry()}
-	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry := prometheus.NewRegistry()
+	m := &Metrics{registry: registry, factory: promauto.With(registry)}
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.requests = m.counters("requests_total", "Requests to the GraphQL endpoint, by operation type and outcome.", "type", "outcome")
 	m.durations = m.histograms("request_duration_seconds", "Time from a request's headers to the end of its response.", "type",
 		.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10)
@@ -41,8 +44,8 @@ func NewMetrics(version string) *Metrics {
 	for code := range codeOutcomes {
 		m.errors.WithLabelValues(code)
 	}
-	m.gauge("build_info", "1, with the version of this service and of Go.", constant(1),
-		"version", version, "goversion", runtime.Version())
+	m.gauge("build_info", "1, with the version of this service and of Go.",
+		prometheus.Labels{"version": version, "goversion": runtime.Version()}, constant(1))
 	return m
 }
 
@@ -52,43 +55,29 @@ func (m *Metrics) Handler(log *slog.Logger) http.Handler {
 }
 
 func (m *Metrics) counters(name, help string, labels ...string) *prometheus.CounterVec {
-	v := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
-	m.registry.MustRegister(v)
-	return v
+	return m.factory.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
 }
 
-// histograms makes a histogram with the buckets that every Prometheus reads, and with native ones, each at
-// most a tenth wider than the last, for a Prometheus that asks for those. Native buckets appear as durations
-// are observed; 160 of them span 20 microseconds to 20 seconds.
+// histograms makes a histogram with the buckets that every Prometheus reads, and with native ones, each at most
+// a tenth wider than the last, for a Prometheus that asks for those. Native buckets appear as durations are
+// observed; 160 of them span 20 microseconds to 20 seconds.
 func (m *Metrics) histograms(name, help, label string, buckets ...float64) *prometheus.HistogramVec {
-	v := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	return m.factory.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: namespace, Name: name, Help: help, Buckets: buckets,
 		NativeHistogramBucketFactor:     1.1,
 		NativeHistogramMaxBucketNumber:  160,
 		NativeHistogramMinResetDuration: time.Hour,
 	}, []string{label})
-	m.registry.MustRegister(v)
-	return v
 }
 
-// gauge adds a series that is read at each scrape. labels alternates names and values.
-func (m *Metrics) gauge(name, help string, read func() int64, labels ...string) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(
-		prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: pairs(labels)}, float(read)))
+// gauge adds a series that is read at each scrape.
+func (m *Metrics) gauge(name, help string, labels prometheus.Labels, read func() int64) {
+	m.factory.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: labels},
+		func() float64 { return float64(read()) })
 }
 
 // counter is gauge for a number that only grows.
-func (m *Metrics) counter(name, help string, read func() int64, labels ...string) {
-	m.registry.MustRegister(prometheus.NewCounterFunc(
-		prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: pairs(labels)}, float(read)))
-}
-
-func float(read func() int64) func() float64 { return func() float64 { return float64(read()) } }
-
-func pairs(labels []string) prometheus.Labels {
-	l := prometheus.Labels{}
-	for i := 0; i < len(labels); i += 2 {
-		l[labels[i]] = labels[i+1]
-	}
-	return l
+func (m *Metrics) counter(name, help string, labels prometheus.Labels, read func() int64) {
+	m.factory.NewCounterFunc(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help, ConstLabels: labels},
+		func() float64 { return float64(read()) })
 }
