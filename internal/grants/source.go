@@ -56,7 +56,7 @@ func (s *Source) Grant(ctx context.Context, caller Caller, resource upstream.Res
 		return Read[*upstream.Grant]{}, err
 	}
 	return read[*upstream.Grant](ctx, s, key, func(ctx context.Context) (cache.Entry[Value], error) {
-		answer, err := call(ctx, s, caller, http.StatusOK, func() (upstream.Answer[*upstream.Grant], error) {
+		answer, err := call(ctx, s, caller, func() (upstream.Answer[*upstream.Grant], error) {
 			return s.Client.Retrieve(ctx, caller.Credential, resource, pk)
 		})
 		if err != nil {
@@ -164,13 +164,13 @@ func readOf[T any](r cache.Result[Value]) Read[T] {
 }
 
 // call makes a call to authentik once the caller's token is admitted.
-func call[T any](ctx context.Context, s *Source, caller Caller, status int, do func() (upstream.Answer[T], error)) (answer upstream.Answer[T], err error) {
+func call[T any](ctx context.Context, s *Source, caller Caller, do func() (upstream.Answer[T], error)) (answer upstream.Answer[T], err error) {
 	err = s.admission.Do(ctx, caller.Digest, func() (err error) {
 		answer, err = do()
 		return err
 	})
 	if err == nil {
-		s.answered(ctx, status, answer.AuthentikID)
+		s.answered(ctx, http.StatusOK, answer.AuthentikID)
 	}
 	return answer, err
 }

@@ -89,26 +89,34 @@ func TestCodec(t *testing.T) {
 	}
 }
 
-// TestAnotherResource reads a resource that is no grant. It takes a kind of values and a function that fetches
-// one.
+// TestAnotherResource reads a resource that is no grant. It takes an endpoint of authentik and a kind of values.
 func TestAnotherResource(t *testing.T) {
 	type provider struct{ name string }
+	endpoint := upstream.Endpoint[*provider]{
+		Path: "/api/v3/providers/oauth2/1/",
+		Decode: func(body []byte, _ time.Time) (*provider, []string, error) {
+			return &provider{string(body)}, nil, nil
+		},
+	}
 	codec := newCodec(kindOf('p',
 		func(b []byte, p *provider) []byte { return append(b, p.name...) },
 		func(stored string) (*provider, error) { return &provider{stored}, nil }))
-	source, caller := newSource(t, http.NotFoundHandler(), codec), callerOf("token")
+	source, caller := newSource(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`"grafana"`))
+	}), codec), callerOf("token")
 	key, err := cache.NewKey(caller.Digest, "providers", 1, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, cached := range []bool{false, true} {
 		got, err := read[*provider](t.Context(), source, key, func(ctx context.Context) (cache.Entry[Value], error) {
-			answer, err := call(ctx, source, caller, http.StatusOK, func() (upstream.Answer[*provider], error) {
-				return upstream.Answer[*provider]{Value: &provider{"grafana"}, FetchedAt: time.Now()}, nil
+			answer, err := call(ctx, source, caller, func() (upstream.Answer[*provider], error) {
+				return upstream.Fetch(ctx, source.Client, caller.Credential, endpoint)
 			})
 			return cache.Entry[Value]{Value: answer.Value, FetchedAt: answer.FetchedAt}, err
 		})
-		if err != nil || got.Value.name != "grafana" || got.Cached != cached {
+		if err != nil || got.Value.name != `"grafana"` || got.Cached != cached {
 			t.Errorf("got %+v, %v, want one that is cached: %t", got, err, cached)
 		}
 	}
