@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"authentik-graphql/upstream/internal/paging"
 )
 
 // MaxBody is the cap of an answer's size.
@@ -48,11 +50,11 @@ func (c *Client) LargeBodies() (nothing, all bool) {
 }
 
 // Page is a page of a list as authentik sends it.
-type Page = page[*Grant]
+type Page = paging.Page[*Grant]
 
 // DecodePage reads a page.
 func DecodePage(body []byte, sent time.Time) (p Page, dropped []string, err error) {
-	return decodeGrantPage(body, sent)
+	return decode(body, sent, func(d *decoder) Page { return decodePage(d, (*decoder).grant) })
 }
 
 // Application is a resource that is no grant, as another engineer would add it.

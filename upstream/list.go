@@ -11,7 +11,13 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"authentik-graphql/upstream/internal/paging"
 )
+
+// ErrTooManyCalls is the cause of the error of a list that cannot be read in the calls allowed, because
+// it changes too fast or its pages are too small.
+var ErrTooManyCalls = paging.ErrTooManyCalls
 
 // Query says which rows of a resource are wanted: First rows, newest first unless Oldest, from the
 // start or After a row, of all users and providers or of one.
@@ -25,63 +31,33 @@ type Query struct {
 	CallCount *atomic.Int64
 }
 
+// Position is the row after which a list goes on, and its offset when it was last seen. The offset is a
+// hint, for rows come and go. The row itself may be gone.
+type Position struct {
+	PK     PK
+	Offset int
+}
+
+// Rows is a part of a list.
+type Rows = paging.Part[*Grant]
+
 // Key identifies the query in cache keys: no other query has the same.
 func (q Query) Key() string {
 	after := "-"
 	if q.After != nil {
-		after = q.After.PK.String() // where it was is but a hint
+		after = q.After.PK.String() // the offset is but a hint
 	}
 	return fmt.Sprintf("%d %t %s %d %d", q.First, q.Oldest, after, q.User, q.Provider)
 }
 
-// Rows is a part of a list.
-type Rows = Window[*Grant]
-
-// List asks for a part of a list on the caller's behalf. FetchedAt is that of the page that was read
-// first. Its error is always an *Error: a list for which MaxCalls are too few is Unavailable, as it
-// changes too fast.
-//
-// pass, if not nil, is called with each call to authentik, and may make it wait or refuse it.
-func (c *Client) List(ctx context.Context, cred Credential, resource Resource, q Query, pass func(call func() error) error) (Answer[*Rows], error) {
-	if pass == nil {
-		pass = func(call func() error) error { return call() }
+// paging is the query without what the server filters by.
+func (q Query) paging() paging.Query {
+	p := paging.Query{First: q.First, Oldest: q.Oldest, MaxCalls: q.MaxCalls}
+	if q.After != nil {
+		p.After = &paging.Position{Key: int32(q.After.PK), Offset: q.After.Offset}
 	}
-	if cred.IsZero() {
-		return Answer[*Rows]{}, &Error{Kind: Unauthenticated}
-	}
-	var list Answer[*Rows]
-	rows, err := window(ctx, windowQuery{First: q.First, Oldest: q.Oldest, After: q.After, MaxCalls: q.MaxCalls}, (*Grant).key,
-		func(ctx context.Context, size, number int) (page[*Grant], error) {
-			if q.CallCount != nil {
-				q.CallCount.Add(1)
-			}
-			var p Answer[page[*Grant]]
-			err := pass(func() (err error) {
-				p, err = Fetch(ctx, c, cred, Endpoint[page[*Grant]]{
-					Path:     resource.path() + "?" + q.parameters(size, number),
-					Decode:   decodeGrantPage,
-					NotFound: errGone,
-				})
-				return err
-			})
-			if err == nil && list.FetchedAt.IsZero() {
-				list.FetchedAt, list.AuthentikID = p.FetchedAt, p.AuthentikID
-			}
-			return p.Value, err
-		})
-	switch e, ok := errors.AsType[*Error](err); {
-	case err == nil:
-		list.Value = &rows
-		return list, nil
-	case ok:
-		return Answer[*Rows]{}, e
-	case errors.Is(err, ErrTooManyCalls):
-		return Answer[*Rows]{}, &Error{Kind: Unavailable, RetryAfter: time.Second, Err: err}
-	}
-	return Answer[*Rows]{}, &Error{Kind: InvalidResponse, Status: http.StatusOK, Err: err}
+	return p
 }
-
-func (c *Grant) key() PK { return c.PK }
 
 // parameters are those of a page.
 func (q Query) parameters(size, number int) string {
@@ -101,15 +77,65 @@ func (q Query) parameters(size, number int) string {
 	return parameters.Encode()
 }
 
-func decodeGrantPage(body []byte, sent time.Time) (page[*Grant], []string, error) {
-	return decode(body, sent, func(d *decoder) page[*Grant] { return decodePage(d, (*decoder).grant) })
+// List asks for a part of a list on the caller's behalf. FetchedAt is that of the page that was read
+// first. Its error is always an *Error: a list for which MaxCalls are too few is Unavailable, as it
+// changes too fast.
+//
+// admit, if not nil, is called with each call to authentik, and may make it wait or refuse it.
+func (c *Client) List(ctx context.Context, cred Credential, resource Resource, q Query, admit func(call func() error) error) (Answer[*Rows], error) {
+	keyOf := func(g *Grant) int32 { return int32(g.PK) }
+	return fetchRows(ctx, c, cred, resource.path(), q, keyOf, (*decoder).grant, admit)
+}
+
+// fetchRows is List for rows of any type, with their primary keys and how one is read.
+func fetchRows[R any](
+	ctx context.Context, c *Client, cred Credential, path string, q Query,
+	keyOf func(R) int32, row func(*decoder) R, admit func(call func() error) error,
+) (list Answer[*paging.Part[R]], err error) {
+	var none Answer[*paging.Part[R]]
+	if admit == nil {
+		admit = func(call func() error) error { return call() }
+	}
+	if cred.IsZero() {
+		return none, &Error{Kind: Unauthenticated}
+	}
+	part, err := paging.Read(ctx, q.paging(), keyOf, func(ctx context.Context, size, number int) (paging.Page[R], error) {
+		if q.CallCount != nil {
+			q.CallCount.Add(1)
+		}
+		var page Answer[paging.Page[R]]
+		err := admit(func() (err error) {
+			page, err = Fetch(ctx, c, cred, Endpoint[paging.Page[R]]{
+				Path: path + "?" + q.parameters(size, number),
+				Decode: func(body []byte, sent time.Time) (paging.Page[R], []string, error) {
+					return decode(body, sent, func(d *decoder) paging.Page[R] { return decodePage(d, row) })
+				},
+				NotFound: paging.ErrPageGone,
+			})
+			return err
+		})
+		if err == nil && list.FetchedAt.IsZero() {
+			list.FetchedAt, list.AuthentikID = page.FetchedAt, page.AuthentikID
+		}
+		return page.Value, err
+	})
+	switch e, ok := errors.AsType[*Error](err); {
+	case err == nil:
+		list.Value = &part
+		return list, nil
+	case ok:
+		return none, e
+	case errors.Is(err, ErrTooManyCalls):
+		return none, &Error{Kind: Unavailable, RetryAfter: time.Second, Err: err}
+	}
+	return none, &Error{Kind: InvalidResponse, Status: http.StatusOK, Err: err}
 }
 
 // pageNumbers are the members of a page's pagination that must be there.
 var pageNumbers = [...]string{"count", "start_index", "end_index", "current", "total_pages"}
 
 // decodePage reads a page of a list whose rows are read by the function.
-func decodePage[R any](d *decoder, row func(*decoder) R) (p page[R]) {
+func decodePage[R any](d *decoder, row func(*decoder) R) (p paging.Page[R]) {
 	var results, pagination bool
 	var numbers [len(pageNumbers)]int
 	missing := slices.Clone(pageNumbers[:])
@@ -139,7 +165,7 @@ func decodePage[R any](d *decoder, row func(*decoder) R) (p page[R]) {
 	p.Count = count
 	p.Start = max(0, first-1) // 0 on an empty page
 	if current < pages {      // the last page does not tell its size
-		p.Size = max(0, end-first+1) // which is not that of its rows: one may be deleted since they were counted
+		p.Size = max(0, end-first+1) // not the number of its rows: one may be deleted after they were counted
 	}
 	return p
 }
