@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+
+	"authentik-graphql/internal/servicetest"
 )
 
 var (
@@ -35,6 +37,7 @@ const rssBeside = 64 << 20
 // TestManyIDs asks the program, built and on its own, for many more codes than its memory holds,
 // each once. It must evict, and never outgrow CACHE_MEMORY by more than rssBeside.
 func TestManyIDs(t *testing.T) {
+	servicetest.Long(t)
 	memory, err := humanize.ParseBytes(*idMemory)
 	if err != nil {
 		t.Fatal(err)

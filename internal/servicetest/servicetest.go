@@ -1,5 +1,5 @@
-// Package servicetest builds the service's binary and runs it, for tests that use it from outside as
-// its users do.
+// Package servicetest builds the service's binary and runs it, for tests that use it from outside as its
+// users do.
 package servicetest
 
 import (
@@ -18,10 +18,10 @@ import (
 	"time"
 )
 
-// wait bounds how long a process may take to listen, and to stop.
+// wait bounds how long a process may take to listen and to stop.
 const wait = 20 * time.Second
 
-// Root is the folder of the service's module, also for tests of a module within it.
+// Root returns the folder of the service's module, also in tests of a module within it.
 func Root(t testing.TB) string {
 	t.Helper()
 	dir, err := os.Getwd()
@@ -39,7 +39,7 @@ func Root(t testing.TB) string {
 	}
 }
 
-// Program finds a program on the PATH. Without it the test is skipped, or fails if CI=true.
+// Program finds a program on the PATH. Without the program the test is skipped, or fails if CI=true.
 func Program(t testing.TB, name string) (path string) {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -52,8 +52,17 @@ func Program(t testing.TB, name string) (path string) {
 	return path
 }
 
-// Build compiles the service as make build does, with further flags of go build, and returns the
-// binary's path. It is named authentik-graphql and is alone in its folder.
+// Long marks a test that takes long, or whose programs most machines lack. It runs with LONG=1, as set by
+// make test-long, and is skipped otherwise.
+func Long(t testing.TB) {
+	t.Helper()
+	if os.Getenv("LONG") != "1" {
+		t.Skip("it takes long: make test-long runs it")
+	}
+}
+
+// Build compiles the service as make build does, with further flags of go build. The binary is named
+// authentik-graphql and is alone in its folder.
 func Build(t testing.TB, flags ...string) (binary string) {
 	t.Helper()
 	root := Root(t)
@@ -69,9 +78,9 @@ func Build(t testing.TB, flags ...string) (binary string) {
 	return binary
 }
 
-// noticeChanges reads every folder of the module but those of packages. go test keeps the result of
-// a test until something changes that the test imports or opens, and it does not see what go build
-// opens: without this, a service that was broken since would still pass.
+// noticeChanges reads the module's folders. go test caches the result of a test until something changes
+// that the test imports or opens, and it does not see what go build opens. Without this, a cached result
+// would outlive a change of the service.
 func noticeChanges(t testing.TB, root string) {
 	t.Helper()
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -87,19 +96,19 @@ func noticeChanges(t testing.TB, root string) {
 
 // Service is a running process of the binary.
 type Service struct {
-	// Addr is where it listens; URL is that as http://.
+	// Addr is its address, URL the same as a URL.
 	Addr, URL string
 
 	t     testing.TB
 	cmd   *exec.Cmd
 	ended chan error
-	// told is that a test knows what it ended with.
-	told bool
-	log  log
+	// checked is set once a test has the result of the process.
+	checked bool
+	log     log
 }
 
-// Start starts the binary with nothing in its environment but settings, and waits until it listens on
-// a port of the system's choice. The test's end stops it and fails if it does not stop cleanly.
+// Start starts the binary with nothing but settings in its environment and waits until it listens on a port
+// that the system chose. The end of the test stops it, and fails if it does not stop cleanly.
 func Start(t testing.TB, binary string, args []string, settings ...string) *Service {
 	t.Helper()
 	s := &Service{t: t, cmd: exec.Command(binary, args...), ended: make(chan error, 1)}
@@ -139,15 +148,15 @@ func Start(t testing.TB, binary string, args []string, settings ...string) *Serv
 func (s *Service) stop() {
 	s.t.Helper()
 	http.DefaultClient.CloseIdleConnections() // or the service waits for them
-	told := s.told
-	if err := s.End(syscall.SIGTERM); err != nil && !told {
+	checked := s.checked
+	if err := s.End(syscall.SIGTERM); err != nil && !checked {
 		s.t.Errorf("the service ended with: %v\n%s", err, s.Log())
 	}
 }
 
-// End sends the process signals, unless it has ended, waits for its end, and returns what it ended with.
+// End sends the process signals, unless it has ended, and returns its result.
 func (s *Service) End(signals ...syscall.Signal) error {
-	s.told = true
+	s.checked = true
 	for _, signal := range signals {
 		_ = s.cmd.Process.Signal(signal)
 	}
@@ -161,19 +170,19 @@ func (s *Service) End(signals ...syscall.Signal) error {
 	}
 }
 
-// PID is the process's.
+// PID returns the process's id.
 func (s *Service) PID() int { return s.cmd.Process.Pid }
 
-// Log is what the process wrote so far.
+// Log returns what the process has logged.
 func (s *Service) Log() string { return s.log.String() }
 
-// Memory is the process's resident set in bytes, now and at its largest.
+// Memory returns the process's current and peak resident set in bytes.
 func (s *Service) Memory() (now, peak int) {
 	s.t.Helper()
 	return Memory(s.t, s.PID())
 }
 
-// Memory is a process's resident set in bytes, now and at its largest. It is Linux's to tell.
+// Memory returns the current and peak resident set of a process in bytes. It needs Linux.
 func Memory(t testing.TB, pid int) (now, peak int) {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -190,7 +199,7 @@ func Memory(t testing.TB, pid int) (now, peak int) {
 	return now << 10, peak << 10
 }
 
-// log is text that is written and read at once.
+// log may be written and read at the same time.
 type log struct {
 	mu sync.Mutex
 	b  strings.Builder

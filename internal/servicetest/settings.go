@@ -9,8 +9,8 @@ import (
 
 var helpLine = regexp.MustCompile(`(?m)^  ([A-Z_]+)(\[_FILE\])? \(default: (.*)\)$`)
 
-// Settings are the names of the binary's settings with their defaults, which is empty where there is
-// none. A secret has a NAME_FILE beside its NAME.
+// Settings returns the binary's settings by name with their defaults, or "". A secret has a NAME_FILE beside
+// its NAME.
 func Settings(t testing.TB, binary string) map[string]string {
 	t.Helper()
 	help, err := exec.CommandContext(t.Context(), binary, "-help").Output()
@@ -34,8 +34,8 @@ func Settings(t testing.TB, binary string) map[string]string {
 	return settings
 }
 
-// Accepts fails the test if the binary does not know one of the settings, each NAME=value, by its name,
-// or cannot be started with all of them. Nothing that they name needs to be reachable.
+// Accepts fails the test unless the binary knows each of the settings, NAME=value, and starts with all of
+// them. Servers that they name need not be reachable.
 func Accepts(t testing.TB, binary string, environ ...string) {
 	t.Helper()
 	known := Settings(t, binary)

@@ -3,8 +3,8 @@
 //
 // Each row of the table starts the binary with a Redis in the row's mode and a fake authentik, lets
 // callers ask at a steady rate, breaks one thing and repairs it. Every response is checked, not only
-// counted. go test runs a short form of every row; make faults runs the long one and prints the table of
-// docs/faults.md.
+// counted. make test-long runs a short form of every row, make faults the long one, which prints the table
+// of docs/faults.md.
 //
 // TestSoak breaks one thing after the other in one process, under a mixed load, and watches the
 // process's memory and goroutines: make soak. TestStampede asks several processes at once for one code.

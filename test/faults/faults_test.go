@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"authentik-graphql/internal/servicetest"
 )
 
 var (
@@ -32,6 +34,7 @@ func rowPlan() plan {
 
 // TestFaults runs the rows one after the other: two at once would slow each other down.
 func TestFaults(t *testing.T) {
+	servicetest.Long(t)
 	if *update && !*full {
 		t.Fatal("only figures of -full are for docs/faults.md")
 	}

@@ -14,6 +14,7 @@ import (
 
 // TestClients runs every *.test.mjs.
 func TestClients(t *testing.T) {
+	servicetest.Long(t)
 	needNode(t)
 	binary := servicetest.Build(t)
 	files, err := filepath.Glob("*.test.mjs")

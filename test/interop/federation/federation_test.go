@@ -17,6 +17,7 @@ import (
 // TestFederation starts the service, without introspection, and a second subgraph, and puts the
 // gateways before them.
 func TestFederation(t *testing.T) {
+	servicetest.Long(t)
 	inventory := examples + "inventory"
 	needsPackages(t, inventory)
 	binary := servicetest.Build(t)
