@@ -63,9 +63,9 @@ func TestMemoryHoldsWhatItSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = m.Close() }()
+	defer m.Close()
 	for id := range int32(bound / 3000) { // a third more than fit
-		_ = m.Set(t.Context(), cachetest.Key(t, "alice", id+1), cache.Entry[string]{Value: string(stored)}, time.Hour)
+		m.Set(cachetest.Key(t, "alice", id+1), cache.Entry[string]{Value: string(stored)}, time.Hour)
 	}
 	held := 0
 	cachetest.Eventually(t, "the store shrinks to its bound", func() bool {

@@ -15,11 +15,11 @@ import (
 var value = strings.Repeat("x", 2700)
 
 // newCacheFor makes a cache whose values are fresh for ttl.
-func newCacheFor(ttl time.Duration, first cache.Store[string], second cache.Shared[string]) *cache.Cache[string] {
+func newCacheFor(ttl time.Duration, first cache.Store, second cache.Shared) *cache.Cache[string] {
 	return newCacheOf(cache.Policy{TTL: ttl}, time.Now, first, second)
 }
 
-func benchmarkGet(b *testing.B, first cache.Store[string], second cache.Shared[string], from cache.Source) {
+func benchmarkGet(b *testing.B, first cache.Store, second cache.Shared, from cache.Source) {
 	c := newCacheFor(time.Hour, first, second)
 	o, key := &origin{now: time.Now}, cachetest.Key(b, "alice", 1)
 	mustGet(b, c, key, o.gives(value), value, cache.FromOrigin)
@@ -69,7 +69,7 @@ func BenchmarkRedisHit(b *testing.B) {
 }
 
 // benchmarkMiss reads what no level has, each time another row.
-func benchmarkMiss(b *testing.B, second cache.Shared[string]) {
+func benchmarkMiss(b *testing.B, second cache.Shared) {
 	c := newCacheFor(time.Hour, newMemory(b, time.Now), second)
 	load := (&origin{now: time.Now}).gives(value)
 	var id atomic.Int32

@@ -2,9 +2,7 @@ package cache
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
-	mathrand "math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,48 +10,49 @@ import (
 	"authentik-graphql/internal/telemetry/spans"
 )
 
-// ErrRevoked says that the row was revoked: nobody can have it any more.
-var ErrRevoked = errors.New("cache: the row was revoked")
+// ErrRevoked is returned for a resource that was revoked.
+var ErrRevoked = errors.New("cache: the resource was revoked")
 
-// Options of a [Cache].
+// Options are the options of a [Cache].
 type Options struct {
 	Policy Policy
-	// LoadTimeout bounds a load together with the stores around it.
+	// LoadTimeout bounds a load together with the lookups and stores around it.
 	LoadTimeout time.Duration
-	// Classify tells what an error of a [Loader] means; without it every error is [Error].
+	// Classify returns the outcome that an error of a [Loader] stands for; nil means [Error] for all.
 	Classify func(error) Outcome
-	// Now is the clock; time.Now.
+	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 	// Spans makes the spans of reads; nil makes none.
 	Spans *spans.Tracer
 }
 
-// Cache reads through two levels of stores.
+// Cache reads through memory and Redis.
 type Cache[V any] struct {
-	policy     Policy
-	timeout    time.Duration
-	classify   func(error) Outcome
-	hash       func(ResourceID) ResourceHash
-	now        func() time.Time
-	memory     encodedStore[V]
-	redis      Shared[V] // nil without Redis
-	spans      *spans.Tracer
-	flights    *flights[Result[V]]
-	tombstones *tombstones
-	// versions are what this process knows of each resource's lists.
+	policy   Policy
+	timeout  time.Duration
+	classify func(error) Outcome
+	now      func() time.Time
+	spans    *spans.Tracer
+	codec    Codec[V]
+	memory   Store
+	redis    Shared // nil without Redis
+	hash     func(ResourceID) ResourceHash
+
+	flights *flights[V]
+	// renewals are of leases. They may wait for Redis after their load has ended.
+	renewals     sync.WaitGroup
+	tombstones   *tombstones
 	listVersions listVersions
-	// renewers are those that may still wait for Redis after their load has ended.
-	renewers sync.WaitGroup
-	stats    counters
-	// stored numbers the entries that were put into memory.
+	stats        counters
+	// stored numbers the entries that are stored in memory.
 	stored atomic.Int64
 }
 
-// Loader asks the origin. Its error goes to the caller as it is.
+// Loader asks the origin. Its error is returned as it is.
 type Loader[V any] func(ctx context.Context) (Entry[V], error)
 
-// New makes a cache over a memory, in which the codec keeps values, and, unless it is nil, a second.
-func New[V any](o Options, codec Codec[V], first Store[string], second Shared[V]) *Cache[V] {
+// New makes a cache over memory and, unless it is nil, over Redis.
+func New[V any](o Options, codec Codec[V], memory Store, redis Shared) *Cache[V] {
 	if o.Classify == nil {
 		o.Classify = func(error) Outcome { return Error }
 	}
@@ -65,44 +64,45 @@ func New[V any](o Options, codec Codec[V], first Store[string], second Shared[V]
 		timeout:    o.LoadTimeout,
 		classify:   o.Classify,
 		now:        o.Now,
-		memory:     encodedStore[V]{store: first, codec: codec},
-		redis:      second,
 		spans:      o.Spans,
-		flights:    newFlights[Result[V]](o.LoadTimeout),
+		codec:      codec,
+		memory:     memory,
+		redis:      redis,
+		flights:    newFlights[V](o.LoadTimeout, o.Spans),
 		tombstones: newTombstones(o.Now),
 	}
-	c.flights.spans, c.flights.ended = o.Spans, c.ended
-	if second == nil {
+	c.listVersions.redis, c.listVersions.stats = redis, &c.stats
+	if redis == nil {
 		keys, _ := DeriveKeys(NewSecret()) // it has the right size
 		c.hash = keys.ResourceHash
 		return c
 	}
-	c.hash = second.ResourceHash
-	second.Listen(func(t ResourceHash) {
+	c.hash = redis.ResourceHash
+	redis.Listen(func(hash ResourceHash) {
 		c.stats.revocationsReceived.Add(1)
-		c.tombstones.add(t, c.tombstoneTTL())
+		c.tombstones.add(hash, c.tombstoneTTL())
 		c.listVersions.clear()
 	})
 	return c
 }
 
-// Get returns the caller's value. The order of steps: the memory; the flight that others may
-// wait for as well; in it the Redis; the lease, so that one process loads; the load, whose
-// outcome is then stored. Whatever is fresh ends them. A value that is stale and may be given out
-// ends them at once within [Policy.StaleWhileRevalidate], while the flight goes on; otherwise when
-// the load has failed or taken a second.
+// Get returns the caller's value: from memory if it is fresh there, else by a flight that concurrent reads share.
+// The flight looks into Redis, acquires the lease so that one process loads, loads, and stores the outcome.
 //
-// Get returns load's error or, for a moment after it, that of the load before; [ErrRevoked] if the
-// row was revoked; and ctx's error if ctx ends first.
+// A stale value is returned at once within [Policy.StaleWhileRevalidate], while the flight goes on. Within
+// [Policy.StaleIfError] it is returned if the origin is unavailable or the load takes a second.
+//
+// The error is load's or, for a moment after a load that failed, that of this load; [ErrRevoked] if the resource
+// was revoked; or ctx's if ctx ends first.
 func (c *Cache[V]) Get(ctx context.Context, key Key, load Loader[V]) (Result[V], error) {
 	ctx, span := c.spans.Start(ctx, readSpan)
 	revocations := c.tombstones.count()
 	r, err := c.get(ctx, key, load)
-	c.ended(span, r, err)
+	endSpan(span, r, err)
 	if err != nil {
 		return Result[V]{}, err
 	}
-	r.dependency = Dependency{key, r.stored, revocations}
+	r.dependency = Dependency{key, r.number, revocations}
 	return r, nil
 }
 
@@ -111,23 +111,24 @@ func (c *Cache[V]) get(ctx context.Context, key Key, load Loader[V]) (Result[V],
 		return Result[V]{}, ErrBadKey
 	}
 	began := time.Now()
-	k := c.lookupMemory(ctx, key)
-	if c.entryRevoked(key, k) {
+	known := newLookup(c, key)
+	if c.isRevoked(key) {
 		return Result[V]{}, ErrRevoked
 	}
-	if k.current {
-		if r, done, err := c.answer(k); done {
+	if known.current {
+		if r, done, err := known.answer(); done {
 			return r, err
 		}
 	}
 	call, joined := c.flights.join(ctx, key, func(ctx context.Context, offer func(Result[V])) (Result[V], error) {
-		return c.fetch(ctx, key, load, offer)
+		f := fetch[V]{cache: c, key: key, load: load, offer: offer}
+		return f.run(ctx)
 	})
 	if joined {
 		c.stats.joined.Add(1)
 	}
-	if k.current && c.mayBeStale(k, c.policy.StaleWhileRevalidate) {
-		return c.stale(k, StaleWhileRevalidate, nil), nil
+	if known.mayBeStale(c.policy.StaleWhileRevalidate) {
+		return known.stale(StaleWhileRevalidate, nil), nil
 	}
 	if joined {
 		_, wait := c.spans.StartLinked(ctx, joinSpan, call.span)
@@ -136,35 +137,34 @@ func (c *Cache[V]) get(ctx context.Context, key Key, load Loader[V]) (Result[V],
 	return c.await(ctx, key, call, began)
 }
 
-// await waits for a flight by the caller's own deadline, or until what the flight offers may be
-// given out: at once within the window of revalidation, else when the load has taken a second.
-func (c *Cache[V]) await(ctx context.Context, key Key, call *call[Result[V]], began time.Time) (Result[V], error) {
-	give := func(window time.Duration, why Staleness) (r Result[V], ok bool) {
-		if !c.mayGive(key, *call.offer, window, began) {
+// await waits for a flight until the caller's own deadline, or until the caller may use what the flight offers: at
+// once within the window of revalidation, else when the load has taken a second.
+func (c *Cache[V]) await(ctx context.Context, key Key, call *call[V], began time.Time) (Result[V], error) {
+	accept := func(window time.Duration, why Staleness) (r Result[V], ok bool) {
+		if r = *call.offer; !c.mayUse(key, r, window, began) {
 			return r, false
 		}
-		r = *call.offer
 		c.stats.of(r.Source).stale.Add(1)
 		r.Stale = why
 		return r, true
 	}
 	offered := call.offered
-	var enough <-chan time.Time
+	var waited <-chan time.Time
 	for {
 		select {
 		case <-call.done:
-			return call.val, call.err
+			return call.result, call.err
 		case <-offered:
 			offered = nil
-			if r, ok := give(c.policy.StaleWhileRevalidate, StaleWhileRevalidate); ok {
+			if r, ok := accept(c.policy.StaleWhileRevalidate, StaleWhileRevalidate); ok {
 				return r, nil
 			}
 			timer := time.NewTimer(staleWait - time.Since(call.began))
 			defer timer.Stop()
-			enough = timer.C
-		case <-enough:
-			enough = nil
-			if r, ok := give(c.policy.StaleIfError, StaleIfError); ok {
+			waited = timer.C
+		case <-waited:
+			waited = nil
+			if r, ok := accept(c.policy.StaleIfError, StaleIfError); ok {
 				return r, nil
 			}
 		case <-ctx.Done():
@@ -173,218 +173,169 @@ func (c *Cache[V]) await(ctx context.Context, key Key, call *call[Result[V]], be
 	}
 }
 
-// mayGive judges what a flight offered some time ago by the present: who joins late may come after
-// the value's time, or after a revocation of which this process has not heard.
-func (c *Cache[V]) mayGive(key Key, r Result[V], window time.Duration, began time.Time) bool {
+// mayUse checks an offer once more for a caller that may have joined late: after the value's time, or after a
+// revocation that this process missed.
+func (c *Cache[V]) mayUse(key Key, r Result[V], window time.Duration, began time.Time) bool {
 	return staleFor(c.policy, r.Entry, window, c.now()) && !c.isRevoked(key) &&
-		(c.redis == nil || c.redis.InSync(r.subscription) || !r.asked.Before(began))
+		(c.inSync(r.subscription) || !r.asked.Before(began))
 }
 
-// fetch is what a flight does: the steps from the memory on.
-func (c *Cache[V]) fetch(ctx context.Context, key Key, load Loader[V], offer func(Result[V])) (Result[V], error) {
-	if c.policy.TTL <= 0 {
-		c.stats.loads.Add(1)
-		e, err := load(ctx)
-		if err == nil && c.isRevoked(key) {
-			err = ErrRevoked
+// Peek returns the caller's value if it is cached and fresh. It does not ask the origin.
+func (c *Cache[V]) Peek(ctx context.Context, key Key) (r Result[V], ok bool) {
+	if key == (Key{}) || c.policy.TTL <= 0 || c.isRevoked(key) {
+		return r, false
+	}
+	known := newLookup(c, key)
+	if c.redis != nil && !(known.current && known.fresh()) {
+		subscription := c.redis.Subscription()
+		view, err := c.redis.Read(ctx, key)
+		if err != nil || view.Revoked {
+			return r, false
 		}
-		if err != nil {
-			return Result[V]{}, err
-		}
-		return c.result(e, FromOrigin), nil
+		known.merge(view, subscription)
 	}
-	k := c.lookupMemory(ctx, key) // a flight may have landed since the first look
-	if k.current {
-		if r, done, err := c.answer(k); done {
-			return r, err
-		}
+	if !known.fresh() || known.entry.Outcome != Value {
+		return r, false
 	}
-	if c.redis == nil {
-		c.offer(k, offer)
-		return c.load(ctx, key, k, "", load)
-	}
-	token := rand.Text()
-	if r, done, err := c.lease(ctx, key, &k, token, offer); done {
-		return r, err
-	}
-	return c.load(ctx, key, k, token, load)
+	return known.result(), true
 }
 
-// lease asks the Redis until that has an answer, or the lease is ours, or it fails twice in a
-// row: then done is false and k says what is known.
-func (c *Cache[V]) lease(ctx context.Context, key Key, k *lookup[V], token string, offer func(Result[V])) (r Result[V], done bool, err error) {
-	var wait spans.Span
-	defer func() { wait.End() }()
-	failures, untrusted := 0, 0
-	k.current = false // until Redis has said so
-	subscription, asked := c.redis.Subscription(), time.Now()
-	view, err := c.look(ctx, key, *k, token)
-	for pause := time.Duration(0); ; pause = min(max(2*pause, firstPause), longestPause) {
-		switch {
-		case err == nil:
-			failures = 0
-			c.stats.untrusted.Add(int64(max(view.Untrusted-untrusted, 0))) // each once, however often it is seen
-			untrusted = max(untrusted, view.Untrusted)
-			if view.Revoked {
-				c.tombstones.add(c.hash(key.id), c.tombstoneTTL())
-				return r, true, ErrRevoked
-			}
-			c.merge(ctx, key, k, view, subscription)
-			k.asked = asked
-			if r, done, err = c.answer(*k); done {
-				if view.Acquired {
-					c.release(ctx, key, token)
-				}
-				return r, true, err
-			}
-			c.offer(*k, offer)
-			if k.acquired = view.Acquired; k.acquired {
-				return r, false, nil
-			}
-		default:
-			c.stats.redisErrors.Add(1)
-			// One slow answer on a busy machine must not cost the origin a load.
-			if failures++; failures < 2 && !errors.Is(err, errResting) {
-				break
-			}
-			return c.answer(*k)
+// Prime stores an entry in memory that the origin returned with another one, such as a row of a list. subscription
+// is [Cache.Subscription] from before the origin was asked. Prime neither replaces a newer entry nor interferes
+// with a load.
+func (c *Cache[V]) Prime(key Key, e Entry[V], subscription int64) {
+	if key == (Key{}) || c.policy.TTL <= 0 || !fresh(c.policy, e, c.now()) {
+		return
+	}
+	c.flights.ifIdle(key, func() {
+		if local, found := c.memory.Get(key); c.isRevoked(key) || found && !local.FetchedAt.Before(e.FetchedAt) {
+			return
 		}
-		if pause == firstPause {
-			ctx, wait = c.spans.Start(ctx, leaseSpan)
-		}
-		if pause > 0 {
-			c.stats.leaseWaits.Add(1)
-			if err := sleep(ctx, pause/2+mathrand.N(pause/2)); err != nil {
-				if k.current && c.mayBeStale(*k, c.policy.StaleIfError) {
-					return c.stale(*k, StaleIfError, err), true, nil
-				}
-				return r, true, err
-			}
-		}
-		subscription, asked = c.redis.Subscription(), time.Now()
-		view, err = c.redis.Acquire(ctx, key, token, false)
-	}
-}
-
-// look asks the Redis first: for a word on what is here, if that may then be given out as
-// fresh; else for what is there, and for the lease at once if that is nothing.
-func (c *Cache[V]) look(ctx context.Context, key Key, k lookup[V], token string) (View[V], error) {
-	now := c.now()
-	if k.found && fresh(c.policy, k.entry, now) || k.hasFailure && fresh(c.policy, k.failure, now) {
-		return c.redis.Read(ctx, key)
-	}
-	return c.redis.Acquire(ctx, key, token, true)
-}
-
-const (
-	// leaseTTL is how long a lease lives that is not renewed: what a process that dies costs others.
-	leaseTTL = 2 * time.Second
-	// leaseRenewal is how often a load renews its lease.
-	leaseRenewal = 500 * time.Millisecond
-	// firstPause and longestPause bound how often those who wait for a lease look at it.
-	firstPause   = 8 * time.Millisecond
-	longestPause = 128 * time.Millisecond
-)
-
-// load asks the origin and stores the outcome. The lease is renewed meanwhile, if it is ours; if it
-// is not, Redis fails, and only a denial is told to it, for it forbids what Redis may have.
-func (c *Cache[V]) load(ctx context.Context, key Key, k lookup[V], token string, load Loader[V]) (Result[V], error) {
-	c.stats.loads.Add(1)
-	stop, subscription := func() {}, int64(0)
-	if k.acquired {
-		subscription = c.redis.Subscription()
-		stop = c.renew(ctx, key, token)
-		defer stop() // if load panics
-	}
-	e, err := load(ctx)
-	stop()
-	if err != nil {
-		e = Entry[V]{Err: err, Outcome: c.classify(err), FetchedAt: c.now()}
-	}
-	c.memory.encode(&e)
-	committed, revoked := c.redis == nil, false
-	if k.acquired || c.redis != nil && e.Outcome.denies() {
-		revoked, err = c.redis.Commit(ctx, key, token, e, c.ttl(e))
-		if committed = err == nil; !committed {
-			c.stats.redisErrors.Add(1)
-		}
-	}
-	if !committed { // Redis does not say that the row is not revoked
-		subscription = 0
-		k.current = k.current && c.redis.InSync(k.entry.subscription)
-	}
-	if revoked {
-		c.tombstones.add(c.hash(key.id), c.tombstoneTTL())
-	}
-	if revoked || c.isRevoked(key) {
-		return Result[V]{}, ErrRevoked
-	}
-	e.subscription = subscription
-	c.store(ctx, key, &e)
-	switch e.Outcome {
-	case Value:
-		r := c.result(e, FromOrigin)
-		r.Replaced = k.found && k.entry.Outcome == Value
-		return r, nil
-	case Unavailable:
-		if k.current && c.mayBeStale(k, c.policy.StaleIfError) {
-			return c.stale(k, StaleIfError, e.Err), nil
-		}
-	}
-	return Result[V]{}, e.Err
-}
-
-// renew keeps a lease alive until stop is called, which does not wait for Redis. Most loads end
-// before the first renewal, and cost no goroutine.
-func (c *Cache[V]) renew(ctx context.Context, key Key, token string) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	c.renewers.Add(1)
-	first := time.AfterFunc(leaseRenewal, func() {
-		defer c.renewers.Done()
-		for ctx.Err() == nil && c.renewOnce(ctx, key, token) {
-			_ = sleep(ctx, leaseRenewal)
-		}
+		stored := c.encode(e)
+		stored.subscription = subscription
+		c.store(key, &stored)
 	})
-	return func() {
-		cancel()
-		if first.Stop() {
-			c.renewers.Done()
-		}
-	}
 }
 
-// renewOnce tells whether the lease may still be ours. If it is not, somebody else loads by now; our
-// load is of use to those who wait here.
-func (c *Cache[V]) renewOnce(ctx context.Context, key Key, token string) bool {
-	held, err := c.redis.Renew(ctx, key, token)
-	switch {
-	case ctx.Err() != nil: // the load has ended, and so has the lease
+// Subscription returns the generation of the subscription to revocations, for [Cache.Prime].
+func (c *Cache[V]) Subscription() int64 {
+	if c.redis == nil {
+		return 0
+	}
+	return c.redis.Subscription()
+}
+
+// Drop deletes the caller's entry, which may be wrong.
+func (c *Cache[V]) Drop(ctx context.Context, key Key) error {
+	c.memory.Delete(key)
+	if c.redis == nil {
+		return nil
+	}
+	return c.redis.Delete(ctx, key)
+}
+
+// Revoke makes a resource a revoked one, for all callers and in all processes that share Redis: reads return
+// [ErrRevoked], and no load that began earlier puts anything back. An error means that other processes may not
+// know yet. They do not use a stale entry of the resource.
+func (c *Cache[V]) Revoke(ctx context.Context, id ResourceID) error {
+	c.addTombstone(id)
+	// Afterwards, because until Redis has started another version the old one may be read again.
+	defer c.listVersions.clear()
+	if c.redis == nil {
+		return nil
+	}
+	return c.redis.Revoke(ctx, id, c.tombstoneTTL())
+}
+
+// Revoked reports whether this process knows a resource to be revoked.
+func (c *Cache[V]) Revoked(id ResourceID) bool {
+	return c.tombstones.has(func() ResourceHash { return c.hash(id) })
+}
+
+// ListVersion returns the version of a resource's lists, for [NewListKey].
+func (c *Cache[V]) ListVersion(ctx context.Context, resource string) string {
+	return c.listVersions.current(ctx, resource)
+}
+
+// Valid reports whether a read would now return the same entry from memory again: it is still there and fresh, its
+// resource is not revoked, and no revocation can have been missed. A list is not valid after any revocation, nor
+// if its version is not the present one.
+func (c *Cache[V]) Valid(d Dependency, now time.Time) bool {
+	e, found := c.memory.Get(d.key)
+	if !found || e.Outcome != Value || e.number != d.number || !fresh(c.policy, e, now) || !c.inSync(e.subscription) {
 		return false
-	case err != nil:
-		c.stats.redisErrors.Add(1)
-	case !held:
-		c.stats.leasesLost.Add(1)
-		return false
 	}
-	return true
+	if d.key.isList() {
+		return c.tombstones.count() == d.revocations && c.listVersions.isCurrent(d.key.id.resource, d.key.listVersion)
+	}
+	return !c.isRevoked(d.key)
 }
 
-// release gives back a lease that is not needed.
-func (c *Cache[V]) release(ctx context.Context, key Key, token string) {
-	if _, err := c.redis.Commit(ctx, key, token, Entry[V]{}, 0); err != nil {
-		c.stats.redisErrors.Add(1)
-	}
-}
+// Stats returns the present counts.
+func (c *Cache[V]) Stats() Stats { return c.stats.snapshot() }
 
-// Close waits for running loads until ctx ends and closes the stores.
+// Close waits for loads until ctx ends and closes the stores.
 func (c *Cache[V]) Close(ctx context.Context) error {
 	err := c.flights.wait(ctx)
 	if err == nil {
-		c.renewers.Wait() // of loads that have ended, so for an operation of Redis at most
+		c.renewals.Wait() // for one operation of Redis at most
 	}
-	err = errors.Join(err, c.memory.store.Close())
+	c.memory.Close()
 	if c.redis != nil {
 		err = errors.Join(err, c.redis.Close())
 	}
 	return err
+}
+
+// inSync reports whether what Redis confirmed under a subscription may be used without asking it again.
+func (c *Cache[V]) inSync(subscription int64) bool {
+	return c.redis == nil || c.redis.InSync(subscription)
+}
+
+func (c *Cache[V]) isRevoked(key Key) bool { return c.Revoked(key.id) }
+
+func (c *Cache[V]) addTombstone(id ResourceID) { c.tombstones.add(c.hash(id), c.tombstoneTTL()) }
+
+// tombstoneTTL is longer than any entry is kept and any load runs that began before the revocation.
+func (c *Cache[V]) tombstoneTTL() time.Duration {
+	return c.policy.longest() + min(c.timeout, 24*time.Hour) + 10*time.Second
+}
+
+// readMemory decodes the key's entry. The caller may modify the value but not its strings. An entry that cannot be
+// decoded is a miss.
+func (c *Cache[V]) readMemory(key Key) (e Encoded, value V, found bool) {
+	if e, found = c.memory.Get(key); !found {
+		return e, value, false
+	}
+	value, err := c.decode(e)
+	return e, value, err == nil
+}
+
+// store keeps an entry in memory, or a failure beside it, under a number of its own.
+func (c *Cache[V]) store(key Key, e *Encoded) {
+	if e.Outcome.fails() {
+		key = key.ofFailure()
+	}
+	e.number = c.stored.Add(1)
+	c.memory.Set(key, *e, c.ttl(*e))
+}
+
+// ttl returns how long an entry is kept: never longer than the policy allows, even if the entry claims to have been
+// fetched in the future.
+func (c *Cache[V]) ttl(e Encoded) time.Duration {
+	return min(keptUntil(c.policy, e).Sub(c.now()), c.policy.longest())
+}
+
+func (c *Cache[V]) encode(e Entry[V]) Encoded {
+	if e.Outcome != Value {
+		return withValue(e, "")
+	}
+	return withValue(e, string(c.codec.Encode(nil, e.Value)))
+}
+
+func (c *Cache[V]) decode(e Encoded) (value V, err error) {
+	if e.Outcome != Value {
+		return value, nil
+	}
+	return c.codec.Decode(e.Value)
 }

@@ -22,35 +22,35 @@ func (s *steps) add(step string) { s.list = append(s.list, step) }
 // first is a memory that writes down its steps, except for failures, which it looks for beside
 // each value that is not fresh.
 type first struct {
-	cache.Store[string]
+	cache.Store
 	*steps
 }
 
-func (f first) Get(ctx context.Context, key cache.Key) (cache.Entry[string], bool, error) {
+func (f first) Get(key cache.Key) (cache.Encoded, bool) {
 	if key == cachetest.Key(nil, "alice", 1) {
 		f.add("first get")
 	}
-	return f.Store.Get(ctx, key)
+	return f.Store.Get(key)
 }
 
-func (f first) Set(ctx context.Context, key cache.Key, e cache.Entry[string], ttl time.Duration) error {
+func (f first) Set(key cache.Key, e cache.Encoded, ttl time.Duration) {
 	f.add("first set")
 	f.ttl = ttl
-	return f.Store.Set(ctx, key, e, ttl)
+	f.Store.Set(key, e, ttl)
 }
 
 // second is a Redis that writes down its steps.
 type second struct {
-	cache.Shared[string]
+	cache.Shared
 	*steps
 }
 
-func (s second) Read(ctx context.Context, key cache.Key) (cache.View[string], error) {
+func (s second) Read(ctx context.Context, key cache.Key) (cache.View, error) {
 	s.add("read")
 	return s.Shared.Read(ctx, key)
 }
 
-func (s second) Acquire(ctx context.Context, key cache.Key, token string, onlyIfMissing bool) (cache.View[string], error) {
+func (s second) Acquire(ctx context.Context, key cache.Key, token string, onlyIfMissing bool) (cache.View, error) {
 	if onlyIfMissing {
 		s.add("look")
 	} else {
@@ -66,26 +66,26 @@ func (s second) Commit(ctx context.Context, key cache.Key, token string, e cache
 
 // landing is a store that has a value from its second reading on, as after another's flight.
 type landing struct {
-	cache.Store[string]
+	cache.Store
 	read int
 }
 
-func (l *landing) Get(ctx context.Context, key cache.Key) (cache.Entry[string], bool, error) {
+func (l *landing) Get(key cache.Key) (cache.Encoded, bool) {
 	if l.read++; l.read <= 2 { // the value and the failure beside it
-		return cache.Entry[string]{}, false, nil
+		return cache.Encoded{}, false
 	}
-	return l.Store.Get(ctx, key)
+	return l.Store.Get(key)
 }
 
 // overtaken is a Redis in which another process stores between the look and the lease.
 type overtaken struct {
-	cache.Shared[string]
+	cache.Shared
 	value cache.Entry[string]
 }
 
-func (s overtaken) Acquire(ctx context.Context, key cache.Key, token string, onlyIfMissing bool) (cache.View[string], error) {
+func (s overtaken) Acquire(ctx context.Context, key cache.Key, token string, onlyIfMissing bool) (cache.View, error) {
 	if !onlyIfMissing {
-		_ = s.Set(ctx, key, s.value, ttl)
+		_ = cachetest.Put(s.Shared, key, s.value, ttl)
 	}
 	return s.Shared.Acquire(ctx, key, token, onlyIfMissing)
 }
@@ -96,15 +96,15 @@ func TestOrderOfSteps(t *testing.T) {
 	kept := cache.Entry[string]{Value: "kept", FetchedAt: clock.Now()}
 	old := cache.Entry[string]{Value: "old", FetchedAt: clock.Now().Add(-ttl)}
 	failed := cache.Entry[string]{Err: errUnavailable, Outcome: cache.Unavailable, FetchedAt: clock.Now().Add(-ttl)}
-	inFirst := func(e cache.Entry[string]) cache.Store[string] {
+	inFirst := func(e cache.Entry[string]) cache.Store {
 		m := newMemory(t, clock.Now)
-		_ = m.Set(t.Context(), key, e, ttl)
+		m.Set(key, e, ttl)
 		return m
 	}
 	process := func(entries ...cache.Entry[string]) *cachetest.Process {
 		p := cachetest.NewFakeRedis(keysOf(t, 1), clock.Now).Process()
 		for _, e := range entries {
-			_ = p.Set(t.Context(), key, e, ttl)
+			_ = cachetest.Put(p, key, e, ttl)
 		}
 		return p
 	}
@@ -113,8 +113,8 @@ func TestOrderOfSteps(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		ttl    time.Duration
-		first  cache.Store[string]
-		second cache.Shared[string]
+		first  cache.Store
+		second cache.Shared
 		want   []string
 		from   cache.Source
 	}{
@@ -149,7 +149,7 @@ func TestOrderOfSteps(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var s steps
-			var shared cache.Shared[string]
+			var shared cache.Shared
 			if tt.second != nil {
 				shared = second{tt.second, &s}
 			}

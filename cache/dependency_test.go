@@ -64,7 +64,7 @@ func TestStands(t *testing.T) {
 		}, false, true},
 		{"a list brings it anew", func(t *testing.T, w *world) {
 			w.clock.Advance(1)
-			w.cache[0].Prime(t.Context(), w.key, w.fed("fed", 0), w.cache[0].Subscription())
+			w.cache[0].Prime(w.key, w.fed("fed", 0), w.cache[0].Subscription())
 		}, false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -44,7 +44,7 @@ func TestMemoryDecodes(t *testing.T) {
 			}
 		}, 0},
 		{"a row of a list", func(t *testing.T, c *cache.Cache[string], _ cache.Dependency) {
-			c.Prime(t.Context(), key, cache.Entry[string]{Value: "value", FetchedAt: clock.Now()}, c.Subscription())
+			c.Prime(key, cache.Entry[string]{Value: "value", FetchedAt: clock.Now()}, c.Subscription())
 		}, 0},
 		{"a miss", func(t *testing.T, c *cache.Cache[string], _ cache.Dependency) {
 			mustGet(t, c, cachetest.Key(t, "bob", 1), (&origin{now: clock.Now}).gives("his"), "his", cache.FromOrigin)

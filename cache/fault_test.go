@@ -88,7 +88,7 @@ func TestRedisCannotBeUsed(t *testing.T) {
 			}
 			log := new(lines)
 			store := newRedisOn(t, client, keysOf(t, 1), log.logger())
-			_, _, _ = store.Get(t.Context(), cachetest.Key(t, "alice", 99)) // opens a connection if it can
+			_, _ = store.Read(t.Context(), cachetest.Key(t, "alice", 99)) // opens a connection if it can
 			spoil()
 
 			clock := cachetest.NewClock()
@@ -178,17 +178,19 @@ type stored struct {
 	client *redis.Client
 	clock  *cachetest.Clock
 	origin *origin
-	store  *cache.Redis[string]
+	keys   *cache.Keys
 }
 
 func newStored(t *testing.T) *stored {
 	s := &stored{RedisServer: cachetest.StartRedis(t), clock: cachetest.NewClock()}
 	s.client, s.origin = newClient(t, s.RedisServer), &origin{now: s.clock.Now}
-	s.store = newRedis(t, s.URL(), keysOf(t, 1))
+	s.keys = keysOf(t, 1)
 	return s
 }
 
-func (s *stored) cache() *cache.Cache[string] { return newCache(s.clock.Now, empty{}, s.store) }
+func (s *stored) cache(t *testing.T) *cache.Cache[string] {
+	return newCache(s.clock.Now, empty{}, newRedis(t, s.URL(), s.keys))
+}
 
 // put stores a value and returns its name in Redis and what is there.
 func (s *stored) put(t *testing.T, key cache.Key, value string) (name string, sealed []byte) {
@@ -197,7 +199,7 @@ func (s *stored) put(t *testing.T, key cache.Key, value string) (name string, se
 	for _, n := range redisKeys(t, s.client) {
 		before[n] = true
 	}
-	mustGet(t, s.cache(), key, s.origin.gives(value), value, cache.FromOrigin)
+	mustGet(t, s.cache(t), key, s.origin.gives(value), value, cache.FromOrigin)
 	for _, n := range redisKeys(t, s.client) {
 		if !before[n] {
 			name = n
@@ -213,7 +215,7 @@ func (s *stored) put(t *testing.T, key cache.Key, value string) (name string, se
 // wantUntrusted checks that what Redis has under the key is a counted miss, and is replaced.
 func (s *stored) wantUntrusted(t *testing.T, key cache.Key) {
 	t.Helper()
-	c := s.cache()
+	c := s.cache(t)
 	mustGet(t, c, key, s.origin.gives("fresh"), "fresh", cache.FromOrigin)
 	wantStats(t, c, cache.Stats{Loads: 1, Untrusted: 1})
 	mustGet(t, c, key, never(t), "fresh", cache.FromRedis)
@@ -228,7 +230,7 @@ func TestUntrustedValues(t *testing.T) {
 
 	// The same name and caller under another secret: only the seal tells the difference.
 	stranger := newStored(t)
-	stranger.store = newRedis(t, stranger.URL(), keysOf(t, 2))
+	stranger.keys = keysOf(t, 2)
 	_, foreign := stranger.put(t, alice, "of another secret")
 
 	cut := func(n int) []byte { return bytes.Clone(sealed[:n]) }
@@ -283,7 +285,7 @@ func TestUntrustedValues(t *testing.T) {
 		if err := s.client.Set(t.Context(), name, sealed, time.Minute).Err(); err != nil {
 			t.Fatal(err)
 		}
-		mustGet(t, s.cache(), alice, never(t), "of alice", cache.FromRedis)
+		mustGet(t, s.cache(t), alice, never(t), "of alice", cache.FromRedis)
 	})
 }
 
@@ -292,17 +294,10 @@ func TestPayloadOfAnotherRelease(t *testing.T) {
 	s := newStored(t)
 	key := cachetest.Key(t, "alice", 1)
 	s.put(t, key, "value")
-	client, err := cache.NewRedisClient(cache.RedisOptions{URL: s.URL()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = client.Close() }()
-	store := cache.NewRedis(client, keysOf(t, 1), cache.Codec[string]{
+	c := cache.New(cache.Options{Policy: cache.Policy{TTL: ttl}, LoadTimeout: time.Second, Now: s.clock.Now}, cache.Codec[string]{
 		Encode: cachetest.StringCodec.Encode,
 		Decode: func(s string) (string, error) { return "half a value", fmt.Errorf("unknown field in %q", s) },
-	}, cache.StoreOptions{Prefix: "authentik-graphql:", Logger: slog.New(slog.DiscardHandler)})
-	c := newCache(s.clock.Now, empty{}, store)
-	defer func() { _ = store.Close() }()
+	}, empty{}, newRedis(t, s.URL(), s.keys))
 	mustGet(t, c, key, s.origin.gives("fresh"), "fresh", cache.FromOrigin)
 	wantStats(t, c, cache.Stats{Loads: 1, Untrusted: 1})
 }
@@ -310,7 +305,7 @@ func TestPayloadOfAnotherRelease(t *testing.T) {
 func TestRedisShowsNothing(t *testing.T) {
 	s := newStored(t)
 	const marker, id = "markermarker", 1234567890
-	c := s.cache()
+	c := s.cache(t)
 	for _, caller := range []string{"token of alice", "token of bob"} {
 		key, err := cache.NewKey(cachetest.Caller(caller), "resourcename", id, "variantname")
 		if err != nil {
@@ -355,7 +350,7 @@ func TestLateRevocationAtTheEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := cache.NewRedis(client, keysOf(t, 1), cachetest.StringCodec, cache.StoreOptions{Prefix: "authentik-graphql:", Logger: slog.New(slog.DiscardHandler)})
+	store := cache.NewRedis(client, keysOf(t, 1), cache.StoreOptions{Prefix: "authentik-graphql:", Logger: slog.New(slog.DiscardHandler)})
 	key := cachetest.Key(t, "alice", 1)
 	server.Kill()
 	if err := store.Revoke(t.Context(), key.ResourceID(), time.Minute); err == nil {
@@ -387,8 +382,8 @@ func TestRedisDoesNotStore(t *testing.T) {
 			s := newStored(t)
 			there, nowhere, here, gone := cachetest.Key(t, "alice", 1), cachetest.Key(t, "alice", 2), cachetest.Key(t, "alice", 3), cachetest.Key(t, "alice", 4)
 			policy := cache.Policy{TTL: ttl, StaleIfError: time.Hour}
-			mustGet(t, newCacheOf(policy, s.clock.Now, empty{}, s.store), there, s.origin.gives("there"), "there", cache.FromOrigin)
-			if err := s.store.Revoke(t.Context(), gone.ResourceID(), time.Minute); err != nil {
+			mustGet(t, newCacheOf(policy, s.clock.Now, empty{}, newRedis(t, s.URL(), s.keys)), there, s.origin.gives("there"), "there", cache.FromOrigin)
+			if err := newRedis(t, s.URL(), s.keys).Revoke(t.Context(), gone.ResourceID(), time.Minute); err != nil {
 				t.Fatal(err)
 			}
 			c := newCacheOf(policy, s.clock.Now, newMemory(t, s.clock.Now), newRedis(t, refuse(t, s).URL(), keysOf(t, 1)))

@@ -11,40 +11,38 @@ import (
 	"authentik-graphql/internal/telemetry/spans"
 )
 
-// flights lets one load run for each key at a time in this process.
+// flights runs at most one load for each key at a time in this process.
 //
-// The load runs on a context of its own: a caller that leaves cancels nothing for those who wait
-// with it, and each waits by its own deadline. golang.org/x/sync/singleflight is not used because
-// it ends the process when a load panics, and has no way to show what is there before the load ends.
+// A load has a context of its own: a caller that leaves does not cancel it for the others, and each waits until
+// its own deadline. golang.org/x/sync/singleflight would end the process when a load panics, and cannot offer a
+// result before the load ends.
 type flights[V any] struct {
 	timeout time.Duration
+	spans   *spans.Tracer // nil makes no spans
 	mu      sync.Mutex
 	calls   map[Key]*call[V]
-	// spans makes the spans of loads, which ended ends; nil makes none.
-	spans *spans.Tracer
-	ended func(spans.Span, V, error)
 }
 
-// call is one flight: what it offers while it is under way, and its outcome.
+// call is one flight.
 type call[V any] struct {
 	began time.Time
 	span  spans.Span
-	// done is closed when val and err are set.
-	done chan struct{}
-	val  V
-	err  error
-	// offered is closed when offer is set, which happens at most once and maybe never.
+	// done is closed when result and err are set.
+	done   chan struct{}
+	result Result[V]
+	err    error
+	// offered is closed when offer is set: a stale result that callers may use before the load ends.
 	offered chan struct{}
-	offer   *V
+	offer   *Result[V]
 }
 
-func newFlights[V any](timeout time.Duration) *flights[V] {
-	return &flights[V]{timeout: timeout, calls: map[Key]*call[V]{}}
+func newFlights[V any](timeout time.Duration, tracer *spans.Tracer) *flights[V] {
+	return &flights[V]{timeout: timeout, spans: tracer, calls: map[Key]*call[V]{}}
 }
 
-// join returns the key's flight, and starts it with load if there is none. load may offer once what
-// is to be had before it ends. joined tells that another caller had started it.
-func (f *flights[V]) join(ctx context.Context, key Key, load func(ctx context.Context, offer func(V)) (V, error)) (c *call[V], joined bool) {
+// join returns the key's flight. If there is none it starts one, in which load may call offer once. joined reports
+// that the flight was under way.
+func (f *flights[V]) join(ctx context.Context, key Key, load func(ctx context.Context, offer func(Result[V])) (Result[V], error)) (c *call[V], joined bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c, joined = f.calls[key]
@@ -60,43 +58,41 @@ func (f *flights[V]) join(ctx context.Context, key Key, load func(ctx context.Co
 // errNoReturn is the outcome of a load that ended its goroutine instead of returning.
 var errNoReturn = errors.New("cache: load did not return")
 
-// run makes one load. A panic becomes an error of the load.
-func (f *flights[V]) run(ctx context.Context, key Key, c *call[V], load func(context.Context, func(V)) (V, error)) {
+// run makes one load. A panic becomes its error.
+func (f *flights[V]) run(ctx context.Context, key Key, c *call[V], load func(context.Context, func(Result[V])) (Result[V], error)) {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
 			c.err = fmt.Errorf("cache: load panicked: %v\n%s", p, debug.Stack())
 		}
-		if c.span.IsRecording() {
-			f.ended(c.span, c.val, c.err)
-		}
+		endSpan(c.span, c.result, c.err)
 		f.mu.Lock()
 		delete(f.calls, key)
 		f.mu.Unlock()
 		close(c.done)
 	}()
-	c.err = errNoReturn // stands after runtime.Goexit: no value must not look like an empty one
+	c.err = errNoReturn // remains after runtime.Goexit
 	var once sync.Once
-	c.val, c.err = load(ctx, func(v V) {
+	c.result, c.err = load(ctx, func(r Result[V]) {
 		once.Do(func() {
-			c.offer = &v
+			c.offer = &r
 			close(c.offered)
 		})
 	})
 }
 
-// unless does something while no load runs for the key; if one does, or begins, it does nothing.
-func (f *flights[V]) unless(key Key, do func()) {
+// ifIdle calls do, unless a load runs for the key. No load starts meanwhile.
+func (f *flights[V]) ifIdle(key Key, do func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, flying := f.calls[key]; !flying {
+	if _, busy := f.calls[key]; !busy {
 		do()
 	}
 }
 
-// wait returns when no load runs any more, or when ctx ends. A load may start while it waits, which
-// a sync.WaitGroup does not allow.
+// wait returns when no load runs any more, or when ctx ends. A load may start while it waits, which a
+// sync.WaitGroup does not allow.
 func (f *flights[V]) wait(ctx context.Context) error {
 	for {
 		c := f.any()
@@ -111,7 +107,7 @@ func (f *flights[V]) wait(ctx context.Context) error {
 	}
 }
 
-// any returns a running call, or nil.
+// any returns a flight that is under way, or nil.
 func (f *flights[V]) any() *call[V] {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -242,30 +242,24 @@ func TestCloseWaitsForLoads(t *testing.T) {
 // closing is a store that counts how often it is closed.
 type closing struct {
 	empty
+	closed int
+}
+
+func (c *closing) Close() { c.closed++ }
+
+type closingShared struct {
+	*cachetest.Process
 	err    error
 	closed int
 }
 
-func (c *closing) Close() error { c.closed++; return c.err }
-
-type closingShared struct {
-	*cachetest.Process
-	closing
-}
-
-func (c *closingShared) Get(ctx context.Context, key cache.Key) (cache.Entry[string], bool, error) {
-	return c.Process.Get(ctx, key)
-}
-func (c *closingShared) Set(ctx context.Context, key cache.Key, e cache.Entry[string], ttl time.Duration) error {
-	return c.Process.Set(ctx, key, e, ttl)
-}
-func (c *closingShared) Close() error { return c.closing.Close() }
+func (c *closingShared) Close() error { c.closed++; return c.err }
 
 func TestCloseGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failure := errors.New("stuck")
 		first := &closing{}
-		second := &closingShared{Process: cachetest.NewFakeRedis(keysOf(t, 1), time.Now).Process(), closing: closing{err: failure}}
+		second := &closingShared{Process: cachetest.NewFakeRedis(keysOf(t, 1), time.Now).Process(), err: failure}
 		c, h := newCache(time.Now, first, second), newHeld()
 		d := start(t.Context(), c, cachetest.Key(t, "alice", 1), h.gives("value"))
 		synctest.Wait()

@@ -19,7 +19,7 @@ import (
 )
 
 // openStores gives a client that sees everything, and what opens a process's store.
-func openStores(t *testing.T, o cache.RedisOptions) (redis.UniversalClient, func(t *testing.T) *cache.Redis[string]) {
+func openStores(t *testing.T, o cache.RedisOptions) (redis.UniversalClient, func(t *testing.T) *cache.Redis) {
 	t.Helper()
 	connect := func(t *testing.T) redis.UniversalClient {
 		t.Helper()
@@ -31,7 +31,7 @@ func openStores(t *testing.T, o cache.RedisOptions) (redis.UniversalClient, func
 	}
 	all := connect(t)
 	t.Cleanup(func() { _ = all.Close() })
-	return all, func(t *testing.T) *cache.Redis[string] {
+	return all, func(t *testing.T) *cache.Redis {
 		t.Helper()
 		return newRedisOn(t, connect(t), keysOf(t, 1), slog.New(slog.DiscardHandler))
 	}
@@ -91,7 +91,7 @@ func TestRevocationsOverRedis(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			all, open := openStores(t, options(t))
 			var caches []*cache.Cache[string]
-			var stores []*cache.Redis[string]
+			var stores []*cache.Redis
 			for range 2 {
 				store := open(t)
 				caches = append(caches, newCacheOf(cache.Policy{TTL: time.Hour}, time.Now, newMemory(t, time.Now), store))
@@ -296,10 +296,10 @@ func TestForeignNames(t *testing.T) {
 			}); err != nil {
 				t.Fatal(err)
 			}
-			c := s.cache()
+			c := s.cache(t)
 			mustGet(t, c, key, s.origin.gives("fresh"), "fresh", cache.FromOrigin)
 			wantStats(t, c, tt.want)
-			mustGet(t, s.cache(), key, never(t), "fresh", cache.FromRedis)
+			mustGet(t, s.cache(t), key, never(t), "fresh", cache.FromRedis)
 		})
 	}
 }
@@ -329,7 +329,7 @@ func TestLeastRights(t *testing.T) {
 		t.Fatal(err)
 	}
 	url := strings.Replace(server.URL(), "redis://", "redis://app:s3cr3t@", 1)
-	conformance(t, client, func(t *testing.T) *cache.Redis[string] { return newRedis(t, url, keysOf(t, 1)) })
+	conformance(t, client, func(t *testing.T) *cache.Redis { return newRedis(t, url, keysOf(t, 1)) })
 	page, err := os.ReadFile("../docs/settings.md")
 	if err != nil || !strings.Contains(string(page), aclRules) {
 		t.Errorf("docs/settings.md does not name the rights %q, error %v", aclRules, err)

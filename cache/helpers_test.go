@@ -42,11 +42,11 @@ func newMemory(t testing.TB, now func() time.Time) *cache.Memory {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = m.Close() })
+	t.Cleanup(m.Close)
 	return m
 }
 
-func newRedis(t testing.TB, url string, keys *cache.Keys) *cache.Redis[string] {
+func newRedis(t testing.TB, url string, keys *cache.Keys) *cache.Redis {
 	t.Helper()
 	client, err := cache.NewRedisClient(cache.RedisOptions{URL: url})
 	if err != nil {
@@ -55,15 +55,15 @@ func newRedis(t testing.TB, url string, keys *cache.Keys) *cache.Redis[string] {
 	return newRedisOn(t, client, keys, slog.New(slog.DiscardHandler))
 }
 
-func newRedisOn(t testing.TB, client redis.UniversalClient, keys *cache.Keys, log *slog.Logger) *cache.Redis[string] {
+func newRedisOn(t testing.TB, client redis.UniversalClient, keys *cache.Keys, log *slog.Logger) *cache.Redis {
 	t.Helper()
-	s := cache.NewRedis(client, keys, cachetest.StringCodec, cache.StoreOptions{Prefix: "authentik-graphql:", Logger: log})
+	s := cache.NewRedis(client, keys, cache.StoreOptions{Prefix: "authentik-graphql:", Errors: cachetest.ErrorCodec, Logger: log})
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
 
 // waitInSync waits until a store's subscription lives.
-func waitInSync(t testing.TB, s cache.Shared[string]) {
+func waitInSync(t testing.TB, s cache.Shared) {
 	t.Helper()
 	cachetest.Eventually(t, "the process hears of revocations", func() bool { return s.InSync(s.Subscription()) })
 }
@@ -121,20 +121,18 @@ func flush(t testing.TB, client redis.UniversalClient) {
 // empty is a store that keeps nothing.
 type empty struct{}
 
-func (empty) Get(context.Context, cache.Key) (e cache.Entry[string], found bool, err error) {
-	return e, false, nil
-}
-func (empty) Set(context.Context, cache.Key, cache.Entry[string], time.Duration) error { return nil }
-func (empty) Delete(context.Context, cache.Key) error                                  { return nil }
-func (empty) Close() error                                                             { return nil }
+func (empty) Get(cache.Key) (e cache.Encoded, found bool) { return e, false }
+func (empty) Set(cache.Key, cache.Encoded, time.Duration) {}
+func (empty) Delete(cache.Key)                            {}
+func (empty) Close()                                      {}
 
 // newCache makes a cache with the test's ttl.
-func newCache(now func() time.Time, first cache.Store[string], second cache.Shared[string]) *cache.Cache[string] {
+func newCache(now func() time.Time, first cache.Store, second cache.Shared) *cache.Cache[string] {
 	return newCacheOf(cache.Policy{TTL: ttl}, now, first, second)
 }
 
 // newCacheOf makes a cache with a policy. Its origin's errors are what they look like.
-func newCacheOf(p cache.Policy, now func() time.Time, first cache.Store[string], second cache.Shared[string]) *cache.Cache[string] {
+func newCacheOf(p cache.Policy, now func() time.Time, first cache.Store, second cache.Shared) *cache.Cache[string] {
 	return cache.New(cache.Options{Policy: p, LoadTimeout: 10 * time.Second, Classify: classify, Now: now}, cachetest.StringCodec, first, second)
 }
 

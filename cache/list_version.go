@@ -6,74 +6,85 @@ import (
 	"sync"
 )
 
-// versions are the names of the present state of each resource's lists, as far as this process
-// knows. A list is cached under its version: once a row is revoked another one begins, and no
-// list of before is found again. What is known of all of them ends with every revocation that is
-// heard of, because that does not tell the resource, and asking Redis again costs little.
+// listVersions are the present versions of each resource's lists, as far as this process knows. The key of a list
+// contains its version, so that no list from before a revocation is found after it. A notification does not say
+// which resource it is about and therefore discards all versions; asking Redis again costs little.
 type listVersions struct {
+	redis Shared // nil without Redis
+	stats *counters
+
 	mu sync.Mutex
-	// ended counts the revocations: what was asked before the last one is not kept.
+	// revocations counts the revocations so far. A version that was asked for before the last one is not kept.
 	revocations int
 	known       map[string]listVersion
 }
 
 type listVersion struct {
 	name string
-	// subscription is the subscription under which Redis said so; 0 if it did not.
+	// subscription is the one under which Redis confirmed the version; 0 if it did not.
 	subscription int64
 }
 
-func (g *listVersions) get(resource string) (known listVersion, ended int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.known[resource], g.revocations
+// current returns the version of a resource's lists. While Redis cannot be asked, it is one of this process's own.
+func (l *listVersions) current(ctx context.Context, resource string) string {
+	for {
+		known, revocations := l.get(resource)
+		if known.name != "" && l.inSync(known) {
+			return known.name
+		}
+		version := listVersion{name: rand.Text()}
+		if l.redis != nil {
+			subscription := l.redis.Subscription()
+			name, err := l.redis.ListVersion(ctx, resource)
+			if err == nil {
+				version = listVersion{name, subscription}
+			} else {
+				l.stats.redisErrors.Add(1)
+				if known.name != "" {
+					return known.name
+				}
+			}
+		}
+		if l.set(resource, revocations, version) {
+			return version.name
+		}
+	}
 }
 
-// set keeps a name, unless there was a revocation since get.
-func (g *listVersions) set(resource string, ended int, known listVersion) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.revocations != ended {
+// isCurrent reports whether a name is known to be the present version, without asking Redis.
+func (l *listVersions) isCurrent(resource, name string) bool {
+	known, _ := l.get(resource)
+	return known.name == name && l.inSync(known)
+}
+
+func (l *listVersions) inSync(v listVersion) bool {
+	return l.redis == nil || l.redis.InSync(v.subscription)
+}
+
+func (l *listVersions) get(resource string) (known listVersion, revocations int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.known[resource], l.revocations
+}
+
+// set keeps a version, unless there was a revocation since get.
+func (l *listVersions) set(resource string, revocations int, v listVersion) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.revocations != revocations {
 		return false
 	}
-	if g.known == nil {
-		g.known = map[string]listVersion{}
+	if l.known == nil {
+		l.known = map[string]listVersion{}
 	}
-	g.known[resource] = known
+	l.known[resource] = v
 	return true
 }
 
-func (g *listVersions) clear() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.revocations++
-	clear(g.known)
-}
-
-// ListVersion names the present state of the lists of a resource's rows. It is to be part of the
-// variant of a list's [Key]. While Redis cannot be asked it is this process's own.
-func (c *Cache[V]) ListVersion(ctx context.Context, resource string) string {
-	for {
-		known, ended := c.listVersions.get(resource)
-		if known.name != "" && c.inSync(known.subscription) {
-			return known.name
-		}
-		now := listVersion{name: rand.Text()}
-		if c.redis != nil {
-			subscription := c.redis.Subscription()
-			name, err := c.redis.ListVersion(ctx, resource)
-			switch {
-			case err == nil:
-				now = listVersion{name, subscription}
-			case known.name != "":
-				c.stats.redisErrors.Add(1)
-				return known.name
-			default:
-				c.stats.redisErrors.Add(1)
-			}
-		}
-		if c.listVersions.set(resource, ended, now) {
-			return now.name
-		}
-	}
+// clear discards all versions, after a revocation.
+func (l *listVersions) clear() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.revocations++
+	clear(l.known)
 }

@@ -1,33 +1,36 @@
 package cache
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
-// lookup is what a read knows of its key so far.
+// lookup is what a read knows about its key so far.
 type lookup[V any] struct {
-	entry         Entry[V]
-	found         bool
-	source        Source
-	failure       Entry[V]
+	cache  *Cache[V]
+	key    Key
+	policy Policy
+
+	// entry is the value or denial, if found.
+	entry  Encoded
+	value  V
+	found  bool
+	source Source
+	// failure is the outcome of a recent load that failed, if hasFailure.
+	failure       Encoded
 	hasFailure    bool
-	failureSource Source // the level that knows of the failure
-	// current tells that no revocation can have gone unheard. Without it only what is fresh may be
-	// given out, and that only when Redis cannot be asked.
+	failureSource Source
+
+	// current reports that no revocation can have been missed. Otherwise only a fresh value may be used, and only
+	// if Redis cannot be asked.
 	current bool
 	// asked is when Redis was last asked.
 	asked time.Time
-	// held tells that the lease is ours.
-	acquired bool
 }
 
-// lookupMemory looks into the memory.
-func (c *Cache[V]) lookupMemory(ctx context.Context, key Key) (k lookup[V]) {
-	k.source, k.failureSource = FromMemory, FromMemory
-	k.entry, k.found = c.memory.get(ctx, key)
-	if !k.found || !fresh(c.policy, k.entry, c.now()) {
-		k.failure, k.hasFailure = c.memory.get(ctx, key.ofFailure())
+// newLookup looks into memory.
+func newLookup[V any](c *Cache[V], key Key) lookup[V] {
+	k := lookup[V]{cache: c, key: key, policy: c.policy, source: FromMemory, failureSource: FromMemory}
+	k.entry, k.value, k.found = c.readMemory(key)
+	if !k.fresh() {
+		k.failure, k.hasFailure = c.memory.Get(key.ofFailure())
 	}
 	switch {
 	case k.found:
@@ -40,84 +43,76 @@ func (c *Cache[V]) lookupMemory(ctx context.Context, key Key) (k lookup[V]) {
 	return k
 }
 
-// merge adds to k what the Redis has, and keeps it in the first.
-func (c *Cache[V]) merge(ctx context.Context, key Key, k *lookup[V], view View[V], subscription int64) {
-	k.current = true // until the next look
+// merge adds what Redis has, and keeps it in memory. It returns the number of values that cannot be trusted.
+func (k *lookup[V]) merge(view View, subscription int64) (untrusted int) {
+	k.current = true // until Redis is asked again
 	if view.HasFailure && (!k.hasFailure || !preferLocal(k.failure, view.Failure)) {
 		k.failure, k.hasFailure, k.failureSource = view.Failure, true, FromRedis
 		k.failure.subscription = subscription
-		c.store(ctx, key, &k.failure)
+		k.cache.store(k.key, &k.failure)
 	}
 	if view.Found && (!k.found || !preferLocal(k.entry, view.Entry)) {
-		k.entry, k.found, k.source = view.Entry, true, FromRedis
+		if value, err := k.cache.decode(view.Entry); err == nil {
+			k.entry, k.value, k.found, k.source = view.Entry, value, true, FromRedis
+		} else {
+			view.Untrusted++
+		}
 	}
 	if k.found && k.entry.subscription != subscription {
 		k.entry.subscription = subscription
-		c.store(ctx, key, &k.entry)
+		k.cache.store(k.key, &k.entry)
 	}
+	return view.Untrusted
 }
 
-// answer tells whether what is known answers the read without a load.
-func (c *Cache[V]) answer(k lookup[V]) (r Result[V], done bool, err error) {
-	now := c.now()
+// answer returns the result of the read, if what is known answers it without a load.
+func (k *lookup[V]) answer() (r Result[V], done bool, err error) {
+	stats := &k.cache.stats
 	switch {
-	case k.found && fresh(c.policy, k.entry, now):
-		if k.entry.Outcome != Value {
-			c.stats.of(k.source).negativeHits.Add(1)
-			r.Source, r.Outcome = k.source, k.entry.Outcome
-			return r, true, k.entry.Err
-		}
-		c.stats.of(k.source).hits.Add(1)
-		return c.result(k.entry, k.source), true, nil
-	case k.hasFailure && fresh(c.policy, k.failure, now): // not to be loaded again yet
-		switch {
-		case k.current && c.mayBeStale(k, c.policy.StaleWhileRevalidate):
-			return c.stale(k, StaleWhileRevalidate, nil), true, nil
-		case k.current && k.failure.Outcome == Unavailable && c.mayBeStale(k, c.policy.StaleIfError):
-			return c.stale(k, StaleIfError, k.failure.Err), true, nil
-		}
-		c.stats.of(k.failureSource).failureHits.Add(1)
-		r.Source = k.failureSource
-		return r, true, k.failure.Err
+	case k.fresh() && k.entry.Outcome != Value:
+		stats.of(k.source).negativeHits.Add(1)
+		r.Source, r.Outcome = k.source, k.entry.Outcome
+		return r, true, k.entry.Err
+	case k.fresh():
+		stats.of(k.source).hits.Add(1)
+		return k.result(), true, nil
+	case !k.failed():
+		return r, false, nil
+	case k.mayBeStale(k.policy.StaleWhileRevalidate):
+		return k.stale(StaleWhileRevalidate, nil), true, nil
+	case k.failure.Outcome == Unavailable && k.mayBeStale(k.policy.StaleIfError):
+		return k.stale(StaleIfError, k.failure.Err), true, nil
 	}
-	return r, false, nil
+	stats.of(k.failureSource).failureHits.Add(1)
+	r.Source = k.failureSource
+	return r, true, k.failure.Err
 }
 
-// offer shows those who wait what may be given out stale.
-func (c *Cache[V]) offer(k lookup[V], offer func(Result[V])) {
-	if k.current && c.mayBeStale(k, c.policy.window()) {
-		r := c.result(k.entry, k.source)
-		r.asked = k.asked
-		offer(r)
-	}
+// fresh reports whether the entry is fresh.
+func (k *lookup[V]) fresh() bool { return k.found && fresh(k.policy, k.entry, k.cache.now()) }
+
+// failed reports whether a load failed so recently that the key is not loaded again yet.
+func (k *lookup[V]) failed() bool {
+	return k.hasFailure && fresh(k.policy, k.failure, k.cache.now())
 }
 
-func (c *Cache[V]) mayBeStale(k lookup[V], window time.Duration) bool {
-	return k.found && staleFor(c.policy, k.entry, window, c.now())
+// mayBeStale reports whether the value may be used although it is not fresh.
+func (k *lookup[V]) mayBeStale(window time.Duration) bool {
+	return k.current && k.found && staleFor(k.policy, k.entry, window, k.cache.now())
 }
 
-func (c *Cache[V]) stale(k lookup[V], why Staleness, cause error) Result[V] {
-	c.stats.of(k.source).stale.Add(1)
-	r := c.result(k.entry, k.source)
+func (k *lookup[V]) stale(why Staleness, cause error) Result[V] {
+	k.cache.stats.of(k.source).stale.Add(1)
+	r := k.result()
 	r.Stale, r.Cause = why, cause
 	return r
 }
 
-func (c *Cache[V]) result(e Entry[V], s Source) Result[V] {
-	return Result[V]{Entry: e, Source: s, FreshUntil: freshUntil(c.policy, e)}
-}
-
-// ttl is how long a store may keep an entry, and never longer than the policy says, even if it
-// claims to have been fetched in the future.
-func (c *Cache[V]) ttl(e Entry[V]) time.Duration {
-	return min(keptUntil(c.policy, e).Sub(c.now()), c.policy.longest())
-}
-
-// store keeps an entry, or a failure beside it, in this process, and numbers it.
-func (c *Cache[V]) store(ctx context.Context, key Key, e *Entry[V]) {
-	if e.Outcome == Unavailable || e.Outcome == Error {
-		key = key.ofFailure()
+func (k *lookup[V]) result() Result[V] {
+	return Result[V]{
+		Entry:      withValue(k.entry, k.value),
+		Source:     k.source,
+		FreshUntil: freshUntil(k.policy, k.entry),
+		asked:      k.asked,
 	}
-	e.hash, e.stored = c.hash(key.id), c.stored.Add(1)
-	c.memory.set(ctx, key, *e, c.ttl(*e))
 }

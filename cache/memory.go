@@ -1,46 +1,45 @@
 package cache
 
 import (
-	"context"
 	"time"
 
 	"github.com/maypok86/otter/v2"
 )
 
 const (
-	// entryOverhead is about what an entry takes in the store beside its value: key, node, times.
+	// entryOverhead is roughly what an entry takes beside its value: key, node and times.
 	entryOverhead = 320
-	// errorSize is about what an error of the origin takes.
+	// errorSize is roughly what an error of the origin takes.
 	errorSize = 256
 )
 
-// Memory is a [Store] in this process, bounded by bytes.
+// Memory is a [Store] bounded by bytes. It keeps values encoded, each as one block without pointers: decoded, a
+// value is a hundred small objects that the garbage collector visits again and again.
 type Memory struct {
-	cache *otter.Cache[Key, held]
+	cache *otter.Cache[Key, memoryEntry]
 	now   func() time.Time
 }
 
-type held struct {
-	entry Entry[string]
+type memoryEntry struct {
+	Encoded
 	until time.Time
 }
 
-var _ Store[string] = (*Memory)(nil)
+var _ Store = (*Memory)(nil)
 
-// NewMemory makes a store that keeps about maxBytes by evicting what is least used. now is
-// the clock.
+// NewMemory makes a store of about maxBytes that evicts what is least used. now is the clock.
 func NewMemory(maxBytes uint64, now func() time.Time) (*Memory, error) {
-	c, err := otter.New(&otter.Options[Key, held]{
+	c, err := otter.New(&otter.Options[Key, memoryEntry]{
 		MaximumWeight: maxBytes,
-		Weigher: func(_ Key, h held) uint32 {
-			if h.entry.Outcome != Value {
+		Weigher: func(_ Key, e memoryEntry) uint32 {
+			if e.Outcome != Value {
 				return errorSize + entryOverhead
 			}
-			n := len(h.entry.Value)
+			n := len(e.Value)
 			return uint32(min(n+n/8+entryOverhead, 1<<31-1)) // Go rounds a block up by an eighth at most
 		},
-		// By writing, not by creating: a rewritten key would keep its first expiry otherwise.
-		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[Key, held]) time.Duration {
+		// By writing, not by creating: an overwritten key would keep its first expiry otherwise.
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[Key, memoryEntry]) time.Duration {
 			return e.Value.until.Sub(now())
 		}),
 	})
@@ -50,36 +49,29 @@ func NewMemory(maxBytes uint64, now func() time.Time) (*Memory, error) {
 	return &Memory{cache: c, now: now}, nil
 }
 
-// Get implements [Store]; it never fails.
-func (m *Memory) Get(_ context.Context, key Key) (Entry[string], bool, error) {
-	h, ok := m.cache.GetIfPresent(key)
-	if !ok || !m.now().Before(h.until) {
-		return Entry[string]{}, false, nil
+// Get implements [Store].
+func (m *Memory) Get(key Key) (Encoded, bool) {
+	e, ok := m.cache.GetIfPresent(key)
+	if !ok || !m.now().Before(e.until) {
+		return Encoded{}, false
 	}
-	return h.entry, true, nil
+	return e.Encoded, true
 }
 
-// Set implements [Store]; it never fails.
-func (m *Memory) Set(_ context.Context, key Key, e Entry[string], ttl time.Duration) error {
+// Set implements [Store].
+func (m *Memory) Set(key Key, e Encoded, ttl time.Duration) {
 	if ttl > 0 {
-		m.cache.Set(key, held{entry: e, until: m.now().Add(ttl)})
+		m.cache.Set(key, memoryEntry{e, m.now().Add(ttl)})
 	}
-	return nil
 }
 
-// Delete implements [Store]; it never fails.
-func (m *Memory) Delete(_ context.Context, key Key) error {
-	m.cache.Invalidate(key)
-	return nil
-}
+// Delete implements [Store].
+func (m *Memory) Delete(key Key) { m.cache.Invalidate(key) }
 
-// Size is how many entries are kept, and about how many bytes they take.
+// Size returns the number of entries and roughly how many bytes they take.
 func (m *Memory) Size() (entries int, bytes uint64) {
 	return m.cache.EstimatedSize(), m.cache.WeightedSize()
 }
 
-// Close ends the store's goroutines.
-func (m *Memory) Close() error {
-	m.cache.StopAllGoroutines()
-	return nil
-}
+// Close stops the store's goroutines.
+func (m *Memory) Close() { m.cache.StopAllGoroutines() }

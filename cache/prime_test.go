@@ -44,30 +44,30 @@ func TestFeed(t *testing.T) {
 		run  func(t *testing.T, w *world, c *cache.Cache[string])
 	}{
 		{"what is fed is read without the origin", func(t *testing.T, w *world, c *cache.Cache[string]) {
-			c.Prime(t.Context(), w.key, w.fed("fed", 0), c.Subscription())
+			c.Prime(w.key, w.fed("fed", 0), c.Subscription())
 			mustGet(t, c, w.key, never(t), "fed", cache.FromMemory)
 		}},
 		{"it keeps the age it has", func(t *testing.T, w *world, c *cache.Cache[string]) {
-			c.Prime(t.Context(), w.key, w.fed("fed", 3*time.Second), c.Subscription())
+			c.Prime(w.key, w.fed("fed", 3*time.Second), c.Subscription())
 			w.clock.Advance(2 * time.Second)
 			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.FromOrigin)
 		}},
 		{"it takes the place of what is older", func(t *testing.T, w *world, c *cache.Cache[string]) {
 			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.FromOrigin)
 			w.clock.Advance(time.Second)
-			c.Prime(t.Context(), w.key, w.fed("fed", 0), c.Subscription())
+			c.Prime(w.key, w.fed("fed", 0), c.Subscription())
 			mustGet(t, c, w.key, never(t), "fed", cache.FromMemory)
 		}},
 		{"but not of what is newer", func(t *testing.T, w *world, c *cache.Cache[string]) {
 			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.FromOrigin)
-			c.Prime(t.Context(), w.key, w.fed("fed", time.Second), c.Subscription())
+			c.Prime(w.key, w.fed("fed", time.Second), c.Subscription())
 			mustGet(t, c, w.key, never(t), "loaded", cache.FromMemory)
 		}},
 		{"nor of a denial that is", func(t *testing.T, w *world, c *cache.Cache[string]) {
 			if _, err := c.Get(t.Context(), w.key, w.origin.fails(errDenied)); err == nil {
 				t.Fatal("no denial")
 			}
-			c.Prime(t.Context(), w.key, w.fed("fed", time.Second), c.Subscription())
+			c.Prime(w.key, w.fed("fed", time.Second), c.Subscription())
 			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.FromOrigin)
 		}},
 		{"a row that was revoked stays so", func(t *testing.T, w *world, c *cache.Cache[string]) {
@@ -75,7 +75,7 @@ func TestFeed(t *testing.T) {
 			if err := c.Revoke(t.Context(), w.row1()); err != nil {
 				t.Fatal(err)
 			}
-			c.Prime(t.Context(), w.key, w.fed("fed", 0), asked)
+			c.Prime(w.key, w.fed("fed", 0), asked)
 			if _, err := c.Get(t.Context(), w.key, never(t)); err != cache.ErrRevoked { //nolint:errorlint // it is returned as it is
 				t.Errorf("got %v", err)
 			}
@@ -87,13 +87,13 @@ func TestFeed(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.process[0].Disconnect(false)
-			c.Prime(t.Context(), w.key, w.fed("fed", 0), asked)
+			c.Prime(w.key, w.fed("fed", 0), asked)
 			if _, err := c.Get(t.Context(), w.key, never(t)); err != cache.ErrRevoked { //nolint:errorlint // it is returned as it is
 				t.Errorf("got %v", err)
 			}
 		}},
 		{"what is not fresh is not kept", func(t *testing.T, w *world, c *cache.Cache[string]) {
-			c.Prime(t.Context(), w.key, w.fed("fed", ttl), c.Subscription())
+			c.Prime(w.key, w.fed("fed", ttl), c.Subscription())
 			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.FromOrigin)
 		}},
 	} {
@@ -110,7 +110,7 @@ func TestFeedLeavesLoadsAlone(t *testing.T) {
 	c := w.cache[0]
 	load := w.origin.gives("loaded")
 	mustGet(t, c, w.key, func(ctx context.Context) (cache.Entry[string], error) {
-		c.Prime(ctx, w.key, w.fed("fed", 0), c.Subscription())
+		c.Prime(w.key, w.fed("fed", 0), c.Subscription())
 		return load(ctx)
 	}, "loaded", cache.FromOrigin)
 	mustGet(t, c, w.key, never(t), "loaded", cache.FromMemory)
@@ -205,7 +205,7 @@ func TestGenerationWithoutRedis(t *testing.T) {
 
 // slow is a Shared in whose Revoke something else happens first, and whose messages take their time.
 type slow struct {
-	cache.Shared[string]
+	cache.Shared
 	meanwhile func()
 }
 

@@ -36,7 +36,7 @@ type model struct {
 	// not hear by now asks Redis, and need not be told.
 	telling func(n int) (wait func())
 	// second makes a process's Redis, down cuts a process off and back.
-	second  func(n int) cache.Shared[string]
+	second  func(n int) cache.Shared
 	cut     func(n int, off bool)
 	spoil   func(t *rapid.T)
 	caches  []*cache.Cache[string]
@@ -295,7 +295,7 @@ func TestCallersNeverSeeEachOther(t *testing.T) {
 			m := newModel(t, bubbleClock{}, 3)
 			m.settle = synctest.Wait
 			links := make([]*cachetest.Process, 3)
-			m.second = func(n int) cache.Shared[string] {
+			m.second = func(n int) cache.Shared {
 				links[n] = fake.Process()
 				links[n].Cut(m.off[n])
 				return links[n]
@@ -311,7 +311,7 @@ func TestCallersNeverSeeEachOther(t *testing.T) {
 		checkInBubble(t, func(t *rapid.T) {
 			m := newModel(t, bubbleClock{}, 1)
 			m.settle = synctest.Wait
-			m.second = func(int) cache.Shared[string] { return nil }
+			m.second = func(int) cache.Shared { return nil }
 			m.run(t)
 		})
 	})
@@ -322,8 +322,8 @@ func TestCallersNeverSeeEachOther(t *testing.T) {
 			flush(t, client)
 			m := newModel(rt, cachetest.NewClock(), 2)
 			m.policy.StaleWhileRevalidate = 0 // its background cannot be waited for here
-			stores := make([]*cache.Redis[string], 2)
-			m.second = func(n int) cache.Shared[string] {
+			stores := make([]*cache.Redis, 2)
+			m.second = func(n int) cache.Shared {
 				stores[n] = newRedis(t, server.URL(), keys)
 				return stores[n]
 			}

@@ -3,239 +3,271 @@ package cache
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/redis/go-redis/v9"
 
 	"authentik-graphql/internal/telemetry/spans"
 )
 
 const (
-	// redisTimeout bounds each wait of one operation: for a connection, for the answer.
-	redisTimeout = 150 * time.Millisecond
-	// operationTimeout bounds a whole operation.
-	operationTimeout = 2 * redisTimeout
-	// restAfter is how many operations in a row must fail for Redis to be left alone for restFor.
-	restAfter = 5
-	restFor   = time.Second
+	// leaseTTL is how long a lease lasts that is not renewed: what a process that dies costs the others.
+	leaseTTL = 2 * time.Second
+	// listVersionTTL is how long a list version is kept. The next one starts with no lists.
+	listVersionTTL = time.Hour
 )
 
-// StoreOptions of a [Redis].
+// StoreOptions are the options of a [Redis].
 type StoreOptions struct {
 	// Prefix begins every name.
 	Prefix string
-	// Logger is told once when Redis cannot be used any more, and once when it can.
+	// Errors is the codec of the origin's errors.
+	Errors ErrorCodec
+	// Logger gets one message when Redis cannot be used any more, and one when it can again.
 	Logger *slog.Logger
-	// Observe is told of each operation that Redis was asked for, how long it took and its error; nil
-	// tells nobody.
+	// Observe is called after each operation; nil for none.
 	Observe func(op Operation, took time.Duration, err error)
 	// Spans makes the spans of operations; nil makes none.
 	Spans *spans.Tracer
 }
 
-// Redis is a [Shared] store of the processes with the same secret. Values are sealed, names are
-// hashes, and every name has a time to live. While Redis fails again and again it is left alone for
-// a second at a time, so that nobody waits for it.
-type Redis[V any] struct {
-	client  redis.UniversalClient
-	keys    *Keys
-	codec   Codec[V]
-	prefix  string
-	buffers buffers
-	log     *slog.Logger
-	observe func(op Operation, took time.Duration, err error)
-	spans   *spans.Tracer
-	breaker circuitbreaker.CircuitBreaker[any]
-	// refusing tells that Redis reads but does not write: full, or a replica.
-	refusing     atomic.Bool
+// Redis is a [Shared] store for the processes that have the same secret. Values are sealed, names are hashes, and
+// each has an expiry.
+type Redis struct {
+	*connection
+	keys   *Keys
+	prefix string
+	errors ErrorCodec
+
 	subscription subscription
-	// leases were taken, and untrustedTexts found, since the start.
+	revocations  revocations
+	stop         context.CancelFunc // of the background work; nil before Listen
+	background   sync.WaitGroup
+
+	// leases counts those that were acquired, untrustedTexts the texts of which no process sealed what is there.
 	leases, untrustedTexts atomic.Int64
-
-	// failure is the last that counts against Redis.
-	failure atomic.Pointer[error]
-
-	mu sync.Mutex
-	// pending are rows whose tombstone could not be written yet, until when it is of use.
-	pending map[ResourceID]time.Time
 }
 
-var _ Shared[int] = (*Redis[int])(nil)
+var _ Shared = (*Redis)(nil)
 
 // NewRedis makes a store on a client made by [NewRedisClient].
-func NewRedis[V any](client redis.UniversalClient, keys *Keys, codec Codec[V], o StoreOptions) *Redis[V] {
-	if o.Logger == nil {
-		o.Logger = slog.Default()
-	}
-	if o.Observe == nil {
-		o.Observe = func(Operation, time.Duration, error) {}
-	}
-	r := &Redis[V]{client: client, keys: keys, codec: codec, prefix: o.Prefix, log: o.Logger, observe: o.Observe, spans: o.Spans, pending: map[ResourceID]time.Time{}}
-	r.subscription.start = time.Now()
-	r.breaker = circuitbreaker.NewBuilder[any]().
-		WithFailureThreshold(restAfter).
-		WithSuccessThreshold(1).
-		WithDelay(restFor).
-		OnOpen(func(e circuitbreaker.StateChangedEvent) {
-			if e.OldState == circuitbreaker.ClosedState { // not again for each probe that fails
-				r.log.Warn("Redis cannot be used; answers come from memory and authentik", "error", *r.failure.Load())
-			}
-		}).
-		OnClose(func(circuitbreaker.StateChangedEvent) { r.log.Info("Redis can be used again") }).
-		Build()
-	return r
-}
-
-// errResting says that Redis failed a moment ago and is not asked.
-var errResting = errors.New("cache: Redis is left alone for a moment")
-
-// ask runs one operation. It is not ended with the request that wants it: an operation that is cut
-// costs its connection, and a caller that leaves says nothing about Redis.
-func (r *Redis[V]) ask(ctx context.Context, op Operation, run func(context.Context) error) error {
-	if !r.breaker.TryAcquirePermit() {
-		return errResting
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), operationTimeout)
-	defer cancel()
-	span := r.operationSpan(ctx, op)
-	began := time.Now()
-	err := run(ctx)
-	r.observe(op, time.Since(began), err)
-	endOperation(span, err)
-	switch {
-	case err == nil:
-		r.breaker.RecordSuccess()
-		return nil
-	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted): // our own crowd
-		r.breaker.RecordSuccess()
-	case refuses(err):
-		r.breaker.RecordSuccess()
-		if r.refusing.CompareAndSwap(false, true) {
-			r.log.Warn("Redis does not store; loads are not shared between processes", "error", err)
-		}
-	default:
-		r.failure.Store(&err)
-		r.breaker.RecordFailure()
-	}
-	return fmt.Errorf("cache: %s: %w", operations[op].action, err)
-}
-
-// stored notes that Redis took a value. What only deletes or renews works on a full one as well.
-func (r *Redis[V]) stored() {
-	if r.refusing.Load() && r.refusing.CompareAndSwap(true, false) {
-		r.log.Info("Redis stores again")
+func NewRedis(client redis.UniversalClient, keys *Keys, o StoreOptions) *Redis {
+	c, channel := newConnection(client, o), o.Prefix+"revocations"
+	return &Redis{
+		connection:   c,
+		keys:         keys,
+		prefix:       o.Prefix,
+		errors:       o.Errors,
+		subscription: subscription{connection: c, channel: channel, keys: keys, start: time.Now()},
+		revocations:  revocations{connection: c, channel: channel, keys: keys, prefix: o.Prefix, pending: map[ResourceID]time.Time{}},
 	}
 }
 
-// refuses tells that Redis answers and only does not do this: it is full, or a replica.
-func refuses(err error) bool {
-	for _, prefix := range []string{"OOM", "READONLY", "MISCONF", "NOREPLICAS", "NOPERM"} {
-		// Before release 7 an error within a script is told as one of the script. Its ERR is passed over.
-		if redis.HasErrorPrefix(err, prefix) || redis.HasErrorPrefix(err, "Error running script") && strings.Contains(err.Error(), "-"+prefix+" ") {
-			return true
-		}
-	}
-	return false
-}
+// errReply is returned if Redis, or what poses as it, does not reply as Redis does.
+var errReply = errors.New("cache: Redis returned another number of values than were asked for")
 
-// Read implements [Shared] by one MGET, to which a value of another type is none.
-func (r *Redis[V]) Read(ctx context.Context, key Key) (View[V], error) {
-	n := r.keys.redisKeys(r.prefix, key)
+// Read implements [Shared] by one MGET, for which a value of another type is missing.
+func (r *Redis) Read(ctx context.Context, key Key) (View, error) {
+	names := r.keys.redisKeys(r.prefix, key)
 	var values []any
-	err := r.ask(ctx, opRead, func(ctx context.Context) (err error) {
-		values, err = r.client.MGet(ctx, n.entry, n.failure, n.tombstone).Result()
+	err := r.do(ctx, opRead, func(ctx context.Context) (err error) {
+		values, err = r.client.MGet(ctx, names.entry, names.failure, names.tombstone).Result()
 		return err
 	})
 	if err != nil {
-		return View[V]{}, err
+		return View{}, err
 	}
 	if len(values) != 3 {
-		return View[V]{}, errReply
+		return View{}, errReply
 	}
-	return r.view(key, n, values), nil
+	return r.view(key, names, values), nil
 }
 
-// errReply says that Redis, or what stands for it, does not speak as Redis does.
-var errReply = errors.New("cache: Redis gives another number of values than were asked for")
+// Acquire implements [Shared]. A Redis that does not store is still read, if that may be enough.
+func (r *Redis) Acquire(ctx context.Context, key Key, token string, onlyIfMissing bool) (View, error) {
+	names := r.keys.redisKeys(r.prefix, key)
+	var values []any
+	err := r.do(ctx, opAcquire, func(ctx context.Context) (err error) {
+		values, err = acquireScript.Run(ctx, r.client, names.all(), token, leaseTTL.Milliseconds(), names.mac, onlyIfMissing).Slice()
+		return err
+	})
+	if err != nil && onlyIfMissing && refuses(err) {
+		return r.Read(ctx, key)
+	}
+	if err != nil {
+		return View{}, err
+	}
+	if len(values) != 4 {
+		return View{}, errReply
+	}
+	v := r.view(key, names, values)
+	if v.Acquired = values[3] == int64(1); v.Acquired {
+		r.leases.Add(1)
+		r.noteStored()
+	}
+	return v, nil
+}
 
-// ResourceHash implements [Shared].
-func (r *Redis[V]) ResourceHash(row ResourceID) ResourceHash { return r.keys.ResourceHash(row) }
-
-// view reads what Redis has under a key's names: entry, failure, tombstone.
-func (r *Redis[V]) view(key Key, n redisKeys, values []any) (v View[V]) {
-	if proof, ok := values[2].(string); ok {
-		if v.Revoked = proof == n.mac; v.Revoked {
+// view decodes what Redis has under a key's names: entry, failure and tombstone.
+func (r *Redis) view(key Key, names redisKeys, values []any) (v View) {
+	if tombstone, ok := values[2].(string); ok {
+		if v.Revoked = tombstone == names.mac; v.Revoked {
 			return v
 		}
 		v.Untrusted++
 	}
-	open := func(value any, name string, right func(Outcome) bool) (e Entry[V], found bool) {
+	open := func(value any, name string, failure bool) (e Encoded, found bool) {
 		sealed, ok := value.(string)
 		if !ok {
 			return e, false
 		}
-		b := r.buffers.get()
-		defer r.buffers.put(b)
-		plain, err := r.keys.appendOpened(b.plain[:0], key.caller, name, sealed)
+		plain, err := r.keys.seal.open(key.caller, name, sealed)
 		if err == nil {
-			b.plain = plain
-			e, err = decodeEntry(r.codec, plain)
+			e, err = decodeEntry(r.errors, plain)
 		}
-		if err != nil || !right(e.Outcome) {
+		if err != nil || e.Outcome.fails() != failure {
 			v.Untrusted++
-			return Entry[V]{}, false
+			return Encoded{}, false
 		}
 		return e, true
 	}
-	v.Entry, v.Found = open(values[0], n.entry, func(v Outcome) bool { return v == Value || v.denies() })
-	v.Failure, v.HasFailure = open(values[1], n.failure, func(v Outcome) bool { return v == Unavailable || v == Error })
+	v.Entry, v.Found = open(values[0], names.entry, false)
+	v.Failure, v.HasFailure = open(values[1], names.failure, true)
 	return v
 }
 
-// Get implements [Store].
-func (r *Redis[V]) Get(ctx context.Context, key Key) (Entry[V], bool, error) {
-	v, err := r.Read(ctx, key)
-	switch {
-	case err != nil:
-		return Entry[V]{}, false, err
-	case v.Revoked:
-		return Entry[V]{}, false, nil
-	case !v.Found && v.Untrusted > 0:
-		return Entry[V]{}, false, errUntrusted
-	}
-	return v.Entry, v.Found, nil
+// Renew implements [Shared].
+func (r *Redis) Renew(ctx context.Context, key Key, token string) (acquired bool, err error) {
+	names := r.keys.redisKeys(r.prefix, key)
+	err = r.do(ctx, opRenew, func(ctx context.Context) (err error) {
+		acquired, err = renewScript.Run(ctx, r.client, []string{names.lease}, token, leaseTTL.Milliseconds()).Bool()
+		return err
+	})
+	return acquired, err
 }
 
-// Set implements [Store]. Nothing is kept of a row that is revoked.
-func (r *Redis[V]) Set(ctx context.Context, key Key, e Entry[V], ttl time.Duration) error {
-	if ttl < time.Millisecond { // Redis knows no shorter one
-		return nil
+// Commit implements [Shared]. It does not keep an outcome that cannot be encoded.
+func (r *Redis) Commit(ctx context.Context, key Key, token string, e Encoded, ttl time.Duration) (revoked bool, err error) {
+	names := r.keys.redisKeys(r.prefix, key)
+	args := []any{token, names.mac, "", 0, "", 0, e.Outcome.denies()}
+	at, name := 2, names.entry
+	if e.Outcome.fails() {
+		at, name = 4, names.failure
 	}
-	_, err := r.Commit(ctx, key, "", e, ttl)
-	return err
+	if ttl >= time.Millisecond { // Redis knows no shorter one
+		if sealed, err := r.seal(key.caller, name, e); err == nil {
+			args[at], args[at+1] = sealed, ttl.Milliseconds()
+		}
+	}
+	err = r.do(ctx, opCommit, func(ctx context.Context) (err error) {
+		revoked, err = commitScript.Run(ctx, r.client, names.all(), args...).Bool()
+		return err
+	})
+	return revoked, err
 }
 
-// Delete implements [Store].
-func (r *Redis[V]) Delete(ctx context.Context, key Key) error {
-	n := r.keys.redisKeys(r.prefix, key)
-	return r.ask(ctx, opDelete, func(ctx context.Context) error {
-		return r.client.Del(ctx, n.entry).Err()
+func (r *Redis) seal(caller Caller, name string, e Encoded) ([]byte, error) {
+	plain, err := encodeEntry(r.errors, e)
+	if err != nil {
+		return nil, err
+	}
+	return r.keys.seal.seal(caller, name, plain)
+}
+
+func (n redisKeys) all() []string { return []string{n.entry, n.failure, n.tombstone, n.lease} }
+
+// Delete implements [Shared].
+func (r *Redis) Delete(ctx context.Context, key Key) error {
+	names := r.keys.redisKeys(r.prefix, key)
+	return r.do(ctx, opDelete, func(ctx context.Context) error {
+		return r.client.Del(ctx, names.entry).Err()
 	})
 }
 
-// Close ends listening and closes the client's connections.
-func (r *Redis[V]) Close() error {
-	r.subscription.close()
+// ListVersion implements [Shared].
+func (r *Redis) ListVersion(ctx context.Context, resource string) (string, error) {
+	return r.revocations.listVersion(ctx, resource)
+}
+
+// Revoke implements [Shared]. A tombstone that could not be written is written when Redis can be used again.
+func (r *Redis) Revoke(ctx context.Context, id ResourceID, ttl time.Duration) error {
+	return r.revocations.revoke(ctx, id, ttl)
+}
+
+// ResourceHash implements [Shared].
+func (r *Redis) ResourceHash(id ResourceID) ResourceHash { return r.keys.ResourceHash(id) }
+
+// Listen implements [Shared]. It is called at most once.
+func (r *Redis) Listen(notify func(ResourceHash)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.stop, r.subscription.notify = cancel, notify
+	r.background.Go(func() { r.subscription.run(ctx) })
+	r.background.Go(func() {
+		for sleep(ctx, pingInterval) == nil {
+			r.revocations.retry(ctx)
+		}
+	})
+}
+
+// Subscription implements [Shared].
+func (r *Redis) Subscription() int64 { return r.subscription.generation.Load() }
+
+// InSync implements [Shared].
+func (r *Redis) InSync(subscription int64) bool { return r.subscription.inSync(subscription) }
+
+// Close writes pending revocations once more and closes the client.
+func (r *Redis) Close() error {
+	if r.stop != nil {
+		r.stop()
+		r.background.Wait()
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	if r.writePending(ctx); r.pendingRevocations() > 0 {
+	if r.revocations.retry(ctx); r.revocations.pendingCount() > 0 {
 		r.log.Warn("revocations could not be told to other processes, which may show what was revoked until it is not fresh any more")
 	}
 	return r.client.Close()
+}
+
+// RedisStatus is what this process knows about its Redis, without asking it.
+type RedisStatus struct {
+	// Breaker is closed while Redis is used, open while it is left alone, and half-open while it is tried again.
+	Breaker string
+	// InSync reports that this process is notified of revocations.
+	InSync bool
+	// Writable is false from when Redis refuses to store, because it is full or a replica, until it stores again.
+	Writable bool
+	// PendingRevocations counts the revocations that Redis did not take yet.
+	PendingRevocations int
+	// Leases counts the leases acquired since the start.
+	Leases int64
+	// UntrustedTexts counts the texts, since the start, that no process with our secret stored under their name.
+	UntrustedTexts int64
+}
+
+// Status returns the present status.
+func (r *Redis) Status() RedisStatus {
+	return RedisStatus{
+		Breaker:            r.breaker.State().String(),
+		InSync:             r.InSync(r.Subscription()),
+		Writable:           !r.readOnly.Load(),
+		PendingRevocations: r.revocations.pendingCount(),
+		Leases:             r.leases.Load(),
+		UntrustedTexts:     r.untrustedTexts.Load(),
+	}
+}
+
+// Check reads from Redis, unless that is left alone. A PING would be answered by a node of a cluster that is down,
+// and to a user who may read nothing.
+func (r *Redis) Check(ctx context.Context) error {
+	return r.do(ctx, opCheck, func(ctx context.Context) error {
+		err := r.client.Get(ctx, r.prefix+"check").Err()
+		if errors.Is(err, redis.Nil) {
+			return nil
+		}
+		return err
+	})
 }

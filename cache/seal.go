@@ -9,25 +9,30 @@ import (
 	"fmt"
 )
 
-// formatVersion is the first byte of every sealed value. A change to the envelope or to the
-// encoding of values raises it: older values are then misses.
-const formatVersion = 2
+// formatVersion begins every sealed value and is part of its name. Raise it with every change of the envelope or
+// of the encoding of values: what an older process stored is then a miss.
+const formatVersion = 3
 
-// errUntrusted says that bytes from Redis are not a value that we sealed under this name.
+const format = string(rune(formatVersion))
+
+// errUntrusted is returned for bytes from Redis that no process with the secret sealed under their name.
 var errUntrusted = errors.New("cache: the value cannot be trusted")
 
-// appendSealed encrypts plain for one caller, and appends that to b. The name and the format are
-// authenticated with it, so a value moved to another name does not open.
-func (k *Keys) appendSealed(b []byte, caller Caller, name string, plain []byte) ([]byte, error) {
+// sealKey is the key that the callers' own keys are derived from.
+type sealKey []byte
+
+// seal encrypts a value for one caller. Name and format are authenticated as well: a value that was moved to
+// another name does not open.
+func (k sealKey) seal(caller Caller, name string, plain []byte) ([]byte, error) {
 	aead, err := k.aead(caller)
 	if err != nil {
-		return b, err
+		return nil, err
 	}
-	return aead.Seal(append(b, formatVersion), nil, plain, associated(name)), nil
+	return aead.Seal([]byte{formatVersion}, nil, plain, []byte(name+format)), nil
 }
 
-// appendOpened appends to b, which has nothing yet, what was sealed; anything else is errUntrusted.
-func (k *Keys) appendOpened(b []byte, caller Caller, name, sealed string) ([]byte, error) {
+// open reverses seal.
+func (k sealKey) open(caller Caller, name, sealed string) ([]byte, error) {
 	if len(sealed) < 1 || sealed[0] != formatVersion {
 		return nil, errUntrusted
 	}
@@ -35,21 +40,19 @@ func (k *Keys) appendOpened(b []byte, caller Caller, name, sealed string) ([]byt
 	if err != nil {
 		return nil, err
 	}
-	b = append(b, sealed[1:]...) // in which it is opened as well
-	plain, err := aead.Open(b[:0], nil, b, associated(name))
+	plain, err := aead.Open(nil, nil, []byte(sealed[1:]), []byte(name+format))
 	if err != nil {
 		return nil, errUntrusted
 	}
 	return plain, nil
 }
 
-// aead is AES-256-GCM with random nonces under the caller's own key. 2^32 values may be sealed
-// under one key before a nonce could repeat (NIST SP 800-38D, section 8.3): at a value a second
-// that is 136 years a caller.
-func (k *Keys) aead(caller Caller) (cipher.AEAD, error) {
-	key, err := hkdf.Expand(sha256.New, k.seal, string(caller[:]), SecretSize)
+// aead returns AES-256-GCM with random nonces under the caller's own key. One key may seal 2^32 values before a
+// nonce could repeat (NIST SP 800-38D, section 8.3): at a value a second that is 136 years.
+func (k sealKey) aead(caller Caller) (cipher.AEAD, error) {
+	key, err := hkdf.Expand(sha256.New, k, string(caller[:]), SecretSize)
 	if err != nil {
-		return nil, fmt.Errorf("cache: derive seal: %w", err)
+		return nil, fmt.Errorf("cache: derive a caller's key: %w", err)
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
@@ -61,5 +64,3 @@ func (k *Keys) aead(caller Caller) (cipher.AEAD, error) {
 	}
 	return aead, nil
 }
-
-func associated(name string) []byte { return append([]byte(name), formatVersion) }

@@ -16,16 +16,14 @@ import (
 
 const testPrefix = "authentik-graphql:"
 
-var stringCodec = Codec[string]{
-	Encode:      func(b []byte, s string) []byte { return append(b, s...) },
-	Decode:      func(s string) (string, error) { return s, nil },
-	EncodeError: func(err error) []byte { return []byte(err.Error()) },
-	DecodeError: func(b []byte) (origin, err error) { return errors.New(string(b)), nil },
+var errorCodec = ErrorCodec{
+	Encode: func(err error) []byte { return []byte(err.Error()) },
+	Decode: func(b []byte) (origin, err error) { return errors.New(string(b)), nil },
 }
 
 func mustEncode(t testing.TB, e Entry[string]) []byte {
 	t.Helper()
-	b, err := appendEntry(nil, stringCodec, e)
+	b, err := encodeEntry(errorCodec, e)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,10 +134,10 @@ func TestGolden(t *testing.T) {
 	name := k.redisKeys(testPrefix, key).entry
 	for _, tt := range []struct{ what, got, want string }{
 		{"caller key", hex.EncodeToString(k.CallerKey()), "0846dbf680c8b4b69f60d06dab6df0d01bd944ad492f027fdd8f99027c8a0303"},
-		{"name", name, "authentik-graphql:{bY3YTLnJ2A4RdfhJBybGXA}vtDgW_4_0t_yXAJlNX5quZ9935jFmZCMBSVWE-g7l79Q"},
-		{"tombstone", k.redisKeys(testPrefix, key).tombstone, "authentik-graphql:{bY3YTLnJ2A4RdfhJBybGXA}x"},
-		{"message", k.message(k.ResourceHash(key.id)), "bY3YTLnJ2A4RdfhJBybGXAo4n1W1EeJAGL7iCC9ekC0w"},
-		{"name with a variant", k.redisKeys(testPrefix, makeKey(t, callerOf(0xaa), "authorization_codes", 42, "token")).entry, "authentik-graphql:{bY3YTLnJ2A4RdfhJBybGXA}vLGQmtNI0EY0E2leCLNMTCzg2X4qLk1tEUMctOLzQwEw"},
+		{"name", name, "authentik-graphql:{581eY7AD1t_avYLdrVRXjQ}vWKeUkB9a_X9qRQRp-5sHneMzO1yM_Mn6tIcTgdgh0tE"},
+		{"tombstone", k.redisKeys(testPrefix, key).tombstone, "authentik-graphql:{581eY7AD1t_avYLdrVRXjQ}x"},
+		{"message", k.notification(k.ResourceHash(key.id)), "581eY7AD1t_avYLdrVRXjQsmn6zHZWiVohzABIEIX4KA"},
+		{"name with a variant", k.redisKeys(testPrefix, makeKey(t, callerOf(0xaa), "authorization_codes", 42, "token")).entry, "authentik-graphql:{581eY7AD1t_avYLdrVRXjQ}vSx0BUAXqe757Rd7IT9ztQnQ3dRoRDc31SxG5HaqtNn4"},
 		{"envelope", hex.EncodeToString(mustEncode(t, Entry[string]{
 			Value:     "value",
 			FetchedAt: time.Date(2026, time.March, 1, 12, 0, 0, 1000, time.UTC),
@@ -149,11 +147,11 @@ func TestGolden(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", tt.what, tt.got, tt.want)
 		}
 	}
-	sealed, err := base64.StdEncoding.DecodeString("AucwRQqx/2BlaZRjETiOY/8chCjdtbTMsWkNwFZ30J6EAw==")
+	sealed, err := base64.StdEncoding.DecodeString("A92IGaHO6//TNqerhZQTdk0C4jMnAi5GhL3AXa3fo8m8jw==")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if plain, err := k.appendOpened(nil, key.caller, name, string(sealed)); err != nil || string(plain) != "value" {
+	if plain, err := k.seal.open(key.caller, name, string(sealed)); err != nil || string(plain) != "value" {
 		t.Errorf("an older seal gives %q, error %v", plain, err)
 	}
 }
@@ -204,11 +202,11 @@ func TestRedisName(t *testing.T) {
 func TestSeal(t *testing.T) {
 	k, caller := deriveKeys(t, fixedSecret()), callerOf(1)
 	for _, plain := range []string{"", "value", strings.Repeat("x", 100_000)} {
-		one, err := k.appendSealed(nil, caller, "name", []byte(plain))
+		one, err := k.seal.seal(caller, "name", []byte(plain))
 		if err != nil {
 			t.Fatal(err)
 		}
-		two, err := k.appendSealed(nil, caller, "name", []byte(plain))
+		two, err := k.seal.seal(caller, "name", []byte(plain))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -218,12 +216,12 @@ func TestSeal(t *testing.T) {
 		if bytes.Equal(one, two) {
 			t.Error("two seals of the same value are the same")
 		}
-		if got, err := k.appendOpened(nil, caller, "name", string(one)); err != nil || string(got) != plain {
+		if got, err := k.seal.open(caller, "name", string(one)); err != nil || string(got) != plain {
 			t.Errorf("got %.20q, error %v, want %.20q", got, err, plain)
 		}
 	}
 
-	sealed, err := k.appendSealed(nil, caller, "name", []byte("value"))
+	sealed, err := k.seal.seal(caller, "name", []byte("value"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +237,7 @@ func TestSeal(t *testing.T) {
 		{"with another secret", deriveKeys(t, NewSecret()), caller, "name"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if plain, err := tt.keys.appendOpened(nil, tt.caller, tt.at, string(sealed)); !errors.Is(err, errUntrusted) || plain != nil {
+			if plain, err := tt.keys.seal.open(tt.caller, tt.at, string(sealed)); !errors.Is(err, errUntrusted) || plain != nil {
 				t.Errorf("opened to %q, error %v", plain, err)
 			}
 		})
@@ -248,11 +246,11 @@ func TestSeal(t *testing.T) {
 		for bit := range 8 {
 			spoiled := bytes.Clone(sealed)
 			spoiled[i] ^= 1 << bit
-			if _, err := k.appendOpened(nil, caller, "name", string(spoiled)); !errors.Is(err, errUntrusted) {
+			if _, err := k.seal.open(caller, "name", string(spoiled)); !errors.Is(err, errUntrusted) {
 				t.Errorf("opened with bit %d of byte %d flipped, error %v", bit, i, err)
 			}
 		}
-		if _, err := k.appendOpened(nil, caller, "name", string(sealed[:i])); !errors.Is(err, errUntrusted) {
+		if _, err := k.seal.open(caller, "name", string(sealed[:i])); !errors.Is(err, errUntrusted) {
 			t.Errorf("opened when cut to %d bytes, error %v", i, err)
 		}
 	}
@@ -275,7 +273,7 @@ func TestEnvelope(t *testing.T) {
 		{"ends late", Entry[string]{Value: "value", FetchedAt: at, EndsAt: time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := decodeEntry(stringCodec, mustEncode(t, tt.e))
+			got, err := decodeEntry(errorCodec, mustEncode(t, tt.e))
 			if err != nil || !same(got, tt.e) {
 				t.Errorf("got %v, error %v, want %v", got, err, tt.e)
 			}
@@ -283,14 +281,14 @@ func TestEnvelope(t *testing.T) {
 	}
 	t.Run("times never become later", func(t *testing.T) {
 		late := at.Add(999)
-		got, err := decodeEntry(stringCodec, mustEncode(t, Entry[string]{FetchedAt: late, EndsAt: late}))
+		got, err := decodeEntry(errorCodec, mustEncode(t, Entry[string]{FetchedAt: late, EndsAt: late}))
 		if err != nil || !got.FetchedAt.Equal(at) || !got.EndsAt.Equal(at) {
 			t.Errorf("got %v, error %v", got, err)
 		}
 	})
 	t.Run("too short", func(t *testing.T) {
 		for n := range envelopeHeader {
-			if e, err := decodeEntry(stringCodec, make([]byte, n)); !errors.Is(err, errUntrusted) || e != (Entry[string]{}) {
+			if e, err := decodeEntry(errorCodec, make([]byte, n)); !errors.Is(err, errUntrusted) || e != (Entry[string]{}) {
 				t.Errorf("%d bytes gave %v, error %v", n, e, err)
 			}
 		}
@@ -303,32 +301,28 @@ func TestEnvelope(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			b := bytes.Clone(whole)
 			spoil(b)
-			if e, err := decodeEntry(stringCodec, b); !errors.Is(err, errUntrusted) || e != (Entry[string]{}) {
+			if e, err := decodeEntry(errorCodec, b); !errors.Is(err, errUntrusted) || e != (Entry[string]{}) {
 				t.Errorf("got %v, error %v", e, err)
 			}
 		})
 	}
-	t.Run("a payload that is refused", func(t *testing.T) {
+	t.Run("an error that is refused", func(t *testing.T) {
 		failure := errors.New("bad")
-		refusing := Codec[string]{
-			Decode:      func(string) (string, error) { return "half", failure },
-			DecodeError: func([]byte) (error, error) { return errors.New("half"), failure }, //nolint:staticcheck // as the field's type is
+		refusing := ErrorCodec{
+			Decode: func([]byte) (error, error) { return errors.New("half"), failure }, //nolint:staticcheck // as the field's type is
 		}
-		for _, outcome := range []Outcome{Value, Denied} {
-			b := make([]byte, 20)
-			b[0] = byte(outcome)
-			e, err := decodeEntry(refusing, b)
-			if !errors.Is(err, errUntrusted) || !errors.Is(err, failure) || e != (Entry[string]{}) {
-				t.Errorf("got %v, error %v", e, err)
-			}
+		b := make([]byte, 20)
+		b[0] = byte(Denied)
+		e, err := decodeEntry(refusing, b)
+		if !errors.Is(err, errUntrusted) || !errors.Is(err, failure) || e != (Entry[string]{}) {
+			t.Errorf("got %v, error %v", e, err)
 		}
 	})
 	t.Run("errors without a codec", func(t *testing.T) {
-		c := Codec[string]{Encode: stringCodec.Encode, Decode: stringCodec.Decode}
-		if b, err := appendEntry(nil, c, Entry[string]{Err: errors.New("no"), Outcome: Denied}); err == nil {
+		if b, err := encodeEntry(ErrorCodec{}, Entry[string]{Err: errors.New("no"), Outcome: Denied}); err == nil {
 			t.Errorf("encoded to %x", b)
 		}
-		if e, err := decodeEntry(c, mustEncode(t, Entry[string]{Err: errors.New("no"), Outcome: Denied})); !errors.Is(err, errUntrusted) {
+		if e, err := decodeEntry(ErrorCodec{}, mustEncode(t, Entry[string]{Err: errors.New("no"), Outcome: Denied})); !errors.Is(err, errUntrusted) {
 			t.Errorf("decoded to %v, error %v", e, err)
 		}
 	})
@@ -370,7 +364,7 @@ func TestNothingPrintsSecrets(t *testing.T) {
 
 func FuzzOpen(f *testing.F) {
 	k, caller := deriveKeys(f, fixedSecret()), callerOf(1)
-	sealed, err := k.appendSealed(nil, caller, "name", []byte("value"))
+	sealed, err := k.seal.seal(caller, "name", []byte("value"))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -381,7 +375,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add("name", []byte{formatVersion})
 	f.Add("name", make([]byte, 100))
 	f.Fuzz(func(t *testing.T, name string, b []byte) {
-		plain, err := k.appendOpened(nil, caller, name, string(b))
+		plain, err := k.seal.open(caller, name, string(b))
 		// Nonces are random, so what another process of the fuzzer sealed opens here as well.
 		if err == nil && (name != "name" || string(plain) != "value") {
 			t.Errorf("opened %x under %q to %q", b, name, plain)
@@ -403,14 +397,14 @@ func FuzzDecodeEntry(f *testing.F) {
 	f.Add(bytes.Repeat([]byte{0x80}, envelopeHeader+1))
 	f.Add(mustEncode(f, Entry[string]{Err: errors.New("no"), Outcome: Denied, FetchedAt: time.Unix(1, 0)}))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		e, err := decodeEntry(stringCodec, b)
+		e, err := decodeEntry(errorCodec, b)
 		if err != nil {
 			if !errors.Is(err, errUntrusted) || e != (Entry[string]{}) {
 				t.Fatalf("%d bytes: %v, error %v", len(b), e, err)
 			}
 			return
 		}
-		again, err := decodeEntry(stringCodec, mustEncode(t, e))
+		again, err := decodeEntry(errorCodec, mustEncode(t, e))
 		if err != nil || !same(again, e) {
 			t.Errorf("got %v, error %v, want %v", again, err, e)
 		}
@@ -421,28 +415,18 @@ func FuzzDecodeEntry(f *testing.F) {
 	})
 }
 
-// FuzzReadMessage: only what the secret's holder made revokes a row.
-func TestLargeBuffersAreNotKept(t *testing.T) {
-	var b buffers
-	for range 100 {
-		b.put(&buffer{plain: make([]byte, keptBuffer), sealed: make([]byte, 1)})
-		if used := b.get(); cap(used.plain)+cap(used.sealed) > keptBuffer {
-			t.Fatalf("%d bytes are kept", cap(used.plain)+cap(used.sealed))
-		}
-	}
-}
-
-func FuzzReadMessage(f *testing.F) {
+// FuzzReadNotification: only a process with the secret can make a notification.
+func FuzzReadNotification(f *testing.F) {
 	k := deriveKeys(f, fixedSecret())
 	row := ResourceID{resource: "codes", id: 1}
-	whole := k.message(k.ResourceHash(row))
+	whole := k.notification(k.ResourceHash(row))
 	f.Add(whole)
 	f.Add(whole[:22])
 	f.Add(whole[:len(whole)-1])
 	f.Add(whole + "A")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, s string) {
-		tag, ok := k.readMessage(s)
+		tag, ok := k.readNotification(s)
 		if ok != (s == whole) || ok && tag != k.ResourceHash(row) {
 			t.Errorf("%q gives %x, %t", s, tag, ok)
 		}
@@ -451,12 +435,10 @@ func FuzzReadMessage(f *testing.F) {
 
 func BenchmarkSeal(b *testing.B) {
 	k, plain := deriveKeys(b, fixedSecret()), make([]byte, 1000)
-	var sealed []byte
 	b.SetBytes(int64(len(plain)))
 	b.ReportAllocs()
 	for b.Loop() {
-		var err error
-		if sealed, err = k.appendSealed(sealed[:0], callerOf(1), "name", plain); err != nil {
+		if _, err := k.seal.seal(callerOf(1), "name", plain); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -464,15 +446,15 @@ func BenchmarkSeal(b *testing.B) {
 
 func BenchmarkOpen(b *testing.B) {
 	k, caller := deriveKeys(b, fixedSecret()), callerOf(1)
-	sealed, err := k.appendSealed(nil, caller, "name", make([]byte, 1000))
+	sealed, err := k.seal.seal(caller, "name", make([]byte, 1000))
 	if err != nil {
 		b.Fatal(err)
 	}
-	text, plain := string(sealed), []byte(nil)
+	text := string(sealed)
 	b.SetBytes(1000)
 	b.ReportAllocs()
 	for b.Loop() {
-		if plain, err = k.appendOpened(plain[:0], caller, "name", text); err != nil {
+		if _, err := k.seal.open(caller, "name", text); err != nil {
 			b.Fatal(err)
 		}
 	}

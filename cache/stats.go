@@ -2,62 +2,62 @@ package cache
 
 import "sync/atomic"
 
+// Stats are counts since the start.
+type Stats struct {
+	// MemoryHits and RedisHits count the reads answered with a fresh value from there.
+	MemoryHits, RedisHits int64
+	// NegativeHits count the reads answered with a denial, FailureHits those with the error of a recent load, and
+	// Stale those with a stale value, from memory or Redis.
+	NegativeHits, FailureHits, Stale int64
+	// RedisNegativeHits, RedisFailureHits and RedisStale are the parts of these that came from Redis.
+	RedisNegativeHits, RedisFailureHits, RedisStale int64
+	// Loads count the reads that asked the origin, Joined those that waited for the load of another read.
+	Loads, Joined int64
+	// Untrusted counts the values in Redis that no process with our secret stored under their name.
+	Untrusted int64
+	// RedisErrors counts the operations that failed or that Redis was spared after failures.
+	RedisErrors int64
+	// LeaseWaits counts pauses while another process loads, LeasesLost loads whose lease lapsed because it could
+	// not be renewed.
+	LeaseWaits, LeasesLost int64
+	// RevocationsReceived counts notifications of revocations, those of this process included.
+	RevocationsReceived int64
+}
+
+// counters count what [Stats] shows.
 type counters struct {
-	memory, redis                                                       levelCounters
+	memory, redis                                                       hitCounters
 	loads, joined                                                       atomic.Int64
 	untrusted, redisErrors, leaseWaits, leasesLost, revocationsReceived atomic.Int64
 }
 
-// levelCounters are of the reads that a level answers.
-type levelCounters struct{ hits, negativeHits, failureHits, stale atomic.Int64 }
+// hitCounters count the reads that memory or Redis answered.
+type hitCounters struct{ hits, negativeHits, failureHits, stale atomic.Int64 }
 
-func (c *counters) of(level Source) *levelCounters {
-	if level == FromRedis {
+func (c *counters) of(s Source) *hitCounters {
+	if s == FromRedis {
 		return &c.redis
 	}
 	return &c.memory
 }
 
-// Stats are counts since the start.
-type Stats struct {
-	// MemoryHits and RedisHits are reads answered with a fresh value by a level, NegativeHits those
-	// answered with a denial, FailureHits with the error of a load that failed a moment before, Stale
-	// with a stale value. Loads are those that asked the origin, Joined those that waited for
-	// another's flight.
-	MemoryHits, RedisHits, NegativeHits, FailureHits, Stale, Loads, Joined int64
-	// RedisNegativeHits, RedisFailureHits and RedisStale are those of NegativeHits, FailureHits and
-	// Stale that the Redis answered.
-	RedisNegativeHits, RedisFailureHits, RedisStale int64
-	// Untrusted are values in the Redis that we did not store under their name.
-	Untrusted int64
-	// RedisErrors are operations on which the Redis failed or that it was spared.
-	RedisErrors int64
-	// LeaseWaits are pauses in which another process's load was awaited, LeasesLost loads whose lease
-	// lapsed because Redis heard nothing of them for too long.
-	LeaseWaits, LeasesLost int64
-	// RevocationsHeard are revocations of which a process told, this one included.
-	RevocationsReceived int64
-}
-
-// Stats returns a copy of the counts.
-func (c *Cache[V]) Stats() Stats {
+func (c *counters) snapshot() Stats {
 	s := Stats{
-		MemoryHits:          c.stats.memory.hits.Load(),
-		RedisHits:           c.stats.redis.hits.Load(),
-		Loads:               c.stats.loads.Load(),
-		Joined:              c.stats.joined.Load(),
-		Untrusted:           c.stats.untrusted.Load(),
-		RedisErrors:         c.stats.redisErrors.Load(),
-		LeaseWaits:          c.stats.leaseWaits.Load(),
-		LeasesLost:          c.stats.leasesLost.Load(),
-		RevocationsReceived: c.stats.revocationsReceived.Load(),
-
-		RedisNegativeHits: c.stats.redis.negativeHits.Load(),
-		RedisFailureHits:  c.stats.redis.failureHits.Load(),
-		RedisStale:        c.stats.redis.stale.Load(),
+		MemoryHits:          c.memory.hits.Load(),
+		RedisHits:           c.redis.hits.Load(),
+		RedisNegativeHits:   c.redis.negativeHits.Load(),
+		RedisFailureHits:    c.redis.failureHits.Load(),
+		RedisStale:          c.redis.stale.Load(),
+		Loads:               c.loads.Load(),
+		Joined:              c.joined.Load(),
+		Untrusted:           c.untrusted.Load(),
+		RedisErrors:         c.redisErrors.Load(),
+		LeaseWaits:          c.leaseWaits.Load(),
+		LeasesLost:          c.leasesLost.Load(),
+		RevocationsReceived: c.revocationsReceived.Load(),
 	}
-	s.NegativeHits = s.RedisNegativeHits + c.stats.memory.negativeHits.Load()
-	s.FailureHits = s.RedisFailureHits + c.stats.memory.failureHits.Load()
-	s.Stale = s.RedisStale + c.stats.memory.stale.Load()
+	s.NegativeHits = s.RedisNegativeHits + c.memory.negativeHits.Load()
+	s.FailureHits = s.RedisFailureHits + c.memory.failureHits.Load()
+	s.Stale = s.RedisStale + c.memory.stale.Load()
 	return s
 }

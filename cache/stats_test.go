@@ -64,11 +64,11 @@ func TestRedisOperationsAreObserved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seen, failed := map[string]int{}, 0
-	store := cache.NewRedis(client, keysOf(t, 1), cachetest.StringCodec, cache.StoreOptions{
+	seen, failed := map[cache.Operation]int{}, 0
+	store := cache.NewRedis(client, keysOf(t, 1), cache.StoreOptions{
 		Prefix: "authentik-graphql:", Logger: slog.New(slog.DiscardHandler),
 		Observe: func(op cache.Operation, took time.Duration, err error) {
-			if seen[op.String()]++; err != nil {
+			if seen[op]++; err != nil {
 				failed++
 			}
 			if took <= 0 {
@@ -89,9 +89,9 @@ func TestRedisOperationsAreObserved(t *testing.T) {
 	texts.Keep(ctx, hash, "text")
 	texts.Text(ctx, hash)
 	_ = store.Check(ctx)
-	want := map[string]int{}
+	want := map[cache.Operation]int{}
 	for _, op := range cache.Operations() {
-		want[op.String()] = 1
+		want[op] = 1
 	}
 	if !maps.Equal(seen, want) || failed != 0 {
 		t.Errorf("%d failed of %v, want %v", failed, seen, want)

@@ -3,16 +3,12 @@ package cache
 import (
 	"context"
 	"errors"
-	"net"
-
-	"github.com/redis/go-redis/v9"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"authentik-graphql/internal/telemetry/spans"
 )
 
-// The spans of a read. What a flight does is below the read that began it, which may have ended: one
-// that revalidates goes on after the stale answer.
+// The spans of a read. The span of a fetch is a child of the read that started it, which may have ended: a
+// revalidation outlives the stale result.
 const (
 	readSpan  = "cache read"
 	fetchSpan = "cache fetch"
@@ -22,8 +18,8 @@ const (
 
 var levels = map[Source]string{FromOrigin: "upstream", FromMemory: "memory", FromRedis: "redis"}
 
-// ended ends the span of a read or a flight, with what came of it and from which level.
-func (c *Cache[V]) ended(span spans.Span, r Result[V], err error) {
+// endSpan ends the span of a read or a fetch with its result.
+func endSpan[V any](span spans.Span, r Result[V], err error) {
 	if !span.IsRecording() {
 		return
 	}
@@ -36,7 +32,7 @@ func (c *Cache[V]) ended(span spans.Span, r Result[V], err error) {
 	case err == context.Canceled, err == context.DeadlineExceeded: //nolint:errorlint // a load's own error wraps them
 		span.Set(spans.CacheResult, "canceled")
 		return
-	case err != nil && r.Source == FromOrigin && c.classify(err).denies(), err != nil && r.Outcome.denies():
+	case r.Outcome.denies():
 		result = "negative"
 	case err != nil:
 		result = "failure"
@@ -47,37 +43,4 @@ func (c *Cache[V]) ended(span spans.Span, r Result[V], err error) {
 	}
 	span.Set(spans.CacheLevel, levels[r.Source])
 	span.Set(spans.CacheResult, result)
-}
-
-// operationSpan begins the span of an operation of Redis.
-func (r *Redis[V]) operationSpan(ctx context.Context, op Operation) spans.Span {
-	_, span := r.spans.StartClient(ctx, "redis")
-	if span.IsRecording() {
-		span.Rename("redis " + op.String())
-		span.Set(semconv.DBSystemNameKey, "redis")
-		span.Set(semconv.DBOperationNameKey, op.String())
-	}
-	return span
-}
-
-// endOperation ends it.
-func endOperation(span spans.Span, err error) {
-	if err != nil && span.IsRecording() {
-		span.Fail(failureOf(err))
-	}
-	span.End()
-}
-
-// failureOf is the kind of a failure of Redis.
-func failureOf(err error) string {
-	timeout, ok := errors.AsType[net.Error](err)
-	switch {
-	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
-		return "no_connection_free"
-	case refuses(err):
-		return "refused"
-	case errors.Is(err, context.DeadlineExceeded), ok && timeout.Timeout():
-		return "timeout"
-	}
-	return "unavailable"
 }

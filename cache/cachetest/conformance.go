@@ -2,6 +2,7 @@ package cachetest
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -15,9 +16,46 @@ import (
 
 // Harness is an empty store under test.
 type Harness struct {
-	Store cache.Store[string]
+	Get    func(key cache.Key) (e cache.Encoded, found bool, err error)
+	Set    func(key cache.Key, e cache.Encoded, ttl time.Duration) error
+	Delete func(key cache.Key) error
 	// Pass lets d go by for what the store keeps.
 	Pass func(t testing.TB, d time.Duration)
+}
+
+// InProcess makes the harness of a process's own store.
+func InProcess(s cache.Store) Harness {
+	return Harness{
+		Get:    func(key cache.Key) (cache.Encoded, bool, error) { e, found := s.Get(key); return e, found, nil },
+		Set:    func(key cache.Key, e cache.Encoded, ttl time.Duration) error { s.Set(key, e, ttl); return nil },
+		Delete: func(key cache.Key) error { s.Delete(key); return nil },
+	}
+}
+
+// InRedis makes the harness of a shared store.
+func InRedis(s cache.Shared) Harness {
+	return Harness{
+		Get: func(key cache.Key) (cache.Encoded, bool, error) {
+			v, err := s.Read(context.Background(), key)
+			return v.Entry, v.Found, err
+		},
+		Set:    func(key cache.Key, e cache.Encoded, ttl time.Duration) error { return Put(s, key, e, ttl) },
+		Delete: func(key cache.Key) error { return s.Delete(context.Background(), key) },
+	}
+}
+
+// Put stores an outcome in a shared store. It fails while another has the lease.
+func Put(s cache.Shared, key cache.Key, e cache.Encoded, ttl time.Duration) error {
+	ctx, token := context.Background(), rand.Text()
+	v, err := s.Acquire(ctx, key, token, false)
+	switch {
+	case err != nil || v.Revoked:
+		return err
+	case !v.Acquired:
+		return errors.New("cachetest: another has the lease")
+	}
+	_, err = s.Commit(ctx, key, token, e, ttl)
+	return err
 }
 
 // Error is an error of an origin that can be shared.
@@ -26,17 +64,21 @@ type Error string
 // Error is its text.
 func (e Error) Error() string { return string(e) }
 
-// StringCodec keeps strings as their bytes, and each [Error] as its text.
+// StringCodec encodes strings as they are.
 var StringCodec = cache.Codec[string]{
 	Encode: func(b []byte, s string) []byte { return append(b, s...) },
 	Decode: func(s string) (string, error) { return s, nil },
-	EncodeError: func(err error) []byte {
+}
+
+// ErrorCodec encodes each [Error] as its text.
+var ErrorCodec = cache.ErrorCodec{
+	Encode: func(err error) []byte {
 		if e, ok := errors.AsType[Error](err); ok {
 			return []byte(e)
 		}
 		return nil
 	},
-	DecodeError: func(b []byte) (origin, err error) { return Error(b), nil },
+	Decode: func(b []byte) (origin, err error) { return Error(b), nil },
 }
 
 // Caller makes the caller of a name.
@@ -60,7 +102,7 @@ func entry(value string) cache.Entry[string] {
 	return cache.Entry[string]{Value: value, FetchedAt: fetched, EndsAt: fetched.Add(time.Minute)}
 }
 
-// Conformance checks what [cache.Store] promises. open returns an empty store for each case and
+// Conformance checks what every store promises. open returns an empty store for each case and
 // arranges for its closing.
 func Conformance(t *testing.T, open func(t *testing.T) Harness) {
 	for _, tt := range []struct {
@@ -194,12 +236,12 @@ func testConcurrent(t *testing.T, h Harness) {
 				value := fmt.Sprint(caller, "/", i%5+1)
 				var e cache.Entry[string]
 				var found bool
-				err = patiently(func() error { return h.Store.Set(context.Background(), key, entry(value), time.Minute) })
+				err = patiently(func() error { return h.Set(key, entry(value), time.Minute) })
 				if err != nil {
 					t.Errorf("set: %v", err)
 				}
 				err = patiently(func() (err error) {
-					e, found, err = h.Store.Get(context.Background(), key)
+					e, found, err = h.Get(key)
 					return err
 				})
 				if err != nil || !found || e.Value != value {
@@ -227,7 +269,7 @@ func testDelete(t *testing.T, h Harness) {
 	set(t, h, gone, entry("gone"), time.Minute)
 	set(t, h, stays, entry("stays"), time.Minute)
 	for range 2 { // the second time there is nothing to delete
-		if err := patiently(func() error { return h.Store.Delete(t.Context(), gone) }); err != nil {
+		if err := patiently(func() error { return h.Delete(gone) }); err != nil {
 			t.Fatalf("delete: %v", err)
 		}
 	}
@@ -237,7 +279,7 @@ func testDelete(t *testing.T, h Harness) {
 
 func set(t *testing.T, h Harness, key cache.Key, e cache.Entry[string], ttl time.Duration) {
 	t.Helper()
-	if err := patiently(func() error { return h.Store.Set(t.Context(), key, e, ttl) }); err != nil {
+	if err := patiently(func() error { return h.Set(key, e, ttl) }); err != nil {
 		t.Fatalf("set: %v", err)
 	}
 }
@@ -247,7 +289,7 @@ func get(t *testing.T, h Harness, key cache.Key) (cache.Entry[string], bool) {
 	var e cache.Entry[string]
 	var found bool
 	err := patiently(func() (err error) {
-		e, found, err = h.Store.Get(t.Context(), key)
+		e, found, err = h.Get(key)
 		return err
 	})
 	if err != nil {

@@ -86,7 +86,7 @@ type Process struct {
 	subscription      int64
 }
 
-var _ cache.Shared[string] = (*Process)(nil)
+var _ cache.Shared = (*Process)(nil)
 
 // Cut makes everything fail for this process, or ends that. Cut off it does not hear either.
 func (p *Process) Cut(off bool) { p.set(func() { p.cut = off }) }
@@ -105,13 +105,13 @@ func (p *Process) set(change func()) {
 }
 
 // Read implements [cache.Shared].
-func (p *Process) Read(_ context.Context, key cache.Key) (v cache.View[string], err error) {
+func (p *Process) Read(_ context.Context, key cache.Key) (v cache.View, err error) {
 	err = p.locked(func(c *FakeRedis) { v = c.view(key) })
 	return v, err
 }
 
 // Acquire implements [cache.Shared].
-func (p *Process) Acquire(_ context.Context, key cache.Key, token string, onlyIfMissing bool) (v cache.View[string], err error) {
+func (p *Process) Acquire(_ context.Context, key cache.Key, token string, onlyIfMissing bool) (v cache.View, err error) {
 	err = p.locked(func(c *FakeRedis) {
 		v = c.view(key)
 		if v.Revoked || onlyIfMissing && (v.Found || v.HasFailure) {
@@ -138,8 +138,8 @@ func (p *Process) Renew(_ context.Context, key cache.Key, token string) (held bo
 // Commit implements [cache.Shared].
 func (p *Process) Commit(_ context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (revoked bool, err error) {
 	err = p.locked(func(c *FakeRedis) {
-		mine := token == "" || c.holds(key, token)
-		if token != "" && mine {
+		acquired := c.holds(key, token)
+		if acquired {
 			delete(c.leases, key)
 		}
 		if revoked = c.isRevoked(key.ResourceID()); revoked {
@@ -148,9 +148,9 @@ func (p *Process) Commit(_ context.Context, key cache.Key, token string, e cache
 			return
 		}
 		switch {
-		case !mine && (e.Outcome == cache.Denied || e.Outcome == cache.Unauthenticated):
+		case !acquired && (e.Outcome == cache.Denied || e.Outcome == cache.Unauthenticated):
 			delete(c.entries, key)
-		case !mine || ttl < time.Millisecond:
+		case !acquired || ttl < time.Millisecond:
 		case e.Outcome == cache.Unavailable || e.Outcome == cache.Error:
 			c.failures[key] = kept{e, c.now().Add(ttl)}
 		default:
@@ -207,27 +207,12 @@ func (p *Process) InSync(subscription int64) bool {
 	return !p.cut && !p.disconnected && subscription == p.subscription
 }
 
-// Get implements [cache.Store].
-func (p *Process) Get(ctx context.Context, key cache.Key) (cache.Entry[string], bool, error) {
-	v, err := p.Read(ctx, key)
-	return v.Entry, v.Found, err
-}
-
-// Set implements [cache.Store].
-func (p *Process) Set(ctx context.Context, key cache.Key, e cache.Entry[string], ttl time.Duration) error {
-	if ttl < time.Millisecond {
-		return nil
-	}
-	_, err := p.Commit(ctx, key, "", e, ttl)
-	return err
-}
-
-// Delete implements [cache.Store].
+// Delete implements [cache.Shared].
 func (p *Process) Delete(_ context.Context, key cache.Key) error {
 	return p.locked(func(c *FakeRedis) { delete(c.entries, key) })
 }
 
-// Close implements [cache.Store].
+// Close implements [cache.Shared].
 func (p *Process) Close() error {
 	p.Listen(nil)
 	return nil
@@ -243,7 +228,7 @@ func (p *Process) locked(do func(*FakeRedis)) error {
 	return nil
 }
 
-func (c *FakeRedis) view(key cache.Key) (v cache.View[string]) {
+func (c *FakeRedis) view(key cache.Key) (v cache.View) {
 	if v.Revoked = c.isRevoked(key.ResourceID()); v.Revoked {
 		return v
 	}

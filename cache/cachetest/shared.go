@@ -13,7 +13,7 @@ import (
 
 // SharedHarness is an empty shared store under test, seen by two processes.
 type SharedHarness struct {
-	One, Two cache.Shared[string]
+	One, Two cache.Shared
 	// Pass lets d go by for what the store keeps.
 	Pass func(t testing.TB, d time.Duration)
 	// Keys are those of both processes.
@@ -48,14 +48,14 @@ func SharedConformance(t *testing.T, open func(t *testing.T) SharedHarness) {
 	}
 }
 
-func acquire(t *testing.T, s cache.Shared[string], key cache.Key, token string, want bool) cache.View[string] {
+func acquire(t *testing.T, s cache.Shared, key cache.Key, token string, want bool) cache.View {
 	t.Helper()
 	return acquireIfMissing(t, s, key, token, false, want)
 }
 
-func acquireIfMissing(t *testing.T, s cache.Shared[string], key cache.Key, token string, onlyIfMissing, want bool) cache.View[string] {
+func acquireIfMissing(t *testing.T, s cache.Shared, key cache.Key, token string, onlyIfMissing, want bool) cache.View {
 	t.Helper()
-	var v cache.View[string]
+	var v cache.View
 	err := patiently(func() (err error) {
 		v, err = s.Acquire(t.Context(), key, token, onlyIfMissing)
 		return err
@@ -66,7 +66,7 @@ func acquireIfMissing(t *testing.T, s cache.Shared[string], key cache.Key, token
 	return v
 }
 
-func commit(t *testing.T, s cache.Shared[string], key cache.Key, token string, e cache.Entry[string], ttl time.Duration, wantRevoked bool) {
+func commit(t *testing.T, s cache.Shared, key cache.Key, token string, e cache.Entry[string], ttl time.Duration, wantRevoked bool) {
 	t.Helper()
 	var revoked bool
 	err := patiently(func() (err error) {
@@ -78,9 +78,9 @@ func commit(t *testing.T, s cache.Shared[string], key cache.Key, token string, e
 	}
 }
 
-func read(t *testing.T, s cache.Shared[string], key cache.Key) cache.View[string] {
+func read(t *testing.T, s cache.Shared, key cache.Key) cache.View {
 	t.Helper()
-	var v cache.View[string]
+	var v cache.View
 	err := patiently(func() (err error) {
 		v, err = s.Read(t.Context(), key)
 		return err
@@ -91,7 +91,7 @@ func read(t *testing.T, s cache.Shared[string], key cache.Key) cache.View[string
 	return v
 }
 
-func revoke(t *testing.T, s cache.Shared[string], row cache.ResourceID, ttl time.Duration) {
+func revoke(t *testing.T, s cache.Shared, row cache.ResourceID, ttl time.Duration) {
 	t.Helper()
 	if err := patiently(func() error { return s.Revoke(t.Context(), row, ttl) }); err != nil {
 		t.Fatalf("revoke: %v", err)
@@ -171,7 +171,7 @@ func testCommitValue(t *testing.T, h SharedHarness) {
 
 func testCommitFailure(t *testing.T, h SharedHarness) {
 	key := Key(t, "alice", 1)
-	set(t, Harness{Store: h.One}, key, entry("value"), time.Minute)
+	set(t, InRedis(h.One), key, entry("value"), time.Minute)
 	acquire(t, h.One, key, "one", true)
 	commit(t, h.One, key, "one", failure("down"), time.Second, false)
 	v := read(t, h.Two, key)
@@ -197,7 +197,7 @@ func testValueEndsFailure(t *testing.T, h SharedHarness) {
 
 func testCommitNothing(t *testing.T, h SharedHarness) {
 	key := Key(t, "alice", 1)
-	set(t, Harness{Store: h.One}, key, entry("value"), time.Minute)
+	set(t, InRedis(h.One), key, entry("value"), time.Minute)
 	acquire(t, h.One, key, "one", true)
 	commit(t, h.One, key, "one", cache.Entry[string]{}, 0, false)
 	if v := acquire(t, h.Two, key, "two", true); !v.Found || v.Entry.Value != "value" {
@@ -215,7 +215,7 @@ func testLeaseRace(t *testing.T, h SharedHarness) {
 			store = h.Two
 		}
 		wg.Go(func() {
-			var v cache.View[string]
+			var v cache.View
 			err := patiently(func() (err error) {
 				v, err = store.Acquire(t.Context(), key, fmt.Sprint(i), i%4 < 2)
 				return err
@@ -247,7 +247,7 @@ func testOnlyIfMissing(t *testing.T, h SharedHarness) {
 	}
 	acquire(t, h.Two, key, "two", true) // nobody has taken it meanwhile
 
-	set(t, Harness{Store: h.One}, failed, failure("down"), time.Minute)
+	set(t, InRedis(h.One), failed, failure("down"), time.Minute)
 	if v := acquireIfMissing(t, h.Two, failed, "two", true, false); !v.HasFailure {
 		t.Errorf("of a failure: %+v", v)
 	}
@@ -262,7 +262,7 @@ func testOnlyIfMissing(t *testing.T, h SharedHarness) {
 func testRevoke(t *testing.T, h SharedHarness) {
 	gone, stays := Key(t, "alice", 1), Key(t, "alice", 2)
 	for _, key := range []cache.Key{gone, Key(t, "bob", 1), stays} {
-		set(t, Harness{Store: h.One}, key, entry("value"), time.Minute)
+		set(t, InRedis(h.One), key, entry("value"), time.Minute)
 	}
 	revoke(t, h.Two, gone.ResourceID(), time.Minute)
 	for _, key := range []cache.Key{gone, Key(t, "bob", 1)} {
@@ -272,9 +272,9 @@ func testRevoke(t *testing.T, h SharedHarness) {
 		if v := acquire(t, h.One, key, "one", false); !v.Revoked || v.Found {
 			t.Errorf("acquiring shows %+v", v)
 		}
-		wantNone(t, Harness{Store: h.One}, key)
+		wantNone(t, InRedis(h.One), key)
 	}
-	wantEntry(t, Harness{Store: h.One}, stays, entry("value"))
+	wantEntry(t, InRedis(h.One), stays, entry("value"))
 }
 
 func testCommitRevoked(t *testing.T, h SharedHarness) {
@@ -282,9 +282,9 @@ func testCommitRevoked(t *testing.T, h SharedHarness) {
 	acquire(t, h.One, key, "one", true)
 	revoke(t, h.Two, key.ResourceID(), time.Minute)
 	commit(t, h.One, key, "one", entry("value"), time.Hour, true)
-	set(t, Harness{Store: h.One}, key, entry("value"), time.Hour)
+	set(t, InRedis(h.One), key, entry("value"), time.Hour)
 	h.Pass(t, time.Minute)
-	wantNone(t, Harness{Store: h.One}, key)
+	wantNone(t, InRedis(h.One), key)
 }
 
 func testTombstoneLapses(t *testing.T, h SharedHarness) {
@@ -301,7 +301,7 @@ func testTombstoneLapses(t *testing.T, h SharedHarness) {
 }
 
 func testListVersion(t *testing.T, h SharedHarness) {
-	of := func(s cache.Shared[string], resource string) (name string) {
+	of := func(s cache.Shared, resource string) (name string) {
 		t.Helper()
 		err := patiently(func() (err error) {
 			name, err = s.ListVersion(t.Context(), resource)
@@ -330,7 +330,7 @@ func testListVersion(t *testing.T, h SharedHarness) {
 func testNotified(t *testing.T, h SharedHarness) {
 	var mu sync.Mutex
 	heard := map[cache.ResourceHash]int{}
-	for _, s := range []cache.Shared[string]{h.One, h.Two} {
+	for _, s := range []cache.Shared{h.One, h.Two} {
 		if s.InSync(0) {
 			t.Error("an entry that was never confirmed needs no asking")
 		}
@@ -340,7 +340,7 @@ func testNotified(t *testing.T, h SharedHarness) {
 			heard[tag]++
 		})
 	}
-	for _, s := range []cache.Shared[string]{h.One, h.Two} {
+	for _, s := range []cache.Shared{h.One, h.Two} {
 		Eventually(t, "the process hears", func() bool { return s.InSync(s.Subscription()) })
 	}
 	row := Key(t, "alice", 1).ResourceID()

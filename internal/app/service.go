@@ -39,8 +39,8 @@ type Service struct {
 	client    *upstream.Client
 	digester  *upstream.Digester
 	memory    *cache.Memory
-	redis     *cache.Redis[grants.Value] // nil without Redis
-	texts     document.TextStore         // nil without Redis
+	redis     *cache.Redis       // nil without Redis
+	texts     document.TextStore // nil without Redis
 	cache     *cache.Cache[grants.Value]
 	responses *responsecache.Cache // nil for none
 	server    *httpserver.Server
@@ -121,10 +121,10 @@ func (s *Service) openCaches() error {
 	if s.memory, err = cache.NewMemory(total-total/documentShare-total/responseShare, s.Now); err != nil {
 		return fmt.Errorf("make the cache: %w", err)
 	}
-	var shared cache.Shared[grants.Value]
+	var shared cache.Shared
 	if s.in.redis != nil {
-		s.redis = cache.NewRedis(s.in.redis, keys, grants.Codec, cache.StoreOptions{
-			Prefix: s.cfg.RedisPrefix, Logger: s.log, Observe: s.metrics.RedisObserver(), Spans: s.tracing.Tracer(),
+		s.redis = cache.NewRedis(s.in.redis, keys, cache.StoreOptions{
+			Prefix: s.cfg.RedisPrefix, Errors: grants.ErrorCodec, Logger: s.log, Observe: s.metrics.RedisObserver(), Spans: s.tracing.Tracer(),
 		})
 		shared, s.texts = s.redis, cache.NewTexts(s.redis)
 	}

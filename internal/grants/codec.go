@@ -10,7 +10,7 @@ import (
 // Value is what the cache holds: a value of one of the types that [Codec] knows.
 type Value = any
 
-// Codec stores values in memory and in Redis, and there authentik's errors as well.
+// Codec stores values in memory and in Redis.
 var Codec = newCodec(
 	kindOf('g', upstream.AppendGrant, upstream.RestoreGrant),
 	kindOf('l', upstream.AppendRows, upstream.RestoreRows),
@@ -57,10 +57,11 @@ func newCodec(kinds ...kind) cache.Codec[Value] {
 			}
 			return nil, errUnknownKind
 		},
-		EncodeError: encodeError,
-		DecodeError: decodeError,
 	}
 }
+
+// ErrorCodec shares authentik's errors with other processes.
+var ErrorCodec = cache.ErrorCodec{Encode: encodeError, Decode: decodeError}
 
 // encodeError stores authentik's errors alone. Another process may well succeed where this one did not get
 // an answer.

@@ -86,7 +86,7 @@ func (s *Source) List(ctx context.Context, caller Caller, resource upstream.Reso
 			e := s.entry(resource, g, answer.FetchedAt)
 			list.FreshOnly = list.FreshOnly || e.FreshOnly
 			if row, err := cache.NewKey(caller.Digest, string(resource), int32(g.PK), s.variant); err == nil {
-				s.Cache.Prime(ctx, row, e, asked)
+				s.Cache.Prime(row, e, asked)
 			}
 		}
 		return list, nil

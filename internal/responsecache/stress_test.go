@@ -185,7 +185,7 @@ func (r *revocations) disturb(ctx context.Context, t *testing.T, process *cachet
 		case 0, 1, 2:
 			asked := r.cache[0].Subscription()
 			if e, err := r.load(i)(ctx); err == nil {
-				r.cache[0].Prime(ctx, key, e, asked)
+				r.cache[0].Prime(key, e, asked)
 			}
 		case 3:
 			_ = r.cache[0].Drop(ctx, key)

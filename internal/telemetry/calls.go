@@ -36,13 +36,13 @@ func (m *Metrics) RedisObserver() func(op cache.Operation, took time.Duration, e
 		.00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5)
 	failures := m.counters("redis_operation_errors_total", "Redis operations that failed.", "operation")
 	for _, op := range cache.Operations() {
-		durations.WithLabelValues(op.String())
-		failures.WithLabelValues(op.String())
+		durations.WithLabelValues(string(op))
+		failures.WithLabelValues(string(op))
 	}
 	return func(op cache.Operation, took time.Duration, err error) {
-		durations.WithLabelValues(op.String()).Observe(took.Seconds())
+		durations.WithLabelValues(string(op)).Observe(took.Seconds())
 		if err != nil {
-			failures.WithLabelValues(op.String()).Inc()
+			failures.WithLabelValues(string(op)).Inc()
 		}
 	}
 }

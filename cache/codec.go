@@ -1,0 +1,99 @@
+package cache
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Codec turns values into text and back. Where one cache has several kinds of values, the text begins with a byte
+// that names the kind.
+type Codec[V any] struct {
+	// Encode appends the value to b.
+	Encode func(b []byte, v V) []byte
+	// Decode returns an error for anything but what Encode made. The value may refer to parts of the text.
+	Decode func(text string) (V, error)
+}
+
+// ErrorCodec turns the origin's errors into bytes and back, so that processes can share them. The zero codec
+// shares none.
+type ErrorCodec struct {
+	// Encode returns nil for an error that is not to be shared.
+	Encode func(error) []byte
+	// Decode returns err for anything but what Encode made.
+	Decode func([]byte) (origin, err error)
+}
+
+// envelopeHeader is the size of what precedes the payload of an entry in Redis: the outcome, the flags, and
+// FetchedAt and EndsAt in microseconds since 1970.
+const envelopeHeader = 18
+
+const flagFreshOnly = 1
+
+var errNoCodec = errors.New("cache: the error cannot be encoded")
+
+// encodeEntry returns an entry in the form in which it is sealed.
+func encodeEntry(c ErrorCodec, e Encoded) ([]byte, error) {
+	payload := []byte(e.Value)
+	if e.Outcome != Value {
+		if payload = nil; c.Encode != nil {
+			payload = c.Encode(e.Err)
+		}
+		if payload == nil {
+			return nil, errNoCodec
+		}
+	}
+	b := make([]byte, 0, envelopeHeader+len(payload))
+	flags := byte(0)
+	if e.FreshOnly {
+		flags |= flagFreshOnly
+	}
+	b = append(b, byte(e.Outcome), flags)
+	b = binary.BigEndian.AppendUint64(b, uint64(micros(e.FetchedAt)))
+	b = binary.BigEndian.AppendUint64(b, uint64(micros(e.EndsAt)))
+	return append(b, payload...), nil
+}
+
+// decodeEntry reverses encodeEntry.
+func decodeEntry(c ErrorCodec, b []byte) (e Encoded, err error) {
+	if len(b) < envelopeHeader || b[0] > byte(Error) || b[1]&^flagFreshOnly != 0 {
+		return e, errUntrusted
+	}
+	e.Outcome = Outcome(b[0])
+	e.FreshOnly = b[1]&flagFreshOnly != 0
+	e.FetchedAt = fromMicros(int64(binary.BigEndian.Uint64(b[2:])))
+	e.EndsAt = fromMicros(int64(binary.BigEndian.Uint64(b[10:])))
+	payload := b[envelopeHeader:]
+	switch {
+	case e.Outcome == Value:
+		e.Value = string(payload)
+		return e, nil
+	case c.Decode == nil:
+		err = errNoCodec
+	default:
+		e.Err, err = c.Decode(payload)
+	}
+	if err == nil && e.Err == nil {
+		err = errNoCodec
+	}
+	if err != nil {
+		return Encoded{}, fmt.Errorf("%w: %w", errUntrusted, err)
+	}
+	return e, nil
+}
+
+// micros returns 0 for the zero time, which is far before 1970.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+func fromMicros(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
+}

@@ -1,0 +1,142 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+	"github.com/redis/go-redis/v9"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"authentik-graphql/internal/telemetry/spans"
+)
+
+const (
+	// redisTimeout bounds each wait of an operation: for a connection, for the reply.
+	redisTimeout = 150 * time.Millisecond
+	// operationTimeout bounds a whole operation.
+	operationTimeout = 2 * redisTimeout
+	// After breakerThreshold failures in a row Redis is left alone for breakerDelay.
+	breakerThreshold = 5
+	breakerDelay     = time.Second
+)
+
+// connection runs operations on Redis behind a circuit breaker, so that reads do not wait for a Redis that keeps
+// failing.
+type connection struct {
+	client  redis.UniversalClient
+	log     *slog.Logger
+	observe func(op Operation, took time.Duration, err error)
+	spans   *spans.Tracer
+	breaker circuitbreaker.CircuitBreaker[any]
+	// failure is the last one that counted against Redis.
+	failure atomic.Pointer[error]
+	// readOnly reports that Redis refuses to store: it is full, or a replica.
+	readOnly atomic.Bool
+}
+
+func newConnection(client redis.UniversalClient, o StoreOptions) *connection {
+	c := &connection{client: client, log: o.Logger, observe: o.Observe, spans: o.Spans}
+	if c.log == nil {
+		c.log = slog.Default()
+	}
+	if c.observe == nil {
+		c.observe = func(Operation, time.Duration, error) {}
+	}
+	c.breaker = circuitbreaker.NewBuilder[any]().
+		WithFailureThreshold(breakerThreshold).
+		WithSuccessThreshold(1).
+		WithDelay(breakerDelay).
+		OnOpen(func(e circuitbreaker.StateChangedEvent) {
+			if e.OldState == circuitbreaker.ClosedState { // not again for each probe that fails
+				c.log.Warn("Redis cannot be used; answers come from memory and authentik", "error", *c.failure.Load())
+			}
+		}).
+		OnClose(func(circuitbreaker.StateChangedEvent) { c.log.Info("Redis can be used again") }).
+		Build()
+	return c
+}
+
+// errBreakerOpen is returned for an operation that Redis was spared after failures.
+var errBreakerOpen = errors.New("cache: Redis is left alone after failures")
+
+// do runs one operation. It outlives the request that wants it: an operation that is cut off costs its connection,
+// and a caller that leaves says nothing about Redis.
+func (c *connection) do(ctx context.Context, op Operation, run func(context.Context) error) error {
+	if !c.breaker.TryAcquirePermit() {
+		return errBreakerOpen
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), operationTimeout)
+	defer cancel()
+	_, span := c.spans.StartClient(ctx, "redis "+string(op))
+	span.Set(semconv.DBSystemNameKey, "redis")
+	span.Set(semconv.DBOperationNameKey, string(op))
+	defer span.End()
+	began := time.Now()
+	err := run(ctx)
+	c.observe(op, time.Since(began), err)
+	if err == nil {
+		c.breaker.RecordSuccess()
+		return nil
+	}
+	kind := failureKind(err)
+	span.Fail(kind)
+	switch kind {
+	case poolExhausted: // that is our own crowd, not Redis
+		c.breaker.RecordSuccess()
+	case refused:
+		c.breaker.RecordSuccess()
+		if c.readOnly.CompareAndSwap(false, true) {
+			c.log.Warn("Redis does not store; loads are not shared between processes", "error", err)
+		}
+	default:
+		c.failure.Store(&err)
+		c.breaker.RecordFailure()
+	}
+	return fmt.Errorf("cache: redis %s: %w", op, err)
+}
+
+// noteStored notes that Redis stored something. What only deletes or renews works on a full one as well.
+func (c *connection) noteStored() {
+	if c.readOnly.Load() && c.readOnly.CompareAndSwap(true, false) {
+		c.log.Info("Redis stores again")
+	}
+}
+
+// The kinds of failures of Redis, as spans show them.
+const (
+	poolExhausted = "no_connection_free"
+	refused       = "refused"
+	timedOut      = "timeout"
+	unavailable   = "unavailable"
+)
+
+func failureKind(err error) string {
+	timeout, ok := errors.AsType[net.Error](err)
+	switch {
+	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
+		return poolExhausted
+	case refuses(err):
+		return refused
+	case errors.Is(err, context.DeadlineExceeded), ok && timeout.Timeout():
+		return timedOut
+	}
+	return unavailable
+}
+
+// refuses reports whether Redis works but does not store: it is full, or a replica.
+func refuses(err error) bool {
+	for _, prefix := range []string{"OOM", "READONLY", "MISCONF", "NOREPLICAS", "NOPERM"} {
+		// Before release 7 an error in a script is reported as one of the script.
+		if redis.HasErrorPrefix(err, prefix) || redis.HasErrorPrefix(err, "Error running script") && strings.Contains(err.Error(), "-"+prefix+" ") {
+			return true
+		}
+	}
+	return false
+}
