@@ -14,6 +14,7 @@ import (
 
 // A name is written and read again through the same client after its master is gone.
 func TestRedisClusterLosesAMaster(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name string
 		lose func(*cachetest.RedisServer)
@@ -47,6 +48,7 @@ func TestRedisClusterLosesAMaster(t *testing.T) {
 
 // The client follows to the new primary, also if the sentinel that it knew first hangs.
 func TestRedisSentinelFailover(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name         string
 		lose         func(*cachetest.RedisServer)

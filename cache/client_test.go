@@ -45,6 +45,7 @@ func try(t testing.TB, what string, do func(context.Context) error) {
 
 // TestRedisForms does everything a cache does with each form of Redis.
 func TestRedisForms(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		start func(t *testing.T) cache.RedisOptions

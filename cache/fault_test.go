@@ -39,6 +39,7 @@ func wantStats(t *testing.T, c *cache.Cache[string], want cache.Stats) {
 }
 
 func TestRedisCannotBeUsed(t *testing.T) {
+	t.Parallel()
 	// asking gives the address of a server that wants a password, with another one in it.
 	asking := func(t *testing.T, user *url.Userinfo) (string, func()) {
 		t.Helper()
@@ -133,6 +134,7 @@ func TestRedisCannotBeUsed(t *testing.T) {
 }
 
 func TestRedisIsUsedAgain(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name        string
 		spoil, heal func(*cachetest.RedisServer)
@@ -369,6 +371,7 @@ func TestLateRevocationAtTheEnd(t *testing.T) {
 // TestRedisDoesNotStore: one that is full or read-only is read still, also where nothing is found,
 // which is what makes an older value here fit to be given out while the origin fails.
 func TestRedisDoesNotStore(t *testing.T) {
+	t.Parallel()
 	for name, refuse := range map[string]func(t *testing.T, s *stored) *cachetest.RedisServer{
 		"full": func(t *testing.T, s *stored) *cachetest.RedisServer {
 			if err := s.client.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {

@@ -38,6 +38,7 @@ func openStores(t *testing.T, o cache.RedisOptions) (redis.UniversalClient, func
 }
 
 func TestRedisClusterConformance(t *testing.T) {
+	t.Parallel()
 	all, open := openStores(t, cache.RedisOptions{URL: cachetest.StartCluster(t).URL(), Mode: cache.Cluster})
 	conformance(t, all, open)
 }
@@ -45,6 +46,7 @@ func TestRedisClusterConformance(t *testing.T) {
 // TestRedisSentinelConformance runs the suites before and after a failover, and in its middle a
 // service that reads all the time.
 func TestRedisSentinelConformance(t *testing.T) {
+	t.Parallel()
 	sentinel := cachetest.StartSentinel(t)
 	all, open := openStores(t, cache.RedisOptions{URL: sentinel.URL(), Mode: cache.Sentinel})
 	t.Run("before", func(t *testing.T) { conformance(t, all, open) })
@@ -79,6 +81,7 @@ func TestRedisSentinelConformance(t *testing.T) {
 // TestRevocationsOverRedis: what one process revokes another one's next read knows, by message while it
 // hears and by asking while it does not, in every form of Redis.
 func TestRevocationsOverRedis(t *testing.T) {
+	t.Parallel()
 	for name, options := range map[string]func(t *testing.T) cache.RedisOptions{
 		"standalone": func(t *testing.T) cache.RedisOptions { return cache.RedisOptions{URL: cachetest.StartRedis(t).URL()} },
 		"cluster": func(t *testing.T) cache.RedisOptions {
