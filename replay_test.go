@@ -16,7 +16,7 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// asker asks one process with a clock of its own.
+// asker sends requests to one process with a clock of its own.
 type asker struct {
 	t       *testing.T
 	up      *fake
@@ -188,7 +188,7 @@ func unzip(t *testing.T, b []byte) []byte {
 	return plain
 }
 
-// slowBody lets time pass before it is read.
+// slowBody calls wait before each read.
 type slowBody struct {
 	io.Reader
 	wait func()

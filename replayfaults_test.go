@@ -15,13 +15,13 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// gone is a client that leaves while it is answered.
-type gone struct {
+// leavingClient is a client that leaves before its response is written.
+type leavingClient struct {
 	http.ResponseWriter
-	left int // bytes that it still takes
+	left int // bytes that are still written
 }
 
-func (w *gone) Write(b []byte) (int, error) {
+func (w *leavingClient) Write(b []byte) (int, error) {
 	if w.left -= len(b); w.left < 0 {
 		return 0, errors.New("the client is gone")
 	}
@@ -30,7 +30,7 @@ func (w *gone) Write(b []byte) (int, error) {
 
 const allCodes = `{"query":"{ authorizationCodes(first: 80) { nodes { id scope user { username email } provider { name } } } }"}`
 
-// addLarge adds codes of which a list is long even when it is compressed.
+// addLarge adds codes whose list is long even when it is compressed.
 func addLarge(up *fake, expires time.Time, size int) {
 	random := rand.NewChaCha8([32]byte{})
 	for pk := range int32(80) {
@@ -40,8 +40,8 @@ func addLarge(up *fake, expires time.Time, size int) {
 	}
 }
 
-// TestCutResponseIsNotReplayed checks that half of a compressed response, of a client that left meanwhile, is
-// not given to the next one.
+// TestCutResponseIsNotReplayed checks that a compressed response is not cached if its client left before it was
+// written whole.
 func TestCutResponseIsNotReplayed(t *testing.T) {
 	for _, taken := range []int{0, 100, 20_000} {
 		a := newAsker(t)
@@ -52,7 +52,7 @@ func TestCutResponseIsNotReplayed(t *testing.T) {
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Authorization", "Bearer "+upstreamtest.TokenRoot)
 		r.Header.Set("Accept-Encoding", "gzip")
-		a.handler.ServeHTTP(&gone{httptest.NewRecorder(), taken}, r)
+		a.handler.ServeHTTP(&leavingClient{httptest.NewRecorder(), taken}, r)
 		got, _ := a.ask(allCodes, "Accept-Encoding: gzip")
 		if got.Header().Get("Content-Encoding") != "gzip" || !bytes.Equal(unzip(t, got.Body.Bytes()), first.Body.Bytes()) {
 			t.Errorf("after a client that took %d bytes: %v", taken, got.Header())

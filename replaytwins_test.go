@@ -25,25 +25,25 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// installation is an authentik and the processes before it.
+// installation is an authentik with the processes in front of it.
 type installation struct {
 	up        *fake
 	processes []*app.Service
 	handlers  []http.Handler
 }
 
-// twins are two installations that differ in one thing: the second has no response cache. All that happens
-// to one happens to the other, at the same moment.
+// twins are two installations of which the second has no response cache. Whatever happens to one happens to the
+// other at the same moment.
 type twins struct {
 	t     *rapid.T
 	test  *testing.T
 	clock *cachetest.Clock
 	both  [2]*installation
-	asked []question
+	sent  []repeatable
 }
 
-// question is a request that can be sent again.
-type question struct {
+// repeatable is a request that can be sent more than once.
+type repeatable struct {
 	parameters map[string]any
 	header     map[string]string
 	get        bool
@@ -81,7 +81,7 @@ func (w *twins) close() {
 	}
 }
 
-// add gives both a code, or one anew.
+// add gives both a code, or replaces it.
 func (w *twins) add(pk int32) {
 	lives := time.Duration(rapid.IntRange(-1, 20).Draw(w.t, "lives")) * time.Second
 	for _, in := range w.both {
@@ -105,8 +105,8 @@ var twinDocuments = []string{
 	`query Entities($id: ID!) { _entities(representations: [{__typename: "AuthorizationCode", id: "1"}]) { ... on AuthorizationCode { isExpired scope } } authorizationCode(id: $id) { isExpired } }`,
 }
 
-// draw makes a request.
-func (w *twins) draw() question {
+// draw draws a request.
+func (w *twins) draw() repeatable {
 	pick := func(what string, of ...string) string { return rapid.SampledFrom(of).Draw(w.t, what) }
 	document := pick("document", twinDocuments...)
 	variables := map[string]any{}
@@ -130,7 +130,7 @@ func (w *twins) draw() question {
 	if how != "text" {
 		parameters["extensions"] = map[string]any{"persistedQuery": map[string]any{"version": 1, "sha256Hash": hex.EncodeToString(hash[:])}}
 	}
-	q := question{parameters: parameters, header: map[string]string{}, get: pick("method", "POST", "POST", "GET") == "GET"}
+	q := repeatable{parameters: parameters, header: map[string]string{}, get: pick("method", "POST", "POST", "GET") == "GET"}
 	for name, values := range twinHeaders {
 		q.header[name] = values[0]
 	}
@@ -144,8 +144,8 @@ var twinHeaders = map[string][]string{
 	"X-Request-ID":  {"one", "two"},
 }
 
-// neighbour is a question that differs in one thing.
-func (w *twins) neighbour(q question) question {
+// neighbour is a request that differs in one thing.
+func (w *twins) neighbour(q repeatable) repeatable {
 	q.parameters, q.header = maps.Clone(q.parameters), maps.Clone(q.header)
 	name := rapid.SampledFrom(append(slices.Sorted(maps.Keys(twinHeaders)), "operation", "method")).Draw(w.t, "other")
 	switch name {
@@ -159,8 +159,8 @@ func (w *twins) neighbour(q question) question {
 	return q
 }
 
-// request writes a question down, with white space or without.
-func (q question) request(indent string) *http.Request {
+// request makes the HTTP request, with white space or without.
+func (q repeatable) request(indent string) *http.Request {
 	body, _ := json.MarshalIndent(q.parameters, "", indent)
 	r := httptest.NewRequest(http.MethodPost, "/graphql", bytes.NewReader(body))
 	if q.get {
@@ -183,20 +183,20 @@ func (q question) request(indent string) *http.Request {
 	return r
 }
 
-// again asks what was asked before, some times.
-func (w *twins) again() {
-	if len(w.asked) == 0 {
+// repeat sends an earlier request twice, and a neighbour of it.
+func (w *twins) repeat() {
+	if len(w.sent) == 0 {
 		return
 	}
-	q := rapid.SampledFrom(w.asked).Draw(w.t, "again")
-	w.ask(q)
-	w.ask(q)
-	w.ask(w.neighbour(q))
+	q := rapid.SampledFrom(w.sent).Draw(w.t, "again")
+	w.send(q)
+	w.send(q)
+	w.send(w.neighbour(q))
 }
 
-// ask sends one request to both and compares all of the answers, and what they cost authentik.
-func (w *twins) ask(q question) {
-	w.clock.Advance(time.Microsecond) // else which of two reads is less fresh is left to chance
+// send sends a request to both, and compares the whole responses and how many calls authentik got.
+func (w *twins) send(q repeatable) {
+	w.clock.Advance(time.Microsecond) // or chance decides which of two reads is less fresh
 	indent := rapid.SampledFrom([]string{"", "", " "}).Draw(w.t, "indent")
 	process := rapid.IntRange(0, len(w.both[0].handlers)-1).Draw(w.t, "process")
 	var got [2]*httptest.ResponseRecorder
@@ -212,8 +212,7 @@ func (w *twins) ask(q question) {
 	}
 }
 
-// ordered is an answer whose errors have an order: those of fields that are read at the same time have
-// none.
+// ordered is a response with its errors sorted: errors of fields that are read at the same time have no order.
 func ordered(t *rapid.T, body []byte) string {
 	var answer struct{ Errors []json.RawMessage }
 	if err := json.Unmarshal(body, &answer); err != nil {
@@ -227,7 +226,7 @@ func ordered(t *rapid.T, body []byte) string {
 	return fmt.Sprintf("%s %s", answer.Errors, data)
 }
 
-// revoke deletes a code through one process and waits until all know.
+// revoke revokes a code through one process, and waits until all processes know.
 func (w *twins) revoke() {
 	pk := rapid.Int32Range(1, 4).Draw(w.t, "pk")
 	document := fmt.Sprintf(`{"query":"mutation { revokeAuthorizationCode(id: \"%d\") { id uncertain } }"}`, pk)
@@ -257,12 +256,12 @@ func (w *twins) revoke() {
 func (w *twins) actions() map[string]func(*rapid.T) {
 	all := map[string]func(*rapid.T){}
 	for name, do := range map[string]func(){
-		"something is asked": func() {
+		"a request is sent": func() {
 			q := w.draw()
-			w.asked = append(w.asked, q)
-			w.ask(q)
+			w.sent = append(w.sent, q)
+			w.send(q)
 		},
-		"it is asked again": w.again, "and once more": w.again, "and more": w.again, "and again": w.again,
+		"it is repeated": w.repeat, "and once more": w.repeat, "and more": w.repeat, "and again": w.repeat,
 		"time passes": func() {
 			w.clock.Advance(time.Duration(rapid.IntRange(1, 2000).Draw(w.t, "ms")) * time.Millisecond)
 		},
