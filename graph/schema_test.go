@@ -1,14 +1,17 @@
 package graph_test
 
 import (
+	"context"
 	"flag"
 	"os"
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"authentik-graphql/graph"
+	"authentik-graphql/upstream"
 )
 
 func schema() *ast.Schema { return graph.Schema() }
@@ -61,8 +64,8 @@ func TestEverythingIsDescribed(t *testing.T) {
 	}
 }
 
-// TestEveryField checks that the schema has each field that authentik sends in any release up to 2026.2.
-// Where the name differs, ours follows authentik's after a colon.
+// TestEveryField checks that the schema has each field that authentik sends in any release up to 2026.2,
+// and no other but those made here. Where the name differs, ours follows authentik's after a colon.
 func TestEveryField(t *testing.T) {
 	fields := map[string]string{
 		"AuthorizationCode": "pk provider user is_expired expires scope",
@@ -82,13 +85,20 @@ func TestEveryField(t *testing.T) {
 	}
 	for typeName, list := range fields {
 		def := schema().Types[typeName]
+		known := map[string]bool{"id": true, "fetchedAt": true}
 		for field := range strings.FieldsSeq(list) {
 			theirs, ours, renamed := strings.Cut(field, ":")
 			if !renamed {
 				ours = camelCase(theirs)
 			}
+			known[ours] = true
 			if def.Fields.ForName(ours) == nil {
 				t.Errorf("%s has no %s for authentik's %s", typeName, ours, theirs)
+			}
+		}
+		for _, f := range def.Fields {
+			if !known[f.Name] {
+				t.Errorf("%s.%s is not in the list", typeName, f.Name)
 			}
 		}
 		if def.Fields.ForName("pk") != nil && def.Fields.ForName("id").Type.String() != "ID!" {
@@ -171,4 +181,16 @@ func fullQuery(name string, deprecated bool) string {
 		return text + indent + "}"
 	}
 	return "query " + name + "($id: ID!) {\n  authorizationCode(id: $id)" + selection(schema().Types["AuthorizationCode"], "  ") + "\n}\n"
+}
+
+// TestEveryFieldIsMapped selects every field of a code in which no field is null.
+func TestEveryFieldIsMapped(t *testing.T) {
+	code := fullCode(t)
+	code.User.Attributes, code.User.Groups[0].Attributes = jsontext.Value("{}"), jsontext.Value("{}")
+	base := serve(t, source(func(context.Context, upstream.Credential, upstream.PK) (graph.GrantRead, error) {
+		return graph.GrantRead{Value: code}, nil
+	}), graph.Options{})
+	if got := post(t, base, readFile(t, "testdata/every-field.graphql"), `{"id":"1"}`); got.status != 200 || strings.Contains(got.body, "null") {
+		t.Errorf("%d %s", got.status, got.body)
+	}
 }
