@@ -7,12 +7,17 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"regexp"
 )
 
 const (
 	maxEntries = 10000 // each is compared for every request
-	maxName    = 64
-	maxFaults  = 10 // reported together
+	maxFaults  = 10    // reported together
+)
+
+var (
+	callerName = regexp.MustCompile(`^[0-9A-Za-z_.-]{1,64}$`)
+	hexHash    = regexp.MustCompile(`^[0-9A-Fa-f]{64}$`)
 )
 
 // entry is one token that is accepted, by its hash, with the name of its caller.
@@ -87,35 +92,18 @@ func parseList(content []byte) (list, error) {
 
 func parseEntry(fields [][]byte) (e entry, err error) {
 	e.name = string(fields[0])
-	if !isName(e.name) {
-		return e, fmt.Errorf("does not begin with a name of 1 to %d letters, digits, dots, hyphens and underscores", maxName)
-	}
-	if len(fields) < 2 || len(fields[1]) != hex.EncodedLen(sha256.Size) {
+	e.write = len(fields) == 3 && string(fields[2]) == "write"
+	switch {
+	case !callerName.MatchString(e.name):
+		return e, errors.New("does not begin with a name of 1 to 64 letters, digits, dots, hyphens and underscores")
+	case len(fields) < 2 || !hexHash.Match(fields[1]):
 		return e, errors.New("has no SHA-256 hash of 64 hexadecimal digits after the name")
+	case len(fields) > 2 && !e.write:
+		return e, errors.New(`has something other than "write" after the hash`)
 	}
-	if _, err := hex.Decode(e.hash[:], fields[1]); err != nil { // err repeats a digit
-		return e, errors.New("has no SHA-256 hash of 64 hexadecimal digits after the name")
-	}
+	_, _ = hex.Decode(e.hash[:], fields[1])
 	if e.hash == sha256.Sum256(nil) {
 		return e, errors.New("has the hash of an empty token")
 	}
-	e.write = len(fields) == 3 && string(fields[2]) == "write"
-	if len(fields) > 2 && !e.write {
-		return e, errors.New(`has something other than "write" after the hash`)
-	}
 	return e, nil
-}
-
-func isName(s string) bool {
-	if s == "" || len(s) > maxName {
-		return false
-	}
-	for i := range len(s) {
-		switch c := s[i]; {
-		case '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '-', c == '_', c == '.':
-		default:
-			return false
-		}
-	}
-	return true
 }

@@ -1,12 +1,9 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"reflect"
-	"slices"
 	"strings"
 	"time"
 
@@ -58,16 +55,16 @@ type RedisSettings struct {
 
 // AccessSettings are the settings of who may call the service and what it shows.
 type AccessSettings struct {
-	TokenFile        string  `env:"AUTHENTIK_TOKEN_FILE" example:"/etc/authentik-graphql/token" help:"File with the service's own authentik token, which it uses for the callers of CALLERS_FILE in place of theirs. Reread when it changes."`
-	CallersFile      string  `env:"CALLERS_FILE" example:"/etc/authentik-graphql/callers" help:"File of the tokens that the service accepts if it has a token of its own, AUTHENTIK_TOKEN_FILE. Each line holds a name, a SHA-256 in hexadecimal, and write if mutations are allowed. Reread when it changes."`
-	RateLimit        rate    `env:"RATE_LIMIT" envDefault:"0" example:"5" help:"Requests per second that each process accepts from each caller, such as 5 or 0.5, with bursts of twice that. 0 sets no limit."`
-	Redact           list    `env:"REDACT" example:"User.email,User.attributes" help:"Fields that are null for everyone, as Type.field, in addition to OAuth2Provider.clientSecret. -Type.field removes one from the list; none empties it, clientSecret included."`
-	AllowedOrigins   origins `env:"ALLOWED_ORIGINS" example:"https://dash.example.com" help:"Origins of web pages on other hosts that may call the service, separated by commas."`
-	Playground       bool    `env:"PLAYGROUND" envDefault:"true" example:"false" help:"Serve the Playground at /."`
-	Introspection    bool    `env:"INTROSPECTION" envDefault:"true" example:"false" help:"Answer introspection queries and suggest names in errors."`
-	Federation       bool    `env:"FEDERATION" envDefault:"true" example:"false" help:"Answer a gateway's _entities and its _service, which shows the schema even if INTROSPECTION=false."`
-	TrustedDocuments string  `env:"TRUSTED_DOCUMENTS" example:"/etc/authentik-graphql/documents.json" help:"JSON file of documents that clients may request by id: Apollo's persisted query manifest, or an object of texts by id."`
-	TrustedOnly      bool    `env:"TRUSTED_DOCUMENTS_ONLY" envDefault:"false" example:"true" help:"Execute only trusted documents and a gateway's _service, which shows the schema unless FEDERATION=false. Turns the Playground off. Gateways that plan their own queries cannot be used."`
+	TokenFile        string   `env:"AUTHENTIK_TOKEN_FILE" example:"/etc/authentik-graphql/token" help:"File with the service's own authentik token, which it uses for the callers of CALLERS_FILE in place of theirs. Reread when it changes."`
+	CallersFile      string   `env:"CALLERS_FILE" example:"/etc/authentik-graphql/callers" help:"File of the tokens that the service accepts if it has a token of its own, AUTHENTIK_TOKEN_FILE. Each line holds a name, a SHA-256 in hexadecimal, and write if mutations are allowed. Reread when it changes."`
+	RateLimit        rate     `env:"RATE_LIMIT" envDefault:"0" example:"5" help:"Requests per second that each process accepts from each caller, such as 5 or 0.5, with bursts of twice that. 0 sets no limit."`
+	Redact           []string `env:"REDACT" example:"User.email,User.attributes" help:"Fields that are null for everyone, as Type.field, in addition to OAuth2Provider.clientSecret. -Type.field removes one from the list; none empties it, clientSecret included."`
+	AllowedOrigins   origins  `env:"ALLOWED_ORIGINS" example:"https://dash.example.com" help:"Origins of web pages on other hosts that may call the service, separated by commas."`
+	Playground       bool     `env:"PLAYGROUND" envDefault:"true" example:"false" help:"Serve the Playground at /."`
+	Introspection    bool     `env:"INTROSPECTION" envDefault:"true" example:"false" help:"Answer introspection queries and suggest names in errors."`
+	Federation       bool     `env:"FEDERATION" envDefault:"true" example:"false" help:"Answer a gateway's _entities and its _service, which shows the schema even if INTROSPECTION=false."`
+	TrustedDocuments string   `env:"TRUSTED_DOCUMENTS" example:"/etc/authentik-graphql/documents.json" help:"JSON file of documents that clients may request by id: Apollo's persisted query manifest, or an object of texts by id."`
+	TrustedOnly      bool     `env:"TRUSTED_DOCUMENTS_ONLY" envDefault:"false" example:"true" help:"Execute only trusted documents and a gateway's _service, which shows the schema unless FEDERATION=false. Turns the Playground off. Gateways that plan their own queries cannot be used."`
 }
 
 // LimitSettings are the settings of what a client, an operation and a request may cost.
@@ -86,7 +83,7 @@ type OperationSettings struct {
 	AdminPprof    bool          `env:"ADMIN_PPROF" envDefault:"false" example:"true" help:"Serve profiles of the process (Go's pprof) at /debug/pprof/ of ADMIN_ADDR."`
 	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" envDefault:"0s" example:"5s" help:"Keep serving for this long after SIGTERM while /readyz answers 503, so that load balancers can deregister this process."`
 	LogLevel      slog.Level    `env:"LOG_LEVEL" envDefault:"INFO" example:"info" help:"Lowest level that is logged: debug, info, warn or error."`
-	LogFormat     logFormat     `env:"LOG_FORMAT" envDefault:"json" example:"text" help:"Format of log lines: json or text. With -demo the default is text."`
+	LogFormat     string        `env:"LOG_FORMAT" envDefault:"json" example:"text" help:"Format of log lines: json or text. With -demo the default is text."`
 }
 
 // demoDefaults are the defaults that -demo changes.
@@ -95,7 +92,8 @@ var demoDefaults = map[string]string{"LISTEN_ADDR": "127.0.0.1:8080", "ADMIN_ADD
 // Load reads the settings from an environment. Its error joins the first mistake of each setting, with the
 // setting's name, what is wrong and an example. With demo, AUTHENTIK_URL is ignored.
 func Load(environ []string, demo bool) (Config, error) {
-	vars, errs := variables(environ)
+	m := mistakes{}
+	vars := variables(environ, m)
 	if demo {
 		delete(vars, "AUTHENTIK_URL")
 		for name, value := range demoDefaults {
@@ -106,10 +104,10 @@ func Load(environ []string, demo bool) (Config, error) {
 	}
 	var c Config
 	if err := env.ParseWithOptions(&c, env.Options{Environment: vars}); err != nil {
-		errs = append(errs, parseErrors(err)...)
+		m.addParseErrors(err)
 	}
-	errs = append(errs, c.validate(demo)...)
-	return c, errors.Join(firstOfEach(errs)...)
+	c.validate(demo, m)
+	return c, m.join()
 }
 
 // ListenAddr reads LISTEN_ADDR alone.
@@ -137,88 +135,28 @@ func Lookup(environ []string, name string) (value string) {
 
 // variables returns the variables that are set and not empty. A secret may be given as NAME_FILE, the path of
 // a file that holds it.
-func variables(environ []string) (map[string]string, []error) {
+func variables(environ []string, m mistakes) map[string]string {
 	vars := map[string]string{}
 	for _, entry := range environ {
 		if name, value, ok := strings.Cut(entry, "="); ok && value != "" {
 			vars[name] = value
 		}
 	}
-	var errs []error
 	for _, s := range Settings() {
 		path, given := vars[s.Name+"_FILE"]
 		if !s.Secret || !given {
 			continue
 		}
 		if _, both := vars[s.Name]; both {
-			errs = append(errs, fmt.Errorf("%s and %s_FILE are both set; set one of them", s.Name, s.Name))
+			m.add(s.Name, fmt.Errorf("%s and %s_FILE are both set; set one of them", s.Name, s.Name))
 			continue
 		}
 		content, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s_FILE cannot be read: %w", s.Name, err))
-			continue
-		}
-		if text := strings.TrimSpace(string(content)); text != "" {
+			m.add(s.Name, fmt.Errorf("%s_FILE cannot be read: %w", s.Name, err))
+		} else if text := strings.TrimSpace(string(content)); text != "" {
 			vars[s.Name] = text
 		}
 	}
-	return vars, errs
-}
-
-// firstOfEach keeps the first mistake of each setting: a value that cannot be parsed would be reported as
-// missing or out of range as well. A mistake begins with its setting's name, or NAME_FILE.
-func firstOfEach(errs []error) []error {
-	names := map[string]string{}
-	for _, s := range Settings() {
-		names[s.Name] = s.Name
-		if s.Secret {
-			names[s.Name+"_FILE"] = s.Name
-		}
-	}
-	seen := map[string]bool{}
-	return slices.DeleteFunc(errs, func(err error) bool {
-		word, _, _ := strings.Cut(err.Error(), " ")
-		name := names[word]
-		again := name != "" && seen[name]
-		seen[name] = true
-		return again
-	})
-}
-
-// parseErrors turns the env library's error into errors that name the setting.
-func parseErrors(err error) (errs []error) {
-	var all env.AggregateError
-	if !errors.As(err, &all) {
-		return []error{err}
-	}
-	for _, err := range all.Errors {
-		var parse env.ParseError
-		if !errors.As(err, &parse) {
-			errs = append(errs, err)
-			continue
-		}
-		field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
-		what := "cannot be read as " + kindOf(field.Type)
-		var own envvalue.Error
-		if errors.As(parse.Err, &own) {
-			what = string(own)
-		}
-		errs = append(errs, mistake(field.Tag.Get("env"), what))
-	}
-	return errs
-}
-
-func kindOf(t reflect.Type) string {
-	switch t {
-	case reflect.TypeFor[time.Duration]():
-		return "a duration"
-	case reflect.TypeFor[bool]():
-		return "true or false"
-	case reflect.TypeFor[slog.Level]():
-		return "a level: debug, info, warn or error"
-	case reflect.TypeFor[cache.RedisMode]():
-		return "a mode: standalone, cluster or sentinel"
-	}
-	return "a value"
+	return vars
 }

@@ -6,27 +6,11 @@ import (
 	"strings"
 
 	"github.com/agnivade/levenshtein"
-
-	"authentik-graphql/graph"
-	"authentik-graphql/graph/document"
 )
 
-// fixed has the limits that used to be settings, with their values.
-var fixed = map[string]int{
-	"MAX_NAME":                document.MaxName,
-	"MAX_FIELDS":              document.MaxFields,
-	"MAX_ALIASES":             document.MaxAliases,
-	"MAX_ROOT_FIELDS":         document.MaxRootFields,
-	"MAX_REPEATS":             document.MaxRepeats,
-	"MAX_DIRECTIVES":          document.MaxDirectives,
-	"MAX_OPERATIONS":          document.MaxOperations,
-	"MAX_VALUE_DEPTH":         document.MaxValueDepth,
-	"MAX_VARIABLES":           document.MaxVariables,
-	"MAX_INTROSPECTION_DEPTH": document.MaxIntrospectionDepth,
-	"MAX_ERRORS":              document.MaxErrors,
-	"MAX_URL":                 graph.MaxURL,
-	"MAX_HEADERS":             graph.MaxHeaders,
-}
+// formerSettings are limits that are fixed now.
+var formerSettings = strings.Fields("MAX_NAME MAX_FIELDS MAX_ALIASES MAX_ROOT_FIELDS MAX_REPEATS MAX_DIRECTIVES " +
+	"MAX_OPERATIONS MAX_VALUE_DEPTH MAX_VARIABLES MAX_INTROSPECTION_DEPTH MAX_ERRORS MAX_URL MAX_HEADERS")
 
 // Hints lists what an environment sets in vain: names that are almost those of settings, and former settings.
 // Neither is an error, because an environment holds names for other programs as well.
@@ -43,8 +27,8 @@ func Hints(environ []string) (hints []string) {
 		if names[given] || value == "" || len(given) < 6 {
 			continue
 		}
-		if value, former := fixed[given]; former {
-			hints = append(hints, fmt.Sprintf("%s is no longer a setting; its value is fixed at %d", given, value))
+		if slices.Contains(formerSettings, given) {
+			hints = append(hints, given+" is no longer a setting; docs/tuning.md lists the limits that are fixed")
 			continue
 		}
 		for name := range names {

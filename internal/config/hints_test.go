@@ -13,7 +13,7 @@ func TestHints(t *testing.T) {
 		{"CACHE_TLL=5s", []string{"CACHE_TLL is no setting; is CACHE_TTL meant?"}},
 		{"CACHE_SECRET_FLIE=x", []string{"CACHE_SECRET_FLIE is no setting; is CACHE_SECRET_FILE meant?"}},
 		{"UPSTREAM_TIMEOUTS=1s", []string{"UPSTREAM_TIMEOUTS is no setting; is UPSTREAM_TIMEOUT meant?"}},
-		{"MAX_NAME=128", []string{"MAX_NAME is no longer a setting; its value is fixed at 128"}},
+		{"MAX_NAME=128", []string{"MAX_NAME is no longer a setting; docs/tuning.md lists the limits that are fixed"}},
 		{"CACHE_TTL=5s", nil},
 		{"CACHE_TLL=", nil},
 		{"PATH=/bin", nil},

@@ -43,11 +43,6 @@ func settingNamed(name string) Setting {
 	return all[slices.IndexFunc(all, func(s Setting) bool { return s.Name == name })]
 }
 
-// mistake makes the error of a setting.
-func mistake(name, what string) error {
-	return fmt.Errorf("%s %s; for example %s", name, what, settingNamed(name).Example)
-}
-
 // LogValue shows the settings without their secrets.
 func (c Config) LogValue() slog.Value {
 	v := reflect.ValueOf(c)

@@ -93,13 +93,6 @@ func (c *concurrency) UnmarshalText(text []byte) error {
 	return nil
 }
 
-type list []string
-
-func (l *list) UnmarshalText(text []byte) error {
-	*l = strings.Split(string(text), ",")
-	return nil
-}
-
 type origins []string
 
 func (o *origins) UnmarshalText(text []byte) error {
@@ -112,16 +105,6 @@ func (o *origins) UnmarshalText(text []byte) error {
 		}
 		*o = append(*o, item)
 	}
-	return nil
-}
-
-type logFormat string
-
-func (f *logFormat) UnmarshalText(text []byte) error {
-	if s := string(text); s != "json" && s != "text" {
-		return envvalue.Error("must be json or text")
-	}
-	*f = logFormat(text)
 	return nil
 }
 

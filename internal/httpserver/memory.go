@@ -1,9 +1,8 @@
 package httpserver
 
 import (
-	"net"
-	"net/http"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -28,37 +27,31 @@ func memoryFor(caches int64, conns int) int64 {
 // collector would let the heap grow to twice what is alive. Nil does nothing.
 type memoryLimit struct {
 	caches int64
+	open   *atomic.Int64     // connections
 	set    func(int64) int64 // debug.SetMemoryLimit
 
 	mu       sync.Mutex
 	ended    bool
 	before   int64
-	open     int // connections
 	budgeted int // connections that the limit has memory for
 }
 
 // limitMemory sets the limit for a process without connections.
-func limitMemory(caches int64, set func(int64) int64) *memoryLimit {
-	l := &memoryLimit{caches: caches, set: set, budgeted: connStep}
+func limitMemory(caches int64, open *atomic.Int64, set func(int64) int64) *memoryLimit {
+	l := &memoryLimit{caches: caches, open: open, set: set, budgeted: connStep}
 	l.before = set(memoryFor(caches, l.budgeted))
 	return l
 }
 
-// connState is an [http.Server]'s ConnState hook.
-func (l *memoryLimit) connState(_ net.Conn, state http.ConnState) {
-	if l == nil || state == http.StateActive || state == http.StateIdle { // twice a request
+// adjust moves the limit after connections were opened or closed.
+func (l *memoryLimit) adjust() {
+	if l == nil {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch state {
-	case http.StateNew:
-		l.open++
-	case http.StateClosed, http.StateHijacked:
-		l.open--
-	}
 	before := memoryFor(l.caches, l.budgeted)
-	l.budgeted = budgetFor(l.open, l.budgeted)
+	l.budgeted = budgetFor(int(l.open.Load()), l.budgeted)
 	if now := memoryFor(l.caches, l.budgeted); now != before && !l.ended {
 		l.set(now)
 	}

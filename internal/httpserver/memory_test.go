@@ -1,7 +1,7 @@
 package httpserver
 
 import (
-	"net/http"
+	"sync/atomic"
 	"testing"
 )
 
@@ -20,7 +20,8 @@ func TestBudgetFor(t *testing.T) {
 func TestMemoryLimit(t *testing.T) {
 	const cacheSize, base = 64 << 20, 106 << 20
 	limit, calls := int64(1), 0
-	l := limitMemory(cacheSize, func(n int64) (old int64) {
+	var open atomic.Int64
+	l := limitMemory(cacheSize, &open, func(n int64) (old int64) {
 		old, limit = limit, n
 		calls++
 		return old
@@ -31,32 +32,31 @@ func TestMemoryLimit(t *testing.T) {
 			t.Errorf("the limit is %d after %d settings, want %d after %d", limit, calls, got, sets)
 		}
 	}
-	each := func(n int, state http.ConnState) {
+	each := func(n int, change int64) {
 		for range n {
-			l.connState(nil, state)
+			open.Add(change)
+			l.adjust()
 		}
 	}
 	want(0, 1)
-	each(448, http.StateNew)
-	each(448, http.StateActive)
+	each(448, 1)
 	want(448, 1)
-	each(1, http.StateNew)
+	each(1, 1)
 	want(512, 2)
 	for range 10 { // around a step
-		each(60, http.StateClosed)
-		each(60, http.StateNew)
+		each(60, -1)
+		each(60, 1)
 	}
 	want(512, 2)
-	each(135, http.StateNew)
+	each(135, 1)
 	want(640, 4)
-	each(60, http.StateHijacked)
-	each(140, http.StateClosed)
+	each(200, -1)
 	want(448, 6)
 	l.end()
 	if limit != 1 || calls != 7 {
 		t.Errorf("the limit is %d after its end, want the one before", limit)
 	}
-	each(1000, http.StateNew) // the server closes connections after the end
+	each(1000, 1) // the server closes connections after the end
 	l.end()
 	if limit != 1 || calls != 7 {
 		t.Errorf("the limit is %d, moved after its end", limit)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"time"
 
@@ -105,21 +106,12 @@ func (s *Server) withDeadline(next http.Handler) http.Handler {
 	})
 }
 
+var clientID = regexp.MustCompile(`^[0-9A-Za-z_.:-]{1,128}$`)
+
 // requestID returns the client's id if it is short and plain, or a new one.
 func requestID(given []string) string {
-	if len(given) == 1 && given[0] != "" && len(given[0]) <= 128 && isPlain(given[0]) {
+	if len(given) == 1 && clientID.MatchString(given[0]) {
 		return given[0]
 	}
 	return rand.Text()
-}
-
-func isPlain(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '-', c == '_', c == '.', c == ':':
-		default:
-			return false
-		}
-	}
-	return true
 }

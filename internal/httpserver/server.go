@@ -119,7 +119,7 @@ func (s *Server) Listen(ctx context.Context) error {
 	}
 	s.listener = s.conns.listener(ln)
 	if s.o.CacheMemory > 0 {
-		s.memory = limitMemory(s.o.CacheMemory, debug.SetMemoryLimit)
+		s.memory = limitMemory(s.o.CacheMemory, &s.conns.open, debug.SetMemoryLimit)
 	}
 	warnOfFewFiles(s.o.Log, s.o.MaxConnections, s.o.OtherFiles)
 	return nil
@@ -145,7 +145,9 @@ func (s *Server) Serve(ctx context.Context) error {
 		MaxHeaderBytes:    graph.MaxURL + graph.MaxHeaders + headerSlack,
 		ConnState: func(c net.Conn, state http.ConnState) {
 			s.conns.connState(c, state)
-			s.memory.connState(c, state)
+			if state != http.StateActive && state != http.StateIdle { // twice a request
+				s.memory.adjust()
+			}
 		},
 		ErrorLog: newServerLog(s.o.Log),
 	}
