@@ -9,26 +9,29 @@ import (
 )
 
 const (
-	breakerRate   = 0.5              // of failures opens the breaker,
-	breakerCalls  = 20               // among at least so many calls
-	breakerWindow = 10 * time.Second // in this time.
-	breakerDelay  = 2 * time.Second  // is how long it stays open
-	maxProbes     = 3                // run at once when it is half-open
+	// The breaker opens when this part of at least breakerCalls calls in breakerWindow fails.
+	breakerRate   = 0.5
+	breakerCalls  = 20
+	breakerWindow = 10 * time.Second
+	// breakerDelay is how long it stays open.
+	breakerDelay = 2 * time.Second
+	// maxProbes may run at once while it is half-open.
+	maxProbes = 3
 )
 
-// verdict is what a call's end says about authentik.
-type verdict int
+// outcome is what the end of a call says about authentik.
+type outcome int
 
 const (
-	unknown verdict = iota // nothing: the caller left
+	unknown outcome = iota // nothing, as the caller left
 	answered
 	failed
 )
 
-// breaker keeps calls from an authentik that fails. Window, thresholds and states are failsafe's.
-// Who is a probe is counted here, for two reasons: failsafe's permits can only be given back with a
-// verdict, so each caller that leaves would take one away for good; and it would take the end of a
-// call that began before it opened, a time-out perhaps, for that of a probe.
+// breaker keeps calls from an authentik that fails. Window, thresholds and states are failsafe's. Probes
+// are counted here, for two reasons. A permit of failsafe's can only be returned with an outcome, so each
+// caller that leaves would take one away for good. And failsafe would count the end of a call that began
+// before the breaker opened, such as a time-out, as the end of a probe.
 type breaker struct {
 	log *slog.Logger
 
@@ -36,8 +39,8 @@ type breaker struct {
 	circuit circuitbreaker.CircuitBreaker[any]
 	period  int   // number of the present state
 	running int   // calls that began in this period
-	opened  int64 // times it opened, failed probes not counted
-	// answering: what changes the state now is an answer.
+	opened  int64 // times it opened, without failed probes
+	// answering is set while an answer is recorded, which may change the state.
 	answering bool
 }
 
@@ -47,7 +50,7 @@ func newBreaker(log *slog.Logger) *breaker {
 	return b
 }
 
-// newCircuit is closed and knows of no call yet.
+// newCircuit makes a closed circuit that has seen no call.
 func (b *breaker) newCircuit() circuitbreaker.CircuitBreaker[any] {
 	return circuitbreaker.NewBuilder[any]().
 		WithFailureRateThreshold(breakerRate, breakerCalls, breakerWindow).
@@ -57,7 +60,7 @@ func (b *breaker) newCircuit() circuitbreaker.CircuitBreaker[any] {
 		Build()
 }
 
-// changed is called with mu held: all calls of the circuit's methods are made so.
+// changed is called with mu held, as are all methods of the circuit.
 func (b *breaker) changed(e circuitbreaker.StateChangedEvent) {
 	if b.answering && e.NewState == circuitbreaker.OpenState {
 		return
@@ -67,15 +70,14 @@ func (b *breaker) changed(e circuitbreaker.StateChangedEvent) {
 	switch {
 	case e.NewState == circuitbreaker.OpenState && e.OldState == circuitbreaker.ClosedState:
 		b.opened++
-		b.log.Warn("authentik fails; calls are turned away but for probes",
+		b.log.Warn("authentik fails; calls are rejected, except for probes",
 			"failures", e.Metrics().Failures(), "calls", e.Metrics().Executions())
 	case e.NewState == circuitbreaker.ClosedState:
 		b.log.Info("authentik answers again; calls are made")
 	}
 }
 
-// enter begins a call and returns the period to hand to leave, or how long to wait before asking
-// again.
+// enter begins a call and returns the period to pass to leave, or how long to wait before the next try.
 func (b *breaker) enter() (period int, wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -87,15 +89,15 @@ func (b *breaker) enter() (period int, wait time.Duration) {
 	return b.period, 0
 }
 
-// leave ends a call. One of an earlier period says nothing about this one.
-func (b *breaker) leave(period int, v verdict) {
+// leave ends a call. A call of an earlier period says nothing about this one.
+func (b *breaker) leave(period int, o outcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if period != b.period {
 		return
 	}
 	b.running--
-	switch v {
+	switch o {
 	case answered:
 		b.answer()
 	case failed:
@@ -103,9 +105,11 @@ func (b *breaker) leave(period int, v verdict) {
 	}
 }
 
-// answer records one. failsafe would open the breaker for it, too, if failures were fewer than half of
-// all calls until the answers of before them left the window. That authentik answers now says more: as
-// with a probe, it ends what is held against it. It is called with mu held.
+// answer records an answer. It is called with mu held.
+//
+// failsafe opens a circuit even for an answer, if earlier answers left the window and the failures are now
+// half of what is in it. But authentik answers, so that the failures are over: as after a probe, a new
+// circuit forgets them.
 func (b *breaker) answer() {
 	closed := b.circuit.State() == circuitbreaker.ClosedState
 	b.answering = true
@@ -116,14 +120,14 @@ func (b *breaker) answer() {
 	}
 }
 
-// refusal is how long a call would have to wait, 0 if it may be made.
-func (b *breaker) refusal() time.Duration {
+// delay is how long a call must wait, 0 if it may be made.
+func (b *breaker) delay() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.wait()
 }
 
-// wait is whole seconds, at least one, while calls are turned away. It is called with mu held.
+// wait is whole seconds, at least one, while calls are rejected. It is called with mu held.
 func (b *breaker) wait() time.Duration {
 	switch b.circuit.State() {
 	case circuitbreaker.OpenState:
@@ -141,7 +145,7 @@ func BreakerStates() []string {
 	return []string{circuitbreaker.ClosedState.String(), circuitbreaker.HalfOpenState.String(), circuitbreaker.OpenState.String()}
 }
 
-// state names the state for operators, and tells how often it opened.
+// state names the state and counts how often the breaker opened.
 func (b *breaker) state() (name string, opened int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

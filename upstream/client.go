@@ -24,21 +24,21 @@ type Options struct {
 	BaseURL *url.URL
 	// RootCAs verify authentik's certificate; nil is the system's.
 	RootCAs *x509.CertPool
-	// Timeout bounds one call from start to last byte, with the wait for its turn. 0 leaves no time
-	// for any.
+	// Timeout bounds one call from start to last byte, including the wait for its turn and retries. With
+	// 0 every call fails.
 	Timeout time.Duration
-	// Concurrency is how many calls may run at once; 64. 1,024 more may wait within their Timeout.
+	// Concurrency is how many calls may run at once; 64. Another 1,024 may wait within their Timeout.
 	Concurrency int
 	// UserAgent is sent with each call; empty is resty's own.
 	UserAgent string
 	// Now is the clock; time.Now.
 	Now func() time.Time
-	// Logger gets what a caller is not told; slog.Default().
+	// Logger gets what callers are not told; slog.Default().
 	Logger *slog.Logger
-	// Observe is told of each call that was sent, how long it took until its answer was read, and what
-	// its status and type said: nil or an *Error. Nil tells nobody.
+	// Observe, if not nil, is called after each call that was sent, with the time until its answer was
+	// read and what the answer's status and type mean: nil or an *Error.
 	Observe func(took time.Duration, err error)
-	// Spans makes the spans of calls, and passes the trace context on; nil does neither.
+	// Spans makes the spans of calls and passes the trace context on; nil does neither.
 	Spans *spans.Tracer
 }
 
@@ -61,16 +61,16 @@ type Client struct {
 	dropped map[string]int64
 }
 
-// Answer is a value and what is known of its making.
+// Answer is a value and where it comes from.
 type Answer[T any] struct {
 	Value T
 	// FetchedAt is when authentik gave the answer.
 	FetchedAt time.Time
-	// AuthentikID is authentik's own id of the request, for its logs; may be empty.
+	// AuthentikID is authentik's own id of the request, by which its logs name it. It may be empty.
 	AuthentikID string
 }
 
-// NewClient makes a client. It connects to nothing yet.
+// NewClient makes a client. It does not connect yet.
 func NewClient(o Options) *Client {
 	if o.Concurrency <= 0 {
 		o.Concurrency = 64
@@ -98,8 +98,8 @@ func NewClient(o Options) *Client {
 	}
 }
 
-// newResty keeps resty to what it is needed for: making requests. Its jar, retries, redirects,
-// body reading, debug output and warnings (one a request over plain HTTP) stay off.
+// newResty uses resty for making requests alone. Its cookie jar, retries, redirects, body reading, debug
+// output and warnings (one for each request over plain HTTP) stay off.
 func newResty(hc *http.Client) *resty.Client {
 	return resty.NewWithClient(hc).
 		SetRetryCount(0).
@@ -107,7 +107,7 @@ func newResty(hc *http.Client) *resty.Client {
 		SetDoNotParseResponse(true)
 }
 
-// Ready asks authentik's readiness probe: any 2xx is ready.
+// Ready asks authentik's readiness probe. Any 2xx is ready.
 func (c *Client) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -119,7 +119,7 @@ func (c *Client) Ready(ctx context.Context) error {
 	}
 	defer func() { _ = resp.RawBody().Close() }()
 	if resp.StatusCode() == http.StatusNotFound {
-		return errors.New("no authentik answers there: status 404; look at its address and its path prefix")
+		return errors.New("no authentik answers there: status 404; check its address and its path prefix")
 	}
 	if resp.StatusCode() < 200 || resp.StatusCode() > 299 {
 		return fmt.Errorf("authentik is not ready: status %d", resp.StatusCode())
@@ -127,8 +127,8 @@ func (c *Client) Ready(ctx context.Context) error {
 	return nil
 }
 
-// countDropped counts fields that came in an unexpected form and logs each name once, so that a
-// new release is noticed without filling the log. Names are constants of the decoder.
+// countDropped counts fields of an unexpected form, and logs each name once: a new release is noticed but
+// does not fill the log. The names are constants.
 func (c *Client) countDropped(ctx context.Context, names []string) {
 	if len(names) == 0 {
 		return
@@ -142,24 +142,24 @@ func (c *Client) countDropped(ctx context.Context, names []string) {
 	}
 }
 
-// Stats are counts since the start, but for those of this moment.
+// Stats are counts since the start, and the present state of calls and breaker.
 type Stats struct {
 	// Calls sent to authentik's API, retries included.
 	Calls int64
 	// Retries are the calls that were sent again after a failure.
 	Retries int64
-	// Running and Queued are the calls that run and those that wait for their turn now.
+	// Running and Queued are the calls that run and that wait for their turn at present.
 	Running, Queued int64
-	// Rejected calls and retries were turned away before they were sent: the breaker was open, the
-	// queue was full, or their time ended in it.
+	// Rejected counts calls and retries that were not sent: the breaker was open, the queue was full, or
+	// their time ended in the queue.
 	Rejected int64
-	// BreakerState is closed, open or half-open. It is half-open from the first call that comes after
-	// the time it stays open.
+	// BreakerState is closed, open or half-open. An open breaker becomes half-open with the first call
+	// after its delay.
 	BreakerState string
-	// BreakerOpened is how often the breaker opened because calls failed. A failed probe, which opens
-	// it again, does not count.
+	// BreakerOpened is how often the breaker opened because calls failed. A failed probe opens it again
+	// but does not count.
 	BreakerOpened int64
-	// Dropped fields by name: their form was unknown.
+	// Dropped counts fields of an unknown form, by name.
 	Dropped map[string]int64
 }
 

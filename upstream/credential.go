@@ -15,13 +15,12 @@ const maxToken = 8192
 // Credential is the bearer token that is sent to authentik on a caller's behalf. The zero value
 // is no credential. It prints as "[redacted]" everywhere.
 type Credential struct {
-	token *string // a pointer: fmt reaches past Format into unexported fields of a struct around it
+	token *string // a pointer, because fmt does not call Format in unexported fields of another struct
 }
 
-// ParseAuthorization reads the Authorization header of a request. Usable is exactly one header
-// line with the scheme Bearer, in any case, and after one blank 1 to 8,192 visible ASCII
-// characters; everything else is the zero Credential. authentik takes two blanks for a bad token
-// and fails with 500 on a character outside ASCII.
+// ParseAuthorization reads the Authorization header of a request. It accepts exactly one header line: the
+// scheme Bearer, in any case, one space, and 1 to 8,192 visible ASCII characters. Anything else is the zero
+// Credential. authentik reads two spaces as a bad token and fails with 500 on a character outside ASCII.
 func ParseAuthorization(h http.Header) Credential {
 	lines := h["Authorization"]
 	if len(lines) != 1 {
@@ -48,7 +47,7 @@ func NewCredential(token string) Credential {
 	return Credential{token: &token}
 }
 
-// IsZero tells that there is no credential.
+// IsZero reports whether there is no credential.
 func (c Credential) IsZero() bool { return c.token == nil }
 
 func (c Credential) reveal() string {
@@ -58,11 +57,11 @@ func (c Credential) reveal() string {
 	return *c.token
 }
 
-// Digester makes keyed hashes that stand for credentials in cache keys. The token cannot be found
-// from one, nor can two installations with different keys be matched.
+// Digester makes keyed hashes that stand for credentials in cache keys. A hash does not reveal the token,
+// and hashes of installations with different keys cannot be matched.
 type Digester struct{ macs sync.Pool }
 
-// digest is a MAC whose key is set, with room for its input and output.
+// digest is a MAC with its key, and memory for its input and output.
 type digest struct {
 	mac   hash.Hash
 	token []byte
@@ -86,9 +85,9 @@ func (d *Digester) Digest(c Credential) [sha256.Size]byte {
 	return g.sum
 }
 
-// SHA256 is the token's plain hash, by which a list of callers can name it without holding it.
+// SHA256 is the token's plain hash, by which a list of callers names it without containing it.
 func (c Credential) SHA256() [sha256.Size]byte {
-	onStack := make([]byte, 0, 256) // room for tokens of the usual length
+	onStack := make([]byte, 0, 256) // enough for tokens of the usual length
 	return sha256.Sum256(append(onStack, c.reveal()...))
 }
 

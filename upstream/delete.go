@@ -7,15 +7,13 @@ import (
 	"strings"
 )
 
-// errLicence is authentik's enterprise licence, which has expired: it is read-only then.
 var errLicence = errors.New("authentik's licence has expired: it is read-only")
 
-// Delete deletes a row on the caller's behalf. It is sent once more only after a try of which
-// nothing is known: a connection that broke, a gateway's error. If that says that there is no such
-// row, the answer's value, outcomeUnknown, tells that the first may have deleted it, or that there was none.
+// Delete deletes a row on the caller's behalf. It is retried once, and only after a try whose outcome is
+// unknown: the connection broke, or a gateway failed. If the retry finds no such row, the answer's value is
+// true: either the first try deleted the row, or there was none.
 //
-// Its error is always an *Error. After one of kind Unavailable, Timeout or Failed the row may be
-// gone as well.
+// Its error is always an *Error. After one of kind Unavailable, Timeout or Failed the row may be gone too.
 func (c *Client) Delete(ctx context.Context, cred Credential, resource Resource, pk PK) (outcomeUnknown Answer[bool], err error) {
 	if cred.IsZero() {
 		return outcomeUnknown, &Error{Kind: Unauthenticated}
@@ -25,7 +23,7 @@ func (c *Client) Delete(ctx context.Context, cred Credential, resource Resource,
 	path := resource.row(pk)
 	send := func(ctx context.Context) (answer, error) { return c.delete(ctx, cred, path) }
 	a, err := c.policy.once(ctx, send)
-	if e, ok := errors.AsType[*Error](err); ok && unknownOutcome(e) {
+	if e, ok := errors.AsType[*Error](err); ok && mayHaveDeleted(e) {
 		again, second := c.policy.once(ctx, send)
 		e, failed := errors.AsType[*Error](second)
 		if !failed || !e.NotSent() {
@@ -34,7 +32,7 @@ func (c *Client) Delete(ctx context.Context, cred Credential, resource Resource,
 		switch {
 		case failed && e.Kind == NotFound:
 			return Answer[bool]{Value: true, FetchedAt: c.now(), AuthentikID: e.AuthentikID}, nil
-		case failed: // says nothing of the first, not even a refusal: a token may have deleted itself
+		case failed: // which says nothing about the first try: even a refused token may have deleted itself
 			return outcomeUnknown, err
 		}
 		a, err = again, nil
@@ -48,9 +46,9 @@ func (c *Client) Delete(ctx context.Context, cred Credential, resource Resource,
 	return outcomeUnknown, err
 }
 
-// unknownOutcome tells failures after which the row may be deleted or not. What was never sent is
-// none, and time that is over leaves none for another try.
-func unknownOutcome(e *Error) bool {
+// mayHaveDeleted reports whether the row may be gone after a failure, and a retry is possible: the DELETE
+// was sent, and there is time left.
+func mayHaveDeleted(e *Error) bool {
 	if e.NotSent() || e.Kind == Timeout {
 		return false
 	}
@@ -61,9 +59,9 @@ func unknownOutcome(e *Error) bool {
 	return isCut(e)
 }
 
-// errNoDelete is a 405 whose Allow lacks DELETE. authentik's error page knows only GET, so this is
-// its own failure, or a path that is not its API's.
-var errNoDelete = errors.New("authentik answers a DELETE as if it knew none")
+// errNoDelete is a 405 whose Allow lacks DELETE. authentik's error page allows only GET, so either
+// authentik failed, or the path is not its API's.
+var errNoDelete = errors.New("authentik does not allow DELETE here")
 
 // delete sends one DELETE. A nil error is a 204.
 func (c *Client) delete(ctx context.Context, cred Credential, path string) (a answer, err error) {
@@ -75,11 +73,11 @@ func (c *Client) delete(ctx context.Context, cred Credential, path string) (a an
 	}
 	defer a.free()
 	if a.status == http.StatusNoContent {
-		return a, nil // there is no body that could be freed too early
+		return a, nil // without a body
 	}
 	e := classify(a)
 	switch {
-	case e == nil: // a 200 with JSON is none that it gives
+	case e == nil: // authentik does not answer 200 with JSON here
 		e = &Error{Kind: InvalidResponse, Status: a.status, Err: errUnexpected}
 	case a.status == http.StatusMethodNotAllowed && !strings.Contains(a.header.Get("Allow"), http.MethodDelete):
 		e.Kind, e.Err = Failed, errNoDelete
@@ -89,7 +87,7 @@ func (c *Client) delete(ctx context.Context, cred Credential, path string) (a an
 	return answer{}, e
 }
 
-// whyNoDelete asks for the row: a path that is not the API's says so to a GET.
+// whyNoDelete asks for the row: a GET shows whether the path is the API's.
 func (c *Client) whyNoDelete(ctx context.Context, cred Credential, resource Resource, pk PK, failed *Error) error {
 	_, err := c.Retrieve(ctx, cred, resource, pk)
 	if e, ok := errors.AsType[*Error](err); ok && errors.Is(e, errNotAPI) {

@@ -1,21 +1,25 @@
-// Package upstream speaks to authentik's REST API and turns its answers into our domain types or
-// into one typed [Error]. It knows neither GraphQL nor caches.
+// Package upstream calls authentik's REST API. It turns each answer into a value of our types or into one
+// typed [Error]. It knows neither GraphQL nor caches; the names of the schema's fields in its tables are for
+// redaction alone.
 //
-// What authentik promises differs by release, 2023.10 to 2026.2, and the wire departs from its
-// OpenAPI document in every release. The rules here follow what running releases were seen to do:
+// A type and the table of its fields are in one file: grant.go, provider.go, user.go. fetch.go fetches any
+// [Endpoint], list.go parts of lists.
 //
-//   - Required are only pk, provider.pk and user.pk. Everything else may be absent or null, and an
-//     optional field of an unexpected type is dropped and counted, never fatal.
+// What authentik promises differs by release, 2023.10 to 2026.2, and every release departs from its own
+// OpenAPI document. The rules here follow what running releases do:
+//
+//   - Only pk, provider.pk and user.pk are required. Everything else may be absent or null, and an optional
+//     field of an unexpected form is dropped and counted, never fatal.
 //   - redirect_uris is a text up to 2024.8.4 and a list later; jwks_sources was renamed
 //     jwt_federation_sources, and backchannel_logout_uri became logout_uri.
-//   - 401 is never sent. 403 means "credential rejected" or "not allowed", told apart only by a few
-//     exact texts. 404 means unknown, not yours, or that no token arrived.
-//   - Ids such as 01, +1 or a full-width 1 all answer with row 1, so an id is parsed strictly here
-//     before it is sent or becomes a cache key.
-//   - A token with a character outside ASCII makes authentik fail with 500: it is refused here.
-//   - There is no time-out in authentik: the client brings its own.
+//   - 401 is never sent. 403 means "credential rejected" or "not allowed", and only a few exact texts tell
+//     the two apart. 404 means unknown, not the caller's, or that no token arrived.
+//   - Ids such as 01, +1 or a full-width 1 all answer with row 1, so an id is parsed strictly before it is
+//     sent or becomes a cache key.
+//   - A token with a character outside ASCII makes authentik fail with 500, so it is refused here.
+//   - authentik has no time-out, so the client has one.
 //
-// An authentik in trouble is spared: a bounded number of calls runs at once and another bounded
-// number waits, failures that pass are tried again within the one time-out, and a circuit breaker
-// turns calls away while half of them fail. All of it is in policy.go and breaker.go.
+// The client protects an authentik in trouble: a bounded number of calls runs at once and another bounded
+// number waits, passing failures are retried within the one time-out, and a circuit breaker rejects calls
+// while half of them fail. See policy.go and breaker.go.
 package upstream

@@ -53,7 +53,7 @@ func (c *Client) Retrieve(ctx context.Context, cred Credential, resource Resourc
 	})
 }
 
-// get sends one GET and returns a 200 that is said to be JSON, whose body the caller frees, or an *Error.
+// get sends one GET. It returns a 200 whose type is JSON and whose body the caller frees, or an *Error.
 func (c *Client) get(ctx context.Context, cred Credential, path string) (a answer, err error) {
 	ctx, span := c.begin(ctx, http.MethodGet, path)
 	defer func() { end(span, a.status, err) }()
@@ -70,12 +70,12 @@ func (c *Client) get(ctx context.Context, cred Credential, path string) (a answe
 
 var acceptJSON = []string{mimeJSON}
 
-// send sends one request and returns its answer with its body, which the caller frees, or an *Error.
+// send sends one request. It returns the answer with its body, which the caller frees, or an *Error.
 func (c *Client) send(ctx context.Context, method string, cred Credential, path string) (answer, error) {
 	c.calls.Add(1)
 	sent := c.now()
 	req := c.resty.R().SetContext(ctx)
-	req.Header["Accept"], req.Header["User-Agent"] = acceptJSON, c.userAgent // which resty copies
+	req.Header["Accept"], req.Header["User-Agent"] = acceptJSON, c.userAgent // resty copies them
 	cred.setHeader(req.Header)
 	c.spans.Inject(ctx, req.Header)
 	resp, err := req.Execute(method, c.base+path)
@@ -88,7 +88,7 @@ func (c *Client) send(ctx context.Context, method string, cred Credential, path 
 	a.body, a.free, err = c.bodies.read(ctx, resp.RawResponse)
 	if err != nil {
 		e := classify(a)
-		if errors.Is(err, errTooLarge) || e == nil || e.Kind == InvalidResponse { // else its status says enough
+		if errors.Is(err, errTooLarge) || e == nil || e.Kind == InvalidResponse { // else the status says enough
 			e = bodyError(err, a)
 		}
 		a.free()

@@ -11,13 +11,12 @@ import (
 )
 
 const (
-	// maxQueued is how many calls may wait for their turn. Beyond that, waiting only makes each of
-	// them fail later.
+	// maxQueued is how many calls may wait for their turn. More would only fail later.
 	maxQueued = 1024
 	// maxRetries bounds what one caller's failure costs an authentik that is failing already.
 	maxRetries = 2
-	// firstPause is the shortest pause before a retry. It doubles with each, and up to as much again
-	// is added by chance, so that calls that failed together do not come again together.
+	// firstPause is the shortest pause before a retry. It doubles with each retry, and jitter of up to the
+	// same length is added, so that calls that failed together are not retried together.
 	firstPause = 50 * time.Millisecond
 )
 
@@ -25,21 +24,21 @@ var (
 	errQueueFull   = errors.New("too many calls to authentik wait for their turn")
 	errQueueWait   = errors.New("the time was over before the call's turn came")
 	errBreakerOpen = errors.New("the circuit breaker is open: authentik fails")
-	errTimeUp      = fmt.Errorf("UPSTREAM_TIMEOUT is over: %w", context.DeadlineExceeded) // the transport passes it on
+	errTimeUp      = fmt.Errorf("UPSTREAM_TIMEOUT is over: %w", context.DeadlineExceeded) // net/http returns it
 )
 
-// NotSent tells that the call was turned away in this process, before it was made.
+// NotSent reports whether the call was rejected in this process, before it was sent.
 func (e *Error) NotSent() bool {
 	return errors.Is(e, errQueueFull) || errors.Is(e, errQueueWait) || errors.Is(e, errBreakerOpen)
 }
 
-// policy decides when a call is made: within which time, how many at once, when once more, and
-// when better not. A call of do is a GET, which may be sent again whatever became of it.
+// policy decides when a call is made: within which time, how many at once, when it is retried, and when
+// it is rejected.
 type policy struct {
 	timeout time.Duration
 	observe func(took time.Duration, err error)
 	breaker *breaker
-	slots   chan struct{} // one element for each call that runs
+	slots   chan struct{} // has one element for each call that runs
 
 	queued   atomic.Int64
 	rejected atomic.Int64
@@ -53,8 +52,8 @@ func newPolicy(o Options) *policy {
 	return &policy{timeout: o.Timeout, observe: o.Observe, breaker: newBreaker(o.Logger), slots: make(chan struct{}, o.Concurrency)}
 }
 
-// do makes a call, and up to two more where they may help, and returns what the last one brought.
-// The timeout covers everything: waiting for a turn, all tries, and the pauses between them.
+// do makes a GET, with up to two retries where they may help, and returns the last result. The timeout
+// covers everything: the wait for a turn, all tries, and the pauses between them.
 func (p *policy) do(ctx context.Context, call func(context.Context) (answer, error)) (answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, errTimeUp)
 	defer cancel()
@@ -65,7 +64,7 @@ func (p *policy) do(ctx context.Context, call func(context.Context) (answer, err
 	for n := 0; made && n < maxRetries && pause(ctx, err, n); n++ {
 		again, made, retryErr := p.try(ctx, call)
 		if !made {
-			break // the failure before tells more than that
+			break // the failure before says more than the rejection
 		}
 		p.retries.Add(1)
 		a, err = again, retryErr
@@ -73,7 +72,7 @@ func (p *policy) do(ctx context.Context, call func(context.Context) (answer, err
 	return a, err
 }
 
-// once makes one call that is not to be sent again, whatever comes of it.
+// once makes a call without retries.
 func (p *policy) once(ctx context.Context, call func(context.Context) (answer, error)) (answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, errTimeUp)
 	defer cancel()
@@ -84,9 +83,9 @@ func (p *policy) once(ctx context.Context, call func(context.Context) (answer, e
 	return a, err
 }
 
-// try makes one call in a slot, unless the breaker or the queue turns it away: then made is false.
+// try makes one call in a slot. Made is false if the breaker or the queue rejects it.
 func (p *policy) try(ctx context.Context, call func(context.Context) (answer, error)) (a answer, made bool, err error) {
-	if wait := p.breaker.refusal(); wait > 0 { // without a wait in the queue
+	if wait := p.breaker.delay(); wait > 0 { // before a wait in the queue
 		return answer{}, false, p.reject(errBreakerOpen, wait)
 	}
 	if err := p.takeSlot(ctx); err != nil {
@@ -97,18 +96,18 @@ func (p *policy) try(ctx context.Context, call func(context.Context) (answer, er
 	if wait > 0 { // it opened in the meantime
 		return answer{}, false, p.reject(errBreakerOpen, wait)
 	}
-	v := unknown // if call panics
-	defer func() { p.breaker.leave(period, v) }()
+	o := unknown // if call panics
+	defer func() { p.breaker.leave(period, o) }()
 	began := time.Now()
 	a, err = call(ctx)
 	p.observe(time.Since(began), err)
-	v = judge(ctx, err)
+	o = outcomeOf(ctx, err)
 	return a, true, err
 }
 
-// judge tells what a call's result says about authentik. Refusals and foreign pages are answers:
-// whoever gave them is up, and turning other callers away would not help.
-func judge(ctx context.Context, err error) verdict {
+// outcomeOf is what a call's result says about authentik. Refusals and foreign pages are answers: the
+// server is up, and rejecting other callers would not help.
+func outcomeOf(ctx context.Context, err error) outcome {
 	e, ok := errors.AsType[*Error](err)
 	switch {
 	case !ok:
@@ -121,8 +120,8 @@ func judge(ctx context.Context, err error) verdict {
 	return answered
 }
 
-// pause waits before the nth retry, as long as authentik asked or a little by chance. It returns
-// false, without waiting, if another try cannot help or would come too late.
+// pause waits before the nth retry, as long as authentik asked or for a short random time. It returns
+// false, without waiting, if a retry cannot help or would come too late.
 func pause(ctx context.Context, err error, n int) bool {
 	e, ok := errors.AsType[*Error](err)
 	if !ok || !retryable(e) {
@@ -146,21 +145,21 @@ func pause(ctx context.Context, err error, n int) bool {
 	}
 }
 
-// retryable tells failures that pass: a gateway's, a core that starts, a connection that broke.
+// retryable reports whether a failure may pass: a gateway's, a core that starts, a broken connection.
 func retryable(e *Error) bool {
 	switch e.Status {
 	case 0, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout: // 0 is no answer
 		return true
-	case http.StatusOK: // as authentik 2025.10.0 says that it starts
+	case http.StatusOK: // with which authentik 2025.10.0 says that it starts
 		return e.Kind == Unavailable || isCut(e)
 	}
 	return false
 }
 
-// isCut tells that a connection broke within a 200. What broke within a refusal is a refusal still.
+// isCut reports whether the connection broke within a 200. A refusal that is cut is still a refusal.
 func isCut(e *Error) bool { return e.Status == http.StatusOK && errors.Is(e, errCut) }
 
-// takeSlot waits for one of the slots. The channel serves those who wait in their order.
+// takeSlot waits for a slot. The channel serves waiting calls in their order.
 func (p *policy) takeSlot(ctx context.Context) error {
 	select {
 	case p.slots <- struct{}{}:
@@ -176,7 +175,7 @@ func (p *policy) takeSlot(ctx context.Context) error {
 		if ctx.Err() == nil {
 			return nil
 		}
-		p.freeSlot() // both were ready; a call now would only count as authentik's time-out
+		p.freeSlot() // both were ready, and a call now would count as a time-out of authentik's
 	case <-ctx.Done():
 	}
 	if err := ctx.Err(); errors.Is(err, context.Canceled) {
@@ -187,7 +186,7 @@ func (p *policy) takeSlot(ctx context.Context) error {
 
 func (p *policy) freeSlot() { <-p.slots }
 
-// reject turns an attempt away before it was made.
+// reject counts a call that is not sent and returns its error.
 func (p *policy) reject(why error, retryAfter time.Duration) *Error {
 	p.rejected.Add(1)
 	return &Error{Kind: Unavailable, RetryAfter: retryAfter, Err: why}

@@ -15,10 +15,10 @@ const (
 	RefreshTokens      Resource = "refresh_tokens"
 )
 
-// Resources are all of them.
+// Resources returns all resources.
 func Resources() []Resource { return []Resource{AuthorizationCodes, AccessTokens, RefreshTokens} }
 
-// path is that of the list.
+// path is the path of the list.
 func (r Resource) path() string { return "/api/v3/oauth2/" + string(r) + "/" }
 
 // row is the path of one row.
@@ -27,8 +27,7 @@ func (r Resource) row(pk PK) string { return r.path() + pk.String() + "/" }
 // PK is authentik's primary key of a row: a 32-bit serial, from 1 to 2147483647.
 type PK int32
 
-// ErrBadPK says that a text is not a canonical primary key.
-var ErrBadPK = errors.New("not a decimal integer from 1 to 2147483647 without sign, space or leading zero")
+var errBadPK = errors.New("not a decimal integer from 1 to 2147483647 without sign, space or leading zero")
 
 // ParsePK reads a primary key in its one canonical form. authentik also takes 01, +1 and other forms for
 // row 1; accepting them would give one row several cache keys.
@@ -37,7 +36,7 @@ func ParsePK(s string) (PK, error) {
 	if pk := PK(n); err == nil && pk > 0 && pk.String() == s {
 		return pk, nil
 	}
-	return 0, ErrBadPK
+	return 0, errBadPK
 }
 
 // String returns the canonical decimal form.

@@ -116,9 +116,6 @@ func TestLabels(t *testing.T) {
 			t.Errorf("got %s and %s, want %s", got, js, tc.want)
 		}
 	}
-	if s.Reveal() != "s" {
-		t.Error("Reveal does not reveal")
-	}
 	if got := fmt.Sprintf("%v %v", (*upstream.Grant)(nil), (*upstream.Secret)(nil)); got != "<nil> <nil>" {
 		t.Errorf("nil pointers print as %s", got)
 	}

@@ -11,7 +11,7 @@ import (
 	"authentik-graphql/internal/telemetry/spans"
 )
 
-// begin begins the span of one try of a call.
+// begin starts the span of one try of a call.
 func (c *Client) begin(ctx context.Context, method, path string) (context.Context, spans.Span) {
 	ctx, span := c.spans.StartClient(ctx, method)
 	if !span.IsRecording() {
@@ -28,7 +28,7 @@ func (c *Client) begin(ctx context.Context, method, path string) (context.Contex
 	return ctx, span
 }
 
-// templateOf is a path without ids and parameters.
+// templateOf is a path with {id} for each number, and without parameters.
 func templateOf(path string) string {
 	path, _, _ = strings.Cut(path, "?")
 	parts := strings.Split(path, "/")
@@ -40,7 +40,7 @@ func templateOf(path string) string {
 	return strings.Join(parts, "/")
 }
 
-// end ends the span of a try that brought an answer with this status, or an *Error.
+// end ends the span of a try with the answer's status or an *Error.
 func end(span spans.Span, status int, err error) {
 	if !span.IsRecording() {
 		return

@@ -14,11 +14,8 @@ type Secret string
 
 const redacted = "[redacted]"
 
-// Reveal returns the text itself.
-func (s Secret) Reveal() string { return string(s) }
-
-// print writes the text of v, whatever the verb.
-func print(f fmt.State, v encoding.TextMarshaler) {
+// printText writes the text of v, whatever the verb is.
+func printText(f fmt.State, v encoding.TextMarshaler) {
 	text, _ := v.MarshalText()
 	_, _ = f.Write(text)
 }
@@ -48,25 +45,25 @@ func (r Role) MarshalText() ([]byte, error) { return []byte("role"), nil }
 func (r RedirectURI) MarshalText() ([]byte, error) { return []byte("redirect URI"), nil }
 
 // Format implements [fmt.Formatter] with the text of MarshalText.
-func (s Secret) Format(f fmt.State, _ rune) { print(f, s) }
+func (s Secret) Format(f fmt.State, _ rune) { printText(f, s) }
 
 // Format implements [fmt.Formatter] with the text of MarshalText.
-func (c Credential) Format(f fmt.State, _ rune) { print(f, c) }
+func (c Credential) Format(f fmt.State, _ rune) { printText(f, c) }
 
 // Format implements [fmt.Formatter] with the text of MarshalText.
-func (g Grant) Format(f fmt.State, _ rune) { print(f, g) }
+func (g Grant) Format(f fmt.State, _ rune) { printText(f, g) }
 
 // Format implements [fmt.Formatter] with the text of MarshalText.
-func (p Provider) Format(f fmt.State, _ rune) { print(f, p) }
+func (p Provider) Format(f fmt.State, _ rune) { printText(f, p) }
 
 // Format implements [fmt.Formatter] with the text of MarshalText.
-func (u User) Format(f fmt.State, _ rune) { print(f, u) }
+func (u User) Format(f fmt.State, _ rune) { printText(f, u) }
 
 // Format implements [fmt.Formatter] with the text of MarshalText.
-func (g Group) Format(f fmt.State, _ rune) { print(f, g) }
+func (g Group) Format(f fmt.State, _ rune) { printText(f, g) }
 
 // Format implements [fmt.Formatter] with the text of MarshalText.
-func (r Role) Format(f fmt.State, _ rune) { print(f, r) }
+func (r Role) Format(f fmt.State, _ rune) { printText(f, r) }
 
 // Format implements [fmt.Formatter] with the text of MarshalText.
-func (r RedirectURI) Format(f fmt.State, _ rune) { print(f, r) }
+func (r RedirectURI) Format(f fmt.State, _ rune) { printText(f, r) }
