@@ -185,7 +185,7 @@ func TestHitAfterMiss(t *testing.T) {
 	}
 	clock.Advance(1)
 	mustGet(t, c, key, o.gives("new"), "new", cache.FromOrigin)
-	if got, want := c.Stats(), (cache.Stats{MemoryHits: 1, Loads: 2}); got != want {
+	if got, want := c.Stats(), (cache.Stats{Memory: cache.ReadStats{Hits: 1}, Loads: 2}); got != want {
 		t.Errorf("counts: got %+v, want %+v", got, want)
 	}
 }
@@ -279,7 +279,7 @@ func TestProcessesShareRedis(t *testing.T) {
 	// Being read by others has not extended the value's life.
 	clock.Advance(2 * time.Second)
 	mustGet(t, two, key, o.gives("new"), "new", cache.FromOrigin)
-	if got, want := two.Stats(), (cache.Stats{MemoryHits: 1, RedisHits: 1, Loads: 1}); got != want {
+	if got, want := two.Stats(), (cache.Stats{Memory: cache.ReadStats{Hits: 1}, Redis: cache.ReadStats{Hits: 1}, Loads: 1}); got != want {
 		t.Errorf("counts: got %+v, want %+v", got, want)
 	}
 }

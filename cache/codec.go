@@ -50,8 +50,8 @@ func encodeEntry(c ErrorCodec, e Encoded) ([]byte, error) {
 		flags |= flagFreshOnly
 	}
 	b = append(b, byte(e.Outcome), flags)
-	b = binary.BigEndian.AppendUint64(b, uint64(micros(e.FetchedAt)))
-	b = binary.BigEndian.AppendUint64(b, uint64(micros(e.EndsAt)))
+	b = binary.BigEndian.AppendUint64(b, uint64(e.FetchedAt.UnixMicro()))
+	b = binary.BigEndian.AppendUint64(b, uint64(e.EndsAt.UnixMicro()))
 	return append(b, payload...), nil
 }
 
@@ -62,8 +62,8 @@ func decodeEntry(c ErrorCodec, b []byte) (e Encoded, err error) {
 	}
 	e.Outcome = Outcome(b[0])
 	e.FreshOnly = b[1]&flagFreshOnly != 0
-	e.FetchedAt = fromMicros(int64(binary.BigEndian.Uint64(b[2:])))
-	e.EndsAt = fromMicros(int64(binary.BigEndian.Uint64(b[10:])))
+	e.FetchedAt = time.UnixMicro(int64(binary.BigEndian.Uint64(b[2:]))).UTC()
+	e.EndsAt = time.UnixMicro(int64(binary.BigEndian.Uint64(b[10:]))).UTC()
 	payload := b[envelopeHeader:]
 	switch {
 	case e.Outcome == Value:
@@ -81,19 +81,4 @@ func decodeEntry(c ErrorCodec, b []byte) (e Encoded, err error) {
 		return Encoded{}, fmt.Errorf("%w: %w", errUntrusted, err)
 	}
 	return e, nil
-}
-
-// micros returns 0 for the zero time, which is far before 1970.
-func micros(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMicro()
-}
-
-func fromMicros(us int64) time.Time {
-	if us == 0 {
-		return time.Time{}
-	}
-	return time.UnixMicro(us).UTC()
 }

@@ -111,7 +111,7 @@ func TestRedisCannotBeUsed(t *testing.T) {
 				}
 				wg.Wait()
 			})
-			if got := c.Stats(); got.Loads != 1+more || got.MemoryHits != 1 || got.RedisErrors < 2+more {
+			if got := c.Stats(); got.Loads != 1+more || got.Memory.Hits != 1 || got.RedisErrors < 2+more {
 				t.Errorf("counts: %+v", got)
 			}
 

@@ -95,26 +95,21 @@ func (f *flights[V]) ifIdle(key Key, do func()) {
 // sync.WaitGroup does not allow.
 func (f *flights[V]) wait(ctx context.Context) error {
 	for {
-		c := f.any()
-		if c == nil {
+		f.mu.Lock()
+		var running *call[V]
+		for _, running = range f.calls {
+			break
+		}
+		f.mu.Unlock()
+		if running == nil {
 			return nil
 		}
 		select {
-		case <-c.done:
+		case <-running.done:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
-}
-
-// any returns a flight that is under way, or nil.
-func (f *flights[V]) any() *call[V] {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for _, c := range f.calls {
-		return c
-	}
-	return nil
 }
 
 // sleep returns nil after d, or ctx's error if ctx ends first.

@@ -70,7 +70,7 @@ func (k *lookup[V]) answer() (r Result[V], done bool, err error) {
 	stats := &k.cache.stats
 	switch {
 	case k.fresh() && k.entry.Outcome != Value:
-		stats.of(k.source).negativeHits.Add(1)
+		stats.of(k.source).denials.Add(1)
 		r.Source, r.Outcome = k.source, k.entry.Outcome
 		return r, true, k.entry.Err
 	case k.fresh():
@@ -83,7 +83,7 @@ func (k *lookup[V]) answer() (r Result[V], done bool, err error) {
 	case k.failure.Outcome == Unavailable && k.mayBeStale(k.policy.StaleIfError):
 		return k.stale(StaleIfError, k.failure.Err), true, nil
 	}
-	stats.of(k.failureSource).failureHits.Add(1)
+	stats.of(k.failureSource).failures.Add(1)
 	r.Source = k.failureSource
 	return r, true, k.failure.Err
 }

@@ -141,7 +141,7 @@ func TestGolden(t *testing.T) {
 		{"envelope", hex.EncodeToString(mustEncode(t, Entry[string]{
 			Value:     "value",
 			FetchedAt: time.Date(2026, time.March, 1, 12, 0, 0, 1000, time.UTC),
-		})), "000000064bf535af1001000000000000000076616c7565"},
+		})), "000000064bf535af1001ff23400100d4400076616c7565"},
 	} {
 		if tt.got != tt.want {
 			t.Errorf("%s: got %s, want %s", tt.what, tt.got, tt.want)

@@ -18,15 +18,15 @@ func TestStatsTellTheLevel(t *testing.T) {
 	policy := cache.Policy{TTL: 5 * time.Second, StaleWhileRevalidate: time.Second, StaleIfError: time.Minute, NegativeTTL: 2 * time.Second}
 	for _, tt := range []struct {
 		name   string
-		first  error         // of the load
-		then   time.Duration // passes, and a load fails in the first process
-		stats  cache.Stats   // of the second one's two reads
+		first  error           // of the load
+		then   time.Duration   // passes, and a load fails in the first process
+		stats  cache.ReadStats // of the second one's two reads: one from Redis, one from memory
 		errors bool
 	}{
-		{"hit", nil, 0, cache.Stats{RedisHits: 1, MemoryHits: 1}, false},
-		{"denied", errDenied, 0, cache.Stats{NegativeHits: 2, RedisNegativeHits: 1}, true},
-		{"failed", errFailed, 0, cache.Stats{FailureHits: 2, RedisFailureHits: 1}, true},
-		{"stale", nil, 10 * time.Second, cache.Stats{Stale: 2, RedisStale: 1}, false},
+		{"hit", nil, 0, cache.ReadStats{Hits: 1}, false},
+		{"denied", errDenied, 0, cache.ReadStats{Denials: 1}, true},
+		{"failed", errFailed, 0, cache.ReadStats{Failures: 1}, true},
+		{"stale", nil, 10 * time.Second, cache.ReadStats{Stale: 1}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			clock, key := cachetest.NewClock(), cachetest.Key(t, "alice", 1)
@@ -51,7 +51,7 @@ func TestStatsTellTheLevel(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			wantStats(t, two, tt.stats)
+			wantStats(t, two, cache.Stats{Memory: tt.stats, Redis: tt.stats})
 		})
 	}
 }
