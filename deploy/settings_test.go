@@ -47,16 +47,16 @@ func accepts(t *testing.T, binary string, environ map[string]string, files ...st
 	servicetest.Accepts(t, binary, list...)
 }
 
-// drain is how long the service takes to end at most: it waits for whoever sends clients to it, for
-// connections that carry nothing, and for requests that run.
+// drain returns how long the service takes to stop at most: it waits for load balancers, for idle connections, and
+// for requests that run.
 func drain(t *testing.T, settings map[string]string) time.Duration {
 	t.Helper()
-	source := read(t, "../shutdown.go")
+	source := read(t, "../internal/httpserver/server.go")
 	total := time.Second
-	if !strings.Contains(source, "quietTime = time.Second\n") {
-		t.Fatal("connections that carry nothing are not kept for a second")
+	if !strings.Contains(source, "idleGrace = time.Second\n") {
+		t.Fatal("idle connections are not kept for a second")
 	}
-	slack := regexp.MustCompile(`answerSlack = (\d+) \* time.Second`).FindStringSubmatch(source)
+	slack := regexp.MustCompile(`requestSlack = (\d+) \* time.Second`).FindStringSubmatch(source)
 	for _, text := range []string{settings["SHUTDOWN_DELAY"], settings["OPERATION_TIMEOUT"], slack[1] + "s"} {
 		d, err := time.ParseDuration(text)
 		if err != nil {
