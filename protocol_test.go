@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"authentik-graphql/cache/cachetest"
-	"authentik-graphql/graph"
 	"authentik-graphql/graph/document"
 	"authentik-graphql/internal/config"
 	"authentik-graphql/upstream/upstreamtest"
@@ -284,14 +283,14 @@ func TestEveryLimit(t *testing.T) {
 	}
 	base := startApp(t, nil, "AUTHENTIK_URL="+up.URL).URL
 	t.Run("MAX_URL", func(t *testing.T) {
-		got := get(t, base, map[string]string{"query": repeat(" ", graph.MaxURL)})
+		got := get(t, base, map[string]string{"query": repeat(" ", document.MaxURL)})
 		if got.Status != 414 || got.Codes() != "URI_TOO_LONG" || !strings.Contains(string(got.Body), `"limit":"MAX_URL"`) {
 			t.Errorf("%d %s", got.Status, got.Body)
 		}
 	})
 	t.Run("MAX_HEADERS", func(t *testing.T) {
 		req := newRequest(t, http.MethodPost, base+"/graphql", strings.NewReader("{}"))
-		req.Header.Set("X-Large", repeat("a", graph.MaxHeaders))
+		req.Header.Set("X-Large", repeat("a", document.MaxHeaders))
 		got := send(t, req)
 		if got.Status != 431 || got.Codes() != "HEADERS_TOO_LARGE" || !strings.Contains(string(got.Body), `"limit":"MAX_HEADERS"`) {
 			t.Errorf("%d %s", got.Status, got.Body)

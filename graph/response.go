@@ -6,7 +6,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -74,16 +73,6 @@ func WriteError(w http.ResponseWriter, r *http.Request, err *apierror.Error) {
 		w.Header()["Retry-After"] = []string{strconv.Itoa(wholeSeconds(err.RetryAfter))}
 	}
 	write(w, err.Status(), contentType, encode(&graphql.Response{Errors: gqlerror.List{present(r.Context(), err)}}))
-}
-
-// WriteRateLimited refuses a request of a caller who sends more than perSecond, the value of RATE_LIMIT.
-func WriteRateLimited(w http.ResponseWriter, r *http.Request, perSecond float64, wait time.Duration) {
-	WriteError(w, r, &apierror.Error{
-		Code:       apierror.RateLimited,
-		Message:    "You send more requests than RATE_LIMIT allows, which is " + strconv.FormatFloat(perSecond, 'f', -1, 64) + " a second.",
-		Limit:      "RATE_LIMIT",
-		RetryAfter: wait,
-	})
 }
 
 // unknownOperation is the error for an operationName that the document does not have, or for none

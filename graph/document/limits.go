@@ -17,6 +17,10 @@ type Limits struct {
 // The limits that are no setting. Each is far above what clients send and low enough that a request
 // within them takes milliseconds. Errors name them like settings: MAX_NAME, and so on.
 const (
+	// MaxURL bounds the bytes of a request's target.
+	MaxURL = 8 << 10
+	// MaxHeaders bounds the bytes of a request's header lines.
+	MaxHeaders = 16 << 10
 	// MaxName is the longest name in a document, in bytes: aliases, variables, fragments and others.
 	// The answer repeats a name for each element of a list.
 	MaxName = 128

@@ -4,12 +4,14 @@ import (
 	"math"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/time/rate"
 
 	"authentik-graphql/graph"
+	"authentik-graphql/internal/apierror"
 	"authentik-graphql/internal/grants"
 )
 
@@ -49,7 +51,12 @@ func (l *rateLimiter) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodOptions {
 			if wait := l.take(keyOf(graph.FromContext(r.Context()), r.RemoteAddr)); wait > 0 {
-				graph.WriteRateLimited(w, r, float64(l.limit), wait)
+				graph.WriteError(w, r, &apierror.Error{
+					Code:       apierror.RateLimited,
+					Message:    "You send more requests than RATE_LIMIT allows, which is " + strconv.FormatFloat(float64(l.limit), 'f', -1, 64) + " a second.",
+					Limit:      "RATE_LIMIT",
+					RetryAfter: wait,
+				})
 				return
 			}
 		}

@@ -23,7 +23,7 @@ func (s *Server) routes() (http.Handler, error) {
 	}
 	limiter := newRateLimiter(s.o.RateLimit, s.o.Now)
 	mux := http.NewServeMux()
-	mux.Handle(graphqlPath, s.protect(limiter.handler(graph.CheckHead(s.o.Responses.Middleware(s.withDeadline(endpoint))))))
+	mux.Handle(graphqlPath, s.protect(limiter.handler(checkHead(s.o.Responses.Middleware(s.withDeadline(endpoint))))))
 	if s.o.Playground != nil {
 		mux.Handle("/{$}", s.o.Playground)
 		mux.Handle("/playground/", s.o.Playground)

@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"authentik-graphql/graph"
+	"authentik-graphql/graph/document"
 	"authentik-graphql/internal/callers"
 	"authentik-graphql/internal/responsecache"
 	"authentik-graphql/internal/telemetry"
@@ -142,7 +142,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      s.requestTimeout(),
 		IdleTimeout:       60 * time.Second,
-		MaxHeaderBytes:    graph.MaxURL + graph.MaxHeaders + headerSlack,
+		MaxHeaderBytes:    document.MaxURL + document.MaxHeaders + headerSlack,
 		ConnState: func(c net.Conn, state http.ConnState) {
 			s.conns.connState(c, state)
 			if state != http.StateActive && state != http.StateIdle { // twice a request
