@@ -62,7 +62,7 @@ func BenchmarkCredentialDigest(b *testing.B) {
 	}
 }
 
-// lean answers each GET on a connection with the same bytes, and costs next to nothing itself.
+// lean answers each GET on a connection with the same bytes, at next to no cost.
 func lean(b *testing.B, answer string) (address string) {
 	b.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -101,7 +101,7 @@ const answerHead = "HTTP/1.1 200 OK\r\nAllow: GET, PUT, PATCH, DELETE, HEAD, OPT
 	"Date: Thu, 01 Jan 2026 00:00:00 GMT\r\nReferrer-Policy: same-origin\r\nVary: Accept-Encoding\r\nVary: Cookie\r\n" +
 	"X-Authentik-Id: 0123456789abcdef0123456789abcdef\r\nX-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\nX-Powered-By: authentik\r\n"
 
-// BenchmarkRetrieve is a whole call over the loopback, with the lean server beside it.
+// BenchmarkRetrieve measures a whole call over the loopback, including the lean server.
 func BenchmarkRetrieve(b *testing.B) {
 	recorded := string(recordedCode(b, "2026.2.2", "retrieve-own"))
 	code, _, err := upstream.DecodeGrant([]byte(recorded), sent)
@@ -134,7 +134,7 @@ func BenchmarkRetrieve(b *testing.B) {
 	}
 }
 
-// BenchmarkBareCall is what net/http itself takes of BenchmarkRetrieve, with the server.
+// BenchmarkBareCall measures the share of net/http and the server in BenchmarkRetrieve.
 func BenchmarkBareCall(b *testing.B) {
 	text := recordedCode(b, "2026.2.2", "retrieve-own")
 	address := lean(b, fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", answerHead, len(text), text))

@@ -12,8 +12,8 @@ import (
 	"authentik-graphql/upstream"
 )
 
-// TestBodiesAreApart: calls that run at once, and their errors, keep nothing of one another's
-// bodies, whatever the size of those and however they come.
+// TestBodiesAreApart runs calls at once and checks that neither they nor their errors keep anything of
+// one another's bodies, of any size and however they arrive.
 func TestBodiesAreApart(t *testing.T) {
 	const workers, rounds = 24, 20
 	sizes := []int{0, 100, 5000, 15_000, 70_000, 400_000}

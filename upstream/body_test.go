@@ -20,8 +20,8 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// begins answers with the first bytes of a body of that length, -1 for chunks without an end, and
-// then nothing until the client has gone.
+// begins answers with the first bytes of a body of that length, -1 for chunks without an end, and then
+// sends nothing until the client disconnects.
 func begins(w http.ResponseWriter, r *http.Request, status, length int, mime, first string) {
 	w.Header().Set("Content-Type", mime)
 	if length >= 0 {
@@ -33,11 +33,11 @@ func begins(w http.ResponseWriter, r *http.Request, status, length int, mime, fi
 	<-r.Context().Done()
 }
 
-// TestBodiesAtOnce: whatever comes at once, memory is taken for some bodies only. Everything that is
-// allocated is counted, so that it does not matter when the collector runs: for each call the
-// beginning of a body twice, as its buffer grows, and as much again for the rest of the call and for
-// the server; and a buffer of the cap for every second call, as the race detector lets pools lose
-// some of what they get. Without a bound it is 10 MiB for each call.
+// TestBodiesAtOnce checks that memory is taken for a bounded number of bodies, however many arrive at once.
+// It counts all allocations, so that it does not matter when the collector runs: for each call the beginning
+// of a body twice, as its buffer grows, and as much again for the rest of the call and for the server; and a
+// buffer of the cap for every second call, as under the race detector pools drop some items. Without a bound
+// it is 10 MiB for each call.
 func TestBodiesAtOnce(t *testing.T) {
 	const calls = 64
 	const most = calls*4*upstream.SmallBody + calls/2*upstream.MaxBody
@@ -67,8 +67,8 @@ func TestBodiesAtOnce(t *testing.T) {
 	}
 }
 
-// TestOnlyTheBeginning: of what cannot be a code no more is waited for than what tells what it is,
-// and nothing of what is announced to be over the cap. No server sends more here.
+// TestOnlyTheBeginning checks that of an answer that cannot be a grant only the beginning is awaited, and
+// nothing of a body that is announced to be over the cap. The servers here send no more than that.
 func TestOnlyTheBeginning(t *testing.T) {
 	const js, html, plain = "application/json", "text/html; charset=utf-8", "text/plain; charset=utf-8"
 	filled := func(s string) string { return s + strings.Repeat(" ", upstream.SmallBody-len(s)) }
@@ -100,7 +100,7 @@ func TestOnlyTheBeginning(t *testing.T) {
 				if e := wantKind(t, err, tc.want); e.Status != tc.status || !strings.Contains(e.Error(), tc.cause) {
 					t.Errorf("got %v", e)
 				}
-				<-gone // the rest was dropped with the connection
+				<-gone // the connection was closed without the rest
 			})
 		}
 	}
@@ -108,7 +108,7 @@ func TestOnlyTheBeginning(t *testing.T) {
 		base := rawServer(t, func(_ int, conn *net.TCPConn, r *bufio.Reader) {
 			_, _ = http.ReadRequest(r)
 			_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", upstream.MaxBody+1)
-			_, _ = r.ReadByte() // until the client has gone
+			_, _ = r.ReadByte() // until the client disconnects
 		})
 		_, err := client(t, base).Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 		if e := wantKind(t, err, upstream.InvalidResponse); !strings.Contains(e.Error(), "size cap") {
@@ -117,8 +117,8 @@ func TestOnlyTheBeginning(t *testing.T) {
 	})
 }
 
-// TestLargeBodiesWait: bodies that take all there is hold up further large ones, which end with
-// their own deadline, and no ordinary ones. Callers that leave give everything back.
+// TestLargeBodiesWait checks that bodies which use up the budget hold up further large ones, until their own
+// deadline, but no ordinary ones. The budget is whole again when their callers leave.
 func TestLargeBodiesWait(t *testing.T) {
 	const ordinary = pk + 1
 	for how, length := range map[string]int{"announced": upstream.MaxBody, "in chunks": -1} {
@@ -137,7 +137,7 @@ func TestLargeBodiesWait(t *testing.T) {
 			ctx, leave := context.WithCancel(t.Context())
 			defer leave()
 			var running sync.WaitGroup
-			for range 8 { // four have all there is, and four wait
+			for range 8 { // four use up the budget, and four wait
 				running.Go(func() {
 					_, err := c.Retrieve(ctx, alice, upstream.AuthorizationCodes, pk)
 					if e := wantKind(t, err, upstream.Timeout); !errors.Is(e, context.Canceled) {
@@ -168,12 +168,12 @@ func TestLargeBodiesWait(t *testing.T) {
 			if nothing, _ := c.LargeBodies(); !nothing {
 				t.Error("bodies that are gone still count")
 			}
-			gone.Wait() // no connection is kept
+			gone.Wait() // all connections are closed
 		})
 	}
 }
 
-// TestSlowLargeBodies: those that come too slowly end with the deadline and give everything back.
+// TestSlowLargeBodies checks that slow bodies end with the deadline and release their budget.
 func TestSlowLargeBodies(t *testing.T) {
 	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -202,7 +202,7 @@ func TestSlowLargeBodies(t *testing.T) {
 	}
 }
 
-// TestLargeBodiesGiveBack: whatever becomes of a large body, it counts no longer than its call.
+// TestLargeBodiesGiveBack checks that a large body releases its budget with the end of its call.
 func TestLargeBodiesGiveBack(t *testing.T) {
 	padding := strings.Repeat(" ", upstream.SmallBody)
 	for name, text := range map[string]string{
@@ -229,7 +229,7 @@ func TestLargeBodiesGiveBack(t *testing.T) {
 	}
 }
 
-// TestDecodedSharesNothing: a body is read into what another one was in.
+// TestDecodedSharesNothing checks that a value survives the reuse of the buffer of its body.
 func TestDecodedSharesNothing(t *testing.T) {
 	for _, release := range recordedReleases(t) {
 		for _, r := range recordings(t, release) {
@@ -252,7 +252,7 @@ func TestDecodedSharesNothing(t *testing.T) {
 	}
 }
 
-// TestLargeAnswerIsLetGo: a grant out of a large answer, or of a large page, does not keep all of it.
+// TestLargeAnswerIsLetGo checks that a grant of a large answer or page does not keep all of it in memory.
 func TestLargeAnswerIsLetGo(t *testing.T) {
 	const size = 3 << 20
 	large := with("user", `"unknown":"`+strings.Repeat("x", size)+`","name":"somebody"`)

@@ -15,18 +15,18 @@ import (
 	"time"
 )
 
-// brokenCall is a call that fails at once, in a way that counts and is not tried again.
+// brokenCall fails at once, in a way that counts and is not retried.
 func brokenCall(context.Context) (answer, error) {
 	return answer{}, &Error{Kind: Failed, Status: 500}
 }
 
-// hungCall is a call that ends with its context, as the client's do.
+// hungCall ends with its context, as the client's calls do.
 func hungCall(ctx context.Context) (answer, error) {
 	<-ctx.Done()
 	return answer{}, transportError(ctx.Err())
 }
 
-// neverCall is a call that must not be made.
+// neverCall must not be called.
 func neverCall(t *testing.T) func(context.Context) (answer, error) {
 	return func(context.Context) (answer, error) {
 		t.Helper()
@@ -49,14 +49,14 @@ func wantState(t *testing.T, p *policy, want string) {
 	}
 }
 
-// wantRefused wants a call to be turned away at once.
+// wantRefused checks that a call is rejected at once.
 func wantRefused(t *testing.T, p *policy, retryAfter time.Duration) {
 	t.Helper()
 	start := time.Now()
 	_, err := p.do(t.Context(), neverCall(t))
 	wantError(t, err, Unavailable, errBreakerOpen, retryAfter)
 	if time.Since(start) != 0 {
-		t.Errorf("turned away after %v", time.Since(start))
+		t.Errorf("rejected after %v", time.Since(start))
 	}
 }
 
@@ -69,7 +69,7 @@ func openedPolicy(t *testing.T, concurrency int) *policy {
 	return p
 }
 
-// halfOpenPolicy is one whose breaker lets the next call through as a probe.
+// halfOpenPolicy is a policy whose breaker admits the next call as a probe.
 func halfOpenPolicy(t *testing.T, concurrency int) *policy {
 	t.Helper()
 	p := openedPolicy(t, concurrency)
@@ -77,7 +77,7 @@ func halfOpenPolicy(t *testing.T, concurrency int) *policy {
 	return p
 }
 
-// TestWhatCounts: twenty times the same result opens the breaker, or never does.
+// TestWhatCounts checks which results open the breaker when they come twenty times.
 func TestWhatCounts(t *testing.T) {
 	status := func(kind Kind, status int) error { return &Error{Kind: kind, Status: status} }
 	for _, tt := range []struct {
@@ -208,7 +208,7 @@ func TestBreakerOpens(t *testing.T) {
 
 func TestOpenBreaker(t *testing.T) {
 	for name, test := range map[string]func(t *testing.T){
-		"tells how long it stays so": func(t *testing.T) {
+		"says how long it stays open": func(t *testing.T) {
 			p := openedPolicy(t, 1)
 			wantRefused(t, p, 2*time.Second)
 			time.Sleep(999 * time.Millisecond)
@@ -227,7 +227,7 @@ func TestOpenBreaker(t *testing.T) {
 		},
 		"does not let its callers queue": func(t *testing.T) {
 			p := openedPolicy(t, 1)
-			p.slots <- struct{}{} // as a call from before would hold it
+			p.slots <- struct{}{} // as an earlier call would hold it
 			wantRefused(t, p, 2*time.Second)
 		},
 		"turns those away that had queued": func(t *testing.T) {
@@ -301,7 +301,7 @@ func TestProbes(t *testing.T) {
 			p := halfOpenPolicy(t, 1)
 			times(t, p, 1, taking(0))
 			wantState(t, p, "closed")
-			times(t, p, breakerCalls-1, brokenCall) // the failures before are forgotten
+			times(t, p, breakerCalls-1, brokenCall) // earlier failures are forgotten
 			wantState(t, p, "closed")
 		},
 		"one that is refused closes": func(t *testing.T) {
@@ -362,7 +362,7 @@ func TestProbes(t *testing.T) {
 	}
 }
 
-// TestBreakerLog: each change between well and ill is logged once, and a failed probe is none.
+// TestBreakerLog checks that each change of state is logged once, and that a failed probe is not.
 func TestBreakerLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
@@ -399,7 +399,7 @@ func TestBreakerLog(t *testing.T) {
 	})
 }
 
-// TestStatsOfPolicy: what the policy counts is shown under the right names.
+// TestStatsOfPolicy checks that the policy's counts appear under the right names.
 func TestStatsOfPolicy(t *testing.T) {
 	c := NewClient(Options{BaseURL: &url.URL{Scheme: "http", Host: "127.0.0.1"}, Logger: slog.New(slog.DiscardHandler)})
 	c.policy.slots <- struct{}{}
@@ -420,8 +420,8 @@ func TestStatsOfPolicy(t *testing.T) {
 	}
 }
 
-// TestAnswersDoNotOpenTheBreaker: what failed is less than half of all calls while it fails, and more
-// than half of those in the window when the answers of before have left it. authentik answers then.
+// TestAnswersDoNotOpenTheBreaker has fewer failures than half of all calls while they happen, and more than
+// half of the window when earlier answers have left it. By then authentik answers again.
 func TestAnswersDoNotOpenTheBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPolicy(Options{Timeout: time.Second, Concurrency: 1, Logger: slog.New(slog.DiscardHandler)})

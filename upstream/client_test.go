@@ -34,7 +34,7 @@ const (
 
 var alice = upstream.NewCredential(upstreamtest.TokenAlice)
 
-// client makes a client of that server which logs nothing.
+// client makes a client of that server that logs nothing.
 func client(t testing.TB, base string, change ...func(*upstream.Options)) *upstream.Client {
 	t.Helper()
 	u, err := url.Parse(base)
@@ -80,7 +80,7 @@ func answer(w http.ResponseWriter, body string) {
 	_, _ = io.WriteString(w, body)
 }
 
-// wantKind wants an *Error of that kind.
+// wantKind checks that err is an *Error of that kind.
 func wantKind(t *testing.T, err error, want upstream.Kind) *upstream.Error {
 	t.Helper()
 	var e *upstream.Error
@@ -126,8 +126,8 @@ func TestRetrieve(t *testing.T) {
 	}
 }
 
-// TestFetchedAt: the clock is read when the request leaves, to judge the code, and when the
-// answer is there.
+// TestFetchedAt checks that the clock is read when the request leaves, for the expiry, and when the answer
+// has come.
 func TestFetchedAt(t *testing.T) {
 	server := serve(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, body) })
 	readings := []time.Time{sent, sent.Add(2 * time.Minute)}
@@ -282,7 +282,7 @@ func TestPathPrefix(t *testing.T) {
 	})
 }
 
-// TestNoCookies: what one caller's answer sets is not sent with the next call.
+// TestNoCookies checks that a cookie of one caller's answer is not sent with the next call.
 func TestNoCookies(t *testing.T) {
 	var cookies []string
 	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -352,8 +352,8 @@ func writeCode(conn io.Writer) {
 	_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 }
 
-// TestKeptAliveConnectionDropped: a request on a connection that was kept and is dropped without
-// an answer is sent once more, whether the connection is closed or reset.
+// TestKeptAliveConnectionDropped checks that a GET is sent again if its kept-alive connection ends without an
+// answer, whether it is closed or reset.
 func TestKeptAliveConnectionDropped(t *testing.T) {
 	for name, linger := range map[string]int{"closed": -1, "reset": 0} {
 		t.Run(name, func(t *testing.T) {
@@ -399,7 +399,7 @@ func TestKeptAliveConnectionDropped(t *testing.T) {
 	})
 }
 
-// TestFreshConnectionDropped: on a new connection the same is a failure, and each of the three
+// TestFreshConnectionDropped checks that the same is a failure on a new connection, where each of the three
 // tries is one request.
 func TestFreshConnectionDropped(t *testing.T) {
 	for name, linger := range map[string]int{"closed": -1, "reset": 0} {
@@ -434,7 +434,7 @@ func TestNotHTTP(t *testing.T) {
 			wantKind(t, err, upstream.Unavailable)
 		})
 	}
-	t.Run("nobody listens", func(t *testing.T) {
+	t.Run("no listener", func(t *testing.T) {
 		server := httptest.NewServer(nil)
 		server.Close()
 		c := client(t, server.URL)
@@ -524,8 +524,8 @@ func TestDeadline(t *testing.T) {
 	})
 }
 
-// TestCutFailures: an answer that ends too early is not taken for what its beginning says, and
-// one that ends too late is a time-out whatever its status is.
+// TestCutFailures checks that an answer that ends too early is not taken for what its beginning says, and
+// that one that ends too late is a time-out whatever its status is.
 func TestCutFailures(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -605,7 +605,7 @@ func TestSizeCap(t *testing.T) {
 	}
 }
 
-// TestNoGzip: none is asked for, and one that comes all the same is not unpacked.
+// TestNoGzip checks that compression is not asked for, and that a compressed answer is not unpacked.
 func TestNoGzip(t *testing.T) {
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
@@ -659,7 +659,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestConnections: never more connections than calls allowed at once, and steady load dials none.
+// TestConnections checks that there are no more connections than calls allowed at once, and that steady load
+// dials none.
 func TestConnections(t *testing.T) {
 	const calls, parallel = 2000, 64
 	fake := upstreamtest.New(upstreamtest.Options{})
@@ -702,8 +703,8 @@ func TestConnections(t *testing.T) {
 		}
 	}
 	load(calls, parallel)
-	// On a busy machine net/http now and then replaces a connection whose answer came while it was
-	// being given back, and the server hears of the new one before it does of the old one's end.
+	// On a busy machine net/http now and then replaces a connection whose answer came while it was being
+	// returned to the pool, and the server notices the new one before the end of the old one.
 	if n := most.Load(); n > parallel+parallel/8 {
 		t.Errorf("%d connections were open at once", n)
 	}
@@ -753,7 +754,7 @@ func TestReady(t *testing.T) {
 	}
 }
 
-// TestDropped: fields of an unknown form are counted each time and logged once.
+// TestDropped checks that fields of an unknown form are counted each time and logged once.
 func TestDropped(t *testing.T) {
 	var log bytes.Buffer
 	odd := strings.Replace(with("user", `"email":["TELLTALE"],"name":1`), `"pk":7`, `"pk":17`, 1)
@@ -778,7 +779,7 @@ func TestDropped(t *testing.T) {
 	}
 }
 
-// TestHarmfulID: authentik's id is left out where it could forge a log line.
+// TestHarmfulID checks that an id that could forge a log line is left out.
 func TestHarmfulID(t *testing.T) {
 	server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Authentik-Id", `x" level=ERROR`)

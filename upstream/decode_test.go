@@ -19,10 +19,10 @@ import (
 // sent is when the requests of these tests left.
 var sent = time.Date(2026, 11, 24, 4, 0, 0, 0, time.UTC)
 
-// minimal is the smallest code there is; its Expires lies after sent.
+// minimal is the smallest possible code; its Expires is after sent.
 const minimal = `{"pk":7,"provider":{"pk":1},"user":{"pk":2},"is_expired":false,"expires":"2026-11-24T04:01:00Z"}`
 
-// decode wants no error.
+// decode decodes a grant without an error.
 func decode(t *testing.T, body string) (*upstream.Grant, []string) {
 	t.Helper()
 	c, dropped, err := upstream.DecodeGrant([]byte(body), sent)
@@ -54,8 +54,8 @@ const (
 	otherUUID = "298c46df-4a82-4d6b-bdcb-62c7065c10bc"
 )
 
-// TestRecordedCodes decodes what every release sent and encodes it again: nothing may be dropped,
-// and the result must be the recording but for renamed keys, nulls and keys never kept.
+// TestRecordedCodes decodes the recordings of every release and encodes them again: nothing may be dropped,
+// and the result must equal the recording, except for renamed keys, nulls and keys that are not kept.
 func TestRecordedCodes(t *testing.T) {
 	recordedCodes(t, func(t *testing.T, _ string, r recording) {
 		c, dropped := decode(t, string(r.Body))
@@ -63,7 +63,7 @@ func TestRecordedCodes(t *testing.T) {
 			t.Errorf("dropped %q", dropped)
 		}
 		got, want := tree(t, upstream.EncodeGrant(c)), tree(t, r.Body)
-		delete(got, "_ends_at") // judged below
+		delete(got, "_ends_at") // TestExpiry checks it
 		modernise(want)
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("got  %v\nwant %v", got, want)
@@ -71,7 +71,7 @@ func TestRecordedCodes(t *testing.T) {
 	})
 }
 
-// tree parses JSON with its numbers as they are spelt.
+// tree parses JSON and keeps the text of its numbers.
 func tree(t *testing.T, raw []byte) map[string]any {
 	t.Helper()
 	d := json.NewDecoder(bytes.NewReader(raw))
@@ -83,8 +83,8 @@ func tree(t *testing.T, raw []byte) map[string]any {
 	return v
 }
 
-// modernise turns the tree of a recorded code into that of the stored form, by other means than
-// the package's own.
+// modernise turns the tree of a recorded code into that of the stored form, by other means than the
+// package's own.
 func modernise(code map[string]any) {
 	provider, user := code["provider"].(map[string]any), code["user"].(map[string]any)
 	for before, after := range map[string]string{"jwks_sources": "jwt_federation_sources", "backchannel_logout_uri": "logout_uri"} {
@@ -177,7 +177,7 @@ func checkRoundTrip(t *testing.T, c *upstream.Grant) {
 	}
 }
 
-// TestRestoreRedacted restores codes of which whole parts were taken out.
+// TestRestoreRedacted restores codes from which whole objects were redacted.
 func TestRestoreRedacted(t *testing.T) {
 	for _, tc := range []struct {
 		name string
@@ -200,7 +200,7 @@ func TestRestoreRefuses(t *testing.T) {
 	}
 }
 
-// TestEndsAtIsOursAlone: authentik cannot set the one key that is not its own.
+// TestEndsAtIsOursAlone checks that authentik cannot set the one key that is not its own.
 func TestEndsAtIsOursAlone(t *testing.T) {
 	c, _ := decode(t, with("", `"_ends_at":1`))
 	if want := sent.Add(time.Minute); !c.EndsAt.Equal(want) {
@@ -208,7 +208,7 @@ func TestEndsAtIsOursAlone(t *testing.T) {
 	}
 }
 
-// TestEncodeHandMade: an attribute value of no bytes is none.
+// TestEncodeHandMade checks that attributes of no bytes are left out.
 func TestEncodeHandMade(t *testing.T) {
 	c := &upstream.Grant{PK: 1, User: &upstream.User{PK: 2, Attributes: jsontext.Value{}}}
 	if got, want := string(upstream.EncodeGrant(c)), `{"pk":1,"user":{"pk":2},"is_expired":false}`; got != want {
@@ -216,8 +216,8 @@ func TestEncodeHandMade(t *testing.T) {
 	}
 }
 
-// TestWrongTypes gives each optional field values of other types than its own: it becomes nil
-// and is named, and the rest of the code is not harmed.
+// TestWrongTypes gives each optional field values of other types. The field must become nil and be named,
+// and the rest of the code must stay.
 func TestWrongTypes(t *testing.T) {
 	const (
 		text    = `1 1.5 true [] {} ["a"]`
@@ -339,9 +339,9 @@ func TestWrongTypes(t *testing.T) {
 	}
 }
 
-// TestEveryFieldIsRead fails when a field is added to a type and not to the decoder and encoder.
+// TestEveryFieldIsRead fails when a field is added to a type and not to its table.
 func TestEveryFieldIsRead(t *testing.T) {
-	old := string(recordedCode(t, "2023.10.7", "retrieve-own")) // a parent of a group is in older releases alone
+	old := string(recordedCode(t, "2023.10.7", "retrieve-own")) // only older releases send the parent of a group
 	body := `{"pk":7,"provider":{"pk":1,"name":"n","authentication_flow":"U","authorization_flow":"U","invalidation_flow":"U",
 		"property_mappings":["U"],"component":"c","assigned_application_slug":"s","assigned_application_name":"n",
 		"assigned_backchannel_application_slug":"s","assigned_backchannel_application_name":"n","verbose_name":"v",
@@ -394,7 +394,7 @@ func TestEveryFieldIsRead(t *testing.T) {
 	}
 }
 
-// TestStrictFields: without these a body is not a code.
+// TestStrictFields checks the fields without which a body is not a code.
 func TestStrictFields(t *testing.T) {
 	const (
 		pk       = `"pk":7`
@@ -551,8 +551,8 @@ func or(s *string) string {
 	return *s
 }
 
-// TestRenamed: whichever of two names comes, in whatever order, the value is found; the newer
-// name counts where both have one.
+// TestRenamed checks that a value is found under either of two names, in any order, and that the newer name
+// wins where both have a value.
 func TestRenamed(t *testing.T) {
 	const (
 		sources = `"jwt_federation_sources":["` + aUUID + `"]`
@@ -584,7 +584,7 @@ func TestRenamed(t *testing.T) {
 	}
 }
 
-// TestAttributes: any JSON is kept byte for byte.
+// TestAttributes checks that any JSON is kept byte for byte.
 func TestAttributes(t *testing.T) {
 	for _, tc := range []struct{ name, value string }{
 		{"object", `{"a":1}`},
@@ -645,7 +645,7 @@ func TestScope(t *testing.T) {
 	}
 }
 
-// TestTexts: escapes are resolved, and whatever they make is valid UTF-8.
+// TestTexts checks that escapes are resolved, always to valid UTF-8.
 func TestTexts(t *testing.T) {
 	for _, tc := range []struct{ name, text, want string }{
 		{"plain", `Jörg 🦊`, "Jörg 🦊"},
@@ -667,7 +667,7 @@ func TestTexts(t *testing.T) {
 			checkRoundTrip(t, c)
 		})
 	}
-	// What two halves that do not match become is not worth a rule.
+	// The exact result of two halves that do not match does not matter.
 	c, _ := decode(t, with("user", `"name":"\ud800\u0041\udc00\ud800"`))
 	if !utf8.ValidString(*c.User.Name) {
 		t.Errorf("got %q", *c.User.Name)
@@ -681,7 +681,7 @@ func TestKeys(t *testing.T) {
 	case len(dropped) > 0:
 		t.Errorf("dropped %q", dropped)
 	case c.PK != 7:
-		t.Errorf("pk %d: the last of two wins, however it is spelt", c.PK)
+		t.Errorf("pk %d: the last of two wins, however it is written", c.PK)
 	case c.Provider.PK != 1 || *c.Provider.Name != "b":
 		t.Errorf("provider %d %s: the last of two wins", c.Provider.PK, *c.Provider.Name)
 	case c.User.GroupIDs[0] != aUUID:
@@ -689,7 +689,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestExpiry is the whole rule of what authentik said, and when it was asked, to what we say.
+// TestExpiry checks what we say of every combination of what authentik said and when it was asked.
 func TestExpiry(t *testing.T) {
 	const (
 		past, future = `"2026-11-24T03:59:59.999999Z"`, `"2026-11-24T04:00:30.000001Z"`

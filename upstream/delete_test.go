@@ -15,7 +15,7 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// script answers the requests of a test one by one, and notes them.
+// script answers the requests of a test one by one, and records them.
 type script struct {
 	mu      sync.Mutex
 	steps   []http.HandlerFunc
@@ -35,7 +35,7 @@ func (s *script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.steps[n](w, r)
 }
 
-// asked are the methods of what came, joined.
+// asked returns the methods of all requests, joined.
 func (s *script) asked() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,7 +63,7 @@ func faulty(f upstreamtest.Fault) http.HandlerFunc {
 // deleted is a 204 as authentik gives it.
 func deleted(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
 
-// TestDelete: what each answer means, and how often authentik is asked for it.
+// TestDelete checks what each answer means, and how often authentik is asked.
 func TestDelete(t *testing.T) {
 	const (
 		jsonType = "application/json"
@@ -120,7 +120,7 @@ func TestDelete(t *testing.T) {
 		{"a reset, then none", []http.HandlerFunc{reset, none}, 0, 0, true, "DELETE DELETE"},
 		{"a reset, then a page", []http.HandlerFunc{reset, page404}, upstream.Unavailable, 0, false, "DELETE DELETE"},
 		{"two resets", []http.HandlerFunc{reset, reset}, upstream.Unavailable, 0, false, "DELETE DELETE"},
-		// What is refused or turned away says nothing of the first: a token may have deleted itself.
+		// A refused or rejected retry says nothing of the first try: a token may have deleted itself.
 		{"a reset, then forbidden", []http.HandlerFunc{reset, says(403, jsonType, refused)}, upstream.Unavailable, 0, false, "DELETE DELETE"},
 		{"a reset, then a token that is none", []http.HandlerFunc{reset, says(403, jsonType, `{"detail":"Token invalid/expired"}`)}, upstream.Unavailable, 0, false, "DELETE DELETE"},
 		{"a reset, then a failure inside", []http.HandlerFunc{reset, failing}, upstream.Unavailable, 0, false, "DELETE DELETE"},
@@ -154,7 +154,7 @@ func TestDelete(t *testing.T) {
 	}
 }
 
-// TestDeleteWithoutACall: what must not be sent is not.
+// TestDeleteWithoutACall has no credential, or no time.
 func TestDeleteWithoutACall(t *testing.T) {
 	s := &script{steps: []http.HandlerFunc{deleted}}
 	server := serve(t, s.ServeHTTP)
@@ -167,8 +167,8 @@ func TestDeleteWithoutACall(t *testing.T) {
 	}
 }
 
-// TestDeleteTimesOut: a DELETE that is not answered in time is not sent again, as no time is left,
-// and may have worked.
+// TestDeleteTimesOut checks that a DELETE without an answer in time is not retried, as no time is left. It may
+// have worked.
 func TestDeleteTimesOut(t *testing.T) {
 	s := &script{steps: []http.HandlerFunc{faulty(upstreamtest.Hang)}}
 	server := serve(t, s.ServeHTTP)
@@ -181,7 +181,7 @@ func TestDeleteTimesOut(t *testing.T) {
 	}
 }
 
-// TestDeleteAfterTheCallerLeft: nothing is sent again for a caller who has left.
+// TestDeleteAfterTheCallerLeft checks that nothing is retried for a caller who has left.
 func TestDeleteAfterTheCallerLeft(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	s := &script{}
@@ -197,7 +197,7 @@ func TestDeleteAfterTheCallerLeft(t *testing.T) {
 	}
 }
 
-// TestDeleteRefusedConnection: where nobody listens, nothing was deleted and the outcome is known.
+// TestDeleteRefusedConnection checks that the outcome is known where no server listens.
 func TestDeleteRefusedConnection(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	address := server.URL
@@ -225,7 +225,7 @@ func openBreaker(t *testing.T, c *upstream.Client) {
 	}
 }
 
-// TestDeleteWithAnOpenBreaker: it is turned away here, and says that it was.
+// TestDeleteWithAnOpenBreaker checks that the call is rejected, and that the error says so.
 func TestDeleteWithAnOpenBreaker(t *testing.T) {
 	fake, server := authentik(t, upstreamtest.Options{})
 	fake.SetFault(1, upstreamtest.Error500)
@@ -241,9 +241,9 @@ func TestDeleteWithAnOpenBreaker(t *testing.T) {
 	}
 }
 
-// TestDeleteWhoseSecondTryIsTurnedAway: what became of the first stays unknown when the breaker has
-// opened in the meantime. The error must not say that nothing was sent.
-func TestDeleteWhoseSecondTryIsTurnedAway(t *testing.T) {
+// TestDeleteWhoseRetryIsRejected checks that the outcome of the first try stays unknown when the breaker has
+// opened meanwhile. The error must not say that nothing was sent.
+func TestDeleteWhoseRetryIsRejected(t *testing.T) {
 	var c *upstream.Client
 	var deletes atomic.Int32
 	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -265,8 +265,8 @@ func TestDeleteWhoseSecondTryIsTurnedAway(t *testing.T) {
 	}
 }
 
-// TestDeleteIsNotResent: on a kept-alive connection that ends without an answer net/http sends a
-// GET again by itself. It must not send a DELETE: the second try is ours, and counted.
+// TestDeleteIsNotResent checks that net/http, which repeats a GET whose kept-alive connection ends without an
+// answer, does not repeat a DELETE: the retry is ours, and counted.
 func TestDeleteIsNotResent(t *testing.T) {
 	fake, server := authentik(t, upstreamtest.Options{Permissions: map[string][]string{upstreamtest.UserAlice: {"delete_authorizationcode"}}})
 	c := client(t, server.URL)
@@ -289,7 +289,7 @@ func TestDeleteIsNotResent(t *testing.T) {
 	}
 }
 
-// TestDeleteLostOnTheWay: each DELETE that net/http sends is one of ours, on the bytes of the wire.
+// TestDeleteLostOnTheWay checks on the wire that each DELETE that net/http sends is one of ours.
 func TestDeleteLostOnTheWay(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -322,7 +322,7 @@ func TestDeleteLostOnTheWay(t *testing.T) {
 	}
 }
 
-// TestDeleteOfEveryRelease: against authentik's own rules, for all three resources.
+// TestDeleteOfEveryRelease deletes rows of all three resources by every release's rules.
 func TestDeleteOfEveryRelease(t *testing.T) {
 	for _, release := range upstreamtest.Releases() {
 		t.Run(string(release), func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"authentik-graphql/upstream"
 )
 
-// TestRecordedFailures classifies what every release answered to a GET when it was not a 200.
+// TestRecordedFailures classifies the recorded answers of every release that are not a 200.
 func TestRecordedFailures(t *testing.T) {
 	for _, release := range recordedReleases(t) {
 		t.Run(release, func(t *testing.T) {
@@ -51,7 +51,7 @@ func TestRecordedFailures(t *testing.T) {
 	}
 }
 
-// checkSilent: an error tells nothing of the body.
+// checkSilent checks that an error contains nothing of the body.
 func checkSilent(t *testing.T, e *upstream.Error, body string) {
 	t.Helper()
 	for _, word := range []string{"dial unix", "DOCTYPE", "Select a valid", "detail", "authentik-core.sock"} {
@@ -84,7 +84,7 @@ func TestClassify(t *testing.T) {
 		wait       time.Duration
 		fields     []string
 	}{
-		// The rows of the contract.
+		// authentik's own answers.
 		{name: "no token, list", status: 403, mime: js, body: detail("Authentication credentials were not provided."), want: upstream.Unauthenticated},
 		{name: "no token, in German", status: 403, mime: js, body: detail("Anmeldedaten fehlen."), want: upstream.Unauthenticated},
 		{name: "no token, in French", status: 403, mime: js, body: detail("Informations d'authentification non fournies."), want: upstream.Unauthenticated},
@@ -115,7 +115,7 @@ func TestClassify(t *testing.T) {
 		{name: "core down", status: 502, mime: js, body: `{"error":"failed to connect to authentik backend: dial unix /x: connect: connection refused"}`, want: upstream.Unavailable},
 		{name: "database down", status: 500, mime: html, body: page, want: upstream.Failed},
 
-		// What others between may answer.
+		// Answers of proxies in between.
 		{name: "401", status: 401, mime: js, body: detail("no"), want: upstream.Unauthenticated},
 		{name: "401 page", status: 401, mime: html, body: page, want: upstream.Unauthenticated},
 		{name: "403 page", status: 403, mime: html, body: page, want: upstream.Forbidden},
@@ -145,14 +145,14 @@ func TestClassify(t *testing.T) {
 		{name: "410", status: 410, mime: js, body: detail("gone"), want: upstream.InvalidResponse},
 		{name: "418", status: 418, want: upstream.InvalidResponse},
 
-		// A 200 that is none.
+		// A 200 that is no success.
 		{name: "200 page", status: 200, mime: html, body: page, want: upstream.InvalidResponse},
 		{name: "200 without a type", status: 200, body: minimal, want: upstream.InvalidResponse},
 		{name: "200 of a broken type", status: 200, mime: "application/json; =", body: minimal, want: upstream.InvalidResponse},
 		{name: "200 of another JSON type", status: 200, mime: "application/problem+json", body: minimal, want: upstream.InvalidResponse},
 		{name: "200 JSON labelled text", status: 200, mime: plain, body: minimal, want: upstream.InvalidResponse},
 
-		// Deep nesting must not end the process, whatever it comes with.
+		// Deep nesting must not end the process, whatever the status.
 		{name: "400 deep", status: 400, mime: js, body: deep, want: upstream.BadInput},
 		{name: "400 deep in an object", status: 400, mime: js, body: `{"user":` + deep, want: upstream.BadInput},
 		{name: "403 deep", status: 403, mime: js, body: deep, want: upstream.Forbidden},
@@ -160,7 +160,7 @@ func TestClassify(t *testing.T) {
 		{name: "404 deep", status: 404, mime: js, body: deep, want: upstream.InvalidResponse},
 		{name: "502 deep", status: 502, mime: js, body: deep, want: upstream.Failed},
 
-		// Field names go to the caller, so only plain ones do.
+		// Only plain field names may reach the caller.
 		{name: "several fields", status: 400, mime: js, body: `{"user":["a"],"provider":["b"],"non_field_errors":["c"],"code":"d"}`, want: upstream.BadInput, fields: []string{"user", "provider"}},
 		{name: "hostile fields", status: 400, mime: js, want: upstream.BadInput, fields: []string{"page_size"},
 			body: `{"<script>":["a"],"User":["a"],"user name":["a"],"a-b":["a"],"":["a"],"ü":["a"],"a\u0000b":["a"],"a$b":["a"],"user1":["a"],"` + strings.Repeat("a", 65) + `":["a"],"page_size":["a"],"x":"a","y":{"z":["a"]},"w":null}`},
@@ -188,7 +188,7 @@ func TestClassify(t *testing.T) {
 	}
 }
 
-// TestNoJSON: a 200 that is only said to be JSON is found out when it is decoded, and not tried again.
+// TestNoJSON checks that a 200 that is not the JSON it claims is an error of decoding, and is not retried.
 func TestNoJSON(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty": "", "page": "<!DOCTYPE html>\n<html></html>", "cut": minimal[:50], "twice": body + body, "with a tail": body + "}",
@@ -208,7 +208,7 @@ func TestNoJSON(t *testing.T) {
 	}
 }
 
-// TestClassifyCodes: what is worth decoding.
+// TestClassifyCodes checks which answers are decoded.
 func TestClassifyCodes(t *testing.T) {
 	for _, mime := range []string{"application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8", "application/json;"} {
 		for _, body := range []string{minimal, `{}`, `[]`, `null`, `{"error":"authentik starting","pk":1}`, `{"error":"another"}`} {

@@ -11,7 +11,7 @@ import (
 // MaxBody is the cap of an answer's size.
 const MaxBody = maxBody
 
-// Classify tells what the client makes of an answer; nil is a 200 worth decoding.
+// Classify is the error of an answer; nil is a 200 to be decoded.
 func Classify(status int, header http.Header, body []byte) *Error {
 	return classify(answer{status: status, header: header, body: body})
 }
@@ -21,10 +21,10 @@ func RetryAfter(value string) time.Duration {
 	return retryAfter(http.Header{"Retry-After": {value}})
 }
 
-// CleanID is what is kept of authentik's id of a request.
+// CleanID is authentik's id of a request as it is kept.
 func CleanID(s string) string { return cleanID(s) }
 
-// ValidJSON tells JSON.
+// ValidJSON reports whether a text is JSON.
 func ValidJSON(text []byte) bool { return isJSON(text) }
 
 // EncodeGrant is a grant as it is stored.
@@ -33,10 +33,10 @@ func EncodeGrant(c *Grant) []byte { return AppendGrant(nil, c) }
 // EncodeRows is a part of a list as it is stored.
 func EncodeRows(r *Rows) []byte { return AppendRows(nil, r) }
 
-// SmallBody is what a body may take without asking.
+// SmallBody is what a body may take outside the budget.
 const SmallBody = smallBody
 
-// LargeBodies tells what the larger bodies take of what they may: nothing, or all, so that further
+// LargeBodies reports whether the larger bodies use nothing of their budget, or all of it, so that further
 // ones wait.
 func (c *Client) LargeBodies() (nothing, all bool) {
 	try := func(n int64) bool {
@@ -57,7 +57,7 @@ func DecodePage(body []byte, sent time.Time) (p Page, dropped []string, err erro
 	return decode(body, sent, func(d *decoder) Page { return decodePage(d, (*decoder).grant) })
 }
 
-// Application is a resource that is no grant, as another engineer would add it.
+// Application is a resource that is no grant.
 type Application struct {
 	Slug     string
 	Name     *string
@@ -77,7 +77,7 @@ var applicationObject = newObject("application", "Application",
 // ErrNoApplication is what a 404 means for an application.
 var ErrNoApplication = errors.New("no such application")
 
-// ApplicationAt is where an application is.
+// ApplicationAt is the endpoint of an application.
 func ApplicationAt(slug string) Endpoint[*Application] {
 	return Endpoint[*Application]{
 		Path: "/api/v3/core/applications/" + slug + "/",

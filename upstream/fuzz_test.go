@@ -42,7 +42,7 @@ func seeds(f *testing.F, add func(body []byte)) {
 	add([]byte(minimal))
 }
 
-// checkCode wants texts in UTF-8 and attributes in JSON wherever they are in v.
+// checkCode checks that all texts in v are UTF-8 and all attributes JSON.
 func checkCode(t *testing.T, v reflect.Value) {
 	t.Helper()
 	switch v.Kind() {
@@ -131,7 +131,7 @@ func FuzzClassify(f *testing.F) {
 	})
 }
 
-// FuzzValidJSON: what is taken for JSON is what encoding/json takes for it.
+// FuzzValidJSON checks that the same texts are JSON as for encoding/json.
 func FuzzValidJSON(f *testing.F) {
 	seeds(f, func(body []byte) { f.Add(body) })
 	for _, text := range []string{
@@ -147,7 +147,7 @@ func FuzzValidJSON(f *testing.F) {
 	})
 }
 
-// TestDeepJSON: the deepest JSON is that of encoding/json.
+// TestDeepJSON checks that JSON may be as deep as for encoding/json.
 func TestDeepJSON(t *testing.T) {
 	for depth, want := range map[int]bool{10_000: true, 10_001: false, 4 << 20: false} {
 		text := []byte(strings.Repeat("[", depth) + strings.Repeat("]", depth))

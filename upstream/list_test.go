@@ -30,7 +30,7 @@ type recordedList struct {
 	Header      map[string]string
 }
 
-// page is the body and what is in it. Rows that were not kept are made of one that was.
+// page is the body and its primary keys. Rows that were not kept are made from one that was.
 func (r recordedList) page(t testing.TB, rows map[upstream.Resource]json.RawMessage) (body []byte, pks []upstream.PK) {
 	t.Helper()
 	if r.Body != nil {
@@ -86,8 +86,8 @@ func recordedLists(t *testing.T, f func(t *testing.T, r recordedList, rows map[u
 	}
 }
 
-// TestRecordedLists: every page that a real authentik sent is read to the last row, and one that is
-// not in the order of primary keys is refused.
+// TestRecordedLists checks that every page that a real authentik sent is read to the last row, and that one
+// that is not in the order of primary keys is refused.
 func TestRecordedLists(t *testing.T) {
 	recordedLists(t, func(t *testing.T, r recordedList, rows map[upstream.Resource]json.RawMessage) {
 		if r.Status != 0 {
@@ -123,7 +123,7 @@ func TestRecordedLists(t *testing.T) {
 		list, err := client(t, server.URL).List(t.Context(), alice, r.Resource, q, nil)
 		if reversed := slices.Clone(pks); !q.Oldest {
 			slices.Reverse(reversed)
-			if !slices.IsSorted(reversed) { // as authentik orders by another field, or ignores what it does not know
+			if !slices.IsSorted(reversed) { // authentik orders by another field, or ignores an unknown one
 				wantKind(t, err, upstream.InvalidResponse)
 				return
 			}
@@ -149,7 +149,7 @@ func pksOf(rows []*upstream.Grant) []upstream.PK {
 	return pks
 }
 
-// TestRecordedListErrors: what a real authentik answered instead of a list, whatever its language.
+// TestRecordedListErrors has what a real authentik answered instead of a list, in any language.
 func TestRecordedListErrors(t *testing.T) {
 	kinds := map[int]upstream.Kind{
 		400: upstream.BadInput, 403: upstream.Unauthenticated, 406: upstream.InvalidResponse,
@@ -203,7 +203,7 @@ func rowsOf(pks ...int) string {
 	return "[" + strings.Join(rows, ",") + "]"
 }
 
-// TestHostilePages: a page that contradicts itself or is none is an error, and costs one call.
+// TestHostilePages checks that a page that contradicts itself, or is no page, is an error and costs one call.
 func TestHostilePages(t *testing.T) {
 	one := pagination(1, 1, 1, 1, 1)
 	for name, body := range map[string]string{
@@ -262,7 +262,7 @@ func TestHostilePages(t *testing.T) {
 	}
 }
 
-// TestLargePage: a page within the cap of an answer is read, however large its rows are.
+// TestLargePage checks that a page within the size cap is read, however large its rows are.
 func TestLargePage(t *testing.T) {
 	big := with("user", `"attributes":{"a":"`+strings.Repeat("x", 3<<20)+`"}`)
 	server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -277,7 +277,7 @@ func TestLargePage(t *testing.T) {
 	}
 }
 
-// TestListErrors: what comes instead of a page.
+// TestListErrors has errors in place of a page.
 func TestListErrors(t *testing.T) {
 	for _, tt := range []struct {
 		fault upstreamtest.Fault
@@ -327,7 +327,7 @@ func TestListErrors(t *testing.T) {
 	}
 }
 
-// TestListThatNeverEnds: lists that give the same page again and again are an error within MaxCalls.
+// TestListThatNeverEnds checks that a list that repeats a page for ever is an error within MaxCalls.
 func TestListThatNeverEnds(t *testing.T) {
 	fake, server := authentik(t, upstreamtest.Options{MaxPageSize: 5})
 	for range 30 {
@@ -339,7 +339,7 @@ func TestListThatNeverEnds(t *testing.T) {
 	if n := fake.Calls().List; n > 10 {
 		t.Errorf("%d calls", n)
 	}
-	// One whose rows are always gone when they are selected.
+	// All rows are deleted before they are selected.
 	var calls atomic.Int32
 	server = serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		calls.Add(1)
@@ -451,8 +451,8 @@ func walk(t *testing.T, c *upstream.Client, who upstream.Credential, q upstream.
 	return nil
 }
 
-// TestPageWithADeletedRow: authentik counts, then selects. A row that is deleted between leaves a page
-// that is not the last with fewer rows than its size.
+// TestPageWithADeletedRow deletes a row after authentik has counted and before it selects. A page that is
+// not the last then has fewer rows than its size.
 func TestPageWithADeletedRow(t *testing.T) {
 	rows := func(from, n int) string {
 		list := make([]string, n)

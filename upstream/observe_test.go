@@ -10,7 +10,7 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// TestCallsAreObserved: each that is sent, with what came of it.
+// TestCallsAreObserved checks that each call that is sent is observed with its result.
 func TestCallsAreObserved(t *testing.T) {
 	const fine upstream.Kind = -1
 	for _, tt := range []struct {
@@ -48,7 +48,7 @@ func TestCallsAreObserved(t *testing.T) {
 	}
 }
 
-// TestKindsAndStatesHaveNames: who measures by them needs all beforehand.
+// TestKindsAndStatesHaveNames checks the names, which metrics need beforehand.
 func TestKindsAndStatesHaveNames(t *testing.T) {
 	names := map[string]bool{}
 	for _, kind := range upstream.Kinds() {

@@ -11,7 +11,7 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// healing is a fault that the first n requests meet.
+// healing is a fault of the first n requests.
 func healing(n int64, fault upstreamtest.Fault) upstreamtest.Fault {
 	var met atomic.Int64
 	return upstreamtest.Fault{Name: fault.Name, Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -23,7 +23,7 @@ func healing(n int64, fault upstreamtest.Fault) upstreamtest.Fault {
 	}}
 }
 
-// TestFaultsThatPass: what becomes of a call whose first tries meet a fault, on real connections.
+// TestFaultsThatPass checks calls whose first tries meet a fault, on real connections.
 func TestFaultsThatPass(t *testing.T) {
 	inASecond := upstreamtest.Fault{Name: "503 that asks for a second", Serve: func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		w.Header().Set("Retry-After", "1")
@@ -36,7 +36,7 @@ func TestFaultsThatPass(t *testing.T) {
 		timeout time.Duration
 		want    upstream.Kind
 		sent    int
-		least   time.Duration // what it takes at least
+		least   time.Duration // at least
 	}{
 		{upstreamtest.Reset, 1, unhurried, fine, 2, 50 * time.Millisecond},
 		{upstreamtest.Reset, 2, unhurried, fine, 3, 150 * time.Millisecond},
@@ -70,8 +70,8 @@ func TestFaultsThatPass(t *testing.T) {
 	}
 }
 
-// TestKeptAliveConnectionIsNoRetry: a worker that replaces itself is net/http's business, and says
-// nothing ill about authentik.
+// TestKeptAliveConnectionIsNoRetry checks that what net/http repeats itself, after a worker's restart, is no
+// failure of authentik.
 func TestKeptAliveConnectionIsNoRetry(t *testing.T) {
 	fake, server := authentik(t, upstreamtest.Options{})
 	c := client(t, server.URL)
@@ -86,7 +86,7 @@ func TestKeptAliveConnectionIsNoRetry(t *testing.T) {
 	}
 }
 
-// TestBreakerOverTheWire: authentik's database goes down and comes back.
+// TestBreakerOverTheWire has authentik's database go down and come back.
 func TestBreakerOverTheWire(t *testing.T) {
 	fake, server := authentik(t, upstreamtest.Options{})
 	c := client(t, server.URL)

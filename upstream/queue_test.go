@@ -15,7 +15,7 @@ func testPolicy(timeout time.Duration, concurrency int) *policy {
 	return newPolicy(Options{Timeout: timeout, Concurrency: concurrency, Logger: slog.New(slog.DiscardHandler)})
 }
 
-// taking is a call that takes that long, whatever its context says, and succeeds.
+// taking is a call that takes that long, ignores its context, and succeeds.
 func taking(d time.Duration) func(context.Context) (answer, error) {
 	return func(context.Context) (answer, error) { time.Sleep(d); return answer{status: 200}, nil }
 }
@@ -28,7 +28,7 @@ func occupy(t *testing.T, p *policy, d time.Duration) {
 	synctest.Wait()
 }
 
-// wantError wants an *Error of that kind, with that cause and RetryAfter.
+// wantError checks that err is an *Error of that kind, with that cause and RetryAfter.
 func wantError(t *testing.T, err error, kind Kind, cause error, retryAfter time.Duration) {
 	t.Helper()
 	e, ok := errors.AsType[*Error](err)

@@ -11,20 +11,20 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "write the golden files")
 
-// recording is one answer of a real authentik to a GET: a code, or what came in place of one.
-// Answers that differ in nothing are kept once; pages lost their text.
+// recording is one answer of a real authentik to a GET: a code, or another answer. Equal answers are kept
+// once, and pages without their text.
 type recording struct {
 	Case string
 	// Body is the code of a 200.
 	Body json.RawMessage
-	// The others came with a status, headers and a text.
+	// Other answers have a status, headers and a text.
 	Status int
 	Header map[string]string
 	Text   string
-	// Want is how the answer has to be understood. It was derived from the contract of
-	// authentik's API, not from this package.
+	// Want is what the answer means. It was derived from the contract of authentik's API, not from this
+	// package.
 	Want struct {
 		Kind       string
 		RetryAfter int // seconds

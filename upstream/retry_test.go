@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestRetries: each row is what a call would meet on its tries, one after the other, and the pauses
-// before those it makes. It ends with what the last one brought.
+// TestRetries has in each row the results of a call's tries, one after the other, and the pauses before the
+// tries it makes. The call must return the last result.
 func TestRetries(t *testing.T) {
 	const second = time.Second
 	refused := transportError(errors.New("connection refused"))
@@ -27,7 +27,7 @@ func TestRetries(t *testing.T) {
 		timeout time.Duration // 0 is 10 s
 		tries   []try
 		pauses  []time.Duration // the shortest; by chance they are up to twice as long
-		exact   bool            // the pauses are to be just as long
+		exact   bool            // the pauses are exactly as long
 	}{
 		{name: "an answer", tries: []try{{}}},
 		{name: "502", tries: []try{{err: status(Failed, 502)}, {}}, pauses: []time.Duration{firstPause}},
@@ -102,7 +102,7 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-// failing is a call that fails at once in a way that passes.
+// failing is a call that fails at once, in a way that may pass.
 func failing(context.Context) (answer, error) {
 	return answer{}, &Error{Kind: Unavailable, Status: 502, Err: errStarting}
 }

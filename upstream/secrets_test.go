@@ -13,9 +13,9 @@ import (
 	"authentik-graphql/upstream"
 )
 
-// TestNothingTells prints every type that holds a secret or personal data, in every way a stray
-// log line might, bare and inside of other values.
-func TestNothingTells(t *testing.T) {
+// TestNoSecretIsPrinted prints every type that holds a secret or personal data, in every way a stray log line
+// might, bare and inside of other values.
+func TestNoSecretIsPrinted(t *testing.T) {
 	const token, secret, email = "token-TELLTALE", "client-secret-TELLTALE", "mail-TELLTALE@example.com"
 	code, _ := decode(t, `{"pk":7,"provider":{"pk":1,"name":"TELLTALE","client_secret":"`+secret+`","redirect_uris":[{"url":"TELLTALE"}]},
 		"user":{"pk":2,"username":"TELLTALE","email":"`+email+`","attributes":{"a":"TELLTALE"},"groups":["`+aUUID+`"],
@@ -35,7 +35,7 @@ func TestNothingTells(t *testing.T) {
 	addTo(values, "answer", upstream.Answer[*upstream.Grant]{Value: code})
 	addTo(values, "error", *wrapped)
 	values["error itself"] = wrapped
-	// Formatters are not asked for a field that is not exported, so these rest on pointers.
+	// fmt does not call Format for unexported fields, so these rely on pointers.
 	values["unexported credential"] = struct{ c upstream.Credential }{cred}
 	values["unexported credentials"] = struct{ c []upstream.Credential }{[]upstream.Credential{cred}}
 	values["unexported code"] = struct{ c *upstream.Grant }{code}
@@ -88,7 +88,7 @@ func printed(v any) map[string]string {
 	return texts
 }
 
-// TestLabels: what is shown instead.
+// TestLabels checks what is shown instead.
 func TestLabels(t *testing.T) {
 	code, _ := decode(t, minimal)
 	s := upstream.Secret("s")

@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// keyOf is the key of a row, which is its key.
+// keyOf is the key of a row: the row itself.
 func keyOf(key int32) int32 { return key }
 
 // listing serves pages of a list as authentik does. Its rows are their keys.
@@ -217,7 +217,7 @@ func (q Query) key(pk int32) int {
 	return -int(pk)
 }
 
-// checkPart wants what was read between two moments to be right.
+// checkPart checks a part that was read between two moments.
 func checkPart(l *listing, q Query, w Part[int32], from, to int) error {
 	last, given := math.MinInt, map[int32]bool{}
 	if q.After != nil {
@@ -259,8 +259,8 @@ func checkPart(l *listing, q Query, w Part[int32], from, to int) error {
 	return nil
 }
 
-// A walk through a list by cursors gives each row that lives through it once, and every part of it
-// is right.
+// TestWalks checks that a walk through a list by cursors gives each row that exists throughout exactly once,
+// and that each part is right.
 func TestWalks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := newListing(rapid.OneOf(rapid.IntRange(0, 10), rapid.IntRange(25, 75)).Draw(t, "rows"))
@@ -273,11 +273,11 @@ func TestWalks(t *testing.T) {
 			l.max = size
 		}
 		rows := rapid.SampledFrom([][2]int{{1, 4}, {5, 20}, {21, 100}}).Draw(t, "rows in a part")
-		left := rapid.SampledFrom([]int{0, 5, 40}).Draw(t, "changes") // ends at last, or a walk would not
+		left := rapid.SampledFrom([]int{0, 5, 40}).Draw(t, "changes") // a bound, so that the walk ends
 		inserts := rapid.SampledFrom([]int{0, 2, 4, 6, 8}).Draw(t, "inserts")
-		// Pages that overlap stand more: rows that come late, in the midst of others, as transactions
-		// end in any order; and changes between authentik's counting and selecting, but for new rows
-		// that push the last of all out of what was counted.
+		// Overlapping pages tolerate more: rows that appear late, among older ones, because transactions end
+		// in any order; and changes between authentik's counting and selecting, except for new rows that
+		// push the last row of the list out of what was counted.
 		overlap := l.fixed == 0 && (size == 0 || size >= 20)
 		late := func() bool {
 			for pk := range l.newest {
@@ -362,7 +362,7 @@ func explore(run func(choose func(n int) int)) {
 	}
 }
 
-// Whatever happens to short lists of small pages, what is read is right.
+// TestReadExhaustive makes every change to short lists of small pages.
 func TestReadExhaustive(t *testing.T) {
 	for _, world := range []struct{ rows, changes int }{{6, 1}, {4, 2}, {2, 3}} {
 		parts := 0
@@ -410,7 +410,7 @@ func TestReadExhaustive(t *testing.T) {
 	}
 }
 
-// One call reads what follows a row that is where it was, unless no page holds both; then two do.
+// TestReadCost checks that one call reads what follows a row that has not moved, or two if no page holds both.
 func TestReadCost(t *testing.T) {
 	l := newListing(300)
 	for first := 1; first <= 100; first++ {
@@ -430,7 +430,7 @@ func TestReadCost(t *testing.T) {
 	}
 }
 
-// A row is found from any hint in the time of a bisection.
+// TestSearchCost checks that a row is found from any hint in as many calls as a bisection takes.
 func TestSearchCost(t *testing.T) {
 	l := newListing(1000)
 	most := 0
@@ -486,7 +486,7 @@ func TestReadErrors(t *testing.T) {
 	}
 }
 
-// A list that changes all the time, such that no page ever shows where to go on, ends in an error.
+// TestReadChurn has a list that changes so fast that no page shows where to go on.
 func TestReadChurn(t *testing.T) {
 	for _, maxCalls := range []int{0, 1, 20} {
 		l := newListing(1000)
@@ -499,7 +499,7 @@ func TestReadChurn(t *testing.T) {
 	}
 }
 
-// Whatever pages come, reading ends in time and gives rows in order.
+// FuzzRead checks that with any pages reading ends within MaxCalls and gives rows in order.
 func FuzzRead(f *testing.F) {
 	f.Add([]byte{5, 1, 0, 0, 10, 2, 0, 3, 3, 9, 2, 5, 1, 1})
 	f.Add([]byte{100, 0, 7, 3, 20, 0})
