@@ -20,7 +20,7 @@ var schema string
 
 func main() {
 	if os.Getenv("ADMIN_PPROF") == "" {
-		runtime.MemProfileRate = 0 // nobody can request the samples, each of which costs a walk up a stack
+		runtime.MemProfileRate = 0 // heap samples cost time, and no profile of them is served
 	}
 	logging.Disable() // go-redis prints addresses to stderr; the cache logs what matters
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -10,7 +10,7 @@ const (
 	testURL    = "AUTHENTIK_URL=https://auth.example.com"
 )
 
-// TestInputMistakes: what a setting names and cannot be opened is reported with the mistakes of other settings.
+// TestInputMistakes checks that files and addresses that cannot be used are reported with the mistakes of settings.
 func TestInputMistakes(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
@@ -25,7 +25,8 @@ func TestInputMistakes(t *testing.T) {
 		{"unverified Redis", []string{testURL, "REDIS_URL=rediss://:s3cr3t@127.0.0.1?skip_verify=true"}, []string{"REDIS_URL must not have skip_verify", "REDIS_CA_FILE"}},
 		{"no Redis CA file", []string{testURL, "REDIS_URL=rediss://:s3cr3t@127.0.0.1", "REDIS_CA_FILE=testdata/none.pem"}, []string{"REDIS_CA_FILE cannot be read"}},
 		{"Redis CA file without certificate", []string{testURL, "REDIS_URL=rediss://:s3cr3t@127.0.0.1", "REDIS_CA_FILE=doc.go"}, []string{"REDIS_CA_FILE holds no PEM certificate"}},
-		{"all at once", []string{"CACHE_TTL=x", "REDACT=x", "REDIS_URL=x"}, []string{"AUTHENTIK_URL", "CACHE_TTL", "REDACT", "REDIS_URL", "CACHE_SECRET"}},
+		{"all at once", []string{"CACHE_TTL=x", "REDACT=x", "REDIS_URL=x", "AUTHENTIK_CA_FILE=none", "TRUSTED_DOCUMENTS=none"},
+			[]string{"AUTHENTIK_URL", "CACHE_TTL", "REDACT", "REDIS_URL", "CACHE_SECRET", "AUTHENTIK_CA_FILE cannot be read", "TRUSTED_DOCUMENTS cannot be read"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := load(Options{Environ: tt.environ}, false)

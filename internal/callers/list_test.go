@@ -66,7 +66,7 @@ func TestParseList(t *testing.T) {
 	}
 }
 
-// badCallers are contents with a mistake, and what is said of it.
+// badCallers are contents with a mistake, and their errors.
 var badCallers = []struct{ name, content, want string }{
 	{"empty", "", "names no caller"},
 	{"comments alone", "# nobody\n\n", "names no caller"},
@@ -122,7 +122,7 @@ func TestMistakesInList(t *testing.T) {
 	}
 }
 
-// FuzzParseList: a file is taken whole or not at all, and an error repeats nothing of it.
+// FuzzParseList checks that a file is accepted whole or not at all, and that an error repeats nothing of it.
 func FuzzParseList(f *testing.F) {
 	f.Add([]byte("# x\n" + callerOf("grafana", "t1") + callerOf("ops", "t2", "write")))
 	for _, tt := range badCallers[:len(badCallers)-1] {
@@ -166,7 +166,7 @@ func TestParseToken(t *testing.T) {
 	}
 }
 
-// BenchmarkFindCaller measures the longest list, of which every line is compared.
+// BenchmarkFindCaller measures a lookup in the longest list.
 func BenchmarkFindCaller(b *testing.B) {
 	list, err := parseList([]byte(manyCallers(10000)))
 	if err != nil {

@@ -26,7 +26,7 @@ func writeFile(t *testing.T, path, content string) string {
 	return path
 }
 
-// parseWord takes any content but one that begins with "bad".
+// parseWord accepts any content that does not begin with "bad".
 func parseWord(content []byte) (string, error) {
 	if word, bad := strings.CutPrefix(string(content), "bad"); bad {
 		return "", errors.New("is bad" + word)
@@ -34,7 +34,7 @@ func parseWord(content []byte) (string, error) {
 	return string(content), nil
 }
 
-// TestWatchedFile goes through the life of a file, a poll after each change.
+// TestWatchedFile changes a file in steps, with a poll after each.
 func TestWatchedFile(t *testing.T) {
 	path := writeFile(t, filepath.Join(t.TempDir(), "file"), "one")
 	remove := func(t *testing.T) {
@@ -97,7 +97,7 @@ func TestWatchedFile(t *testing.T) {
 	})
 }
 
-// stuck is a file whose reading does not end, as on a network that is gone.
+// stuck is a file that cannot be read to its end, as on a network that failed.
 type stuck struct{ reading, release chan struct{} }
 
 func (s stuck) reread(*slog.Logger) {

@@ -38,7 +38,7 @@ func TestConfigMistakes(t *testing.T) {
 		{"no calls at once", []string{testURL, "UPSTREAM_CONCURRENCY=0"}, []string{"UPSTREAM_CONCURRENCY must be from 1 to 10000; for example 64"}},
 		{"too many calls at once", []string{testURL, "UPSTREAM_CONCURRENCY=10001"}, []string{"UPSTREAM_CONCURRENCY must be from 1 to 10000"}},
 		{"not a number of calls", []string{testURL, "UPSTREAM_CONCURRENCY=many"}, []string{"UPSTREAM_CONCURRENCY must be from 1 to 10000"}},
-		{"kept for ever", []string{testURL, "CACHE_TTL=25h", "CACHE_STALE_IF_ERROR=1000h"}, []string{"CACHE_TTL must not be over 24h; for example 5s", "CACHE_STALE_IF_ERROR must not be over 24h"}},
+		{"too long", []string{testURL, "CACHE_TTL=25h", "CACHE_STALE_IF_ERROR=1000h"}, []string{"CACHE_TTL must not be over 24h; for example 5s", "CACHE_STALE_IF_ERROR must not be over 24h"}},
 		{"not a size", []string{testURL, "CACHE_MEMORY=lots"}, []string{"CACHE_MEMORY is not a size; for example 64MiB"}},
 		{"not a bool", []string{testURL, "PLAYGROUND=maybe"}, []string{"PLAYGROUND cannot be read as true or false"}},
 		{"not a level", []string{testURL, "LOG_LEVEL=loud"}, []string{"LOG_LEVEL cannot be read as a level"}},
@@ -87,7 +87,7 @@ func TestConfigMistakes(t *testing.T) {
 	}
 }
 
-// TestFirstMistakeOfEach: a setting's value that cannot be read is no other mistake of it as well.
+// TestFirstMistakeOfEach checks that a value that cannot be parsed is reported once.
 func TestFirstMistakeOfEach(t *testing.T) {
 	for _, environ := range [][]string{
 		{"AUTHENTIK_URL=auth.example.com"},
@@ -118,7 +118,7 @@ func TestConfigDefaultsAndValues(t *testing.T) {
 	if cfg.RedisMode != cache.Standalone || cfg.RedisCAFile != "" || cfg.RedisPrefix != "authentik-graphql:" {
 		t.Errorf("Redis: got %v", cfg)
 	}
-	// The defaults may be set, and the longest prefix is taken.
+	// The defaults may be set, and the longest prefix is valid.
 	if _, err := Load([]string{testURL, "REDIS_MODE=standalone", "REDIS_PREFIX=authentik-graphql:"}, false); err != nil {
 		t.Error(err)
 	}
@@ -177,7 +177,7 @@ func TestConfigPrintsNoSecret(t *testing.T) {
 	}
 }
 
-// TestConfigShowsPaths: the paths of files are no secret.
+// TestConfigShowsPaths checks that the paths of files are not hidden like secrets.
 func TestConfigShowsPaths(t *testing.T) {
 	cfg, err := Load([]string{testURL, "AUTHENTIK_TOKEN_FILE=/run/token", "CALLERS_FILE=/run/callers"}, false)
 	if err != nil {
