@@ -1286,9 +1286,9 @@ A universally unique identifier in the usual 36 characters, lower case.
 scalar UUID @specifiedBy(url: "https://www.rfc-editor.org/rfc/rfc9562")
 
 """
-Any JSON value, handed on byte for byte as authentik sent it: integers beyond 2^53, nested
+Any JSON value, passed on byte for byte as authentik sent it: integers beyond 2^53, nested
 nulls and the order of keys stay as they are. A client that parses numbers as floats loses
-digits on its own side.
+digits.
 """
 scalar JSON @specifiedBy(url: "https://www.rfc-editor.org/rfc/rfc8259")
 
@@ -1314,19 +1314,19 @@ type Query {
 
   """
   The authorization codes that the bearer of the request's token may see, a page at a time. A page
-  continues exactly after the code of its cursor, whatever came and went meanwhile: no code that
-  lives through both requests is repeated or left out.
+  continues exactly after the code of its cursor, even if codes came or went in between: no code that
+  exists during both requests is repeated or left out.
   """
   authorizationCodes(
-    "How many at most, from 1 to 100. A page of 100 takes authentik up to two seconds."
+    "Maximum number of codes, from 1 to 100. A page of 100 takes authentik up to two seconds."
     first: Int = 20
-    "The ` + "`" + `endCursor` + "`" + ` of the page before, or the ` + "`" + `cursor` + "`" + ` of any edge. For the same order only."
+    "The ` + "`" + `endCursor` + "`" + ` of the previous page, or the ` + "`" + `cursor` + "`" + ` of any edge, of the list in the same order."
     after: String
-    "Only those of one user, by authentik's primary key of them."
+    "Only those of the user with this primary key in authentik."
     user: ID
-    "Only those of one provider, by authentik's primary key of it."
+    "Only those of the provider with this primary key in authentik."
     provider: ID
-    "The order, by primary key, which is that of their making."
+    "The order by primary key, which is the order of creation."
     order: GrantOrder = NEWEST_FIRST
   ): AuthorizationCodeConnection
   "The access tokens, by the same rules as ` + "`" + `authorizationCodes` + "`" + `."
@@ -1339,7 +1339,7 @@ type Query {
     user: ID
     "Only those of one provider."
     provider: ID
-    "The order, by primary key."
+    "The order by primary key."
     order: GrantOrder = NEWEST_FIRST
   ): AccessTokenConnection
   "The refresh tokens, by the same rules as ` + "`" + `authorizationCodes` + "`" + `."
@@ -1352,7 +1352,7 @@ type Query {
     user: ID
     "Only those of one provider."
     provider: ID
-    "The order, by primary key."
+    "The order by primary key."
     order: GrantOrder = NEWEST_FIRST
   ): RefreshTokenConnection
 }
@@ -1360,11 +1360,10 @@ type Query {
 type Mutation {
   """
   Deletes an authorization code, so that the client's exchange of it fails. The caller needs
-  authentik's permission to delete it. One's own code without the permission is ` + "`" + `FORBIDDEN` + "`" + `,
+  authentik's permission to delete it. Without the permission, one's own code is ` + "`" + `FORBIDDEN` + "`" + `, and
   another user's or an unknown one ` + "`" + `NOT_FOUND` + "`" + `.
 
-  authentik is not asked blindly again: after an error such as ` + "`" + `GATEWAY_TIMEOUT` + "`" + ` the code may be gone
-  or not.
+  After an error such as ` + "`" + `GATEWAY_TIMEOUT` + "`" + ` the code may or may not be deleted.
   """
   revokeAuthorizationCode(
     "authentik's primary key of the code."
@@ -1392,9 +1391,9 @@ interface Grant {
   scope: [String!]!
   "End of validity. Null for none."
   expires: DateTime
-  "Whether it is past its end, judged at the moment of this answer."
+  "Whether it has expired at the time of this response."
   isExpired: Boolean!
-  "When authentik gave this answer."
+  "When authentik sent this data."
   fetchedAt: DateTime!
 }
 
@@ -1402,9 +1401,9 @@ interface Grant {
 The order of a list of grants, by primary key.
 """
 enum GrantOrder {
-  "What was made last comes first."
+  "The newest comes first."
   NEWEST_FIRST
-  "What was made first comes first."
+  "The oldest comes first."
   OLDEST_FIRST
 }
 
@@ -1423,9 +1422,9 @@ type AuthorizationCode implements Grant @key(fields: "id") {
   "The user who authorised the client. Personal data."
   user: User
   """
-  Whether the code is past its end, judged at the moment of this answer: true when authentik
-  said so or when ` + "`" + `expires` + "`" + ` has passed since. A code that authentik calls alive although its
-  ` + "`" + `expires` + "`" + ` had already passed never expires.
+  Whether the code has expired at the time of this response: true when authentik said so or when
+  ` + "`" + `expires` + "`" + ` has passed since. A code that authentik calls valid although its ` + "`" + `expires` + "`" + ` had already
+  passed never expires.
   """
   isExpired: Boolean!
   """
@@ -1433,19 +1432,19 @@ type AuthorizationCode implements Grant @key(fields: "id") {
   """
   expires: DateTime
   """
-  The granted scopes. Their order is arbitrary and duplicates are kept: compare as a set.
+  The granted scopes. Their order is arbitrary and duplicates are kept: compare them as a set.
   Empty when none was granted.
   """
   scope: [String!]!
   """
-  When authentik gave this answer. The data is as old as now minus this, whatever caches and
+  When authentik sent this data. Its age is the present time minus this, whatever caches and
   gateways lie between.
   """
   fetchedAt: DateTime!
 }
 
 """
-An OAuth2 access token: what a client calls APIs with on the user's behalf. The token's own value is
+An OAuth2 access token, with which a client calls APIs on the user's behalf. The token's own value is
 never shown.
 """
 type AccessToken implements Grant @key(fields: "id") {
@@ -1458,17 +1457,16 @@ type AccessToken implements Grant @key(fields: "id") {
   "The user who authorised the client. Personal data."
   user: User
   """
-  Whether the token is past its end, judged at the moment of this answer, as for
-  ` + "`" + `AuthorizationCode` + "`" + `.
+  Whether the token has expired at the time of this response, as for ` + "`" + `AuthorizationCode` + "`" + `.
   """
   isExpired: Boolean!
   "End of validity. Null for a token that has none."
   expires: DateTime
   "The granted scopes, as for ` + "`" + `AuthorizationCode` + "`" + `."
   scope: [String!]!
-  "When authentik gave this answer."
+  "When authentik sent this data."
   fetchedAt: DateTime!
-  "Whether the token was revoked and is only kept to notice that it is used again."
+  "Whether the token was revoked and is only kept to detect that it is used again."
   revoked: Boolean
   """
   The claims of the ID token that was issued with the token. Null where authentik has none that can be
@@ -1478,7 +1476,7 @@ type AccessToken implements Grant @key(fields: "id") {
 }
 
 """
-An OAuth2 refresh token: what a client gets new access tokens with. The token's own value is never
+An OAuth2 refresh token, with which a client gets new access tokens. The token's own value is never
 shown.
 """
 type RefreshToken implements Grant @key(fields: "id") {
@@ -1491,17 +1489,16 @@ type RefreshToken implements Grant @key(fields: "id") {
   "The user who authorised the client. Personal data."
   user: User
   """
-  Whether the token is past its end, judged at the moment of this answer, as for
-  ` + "`" + `AuthorizationCode` + "`" + `.
+  Whether the token has expired at the time of this response, as for ` + "`" + `AuthorizationCode` + "`" + `.
   """
   isExpired: Boolean!
   "End of validity. Null for a token that has none."
   expires: DateTime
   "The granted scopes, as for ` + "`" + `AuthorizationCode` + "`" + `."
   scope: [String!]!
-  "When authentik gave this answer."
+  "When authentik sent this data."
   fetchedAt: DateTime!
-  "Whether the token was revoked and is only kept to notice that it is used again."
+  "Whether the token was revoked and is only kept to detect that it is used again."
   revoked: Boolean
   """
   The claims of the ID token that was issued with the token. Null where authentik has none that can be
@@ -1514,37 +1511,37 @@ type RefreshToken implements Grant @key(fields: "id") {
 A page of authorization codes (Relay's cursor connections specification).
 """
 type AuthorizationCodeConnection {
-  "Each of the page's authorization codes with its cursor."
+  "The page's authorization codes with their cursors."
   edges: [AuthorizationCodeEdge!]!
-  "The same without the cursors."
+  "The same without their cursors."
   nodes: [AuthorizationCode!]!
-  "Whether there is more, and how to get it."
+  "Whether there are other pages, and the cursors to get them."
   pageInfo: PageInfo!
-  "How many there are in all that the caller may see and that match, at the moment of this answer."
+  "The number of all that match and that the caller may see, at the time of this response."
   totalCount: Int!
 }
 
 """
-One of a page's authorization codes.
+An authorization code of a page.
 """
 type AuthorizationCodeEdge {
-  "Where it stands in the list: for ` + "`" + `after` + "`" + `."
+  "Its position in the list, for ` + "`" + `after` + "`" + `."
   cursor: String!
   "The authorization code itself."
   node: AuthorizationCode!
 }
 
 """
-What came of revoking one of the authorization codes.
+The result of revoking an authorization code.
 """
 type RevokeAuthorizationCodePayload {
   "The id that was given."
   id: ID!
-  "What was revoked, as it was before, if this service knew it without asking authentik."
+  "What was revoked, as it was before, if this service had it in its cache."
   authorizationCode: AuthorizationCode
   """
-  Whether authentik did not say that this request deleted it: the answer to a first try was lost, and
-  a second one found nothing. It is gone, or it never was there for this caller.
+  Whether it is unknown that this request deleted it: authentik's response to a first attempt was
+  lost, and a second one found nothing. It is gone, or it never existed for this caller.
   """
   uncertain: Boolean!
 }
@@ -1553,37 +1550,37 @@ type RevokeAuthorizationCodePayload {
 A page of access tokens (Relay's cursor connections specification).
 """
 type AccessTokenConnection {
-  "Each of the page's access tokens with its cursor."
+  "The page's access tokens with their cursors."
   edges: [AccessTokenEdge!]!
-  "The same without the cursors."
+  "The same without their cursors."
   nodes: [AccessToken!]!
-  "Whether there is more, and how to get it."
+  "Whether there are other pages, and the cursors to get them."
   pageInfo: PageInfo!
-  "How many there are in all that the caller may see and that match, at the moment of this answer."
+  "The number of all that match and that the caller may see, at the time of this response."
   totalCount: Int!
 }
 
 """
-One of a page's access tokens.
+An access token of a page.
 """
 type AccessTokenEdge {
-  "Where it stands in the list: for ` + "`" + `after` + "`" + `."
+  "Its position in the list, for ` + "`" + `after` + "`" + `."
   cursor: String!
   "The access token itself."
   node: AccessToken!
 }
 
 """
-What came of revoking one of the access tokens.
+The result of revoking an access token.
 """
 type RevokeAccessTokenPayload {
   "The id that was given."
   id: ID!
-  "What was revoked, as it was before, if this service knew it without asking authentik."
+  "What was revoked, as it was before, if this service had it in its cache."
   accessToken: AccessToken
   """
-  Whether authentik did not say that this request deleted it: the answer to a first try was lost, and
-  a second one found nothing. It is gone, or it never was there for this caller.
+  Whether it is unknown that this request deleted it: authentik's response to a first attempt was
+  lost, and a second one found nothing. It is gone, or it never existed for this caller.
   """
   uncertain: Boolean!
 }
@@ -1592,48 +1589,48 @@ type RevokeAccessTokenPayload {
 A page of refresh tokens (Relay's cursor connections specification).
 """
 type RefreshTokenConnection {
-  "Each of the page's refresh tokens with its cursor."
+  "The page's refresh tokens with their cursors."
   edges: [RefreshTokenEdge!]!
-  "The same without the cursors."
+  "The same without their cursors."
   nodes: [RefreshToken!]!
-  "Whether there is more, and how to get it."
+  "Whether there are other pages, and the cursors to get them."
   pageInfo: PageInfo!
-  "How many there are in all that the caller may see and that match, at the moment of this answer."
+  "The number of all that match and that the caller may see, at the time of this response."
   totalCount: Int!
 }
 
 """
-One of a page's refresh tokens.
+A refresh token of a page.
 """
 type RefreshTokenEdge {
-  "Where it stands in the list: for ` + "`" + `after` + "`" + `."
+  "Its position in the list, for ` + "`" + `after` + "`" + `."
   cursor: String!
   "The refresh token itself."
   node: RefreshToken!
 }
 
 """
-What came of revoking one of the refresh tokens.
+The result of revoking a refresh token.
 """
 type RevokeRefreshTokenPayload {
   "The id that was given."
   id: ID!
-  "What was revoked, as it was before, if this service knew it without asking authentik."
+  "What was revoked, as it was before, if this service had it in its cache."
   refreshToken: RefreshToken
   """
-  Whether authentik did not say that this request deleted it: the answer to a first try was lost, and
-  a second one found nothing. It is gone, or it never was there for this caller.
+  Whether it is unknown that this request deleted it: authentik's response to a first attempt was
+  lost, and a second one found nothing. It is gone, or it never existed for this caller.
   """
   uncertain: Boolean!
 }
 
 """
-Whether there is more of a list than its page, and how to get it.
+Whether a list has other pages, and the cursors to get them.
 """
 type PageInfo @shareable {
-  "Whether more follows the page."
+  "Whether the list continues after the page."
   hasNextPage: Boolean!
-  "Whether something comes before the page."
+  "Whether the list has rows before the page."
   hasPreviousPage: Boolean!
   "Cursor of the first element; null on an empty page."
   startCursor: String
@@ -1707,7 +1704,7 @@ type OAuth2Provider @key(fields: "id", resolvable: false) {
   """
   redirectUris: [RedirectURI!]
   """
-  URI that is told when a user logs out, empty for none. Since 2025.8.
+  URI that is called when a user logs out, empty for none. Since 2025.8.
   """
   logoutUri: String
   "The name that 2025.8 used for ` + "`" + `logoutUri` + "`" + `; always the same value."
@@ -1849,7 +1846,7 @@ enum RedirectURIMatchingMode {
 }
 
 """
-How an application is told that a user has logged out.
+How an application is notified that a user has logged out.
 """
 enum LogoutMethod {
   "By a request from authentik's server (OpenID Connect Back-Channel Logout)."
@@ -1898,7 +1895,7 @@ What kind of account a user is.
 enum UserType {
   "A member of the organisation."
   INTERNAL
-  "Somebody from outside, such as a customer."
+  "A person outside the organisation, such as a customer."
   EXTERNAL
   "A machine account made by an administrator."
   SERVICE_ACCOUNT

@@ -27,9 +27,9 @@ type Grant interface {
 	GetScope() []string
 	// End of validity. Null for none.
 	GetExpires() *time.Time
-	// Whether it is past its end, judged at the moment of this answer.
+	// Whether it has expired at the time of this response.
 	GetIsExpired() bool
-	// When authentik gave this answer.
+	// When authentik sent this data.
 	GetFetchedAt() time.Time
 }
 
@@ -38,7 +38,7 @@ type Entity interface {
 	IsEntity()
 }
 
-// An OAuth2 access token: what a client calls APIs with on the user's behalf. The token's own value is
+// An OAuth2 access token, with which a client calls APIs on the user's behalf. The token's own value is
 // never shown.
 type AccessToken struct {
 	// The same value as `pk`, for clients and gateways that identify objects by type and `id`.
@@ -49,16 +49,15 @@ type AccessToken struct {
 	Provider *OAuth2Provider `json:"provider,omitempty"`
 	// The user who authorised the client. Personal data.
 	User *User `json:"user,omitempty"`
-	// Whether the token is past its end, judged at the moment of this answer, as for
-	// `AuthorizationCode`.
+	// Whether the token has expired at the time of this response, as for `AuthorizationCode`.
 	IsExpired bool `json:"isExpired"`
 	// End of validity. Null for a token that has none.
 	Expires *time.Time `json:"expires,omitempty"`
 	// The granted scopes, as for `AuthorizationCode`.
 	Scope []string `json:"scope"`
-	// When authentik gave this answer.
+	// When authentik sent this data.
 	FetchedAt time.Time `json:"fetchedAt"`
-	// Whether the token was revoked and is only kept to notice that it is used again.
+	// Whether the token was revoked and is only kept to detect that it is used again.
 	Revoked *bool `json:"revoked,omitempty"`
 	// The claims of the ID token that was issued with the token. Null where authentik has none that can be
 	// read. Personal data.
@@ -94,29 +93,29 @@ func (this AccessToken) GetScope() []string {
 // End of validity. Null for none.
 func (this AccessToken) GetExpires() *time.Time { return this.Expires }
 
-// Whether it is past its end, judged at the moment of this answer.
+// Whether it has expired at the time of this response.
 func (this AccessToken) GetIsExpired() bool { return this.IsExpired }
 
-// When authentik gave this answer.
+// When authentik sent this data.
 func (this AccessToken) GetFetchedAt() time.Time { return this.FetchedAt }
 
 func (AccessToken) IsEntity() {}
 
 // A page of access tokens (Relay's cursor connections specification).
 type AccessTokenConnection struct {
-	// Each of the page's access tokens with its cursor.
+	// The page's access tokens with their cursors.
 	Edges []AccessTokenEdge `json:"edges"`
-	// The same without the cursors.
+	// The same without their cursors.
 	Nodes []AccessToken `json:"nodes"`
-	// Whether there is more, and how to get it.
+	// Whether there are other pages, and the cursors to get them.
 	PageInfo PageInfo `json:"pageInfo"`
-	// How many there are in all that the caller may see and that match, at the moment of this answer.
+	// The number of all that match and that the caller may see, at the time of this response.
 	TotalCount int32 `json:"totalCount"`
 }
 
-// One of a page's access tokens.
+// An access token of a page.
 type AccessTokenEdge struct {
-	// Where it stands in the list: for `after`.
+	// Its position in the list, for `after`.
 	Cursor string `json:"cursor"`
 	// The access token itself.
 	Node AccessToken `json:"node"`
@@ -134,16 +133,16 @@ type AuthorizationCode struct {
 	Provider *OAuth2Provider `json:"provider,omitempty"`
 	// The user who authorised the client. Personal data.
 	User *User `json:"user,omitempty"`
-	// Whether the code is past its end, judged at the moment of this answer: true when authentik
-	// said so or when `expires` has passed since. A code that authentik calls alive although its
-	// `expires` had already passed never expires.
+	// Whether the code has expired at the time of this response: true when authentik said so or when
+	// `expires` has passed since. A code that authentik calls valid although its `expires` had already
+	// passed never expires.
 	IsExpired bool `json:"isExpired"`
 	// End of validity. Null from 2024.4 for a code that has none.
 	Expires *time.Time `json:"expires,omitempty"`
-	// The granted scopes. Their order is arbitrary and duplicates are kept: compare as a set.
+	// The granted scopes. Their order is arbitrary and duplicates are kept: compare them as a set.
 	// Empty when none was granted.
 	Scope []string `json:"scope"`
-	// When authentik gave this answer. The data is as old as now minus this, whatever caches and
+	// When authentik sent this data. Its age is the present time minus this, whatever caches and
 	// gateways lie between.
 	FetchedAt time.Time `json:"fetchedAt"`
 }
@@ -177,29 +176,29 @@ func (this AuthorizationCode) GetScope() []string {
 // End of validity. Null for none.
 func (this AuthorizationCode) GetExpires() *time.Time { return this.Expires }
 
-// Whether it is past its end, judged at the moment of this answer.
+// Whether it has expired at the time of this response.
 func (this AuthorizationCode) GetIsExpired() bool { return this.IsExpired }
 
-// When authentik gave this answer.
+// When authentik sent this data.
 func (this AuthorizationCode) GetFetchedAt() time.Time { return this.FetchedAt }
 
 func (AuthorizationCode) IsEntity() {}
 
 // A page of authorization codes (Relay's cursor connections specification).
 type AuthorizationCodeConnection struct {
-	// Each of the page's authorization codes with its cursor.
+	// The page's authorization codes with their cursors.
 	Edges []AuthorizationCodeEdge `json:"edges"`
-	// The same without the cursors.
+	// The same without their cursors.
 	Nodes []AuthorizationCode `json:"nodes"`
-	// Whether there is more, and how to get it.
+	// Whether there are other pages, and the cursors to get them.
 	PageInfo PageInfo `json:"pageInfo"`
-	// How many there are in all that the caller may see and that match, at the moment of this answer.
+	// The number of all that match and that the caller may see, at the time of this response.
 	TotalCount int32 `json:"totalCount"`
 }
 
-// One of a page's authorization codes.
+// An authorization code of a page.
 type AuthorizationCodeEdge struct {
-	// Where it stands in the list: for `after`.
+	// Its position in the list, for `after`.
 	Cursor string `json:"cursor"`
 	// The authorization code itself.
 	Node AuthorizationCode `json:"node"`
@@ -287,7 +286,7 @@ type OAuth2Provider struct {
 	// Redirect URIs the client may use. Up to 2024.8.4 authentik sends one text; here each of its
 	// words is one entry without a matching mode.
 	RedirectUris []RedirectURI `json:"redirectUris,omitempty"`
-	// URI that is told when a user logs out, empty for none. Since 2025.8.
+	// URI that is called when a user logs out, empty for none. Since 2025.8.
 	LogoutURI *string `json:"logoutUri,omitempty"`
 	// The name that 2025.8 used for `logoutUri`; always the same value.
 	BackchannelLogoutURI *string `json:"backchannelLogoutUri,omitempty"`
@@ -307,11 +306,11 @@ type OAuth2Provider struct {
 
 func (OAuth2Provider) IsEntity() {}
 
-// Whether there is more of a list than its page, and how to get it.
+// Whether a list has other pages, and the cursors to get them.
 type PageInfo struct {
-	// Whether more follows the page.
+	// Whether the list continues after the page.
 	HasNextPage bool `json:"hasNextPage"`
-	// Whether something comes before the page.
+	// Whether the list has rows before the page.
 	HasPreviousPage bool `json:"hasPreviousPage"`
 	// Cursor of the first element; null on an empty page.
 	StartCursor *string `json:"startCursor,omitempty"`
@@ -331,7 +330,7 @@ type RedirectURI struct {
 	URL *string `json:"url,omitempty"`
 }
 
-// An OAuth2 refresh token: what a client gets new access tokens with. The token's own value is never
+// An OAuth2 refresh token, with which a client gets new access tokens. The token's own value is never
 // shown.
 type RefreshToken struct {
 	// The same value as `pk`, for clients and gateways that identify objects by type and `id`.
@@ -342,16 +341,15 @@ type RefreshToken struct {
 	Provider *OAuth2Provider `json:"provider,omitempty"`
 	// The user who authorised the client. Personal data.
 	User *User `json:"user,omitempty"`
-	// Whether the token is past its end, judged at the moment of this answer, as for
-	// `AuthorizationCode`.
+	// Whether the token has expired at the time of this response, as for `AuthorizationCode`.
 	IsExpired bool `json:"isExpired"`
 	// End of validity. Null for a token that has none.
 	Expires *time.Time `json:"expires,omitempty"`
 	// The granted scopes, as for `AuthorizationCode`.
 	Scope []string `json:"scope"`
-	// When authentik gave this answer.
+	// When authentik sent this data.
 	FetchedAt time.Time `json:"fetchedAt"`
-	// Whether the token was revoked and is only kept to notice that it is used again.
+	// Whether the token was revoked and is only kept to detect that it is used again.
 	Revoked *bool `json:"revoked,omitempty"`
 	// The claims of the ID token that was issued with the token. Null where authentik has none that can be
 	// read. Personal data.
@@ -387,64 +385,64 @@ func (this RefreshToken) GetScope() []string {
 // End of validity. Null for none.
 func (this RefreshToken) GetExpires() *time.Time { return this.Expires }
 
-// Whether it is past its end, judged at the moment of this answer.
+// Whether it has expired at the time of this response.
 func (this RefreshToken) GetIsExpired() bool { return this.IsExpired }
 
-// When authentik gave this answer.
+// When authentik sent this data.
 func (this RefreshToken) GetFetchedAt() time.Time { return this.FetchedAt }
 
 func (RefreshToken) IsEntity() {}
 
 // A page of refresh tokens (Relay's cursor connections specification).
 type RefreshTokenConnection struct {
-	// Each of the page's refresh tokens with its cursor.
+	// The page's refresh tokens with their cursors.
 	Edges []RefreshTokenEdge `json:"edges"`
-	// The same without the cursors.
+	// The same without their cursors.
 	Nodes []RefreshToken `json:"nodes"`
-	// Whether there is more, and how to get it.
+	// Whether there are other pages, and the cursors to get them.
 	PageInfo PageInfo `json:"pageInfo"`
-	// How many there are in all that the caller may see and that match, at the moment of this answer.
+	// The number of all that match and that the caller may see, at the time of this response.
 	TotalCount int32 `json:"totalCount"`
 }
 
-// One of a page's refresh tokens.
+// A refresh token of a page.
 type RefreshTokenEdge struct {
-	// Where it stands in the list: for `after`.
+	// Its position in the list, for `after`.
 	Cursor string `json:"cursor"`
 	// The refresh token itself.
 	Node RefreshToken `json:"node"`
 }
 
-// What came of revoking one of the access tokens.
+// The result of revoking an access token.
 type RevokeAccessTokenPayload struct {
 	// The id that was given.
 	ID string `json:"id"`
-	// What was revoked, as it was before, if this service knew it without asking authentik.
+	// What was revoked, as it was before, if this service had it in its cache.
 	AccessToken *AccessToken `json:"accessToken,omitempty"`
-	// Whether authentik did not say that this request deleted it: the answer to a first try was lost, and
-	// a second one found nothing. It is gone, or it never was there for this caller.
+	// Whether it is unknown that this request deleted it: authentik's response to a first attempt was
+	// lost, and a second one found nothing. It is gone, or it never existed for this caller.
 	Uncertain bool `json:"uncertain"`
 }
 
-// What came of revoking one of the authorization codes.
+// The result of revoking an authorization code.
 type RevokeAuthorizationCodePayload struct {
 	// The id that was given.
 	ID string `json:"id"`
-	// What was revoked, as it was before, if this service knew it without asking authentik.
+	// What was revoked, as it was before, if this service had it in its cache.
 	AuthorizationCode *AuthorizationCode `json:"authorizationCode,omitempty"`
-	// Whether authentik did not say that this request deleted it: the answer to a first try was lost, and
-	// a second one found nothing. It is gone, or it never was there for this caller.
+	// Whether it is unknown that this request deleted it: authentik's response to a first attempt was
+	// lost, and a second one found nothing. It is gone, or it never existed for this caller.
 	Uncertain bool `json:"uncertain"`
 }
 
-// What came of revoking one of the refresh tokens.
+// The result of revoking a refresh token.
 type RevokeRefreshTokenPayload struct {
 	// The id that was given.
 	ID string `json:"id"`
-	// What was revoked, as it was before, if this service knew it without asking authentik.
+	// What was revoked, as it was before, if this service had it in its cache.
 	RefreshToken *RefreshToken `json:"refreshToken,omitempty"`
-	// Whether authentik did not say that this request deleted it: the answer to a first try was lost, and
-	// a second one found nothing. It is gone, or it never was there for this caller.
+	// Whether it is unknown that this request deleted it: authentik's response to a first attempt was
+	// lost, and a second one found nothing. It is gone, or it never existed for this caller.
 	Uncertain bool `json:"uncertain"`
 }
 
@@ -580,9 +578,9 @@ func (e ClientType) MarshalJSON() ([]byte, error) {
 type GrantOrder string
 
 const (
-	// What was made last comes first.
+	// The newest comes first.
 	GrantOrderNewestFirst GrantOrder = "NEWEST_FIRST"
-	// What was made first comes first.
+	// The oldest comes first.
 	GrantOrderOldestFirst GrantOrder = "OLDEST_FIRST"
 )
 
@@ -695,7 +693,7 @@ func (e IssuerMode) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// How an application is told that a user has logged out.
+// How an application is notified that a user has logged out.
 type LogoutMethod string
 
 const (
@@ -896,7 +894,7 @@ type UserType string
 const (
 	// A member of the organisation.
 	UserTypeInternal UserType = "INTERNAL"
-	// Somebody from outside, such as a customer.
+	// A person outside the organisation, such as a customer.
 	UserTypeExternal UserType = "EXTERNAL"
 	// A machine account made by an administrator.
 	UserTypeServiceAccount UserType = "SERVICE_ACCOUNT"
