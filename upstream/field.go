@@ -19,7 +19,7 @@ type member[T any] struct {
 	decode func(d *decoder, path string, t *T)
 }
 
-// redaction sets a field to null. Its coordinate is the one that is in force in the schema.
+// redaction sets a field to null. Its coordinate is that of the schema's field, never of a deprecated one.
 type redaction[T any] struct {
 	coordinate string
 	clear      func(t *T)
@@ -31,10 +31,10 @@ type field[T any] struct {
 	older            string // name in the JSON of earlier releases
 	decode           func(d *decoder, path string, t *T)
 	encode           func(w *writer, t *T)
-	isNull           func(t *T) bool
+	isNull           func(t *T) bool // for a field with an older name
 	// clear is nil for a field that is never null and cannot be redacted.
 	clear func(t *T)
-	// complete, if not nil, reports whether an object without this field is usable.
+	// complete, if not nil, checks an object that was read. It reports whether the object is usable.
 	complete func(d *decoder, path string, t *T) bool
 	// below are the redactions of the objects in this field.
 	below map[string]redaction[T]
@@ -75,7 +75,7 @@ func camelCase(name string) string {
 	return strings.Join(words, "")
 }
 
-// decode reads an object. It reports whether it was one, with all it needs.
+// decode reads an object into t. It reports whether there was one and it is usable.
 func (o *object[T]) decode(d *decoder, t *T) bool {
 	isObject := d.object(func(name string) {
 		if m, ok := o.members[name]; ok {

@@ -11,9 +11,9 @@ func authorization(r *http.Request) string {
 	return strings.TrimSpace(strings.Join(r.Header["Authorization"], ","))
 }
 
-// authenticate finds the caller. Both results empty mean nobody: authentik
-// treats an incomplete header, and from 2025.12 any scheme but Bearer, as if
-// nothing had been sent.
+// authenticate finds the caller. Without a caller and a refusal the request is
+// anonymous: authentik ignores an incomplete header, and from 2025.12 any
+// scheme but Bearer.
 func (a *Authentik) authenticate(header string) (caller *user, refusal string) {
 	scheme, token, _ := strings.Cut(header, " ")
 	if token == "" {

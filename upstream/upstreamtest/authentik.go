@@ -28,7 +28,7 @@ type Options struct {
 	Permissions map[string][]string
 	// PageSize and MaxPageSize are the tenant's settings for the default and the
 	// largest size of a page, 20 and 100 if 0. Releases up to 2025.8 have no such
-	// settings and pay them no heed.
+	// settings and ignore them.
 	PageSize, MaxPageSize int
 }
 
@@ -106,7 +106,7 @@ func (a *Authentik) serve(w http.ResponseWriter, r *http.Request) {
 	a.write(w, r, a.answer(r))
 }
 
-// begin enters the request in the books and looks up what stands in its way.
+// begin counts the request and looks up its fault and its delay.
 // The context ends with the request or with Close; done must be called.
 func (a *Authentik) begin(r *http.Request, t target) (ctx context.Context, f Fault, latency time.Duration, done func()) {
 	ctx, cancel := context.WithCancel(r.Context())

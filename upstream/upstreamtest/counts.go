@@ -12,7 +12,7 @@ const (
 	maxCountedConns = 1 << 12
 )
 
-// Counts tells what arrived at the API since the start or the last ResetCalls:
+// Counts is what arrived at the API since the start or the last ResetCalls:
 // requests, not answers, so a retrieve that failed counts as well. The health
 // pages and paths that are not routed are left out.
 type Counts struct {
@@ -84,8 +84,8 @@ func (a *Authentik) Calls() Counts {
 	return c
 }
 
-// Retrieves returns how often the code with that id was asked for, under any
-// spelling of the id. Only the first 65,536 different ids are counted.
+// Retrieves returns how often the code with that id was asked for, in any
+// form of the id. Only the first 65,536 different ids are counted.
 func (a *Authentik) Retrieves(pk int32) int { return a.ResourceRetrieves(AuthorizationCodes, pk) }
 
 // ResourceRetrieves is Retrieves for a row of any resource.

@@ -47,7 +47,7 @@ func DemoFaults() map[int32]Fault {
 // the cleanup after its hour, the refresh token until its session ends; some are
 // revoked on the way. At the start there are rows of every age.
 //
-// Everybody may delete what he sees, unless Options.Permissions says otherwise.
+// Each user may delete the rows they see, unless Options.Permissions says otherwise.
 type Demo struct {
 	*Authentik
 

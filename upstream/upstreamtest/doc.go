@@ -22,6 +22,6 @@
 // Sessions, cookies, used_by, throttling, translation and the descriptions of
 // OPTIONS. Releases 2023.10 and 2024.8 were recorded without authentik's router
 // in front and so are played without it; 2024.12 was not recorded at all: its
-// fields follow its OpenAPI document, its manners those of 2024.8 behind the
+// fields follow its OpenAPI document, its behaviour is that of 2024.8 behind the
 // router of 2025.8.
 package upstreamtest

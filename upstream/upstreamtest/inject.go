@@ -9,10 +9,10 @@ const (
 	listRequests   int32 = -2
 )
 
-// SetFault makes requests for the code with that id fail, whoever sends them and
-// whether or not the row exists. AllRequests means those of all resources. The
-// narrower fault wins: that of an id or a list goes before that of its resource,
-// and this before that of all. The zero Fault ends it.
+// SetFault makes all requests for the code with that id fail, whether or not the
+// row exists. AllRequests means those of all resources. The narrower fault wins:
+// that of an id or a list over that of its resource, and this over that of all.
+// The zero Fault ends it.
 func (a *Authentik) SetFault(pk int32, f Fault) {
 	if pk <= 0 {
 		a.setFault(rowKey{pk: pk}, f)

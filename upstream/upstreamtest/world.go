@@ -86,7 +86,7 @@ type provider struct {
 
 type redirect struct{ mode, url string }
 
-// world is who and what there is besides codes and tokens. It never changes.
+// world is everything besides codes and tokens: users and providers. It never changes.
 type world struct {
 	users     []user
 	providers []provider
