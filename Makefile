@@ -23,7 +23,7 @@ test-long: ## run all tests, the long ones as well, and list those that were ski
 	@LONG=1 scripts/test -count=1 -timeout 20m ./...
 
 race: ## run the tests with the race detector, except those of the built binary, which it does not watch
-	$(GO) test -race -timeout 15m $$($(GO) list ./... | grep -vE '^authentik-graphql/(bench|test/(attacks|faults|interop))')
+	$(GO) test -race -timeout 15m $$($(GO) list ./... | grep -vE '^authentik-graphql/(bench|docs|test/(attacks|faults|interop))')
 
 lint: ## check the formatting, vet, and run staticcheck
 	@files=$$(find . -name node_modules -prune -o -name '*.go' -exec gofmt -l {} +) && test -z "$$files" || { echo "not formatted: $$files"; exit 1; }
@@ -35,7 +35,7 @@ bench: ## compare the CPU per request with a bare handler's (ARGS="-run hot"; AR
 	@$(GO) run ./bench $(ARGS)
 
 memory: ## ask the built program for IDS (1000000) codes and watch its memory; takes minutes
-	LONG=1 $(GO) test -run TestManyIDs -count=1 -v -ids $${IDS:-1000000} -ids-memory 64MiB -timeout 60m .
+	LONG=1 $(GO) test -run TestManyIDs -count=1 -v -timeout 60m ./test/e2e -args -ids $${IDS:-1000000} -ids-memory 64MiB
 
 faults: ## print what clients see while things break (UPDATE=1 writes it into docs/faults.md)
 	@cd test/faults && LONG=1 $(GO) test -count=1 -timeout 20m -run '^Test(Faults|Stampede)$$' -args -full $${UPDATE:+-update}

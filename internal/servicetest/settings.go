@@ -45,9 +45,16 @@ func Accepts(t testing.TB, binary string, environ ...string) {
 			t.Errorf("%s is no setting", name)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), binary, "-check")
-	cmd.Env = append([]string{"UPSTREAM_TIMEOUT=1ms"}, environ...)
-	if out, _ := cmd.CombinedOutput(); !strings.HasPrefix(string(out), "settings   ok\n") {
+	if out, _ := Check(t, binary, append([]string{"UPSTREAM_TIMEOUT=1ms"}, environ...)...); !strings.HasPrefix(out, "settings   ok\n") {
 		t.Errorf("the settings are refused:\n%s", out)
 	}
+}
+
+// Check runs the binary's -check with nothing but settings in its environment.
+func Check(t testing.TB, binary string, settings ...string) (output string, err error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), binary, "-check")
+	cmd.Env = settings
+	out, err := cmd.CombinedOutput()
+	return string(out), err
 }

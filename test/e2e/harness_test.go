@@ -1,0 +1,122 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"authentik-graphql/internal/app"
+	"authentik-graphql/internal/servicetest"
+	"authentik-graphql/upstream/upstreamtest"
+)
+
+var update = flag.Bool("update", false, "write golden files instead of comparing with them")
+
+const (
+	testSecret = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+	testURL    = "AUTHENTIK_URL=https://auth.example.com"
+)
+
+type (
+	reply  = servicetest.Reply
+	buffer = servicetest.Buffer
+	fake   = servicetest.Authentik
+)
+
+var (
+	query      = servicetest.Query
+	newQuery   = servicetest.NewQuery
+	newRequest = servicetest.NewRequest
+	send       = servicetest.Send
+	newBuffer  = servicetest.NewBuffer
+	startFake  = servicetest.StartAuthentik
+	file       = servicetest.File
+)
+
+// schema returns the text that the binary embeds.
+var schema = sync.OnceValue(func() string {
+	b, err := os.ReadFile("../../schema.graphqls")
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+})
+
+// run runs the program in this process.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
+	return app.Run(ctx, app.Options{Args: args, Environ: environ, Stdout: stdout, Stderr: stderr, Schema: schema()})
+}
+
+// instance is a running service in this process.
+type instance struct {
+	servicetest.Output
+	stop  context.CancelFunc
+	ended chan error
+}
+
+// startApp runs the program with the given flags and settings and waits until it listens. The end of the test
+// stops it, and fails if it does not stop cleanly.
+func startApp(t *testing.T, args []string, settings ...string) *instance {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	a := &instance{Output: servicetest.NewOutput(), stop: cancel, ended: make(chan error, 1)}
+	environ := append([]string{"LISTEN_ADDR=127.0.0.1:0", "ADMIN_ADDR=127.0.0.1:0", "LOG_FORMAT=json", "LOG_LEVEL=debug"}, settings...)
+	go func() { a.ended <- run(ctx, args, environ, a.Stdout, a.Log) }()
+	t.Cleanup(func() {
+		if err := a.Stop(); err != nil {
+			t.Errorf("the program ended with: %v", err)
+		}
+	})
+	a.Await(t, a.ended)
+	return a
+}
+
+// Stop ends the program as a signal would and returns its result. It may be called twice.
+func (a *instance) Stop() error {
+	a.stop()
+	http.DefaultClient.CloseIdleConnections() // or the service waits for them
+	select {
+	case err := <-a.ended:
+		a.ended <- err
+		return err
+	case <-time.After(30 * time.Second):
+		return errors.New("the program does not stop")
+	}
+}
+
+// startDemo runs the demo and returns its address.
+func startDemo(t *testing.T) string {
+	t.Helper()
+	return startApp(t, []string{"-demo"}).URL
+}
+
+// newWorld starts a fake authentik with alice's code 17 and bob's 18, and the service in front of it.
+func newWorld(t *testing.T, o upstreamtest.Options, settings ...string) (*fake, *instance) {
+	t.Helper()
+	up := startFake(t, o)
+	later := time.Now().Add(time.Hour)
+	up.AddCode(upstreamtest.Code{PK: 17, Owner: upstreamtest.UserAlice, Provider: upstreamtest.ProviderGrafana, Expires: later, Scope: []string{"openid", "email"}})
+	up.AddCode(upstreamtest.Code{PK: 18, Owner: upstreamtest.UserBob, Provider: upstreamtest.ProviderMobile, Expires: later})
+	return up, startApp(t, nil, append([]string{"AUTHENTIK_URL=" + up.URL + o.PathPrefix}, settings...)...)
+}
+
+// openService opens a service without listeners. It logs nothing, unless o has a Stderr.
+func openService(t testing.TB, o app.Options) *app.Service {
+	t.Helper()
+	if o.Stderr == nil {
+		o.Stderr = io.Discard
+	}
+	o.Schema = schema()
+	s, err := app.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close(context.Background()) })
+	return s
+}

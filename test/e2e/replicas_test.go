@@ -1,0 +1,187 @@
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"authentik-graphql/cache/cachetest"
+	"authentik-graphql/internal/servicetest"
+	"authentik-graphql/upstream/upstreamtest"
+)
+
+// balancer hands requests to its replicas in turn. One that takes no connection is passed over; what
+// was sent to one is not sent to another.
+type balancer struct {
+	transport http.Transport
+	mu        sync.Mutex
+	replicas  []*servicetest.Service
+	next      int
+	killed    map[string]bool // addresses
+	inKilled  int             // requests that a killed replica had
+}
+
+func (b *balancer) add(s *servicetest.Service) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.replicas = append(b.replicas, s)
+}
+
+// remove takes out the replica that has been there longest. killed tells that it is going to be killed.
+func (b *balancer) remove(killed bool) *servicetest.Service {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.replicas[0]
+	if killed {
+		b.killed[s.Addr] = true // and stays: a balancer does not know yet
+	}
+	b.replicas = append(b.replicas[1:], s)
+	if !killed {
+		b.replicas = b.replicas[:len(b.replicas)-1]
+	}
+	return s
+}
+
+// turn lists all addresses, beginning with the one whose turn it is.
+func (b *balancer) turn() (addrs []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.next++
+	for i := range b.replicas {
+		addrs = append(addrs, b.replicas[(b.next+i)%len(b.replicas)].Addr)
+	}
+	return addrs
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (b *balancer) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	for _, addr := range b.turn() {
+		r := r.Clone(r.Context())
+		r.URL, r.Body = &url.URL{Scheme: "http", Host: addr, Path: r.URL.Path}, io.NopCloser(bytes.NewReader(body))
+		resp, err := b.transport.RoundTrip(r)
+		if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
+			continue
+		}
+		if err != nil {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if b.killed[addr] {
+				b.inKilled++
+				return &http.Response{StatusCode: http.StatusBadGateway, Body: http.NoBody, Header: http.Header{"X-Killed": {"true"}}}, nil
+			}
+		}
+		return resp, err
+	}
+	return nil, errors.New("no replica takes connections")
+}
+
+// TestReplicas: three processes that share a Redis Cluster are killed, ended and replaced under load.
+// No request fails but those that a killed one had, and authentik is asked as by one process.
+func TestReplicas(t *testing.T) {
+	const codes, perCode, workers = 240, 25, 24
+	cluster := cachetest.StartCluster(t)
+	up := startFake(t, upstreamtest.Options{})
+	up.SetLatency(5 * time.Millisecond)
+	for pk := range int32(codes) {
+		up.AddCode(upstreamtest.Code{PK: 1 + pk, Owner: upstreamtest.UserAlice, Provider: upstreamtest.ProviderGrafana, Expires: time.Now().Add(time.Hour)})
+	}
+	binary := servicetest.Build(t)
+	start := func() *servicetest.Service {
+		return servicetest.Start(t, binary, nil, "AUTHENTIK_URL="+up.URL, "CACHE_TTL=1h", "REDIS_URL="+cluster.URL(), "REDIS_MODE=cluster",
+			"CACHE_SECRET=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+			"SHUTDOWN_DELAY=500ms") // a connection that is opened while the listener closes is reset by the kernel
+	}
+	b := &balancer{killed: map[string]bool{}}
+	for range 3 {
+		b.add(start())
+	}
+	front := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(*httputil.ProxyRequest) {}, Transport: b})
+	t.Cleanup(front.Close)
+
+	var (
+		failed []string
+		mu     sync.Mutex
+		all    sync.WaitGroup
+	)
+	ask := func(pk int) {
+		got, err := http.DefaultClient.Do(newQuery(t, front.URL, upstreamtest.TokenAlice, fmt.Sprintf(`{ authorizationCode(id: %d) { id scope } }`, pk)))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer func() { _ = got.Body.Close() }()
+		body, err := io.ReadAll(got.Body)
+		if got.Header.Get("X-Killed") == "" && (err != nil || got.StatusCode != http.StatusOK || !strings.Contains(string(body), fmt.Sprintf(`"id":"%d"`, pk))) {
+			mu.Lock()
+			defer mu.Unlock()
+			failed = append(failed, fmt.Sprintf("%d %s %v", got.StatusCode, body, err))
+		}
+	}
+	requests := make(chan int)
+	for range workers {
+		all.Go(func() {
+			for pk := range requests {
+				ask(pk)
+			}
+		})
+	}
+	// What happens, at which request: a replica is killed, and the one that takes its place comes later;
+	// one ends as it should, after the one that takes its place has come.
+	events := map[int]func(){
+		1000: func() { _ = b.remove(true).End(syscall.SIGKILL) },
+		2000: func() { b.add(start()) },
+		3000: func() {
+			b.add(start())
+			if err := b.remove(false).End(syscall.SIGTERM); err != nil {
+				t.Errorf("a replica ended with %v", err)
+			}
+		},
+		4000: func() { _ = b.remove(true).End(syscall.SIGKILL) },
+	}
+	reached := make(chan func(), len(events))
+	go func() {
+		defer close(reached)
+		defer close(requests)
+		for n := range codes * perCode {
+			if event := events[n]; event != nil {
+				reached <- event
+			}
+			requests <- 1 + n/perCode
+		}
+	}()
+	for event := range reached {
+		event()
+	}
+	all.Wait()
+	again := 0
+	for pk := range int32(codes) {
+		again += up.Retrieves(1+pk) - 1
+	}
+	t.Logf("%d requests, %d failed, %d were with replicas that were killed; authentik was asked for %d codes %d times more than once",
+		codes*perCode, len(failed), b.inKilled, codes, again)
+	if len(failed) > 0 {
+		t.Errorf("failed: %q", failed[:min(3, len(failed))])
+	}
+	if len(b.killed) != 2 || slices.ContainsFunc(b.replicas, func(s *servicetest.Service) bool { return strings.Contains(s.Log.String(), `"level":"ERROR"`) }) {
+		t.Errorf("%d were killed", len(b.killed))
+	}
+	if again < 0 || again > b.inKilled {
+		t.Errorf("authentik was asked %d times more than for %d codes", again, codes)
+	}
+}
