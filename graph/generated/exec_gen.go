@@ -1294,10 +1294,9 @@ scalar JSON @specifiedBy(url: "https://www.rfc-editor.org/rfc/rfc8259")
 
 type Query {
   """
-  One OAuth2 authorization code, as the bearer of the request's token may see it: a superuser
-  sees every code, anyone else only their own.
+  One OAuth2 authorization code. Superusers see every code, other users only their own.
 
-  Null with the error ` + "`" + `NOT_FOUND` + "`" + ` when authentik shows no such code to this caller: it may be
+  Null with the error ` + "`" + `NOT_FOUND` + "`" + ` if authentik shows no such code to this caller: it may be
   redeemed, cleaned up, or another user's.
   """
   authorizationCode(
@@ -1331,9 +1330,9 @@ type Query {
   ): AuthorizationCodeConnection
   "The access tokens, by the same rules as ` + "`" + `authorizationCodes` + "`" + `."
   accessTokens(
-    "How many at most, from 1 to 100."
+    "Maximum number of tokens, from 1 to 100."
     first: Int = 20
-    "A cursor of the page before."
+    "A cursor of the previous page."
     after: String
     "Only those of one user."
     user: ID
@@ -1344,9 +1343,9 @@ type Query {
   ): AccessTokenConnection
   "The refresh tokens, by the same rules as ` + "`" + `authorizationCodes` + "`" + `."
   refreshTokens(
-    "How many at most, from 1 to 100."
+    "Maximum number of tokens, from 1 to 100."
     first: Int = 20
-    "A cursor of the page before."
+    "A cursor of the previous page."
     after: String
     "Only those of one user."
     user: ID
@@ -1383,13 +1382,13 @@ interface Grant {
   id: ID!
   "authentik's primary key: sequential among grants of its type, never reused."
   pk: Int!
-  "The OAuth2 provider, that is the client application, it was issued to."
+  "The OAuth2 provider, that is, the client application that it was issued to."
   provider: OAuth2Provider
   "The user who authorised the client. Personal data."
   user: User
-  "The granted scopes, in no order."
+  "The granted scopes, in arbitrary order."
   scope: [String!]!
-  "End of validity. Null for none."
+  "When it expires. Null if it does not."
   expires: DateTime
   "Whether it has expired at the time of this response."
   isExpired: Boolean!
@@ -1398,7 +1397,7 @@ interface Grant {
 }
 
 """
-The order of a list of grants, by primary key.
+The order of a list of grants by primary key.
 """
 enum GrantOrder {
   "The newest comes first."
@@ -1408,16 +1407,16 @@ enum GrantOrder {
 }
 
 """
-An OAuth2 authorization code: proof that a user has just authorised a client, waiting to be
-redeemed for tokens. It lives about a minute, is deleted when the client redeems it, and stays
-visible as expired for some minutes otherwise. The code's own value is never shown.
+An OAuth2 authorization code: proof that a user has just authorised a client, to be redeemed for
+tokens. It is valid for about a minute and deleted when the client redeems it. Otherwise it stays
+visible as expired for some minutes. The code's value is never shown.
 """
 type AuthorizationCode implements Grant @key(fields: "id") {
   "The same value as ` + "`" + `pk` + "`" + `, for clients and gateways that identify objects by ` + "`" + `id` + "`" + `."
   id: ID!
   "authentik's primary key: sequential, never reused."
   pk: Int!
-  "The OAuth2 provider, that is the client application, the code was issued to."
+  "The OAuth2 provider, that is, the client application that the code was issued to."
   provider: OAuth2Provider
   "The user who authorised the client. Personal data."
   user: User
@@ -1428,7 +1427,7 @@ type AuthorizationCode implements Grant @key(fields: "id") {
   """
   isExpired: Boolean!
   """
-  End of validity. Null from 2024.4 for a code that has none.
+  When the code expires. Null if it does not, which is possible since 2024.4.
   """
   expires: DateTime
   """
@@ -1444,7 +1443,7 @@ type AuthorizationCode implements Grant @key(fields: "id") {
 }
 
 """
-An OAuth2 access token, with which a client calls APIs on the user's behalf. The token's own value is
+An OAuth2 access token, with which a client calls APIs on the user's behalf. The token's value is
 never shown.
 """
 type AccessToken implements Grant @key(fields: "id") {
@@ -1452,7 +1451,7 @@ type AccessToken implements Grant @key(fields: "id") {
   id: ID!
   "authentik's primary key: sequential, never reused."
   pk: Int!
-  "The OAuth2 provider, that is the client application, the token was issued to."
+  "The OAuth2 provider, that is, the client application that the token was issued to."
   provider: OAuth2Provider
   "The user who authorised the client. Personal data."
   user: User
@@ -1460,7 +1459,7 @@ type AccessToken implements Grant @key(fields: "id") {
   Whether the token has expired at the time of this response, as for ` + "`" + `AuthorizationCode` + "`" + `.
   """
   isExpired: Boolean!
-  "End of validity. Null for a token that has none."
+  "When the token expires. Null if it does not."
   expires: DateTime
   "The granted scopes, as for ` + "`" + `AuthorizationCode` + "`" + `."
   scope: [String!]!
@@ -1469,8 +1468,8 @@ type AccessToken implements Grant @key(fields: "id") {
   "Whether the token was revoked and is only kept to detect that it is used again."
   revoked: Boolean
   """
-  The claims of the ID token that was issued with the token. Null where authentik has none that can be
-  read. Personal data.
+  The claims of the ID token that was issued with the token. Null if authentik has no readable ones.
+  Personal data.
   """
   claims: JSON
 }
@@ -1484,7 +1483,7 @@ type RefreshToken implements Grant @key(fields: "id") {
   id: ID!
   "authentik's primary key: sequential, never reused."
   pk: Int!
-  "The OAuth2 provider, that is the client application, the token was issued to."
+  "The OAuth2 provider, that is, the client application that the token was issued to."
   provider: OAuth2Provider
   "The user who authorised the client. Personal data."
   user: User
@@ -1492,7 +1491,7 @@ type RefreshToken implements Grant @key(fields: "id") {
   Whether the token has expired at the time of this response, as for ` + "`" + `AuthorizationCode` + "`" + `.
   """
   isExpired: Boolean!
-  "End of validity. Null for a token that has none."
+  "When the token expires. Null if it does not."
   expires: DateTime
   "The granted scopes, as for ` + "`" + `AuthorizationCode` + "`" + `."
   scope: [String!]!
@@ -1501,8 +1500,8 @@ type RefreshToken implements Grant @key(fields: "id") {
   "Whether the token was revoked and is only kept to detect that it is used again."
   revoked: Boolean
   """
-  The claims of the ID token that was issued with the token. Null where authentik has none that can be
-  read. Personal data.
+  The claims of the ID token that was issued with the token. Null if authentik has no readable ones.
+  Personal data.
   """
   claims: JSON
 }
@@ -1535,7 +1534,7 @@ type AuthorizationCodeEdge {
 The result of revoking an authorization code.
 """
 type RevokeAuthorizationCodePayload {
-  "The id that was given."
+  "The id from the request."
   id: ID!
   "What was revoked, as it was before, if this service had it in its cache."
   authorizationCode: AuthorizationCode
@@ -1574,7 +1573,7 @@ type AccessTokenEdge {
 The result of revoking an access token.
 """
 type RevokeAccessTokenPayload {
-  "The id that was given."
+  "The id from the request."
   id: ID!
   "What was revoked, as it was before, if this service had it in its cache."
   accessToken: AccessToken
@@ -1613,7 +1612,7 @@ type RefreshTokenEdge {
 The result of revoking a refresh token.
 """
 type RevokeRefreshTokenPayload {
-  "The id that was given."
+  "The id from the request."
   id: ID!
   "What was revoked, as it was before, if this service had it in its cache."
   refreshToken: RefreshToken
@@ -1648,11 +1647,11 @@ type OAuth2Provider @key(fields: "id", resolvable: false) {
   pk: Int!
   "The provider's unique name."
   name: String
-  "Flow that authenticates an anonymous visitor of the application; null for the default one."
+  "Flow that authenticates anonymous visitors of the application; null for the default one."
   authenticationFlow: UUID
   "Flow that asks the user to authorise the client. Null when the flow was deleted."
   authorizationFlow: UUID
-  "Flow that ends the session. Since 2024.10; null before, and when the flow was deleted."
+  "Flow that ends the session. Since 2024.10; null in older releases and when the flow was deleted."
   invalidationFlow: UUID
   "Scope and property mappings that shape the tokens of this provider."
   propertyMappings: [UUID!]
@@ -1688,8 +1687,8 @@ type OAuth2Provider @key(fields: "id", resolvable: false) {
   "How long a refresh token lives, as a duration such as ` + "`" + `days=30` + "`" + `."
   refreshTokenValidity: String
   """
-  How much life a refresh token must have left not to be renewed when it is used, as a duration
-  such as ` + "`" + `seconds=0` + "`" + `. Since 2025.10.
+  A refresh token with less remaining validity than this is renewed when it is used: a duration such
+  as ` + "`" + `seconds=0` + "`" + `. Since 2025.10.
   """
   refreshTokenThreshold: String
   "Whether claims of the granted scopes are put into the ID token as well."
@@ -1699,8 +1698,8 @@ type OAuth2Provider @key(fields: "id", resolvable: false) {
   "Key pair that encrypts the tokens; null for none. Since 2024.10."
   encryptionKey: UUID
   """
-  Redirect URIs the client may use. Up to 2024.8.4 authentik sends one text; here each of its
-  words is one entry without a matching mode.
+  Redirect URIs that the client may use. Up to 2024.8.4 authentik sends one text, of which each word is
+  an entry without a matching mode here.
   """
   redirectUris: [RedirectURI!]
   """
@@ -1709,11 +1708,11 @@ type OAuth2Provider @key(fields: "id", resolvable: false) {
   logoutUri: String
   "The name that 2025.8 used for ` + "`" + `logoutUri` + "`" + `; always the same value."
   backchannelLogoutUri: String @deprecated(reason: "Renamed by authentik 2025.10: use logoutUri.")
-  "How the ` + "`" + `logoutUri` + "`" + ` is called. Since 2025.10."
+  "How ` + "`" + `logoutUri` + "`" + ` is called. Since 2025.10."
   logoutMethod: LogoutMethod
-  "What becomes the ` + "`" + `sub` + "`" + ` claim, the subject identifier, of the tokens."
+  "The source of the tokens' ` + "`" + `sub` + "`" + ` claim, the subject identifier."
   subMode: SubMode
-  "What becomes the ` + "`" + `iss` + "`" + ` claim, the issuer, of the tokens."
+  "The source of the tokens' ` + "`" + `iss` + "`" + ` claim, the issuer."
   issuerMode: IssuerMode
   "The name that releases up to 2024.10 used for ` + "`" + `jwtFederationSources` + "`" + `; always the same value."
   jwksSources: [UUID!] @deprecated(reason: "Renamed by authentik 2024.12: use jwtFederationSources.")
@@ -1728,8 +1727,8 @@ One redirect URI that a client may use.
 """
 type RedirectURI {
   """
-  How ` + "`" + `url` + "`" + ` is compared with the URI of a request. Null for releases up to 2024.8.4, which try
-  it as a regular expression first and then as plain text.
+  How ` + "`" + `url` + "`" + ` is compared with the URI of a request. Null up to 2024.8.4, which tries it as a regular
+  expression first and then as plain text.
   """
   matchingMode: RedirectURIMatchingMode
   "The URI, or a regular expression for it. May be empty."
@@ -1756,11 +1755,11 @@ type User @key(fields: "id", resolvable: false) {
   dateJoined: DateTime
   "Whether the user is a superuser through any group, direct or inherited."
   isSuperuser: Boolean
-  "Ids of the groups the user is a direct member of. Personal data."
+  "Ids of the groups that the user is a direct member of. Personal data."
   groupIds: [UUID!]
   "The groups of ` + "`" + `groupIds` + "`" + ` in full. Personal data."
   groups: [Group!]
-  "Ids of the roles given to the user directly. Since 2025.12. Personal data."
+  "Ids of the roles that the user has directly. Since 2025.12. Personal data."
   roleIds: [UUID!]
   "The roles of ` + "`" + `roleIds` + "`" + ` in full. Since 2025.12. Personal data."
   roles: [Role!]
@@ -1775,7 +1774,7 @@ type User @key(fields: "id", resolvable: false) {
   attributes: JSON
   "Stable pseudonym of the user, 64 hexadecimal digits. Personal data."
   uid: String
-  "Folder-like path the user is filed under, such as ` + "`" + `users` + "`" + `."
+  "Path of the user in authentik's folders, such as ` + "`" + `users` + "`" + `."
   path: String
   "What kind of account this is."
   type: UserType
@@ -1795,15 +1794,15 @@ type Group @key(fields: "id", resolvable: false) {
   id: ID!
   "authentik's primary key of the group."
   pk: UUID!
-  "A number made of the first digits of the primary key, for POSIX. Not unique."
+  "A number derived from the primary key's first digits, for POSIX. Not unique."
   numPk: Int
   "The group's name."
   name: String
   "Whether members of this group are superusers."
   isSuperuser: Boolean
-  "The parent group. Until 2025.10: later a group may have several, and authentik names none here."
+  "The parent group. Up to 2025.10: later releases allow several, and name none here."
   parent: UUID
-  "Name of the parent group. Until 2025.10."
+  "Name of the parent group. Up to 2025.10."
   parentName: String
   "Free-form attributes, mostly an object, of any size. May hold secrets."
   attributes: JSON
@@ -1829,7 +1828,7 @@ enum ClientType {
   CONFIDENTIAL
   "Cannot keep a secret: runs in a browser or on a device."
   PUBLIC
-  "A value of an authentik release that this service does not know."
+  "A value that this service does not know, of a newer authentik release."
   UNKNOWN
 }
 
@@ -1841,7 +1840,7 @@ enum RedirectURIMatchingMode {
   STRICT
   "The whole URI matches the regular expression."
   REGEX
-  "A value of an authentik release that this service does not know."
+  "A value that this service does not know, of a newer authentik release."
   UNKNOWN
 }
 
@@ -1853,7 +1852,7 @@ enum LogoutMethod {
   BACKCHANNEL
   "By a request from the user's browser (OpenID Connect Front-Channel Logout)."
   FRONTCHANNEL
-  "A value of an authentik release that this service does not know."
+  "A value that this service does not know, of a newer authentik release."
   UNKNOWN
 }
 
@@ -1873,7 +1872,7 @@ enum SubMode {
   USER_EMAIL
   "The user principal name, from the attribute ` + "`" + `upn` + "`" + `."
   USER_UPN
-  "A value of an authentik release that this service does not know."
+  "A value that this service does not know, of a newer authentik release."
   UNKNOWN
 }
 
@@ -1885,7 +1884,7 @@ enum IssuerMode {
   GLOBAL
   "An issuer of its own for each provider, which holds the application's slug."
   PER_PROVIDER
-  "A value of an authentik release that this service does not know."
+  "A value that this service does not know, of a newer authentik release."
   UNKNOWN
 }
 
@@ -1897,11 +1896,11 @@ enum UserType {
   INTERNAL
   "A person outside the organisation, such as a customer."
   EXTERNAL
-  "A machine account made by an administrator."
+  "A machine account created by an administrator."
   SERVICE_ACCOUNT
-  "A machine account that authentik made for itself, for instance for an outpost."
+  "A machine account that authentik created for itself, for instance for an outpost."
   INTERNAL_SERVICE_ACCOUNT
-  "A value of an authentik release that this service does not know."
+  "A value that this service does not know, of a newer authentik release."
   UNKNOWN
 }
 `, BuiltIn: false},

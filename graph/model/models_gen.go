@@ -19,13 +19,13 @@ type Grant interface {
 	GetID() string
 	// authentik's primary key: sequential among grants of its type, never reused.
 	GetPk() int32
-	// The OAuth2 provider, that is the client application, it was issued to.
+	// The OAuth2 provider, that is, the client application that it was issued to.
 	GetProvider() *OAuth2Provider
 	// The user who authorised the client. Personal data.
 	GetUser() *User
-	// The granted scopes, in no order.
+	// The granted scopes, in arbitrary order.
 	GetScope() []string
-	// End of validity. Null for none.
+	// When it expires. Null if it does not.
 	GetExpires() *time.Time
 	// Whether it has expired at the time of this response.
 	GetIsExpired() bool
@@ -38,20 +38,20 @@ type Entity interface {
 	IsEntity()
 }
 
-// An OAuth2 access token, with which a client calls APIs on the user's behalf. The token's own value is
+// An OAuth2 access token, with which a client calls APIs on the user's behalf. The token's value is
 // never shown.
 type AccessToken struct {
 	// The same value as `pk`, for clients and gateways that identify objects by type and `id`.
 	ID string `json:"id"`
 	// authentik's primary key: sequential, never reused.
 	Pk int32 `json:"pk"`
-	// The OAuth2 provider, that is the client application, the token was issued to.
+	// The OAuth2 provider, that is, the client application that the token was issued to.
 	Provider *OAuth2Provider `json:"provider,omitempty"`
 	// The user who authorised the client. Personal data.
 	User *User `json:"user,omitempty"`
 	// Whether the token has expired at the time of this response, as for `AuthorizationCode`.
 	IsExpired bool `json:"isExpired"`
-	// End of validity. Null for a token that has none.
+	// When the token expires. Null if it does not.
 	Expires *time.Time `json:"expires,omitempty"`
 	// The granted scopes, as for `AuthorizationCode`.
 	Scope []string `json:"scope"`
@@ -59,8 +59,8 @@ type AccessToken struct {
 	FetchedAt time.Time `json:"fetchedAt"`
 	// Whether the token was revoked and is only kept to detect that it is used again.
 	Revoked *bool `json:"revoked,omitempty"`
-	// The claims of the ID token that was issued with the token. Null where authentik has none that can be
-	// read. Personal data.
+	// The claims of the ID token that was issued with the token. Null if authentik has no readable ones.
+	// Personal data.
 	Claims jsontext.Value `json:"claims,omitempty"`
 }
 
@@ -72,13 +72,13 @@ func (this AccessToken) GetID() string { return this.ID }
 // authentik's primary key: sequential among grants of its type, never reused.
 func (this AccessToken) GetPk() int32 { return this.Pk }
 
-// The OAuth2 provider, that is the client application, it was issued to.
+// The OAuth2 provider, that is, the client application that it was issued to.
 func (this AccessToken) GetProvider() *OAuth2Provider { return this.Provider }
 
 // The user who authorised the client. Personal data.
 func (this AccessToken) GetUser() *User { return this.User }
 
-// The granted scopes, in no order.
+// The granted scopes, in arbitrary order.
 func (this AccessToken) GetScope() []string {
 	if this.Scope == nil {
 		return nil
@@ -90,7 +90,7 @@ func (this AccessToken) GetScope() []string {
 	return interfaceSlice
 }
 
-// End of validity. Null for none.
+// When it expires. Null if it does not.
 func (this AccessToken) GetExpires() *time.Time { return this.Expires }
 
 // Whether it has expired at the time of this response.
@@ -121,15 +121,15 @@ type AccessTokenEdge struct {
 	Node AccessToken `json:"node"`
 }
 
-// An OAuth2 authorization code: proof that a user has just authorised a client, waiting to be
-// redeemed for tokens. It lives about a minute, is deleted when the client redeems it, and stays
-// visible as expired for some minutes otherwise. The code's own value is never shown.
+// An OAuth2 authorization code: proof that a user has just authorised a client, to be redeemed for
+// tokens. It is valid for about a minute and deleted when the client redeems it. Otherwise it stays
+// visible as expired for some minutes. The code's value is never shown.
 type AuthorizationCode struct {
 	// The same value as `pk`, for clients and gateways that identify objects by `id`.
 	ID string `json:"id"`
 	// authentik's primary key: sequential, never reused.
 	Pk int32 `json:"pk"`
-	// The OAuth2 provider, that is the client application, the code was issued to.
+	// The OAuth2 provider, that is, the client application that the code was issued to.
 	Provider *OAuth2Provider `json:"provider,omitempty"`
 	// The user who authorised the client. Personal data.
 	User *User `json:"user,omitempty"`
@@ -137,7 +137,7 @@ type AuthorizationCode struct {
 	// `expires` has passed since. A code that authentik calls valid although its `expires` had already
 	// passed never expires.
 	IsExpired bool `json:"isExpired"`
-	// End of validity. Null from 2024.4 for a code that has none.
+	// When the code expires. Null if it does not, which is possible since 2024.4.
 	Expires *time.Time `json:"expires,omitempty"`
 	// The granted scopes. Their order is arbitrary and duplicates are kept: compare them as a set.
 	// Empty when none was granted.
@@ -155,13 +155,13 @@ func (this AuthorizationCode) GetID() string { return this.ID }
 // authentik's primary key: sequential among grants of its type, never reused.
 func (this AuthorizationCode) GetPk() int32 { return this.Pk }
 
-// The OAuth2 provider, that is the client application, it was issued to.
+// The OAuth2 provider, that is, the client application that it was issued to.
 func (this AuthorizationCode) GetProvider() *OAuth2Provider { return this.Provider }
 
 // The user who authorised the client. Personal data.
 func (this AuthorizationCode) GetUser() *User { return this.User }
 
-// The granted scopes, in no order.
+// The granted scopes, in arbitrary order.
 func (this AuthorizationCode) GetScope() []string {
 	if this.Scope == nil {
 		return nil
@@ -173,7 +173,7 @@ func (this AuthorizationCode) GetScope() []string {
 	return interfaceSlice
 }
 
-// End of validity. Null for none.
+// When it expires. Null if it does not.
 func (this AuthorizationCode) GetExpires() *time.Time { return this.Expires }
 
 // Whether it has expired at the time of this response.
@@ -210,15 +210,15 @@ type Group struct {
 	ID string `json:"id"`
 	// authentik's primary key of the group.
 	Pk string `json:"pk"`
-	// A number made of the first digits of the primary key, for POSIX. Not unique.
+	// A number derived from the primary key's first digits, for POSIX. Not unique.
 	NumPk *int32 `json:"numPk,omitempty"`
 	// The group's name.
 	Name *string `json:"name,omitempty"`
 	// Whether members of this group are superusers.
 	IsSuperuser *bool `json:"isSuperuser,omitempty"`
-	// The parent group. Until 2025.10: later a group may have several, and authentik names none here.
+	// The parent group. Up to 2025.10: later releases allow several, and name none here.
 	Parent *string `json:"parent,omitempty"`
-	// Name of the parent group. Until 2025.10.
+	// Name of the parent group. Up to 2025.10.
 	ParentName *string `json:"parentName,omitempty"`
 	// Free-form attributes, mostly an object, of any size. May hold secrets.
 	Attributes jsontext.Value `json:"attributes,omitempty"`
@@ -237,11 +237,11 @@ type OAuth2Provider struct {
 	Pk int32 `json:"pk"`
 	// The provider's unique name.
 	Name *string `json:"name,omitempty"`
-	// Flow that authenticates an anonymous visitor of the application; null for the default one.
+	// Flow that authenticates anonymous visitors of the application; null for the default one.
 	AuthenticationFlow *string `json:"authenticationFlow,omitempty"`
 	// Flow that asks the user to authorise the client. Null when the flow was deleted.
 	AuthorizationFlow *string `json:"authorizationFlow,omitempty"`
-	// Flow that ends the session. Since 2024.10; null before, and when the flow was deleted.
+	// Flow that ends the session. Since 2024.10; null in older releases and when the flow was deleted.
 	InvalidationFlow *string `json:"invalidationFlow,omitempty"`
 	// Scope and property mappings that shape the tokens of this provider.
 	PropertyMappings []string `json:"propertyMappings,omitempty"`
@@ -274,8 +274,8 @@ type OAuth2Provider struct {
 	AccessTokenValidity *string `json:"accessTokenValidity,omitempty"`
 	// How long a refresh token lives, as a duration such as `days=30`.
 	RefreshTokenValidity *string `json:"refreshTokenValidity,omitempty"`
-	// How much life a refresh token must have left not to be renewed when it is used, as a duration
-	// such as `seconds=0`. Since 2025.10.
+	// A refresh token with less remaining validity than this is renewed when it is used: a duration such
+	// as `seconds=0`. Since 2025.10.
 	RefreshTokenThreshold *string `json:"refreshTokenThreshold,omitempty"`
 	// Whether claims of the granted scopes are put into the ID token as well.
 	IncludeClaimsInIDToken *bool `json:"includeClaimsInIdToken,omitempty"`
@@ -283,18 +283,18 @@ type OAuth2Provider struct {
 	SigningKey *string `json:"signingKey,omitempty"`
 	// Key pair that encrypts the tokens; null for none. Since 2024.10.
 	EncryptionKey *string `json:"encryptionKey,omitempty"`
-	// Redirect URIs the client may use. Up to 2024.8.4 authentik sends one text; here each of its
-	// words is one entry without a matching mode.
+	// Redirect URIs that the client may use. Up to 2024.8.4 authentik sends one text, of which each word is
+	// an entry without a matching mode here.
 	RedirectUris []RedirectURI `json:"redirectUris,omitempty"`
 	// URI that is called when a user logs out, empty for none. Since 2025.8.
 	LogoutURI *string `json:"logoutUri,omitempty"`
 	// The name that 2025.8 used for `logoutUri`; always the same value.
 	BackchannelLogoutURI *string `json:"backchannelLogoutUri,omitempty"`
-	// How the `logoutUri` is called. Since 2025.10.
+	// How `logoutUri` is called. Since 2025.10.
 	LogoutMethod *LogoutMethod `json:"logoutMethod,omitempty"`
-	// What becomes the `sub` claim, the subject identifier, of the tokens.
+	// The source of the tokens' `sub` claim, the subject identifier.
 	SubMode *SubMode `json:"subMode,omitempty"`
-	// What becomes the `iss` claim, the issuer, of the tokens.
+	// The source of the tokens' `iss` claim, the issuer.
 	IssuerMode *IssuerMode `json:"issuerMode,omitempty"`
 	// The name that releases up to 2024.10 used for `jwtFederationSources`; always the same value.
 	JwksSources []string `json:"jwksSources,omitempty"`
@@ -323,8 +323,8 @@ type Query struct {
 
 // One redirect URI that a client may use.
 type RedirectURI struct {
-	// How `url` is compared with the URI of a request. Null for releases up to 2024.8.4, which try
-	// it as a regular expression first and then as plain text.
+	// How `url` is compared with the URI of a request. Null up to 2024.8.4, which tries it as a regular
+	// expression first and then as plain text.
 	MatchingMode *RedirectURIMatchingMode `json:"matchingMode,omitempty"`
 	// The URI, or a regular expression for it. May be empty.
 	URL *string `json:"url,omitempty"`
@@ -337,13 +337,13 @@ type RefreshToken struct {
 	ID string `json:"id"`
 	// authentik's primary key: sequential, never reused.
 	Pk int32 `json:"pk"`
-	// The OAuth2 provider, that is the client application, the token was issued to.
+	// The OAuth2 provider, that is, the client application that the token was issued to.
 	Provider *OAuth2Provider `json:"provider,omitempty"`
 	// The user who authorised the client. Personal data.
 	User *User `json:"user,omitempty"`
 	// Whether the token has expired at the time of this response, as for `AuthorizationCode`.
 	IsExpired bool `json:"isExpired"`
-	// End of validity. Null for a token that has none.
+	// When the token expires. Null if it does not.
 	Expires *time.Time `json:"expires,omitempty"`
 	// The granted scopes, as for `AuthorizationCode`.
 	Scope []string `json:"scope"`
@@ -351,8 +351,8 @@ type RefreshToken struct {
 	FetchedAt time.Time `json:"fetchedAt"`
 	// Whether the token was revoked and is only kept to detect that it is used again.
 	Revoked *bool `json:"revoked,omitempty"`
-	// The claims of the ID token that was issued with the token. Null where authentik has none that can be
-	// read. Personal data.
+	// The claims of the ID token that was issued with the token. Null if authentik has no readable ones.
+	// Personal data.
 	Claims jsontext.Value `json:"claims,omitempty"`
 }
 
@@ -364,13 +364,13 @@ func (this RefreshToken) GetID() string { return this.ID }
 // authentik's primary key: sequential among grants of its type, never reused.
 func (this RefreshToken) GetPk() int32 { return this.Pk }
 
-// The OAuth2 provider, that is the client application, it was issued to.
+// The OAuth2 provider, that is, the client application that it was issued to.
 func (this RefreshToken) GetProvider() *OAuth2Provider { return this.Provider }
 
 // The user who authorised the client. Personal data.
 func (this RefreshToken) GetUser() *User { return this.User }
 
-// The granted scopes, in no order.
+// The granted scopes, in arbitrary order.
 func (this RefreshToken) GetScope() []string {
 	if this.Scope == nil {
 		return nil
@@ -382,7 +382,7 @@ func (this RefreshToken) GetScope() []string {
 	return interfaceSlice
 }
 
-// End of validity. Null for none.
+// When it expires. Null if it does not.
 func (this RefreshToken) GetExpires() *time.Time { return this.Expires }
 
 // Whether it has expired at the time of this response.
@@ -415,7 +415,7 @@ type RefreshTokenEdge struct {
 
 // The result of revoking an access token.
 type RevokeAccessTokenPayload struct {
-	// The id that was given.
+	// The id from the request.
 	ID string `json:"id"`
 	// What was revoked, as it was before, if this service had it in its cache.
 	AccessToken *AccessToken `json:"accessToken,omitempty"`
@@ -426,7 +426,7 @@ type RevokeAccessTokenPayload struct {
 
 // The result of revoking an authorization code.
 type RevokeAuthorizationCodePayload struct {
-	// The id that was given.
+	// The id from the request.
 	ID string `json:"id"`
 	// What was revoked, as it was before, if this service had it in its cache.
 	AuthorizationCode *AuthorizationCode `json:"authorizationCode,omitempty"`
@@ -437,7 +437,7 @@ type RevokeAuthorizationCodePayload struct {
 
 // The result of revoking a refresh token.
 type RevokeRefreshTokenPayload struct {
-	// The id that was given.
+	// The id from the request.
 	ID string `json:"id"`
 	// What was revoked, as it was before, if this service had it in its cache.
 	RefreshToken *RefreshToken `json:"refreshToken,omitempty"`
@@ -476,11 +476,11 @@ type User struct {
 	DateJoined *time.Time `json:"dateJoined,omitempty"`
 	// Whether the user is a superuser through any group, direct or inherited.
 	IsSuperuser *bool `json:"isSuperuser,omitempty"`
-	// Ids of the groups the user is a direct member of. Personal data.
+	// Ids of the groups that the user is a direct member of. Personal data.
 	GroupIds []string `json:"groupIds,omitempty"`
 	// The groups of `groupIds` in full. Personal data.
 	Groups []Group `json:"groups,omitempty"`
-	// Ids of the roles given to the user directly. Since 2025.12. Personal data.
+	// Ids of the roles that the user has directly. Since 2025.12. Personal data.
 	RoleIds []string `json:"roleIds,omitempty"`
 	// The roles of `roleIds` in full. Since 2025.12. Personal data.
 	Roles []Role `json:"roles,omitempty"`
@@ -493,7 +493,7 @@ type User struct {
 	Attributes jsontext.Value `json:"attributes,omitempty"`
 	// Stable pseudonym of the user, 64 hexadecimal digits. Personal data.
 	UID *string `json:"uid,omitempty"`
-	// Folder-like path the user is filed under, such as `users`.
+	// Path of the user in authentik's folders, such as `users`.
 	Path *string `json:"path,omitempty"`
 	// What kind of account this is.
 	Type *UserType `json:"type,omitempty"`
@@ -521,7 +521,7 @@ const (
 	ClientTypeConfidential ClientType = "CONFIDENTIAL"
 	// Cannot keep a secret: runs in a browser or on a device.
 	ClientTypePublic ClientType = "PUBLIC"
-	// A value of an authentik release that this service does not know.
+	// A value that this service does not know, of a newer authentik release.
 	ClientTypeUnknown ClientType = "UNKNOWN"
 )
 
@@ -574,7 +574,7 @@ func (e ClientType) MarshalJSON() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// The order of a list of grants, by primary key.
+// The order of a list of grants by primary key.
 type GrantOrder string
 
 const (
@@ -640,7 +640,7 @@ const (
 	IssuerModeGlobal IssuerMode = "GLOBAL"
 	// An issuer of its own for each provider, which holds the application's slug.
 	IssuerModePerProvider IssuerMode = "PER_PROVIDER"
-	// A value of an authentik release that this service does not know.
+	// A value that this service does not know, of a newer authentik release.
 	IssuerModeUnknown IssuerMode = "UNKNOWN"
 )
 
@@ -701,7 +701,7 @@ const (
 	LogoutMethodBackchannel LogoutMethod = "BACKCHANNEL"
 	// By a request from the user's browser (OpenID Connect Front-Channel Logout).
 	LogoutMethodFrontchannel LogoutMethod = "FRONTCHANNEL"
-	// A value of an authentik release that this service does not know.
+	// A value that this service does not know, of a newer authentik release.
 	LogoutMethodUnknown LogoutMethod = "UNKNOWN"
 )
 
@@ -762,7 +762,7 @@ const (
 	RedirectURIMatchingModeStrict RedirectURIMatchingMode = "STRICT"
 	// The whole URI matches the regular expression.
 	RedirectURIMatchingModeRegex RedirectURIMatchingMode = "REGEX"
-	// A value of an authentik release that this service does not know.
+	// A value that this service does not know, of a newer authentik release.
 	RedirectURIMatchingModeUnknown RedirectURIMatchingMode = "UNKNOWN"
 )
 
@@ -831,7 +831,7 @@ const (
 	SubModeUserEmail SubMode = "USER_EMAIL"
 	// The user principal name, from the attribute `upn`.
 	SubModeUserUpn SubMode = "USER_UPN"
-	// A value of an authentik release that this service does not know.
+	// A value that this service does not know, of a newer authentik release.
 	SubModeUnknown SubMode = "UNKNOWN"
 )
 
@@ -896,11 +896,11 @@ const (
 	UserTypeInternal UserType = "INTERNAL"
 	// A person outside the organisation, such as a customer.
 	UserTypeExternal UserType = "EXTERNAL"
-	// A machine account made by an administrator.
+	// A machine account created by an administrator.
 	UserTypeServiceAccount UserType = "SERVICE_ACCOUNT"
-	// A machine account that authentik made for itself, for instance for an outpost.
+	// A machine account that authentik created for itself, for instance for an outpost.
 	UserTypeInternalServiceAccount UserType = "INTERNAL_SERVICE_ACCOUNT"
-	// A value of an authentik release that this service does not know.
+	// A value that this service does not know, of a newer authentik release.
 	UserTypeUnknown UserType = "UNKNOWN"
 )
 
