@@ -48,7 +48,7 @@ func Run(ctx context.Context, o Options) error {
 	case f.healthcheck:
 		return healthcheck(ctx, o.Environ)
 	case f.fakeAuthentik != "":
-		return serveFakeAuthentik(ctx, string(f.fakeAuthentik), o.Stdout)
+		return serveFakeAuthentik(ctx, f.fakeAuthentik, o.Stdout)
 	}
 	p, err := load(o, f.demo)
 	if err != nil {
@@ -124,7 +124,7 @@ func ExitCode(err error, stderr io.Writer) int {
 type flags struct {
 	set                                             *flag.FlagSet
 	check, demo, healthcheck, help, schema, version bool
-	fakeAuthentik                                   config.Addr
+	fakeAuthentik                                   string
 }
 
 func parseFlags(args []string) (f flags, err error) {
@@ -132,8 +132,11 @@ func parseFlags(args []string) (f flags, err error) {
 	f.set.SetOutput(io.Discard) // Run reports mistakes in one line and prints the help itself
 	f.set.BoolVar(&f.demo, "demo", false, "run against a fake authentik inside, with the Playground and three tokens to try")
 	f.set.BoolVar(&f.check, "check", false, "validate the settings, reach authentik and Redis, try the service's own token, print what was found")
-	f.set.Func("fake-authentik", "run the demo's fake authentik alone, on `ADDR`, for several processes of the service to share", func(value string) error {
-		return f.fakeAuthentik.UnmarshalText([]byte(value))
+	f.set.Func("fake-authentik", "run the demo's fake authentik alone, on `ADDR`, for several processes of the service to share", func(addr string) error {
+		if f.fakeAuthentik = addr; !config.IsAddr(addr) {
+			return errors.New("is not host:port")
+		}
+		return nil
 	})
 	f.set.BoolVar(&f.healthcheck, "healthcheck", false, "ask the service that listens on LISTEN_ADDR of this host for its /healthz; exit with 0 or 1")
 	f.set.BoolVar(&f.schema, "schema", false, "print the schema")

@@ -188,8 +188,8 @@ func (s *Service) newEndpoint() (*graph.Handler, error) {
 
 func (s *Service) newServer(endpoint http.Handler) (*httpserver.Server, error) {
 	o := httpserver.Options{
-		Addr:             string(s.cfg.ListenAddr),
-		AdminAddr:        string(s.cfg.AdminAddr),
+		Addr:             s.cfg.ListenAddr,
+		AdminAddr:        s.cfg.AdminAddr,
 		Profiles:         s.cfg.AdminPprof,
 		GraphQL:          endpoint,
 		Compress:         s.cfg.Redaction.HidesSecret(),
@@ -206,8 +206,9 @@ func (s *Service) newServer(endpoint http.Handler) (*httpserver.Server, error) {
 		Metrics:          s.metrics,
 		Tracing:          s.tracing,
 		Log:              s.log,
-		Health:           s.health,
 		Now:              s.Now,
+		Upstream:         s.client.Stats,
+		Redis:            s.redis,
 		Close:            s.Close,
 	}
 	if o.AdminAddr == config.AdminOff {
@@ -224,30 +225,6 @@ func (s *Service) newServer(endpoint http.Handler) (*httpserver.Server, error) {
 		o.Playground = playground.Handler(examples)
 	}
 	return httpserver.New(o)
-}
-
-// health describes authentik and Redis. It asks Redis, so that a Redis that works again is found before a request
-// needs it.
-func (s *Service) health(ctx context.Context) httpserver.Health {
-	h := httpserver.Health{
-		Authentik: httpserver.AuthentikHealth{
-			Breaker:     s.client.Stats().BreakerState,
-			LastAnswer:  s.metrics.LastAnswer(),
-			LastFailure: s.metrics.LastFailure(),
-		},
-		Redis: httpserver.RedisHealth{State: "off"},
-	}
-	if s.redis != nil {
-		h.Redis.State = "up"
-		if s.redis.Check(ctx) != nil {
-			h.Redis.State = "down"
-		}
-		status := s.redis.Status()
-		h.Redis.RedisDetail = &httpserver.RedisDetail{
-			Breaker: status.Breaker, InSync: status.InSync, Writable: status.Writable, PendingRevocations: status.PendingRevocations,
-		}
-	}
-	return h
 }
 
 // Close ends what runs besides requests: loads in the background, whose leases are released, watched files, and the

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"os"
@@ -32,7 +33,7 @@ type Config struct {
 type BasicSettings struct {
 	AuthentikURL    BaseURL `env:"AUTHENTIK_URL" example:"https://auth.example.com" help:"Base URL of authentik, with its path prefix if it has one. Required, except with -demo, which brings a fake authentik."`
 	AuthentikCAFile string  `env:"AUTHENTIK_CA_FILE" example:"/etc/ssl/authentik.pem" help:"PEM file of certificates to trust for authentik, in addition to the system's."`
-	ListenAddr      Addr    `env:"LISTEN_ADDR" envDefault:":8080" example:"127.0.0.1:8080" help:"Address to listen on; :8080 is port 8080 on every interface. With -demo the default is 127.0.0.1:8080."`
+	ListenAddr      string  `env:"LISTEN_ADDR" envDefault:":8080" example:"127.0.0.1:8080" help:"Address to listen on; :8080 is port 8080 on every interface. With -demo the default is 127.0.0.1:8080."`
 }
 
 // CacheSettings are the settings of how long values are cached, and in how much memory.
@@ -79,7 +80,7 @@ type LimitSettings struct {
 
 // OperationSettings are the settings of those who run the service.
 type OperationSettings struct {
-	AdminAddr     adminAddr     `env:"ADMIN_ADDR" envDefault:"127.0.0.1:9464" example:"127.0.0.1:9464" help:"Address of the admin listener, which serves metrics and probes. Each process of a host needs its own. off turns the listener off, which is the default with -demo."`
+	AdminAddr     string        `env:"ADMIN_ADDR" envDefault:"127.0.0.1:9464" example:"127.0.0.1:9464" help:"Address of the admin listener, which serves metrics and probes. Each process of a host needs its own. off turns the listener off, which is the default with -demo."`
 	AdminPprof    bool          `env:"ADMIN_PPROF" envDefault:"false" example:"true" help:"Serve profiles of the process (Go's pprof) at /debug/pprof/ of ADMIN_ADDR."`
 	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" envDefault:"0s" example:"5s" help:"Keep serving for this long after SIGTERM while /readyz answers 503, so that load balancers can deregister this process."`
 	LogLevel      slog.Level    `env:"LOG_LEVEL" envDefault:"INFO" example:"info" help:"Lowest level that is logged: debug, info, warn or error."`
@@ -112,15 +113,11 @@ func Load(environ []string, demo bool) (Config, error) {
 
 // ListenAddr reads LISTEN_ADDR alone.
 func ListenAddr(environ []string) (string, error) {
-	value := settingNamed("LISTEN_ADDR").Default
-	if given := Lookup(environ, "LISTEN_ADDR"); given != "" {
-		value = given
+	addr := cmp.Or(Lookup(environ, "LISTEN_ADDR"), settingNamed("LISTEN_ADDR").Default)
+	if !IsAddr(addr) {
+		return "", mistake("LISTEN_ADDR", "is not host:port")
 	}
-	var addr Addr
-	if err := addr.UnmarshalText([]byte(value)); err != nil {
-		return "", mistake("LISTEN_ADDR", err.Error())
-	}
-	return string(addr), nil
+	return addr, nil
 }
 
 // Lookup returns a variable of an environment as a process sees it, which is the last of several.

@@ -28,6 +28,8 @@ func (c *Config) validate(demo bool, m mistakes) {
 	m.require(c.OperationTimeout >= time.Millisecond, "OPERATION_TIMEOUT", "must be at least 1ms")
 	m.require(c.CacheMemory >= 1<<20, "CACHE_MEMORY", "must be at least 1MiB")
 	m.require(c.LogFormat == "json" || c.LogFormat == "text", "LOG_FORMAT", "must be json or text")
+	m.require(IsAddr(c.ListenAddr), "LISTEN_ADDR", "is not host:port")
+	m.require(c.AdminAddr == AdminOff || IsAddr(c.AdminAddr), "ADMIN_ADDR", "is neither host:port nor off")
 	m.require(c.AdminAddr != AdminOff || !c.AdminPprof, "ADMIN_ADDR", "is required with ADMIN_PPROF")
 	m.require(c.CallersFile != "" || c.TokenFile == "", "CALLERS_FILE", "is required with AUTHENTIK_TOKEN_FILE")
 	m.require(c.TokenFile != "" || c.CallersFile == "", "AUTHENTIK_TOKEN_FILE", "is required with CALLERS_FILE")

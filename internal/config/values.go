@@ -16,32 +16,13 @@ import (
 	"authentik-graphql/internal/envvalue"
 )
 
-// Addr is an address to listen on, host:port.
-type Addr string
-
-// UnmarshalText implements [encoding.TextUnmarshaler].
-func (a *Addr) UnmarshalText(text []byte) error {
-	if _, _, err := net.SplitHostPort(string(text)); err != nil {
-		return envvalue.Error("is not host:port")
-	}
-	*a = Addr(text)
-	return nil
-}
-
 // AdminOff is the value of ADMIN_ADDR that turns the admin listener off.
 const AdminOff = "off"
 
-type adminAddr Addr
-
-func (a *adminAddr) UnmarshalText(text []byte) error {
-	if string(text) == AdminOff {
-		*a = AdminOff
-		return nil
-	}
-	if (*Addr)(a).UnmarshalText(text) != nil {
-		return envvalue.Error("is neither host:port nor off")
-	}
-	return nil
+// IsAddr reports whether an address is host:port.
+func IsAddr(addr string) bool {
+	_, _, err := net.SplitHostPort(addr)
+	return err == nil
 }
 
 // BaseURL is the address of authentik; its URL is nil if none is set.

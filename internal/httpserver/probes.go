@@ -11,26 +11,21 @@ import (
 	"authentik-graphql/internal/telemetry"
 )
 
-// Health describes what the service depends on. None of it changes a probe's status.
-type Health struct {
-	Authentik AuthentikHealth `json:"authentik"`
-	Redis     RedisHealth     `json:"redis"`
+// Readiness is what operators get. None of it but the state changes the probe's status.
+type Readiness struct {
+	State     string `json:"state"` // ready or draining
+	Authentik struct {
+		Breaker     string                     `json:"breaker"`
+		LastAnswer  *time.Time                 `json:"lastAnswer"` // null before the first
+		LastFailure *telemetry.UpstreamFailure `json:"lastFailure"`
+	} `json:"authentik"`
+	Redis struct {
+		State        string `json:"state"` // off, up or down
+		*RedisDetail        // nil if it is off
+	} `json:"redis"`
 }
 
-// AuthentikHealth is what this process's calls to authentik came to.
-type AuthentikHealth struct {
-	Breaker     string                     `json:"breaker"`
-	LastAnswer  *time.Time                 `json:"lastAnswer"` // null before the first
-	LastFailure *telemetry.UpstreamFailure `json:"lastFailure"`
-}
-
-// RedisHealth is the state of Redis: off, up or down.
-type RedisHealth struct {
-	State        string `json:"state"`
-	*RedisDetail        // nil if it is off
-}
-
-// RedisDetail is what [cache.RedisStatus] says.
+// RedisDetail is of [cache.RedisStatus].
 type RedisDetail struct {
 	Breaker            string `json:"breaker"`
 	InSync             bool   `json:"inSync"`
@@ -46,19 +41,27 @@ func addProbes(mux *http.ServeMux, readyz http.HandlerFunc) {
 // readyz reports whether this process wants requests. It does while Redis or authentik is down: responses say what
 // is wrong, and to take every replica out of service would help no client.
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
-	status, state := s.readiness()
+	status, state := s.state()
 	plain(w, status, state)
 }
 
-// readyzInFull is readyz for operators, with the health of authentik and Redis.
+// readyzInFull is readyz for operators. It asks Redis, so that a Redis that works again is found before a request
+// needs it.
 func (s *Server) readyzInFull(w http.ResponseWriter, r *http.Request) {
-	var body struct {
-		State string `json:"state"`
-		Health
-	}
+	var body Readiness
 	var status int
-	status, body.State = s.readiness()
-	body.Health = s.o.Health(r.Context())
+	status, body.State = s.state()
+	body.Authentik.Breaker = s.o.Upstream().BreakerState
+	body.Authentik.LastAnswer, body.Authentik.LastFailure = s.o.Metrics.LastAnswer(), s.o.Metrics.LastFailure()
+	body.Redis.State = "off"
+	if s.o.Redis != nil {
+		body.Redis.State = "up"
+		if s.o.Redis.Check(r.Context()) != nil {
+			body.Redis.State = "down"
+		}
+		now := s.o.Redis.Status()
+		body.Redis.RedisDetail = &RedisDetail{now.Breaker, now.InSync, now.Writable, now.PendingRevocations}
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
@@ -66,7 +69,7 @@ func (s *Server) readyzInFull(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintln(w)
 }
 
-func (s *Server) readiness() (status int, state string) {
+func (s *Server) state() (status int, state string) {
 	if s.draining.Load() {
 		return http.StatusServiceUnavailable, "draining"
 	}

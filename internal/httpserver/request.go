@@ -21,8 +21,6 @@ type responseWriter struct {
 	conns   *connectionLimit
 	request graph.Request
 	status  int
-	// headers has the lines of two header fields of each response, to save allocations.
-	headers [2]string
 }
 
 func (w *responseWriter) WriteHeader(status int) {
@@ -50,9 +48,8 @@ func (s *Server) begin(next http.Handler) http.Handler {
 		w.request.Start = time.Now()
 		w.request.ID = requestID(r.Header["X-Request-Id"])
 		s.identify(&w.request, r)
-		w.headers = [2]string{w.request.ID, "nosniff"}
-		h := rw.Header()
-		h["X-Request-Id"], h["X-Content-Type-Options"] = w.headers[0:1:1], w.headers[1:2:2]
+		rw.Header().Set("X-Request-Id", w.request.ID)
+		rw.Header().Set("X-Content-Type-Options", "nosniff")
 		r = r.WithContext(graph.NewContext(r.Context(), &w.request))
 		defer func() { s.end(r, w) }()
 		defer func() { s.recover(w, r, recover()) }()

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"authentik-graphql/cache"
 	"authentik-graphql/graph/document"
 	"authentik-graphql/internal/callers"
 	"authentik-graphql/internal/responsecache"
@@ -70,9 +71,10 @@ type Options struct {
 	Metrics *telemetry.Metrics
 	Tracing *telemetry.Tracing
 	Log     *slog.Logger
-	// Health describes what the service depends on, for operators.
-	Health func(context.Context) Health
-	Now    func() time.Time
+	Now     func() time.Time
+	// Upstream and Redis are what the service depends on, for operators to see; Redis may be nil.
+	Upstream func() upstream.Stats
+	Redis    *cache.Redis
 	// Close closes what the handlers use. It is called when the last request has ended, with the time
 	// that is left for the shutdown.
 	Close func(context.Context) error

@@ -14,7 +14,7 @@ import (
 )
 
 // probe asks that probe, which must say the same as the clients' own.
-func probe(t *testing.T, a *instance) (now httpserver.Health, body string) {
+func probe(t *testing.T, a *instance) (now httpserver.Readiness, body string) {
 	t.Helper()
 	got, public := fetch(t, a.Admin+"/readyz"), fetch(t, a.URL+"/readyz")
 	if got.Status != http.StatusOK || public.Status != http.StatusOK || string(public.Body) != "ready\n" {
