@@ -112,7 +112,7 @@ func (c *Cache[V]) get(ctx context.Context, key Key, load Loader[V]) (Result[V],
 	}
 	began := time.Now()
 	known := newLookup(c, key)
-	if c.isRevoked(key) {
+	if c.Revoked(key.id) {
 		return Result[V]{}, ErrRevoked
 	}
 	if known.current {
@@ -159,9 +159,7 @@ func (c *Cache[V]) await(ctx context.Context, key Key, call *call[V], began time
 			if r, ok := accept(c.policy.StaleWhileRevalidate, StaleWhileRevalidate); ok {
 				return r, nil
 			}
-			timer := time.NewTimer(staleWait - time.Since(call.began))
-			defer timer.Stop()
-			waited = timer.C
+			waited = time.After(staleWait - time.Since(call.began))
 		case <-waited:
 			waited = nil
 			if r, ok := accept(c.policy.StaleIfError, StaleIfError); ok {
@@ -176,13 +174,13 @@ func (c *Cache[V]) await(ctx context.Context, key Key, call *call[V], began time
 // mayUse checks an offer once more for a caller that may have joined late: after the value's time, or after a
 // revocation that this process missed.
 func (c *Cache[V]) mayUse(key Key, r Result[V], window time.Duration, began time.Time) bool {
-	return staleFor(c.policy, r.Entry, window, c.now()) && !c.isRevoked(key) &&
+	return staleFor(c.policy, r.Entry, window, c.now()) && !c.Revoked(key.id) &&
 		(c.inSync(r.subscription) || !r.asked.Before(began))
 }
 
 // Peek returns the caller's value if it is cached and fresh. It does not ask the origin.
 func (c *Cache[V]) Peek(ctx context.Context, key Key) (r Result[V], ok bool) {
-	if key == (Key{}) || c.policy.TTL <= 0 || c.isRevoked(key) {
+	if key == (Key{}) || c.policy.TTL <= 0 || c.Revoked(key.id) {
 		return r, false
 	}
 	known := newLookup(c, key)
@@ -208,7 +206,7 @@ func (c *Cache[V]) Prime(key Key, e Entry[V], subscription int64) {
 		return
 	}
 	c.flights.ifIdle(key, func() {
-		if local, found := c.memory.Get(key); c.isRevoked(key) || found && !local.FetchedAt.Before(e.FetchedAt) {
+		if local, found := c.memory.Get(key); c.Revoked(key.id) || found && !local.FetchedAt.Before(e.FetchedAt) {
 			return
 		}
 		stored := c.encode(e)
@@ -268,7 +266,7 @@ func (c *Cache[V]) Valid(d Dependency, now time.Time) bool {
 	if d.key.isList() {
 		return c.tombstones.count() == d.revocations && c.listVersions.isCurrent(d.key.id.resource, d.key.listVersion)
 	}
-	return !c.isRevoked(d.key)
+	return !c.Revoked(d.key.id)
 }
 
 // Stats returns the present counts.
@@ -291,8 +289,6 @@ func (c *Cache[V]) Close(ctx context.Context) error {
 func (c *Cache[V]) inSync(subscription int64) bool {
 	return c.redis == nil || c.redis.InSync(subscription)
 }
-
-func (c *Cache[V]) isRevoked(key Key) bool { return c.Revoked(key.id) }
 
 func (c *Cache[V]) addTombstone(id ResourceID) { c.tombstones.add(c.hash(id), c.tombstoneTTL()) }
 

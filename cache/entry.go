@@ -107,19 +107,6 @@ type Result[V any] struct {
 // Dependency returns what a cached response that shows the result depends on.
 func (r Result[V]) Dependency() Dependency { return r.dependency }
 
-// With returns the result with another value, such as a part of its own.
-func With[A, B any](r Result[A], value B) Result[B] {
-	return Result[B]{
-		Entry:      withValue(r.Entry, value),
-		Source:     r.Source,
-		FreshUntil: r.FreshUntil,
-		Stale:      r.Stale,
-		Cause:      r.Cause,
-		Replaced:   r.Replaced,
-		dependency: r.dependency,
-	}
-}
-
 // Dependency identifies the entry that a read returned. [Cache.Valid] reports whether a read would return the
 // same entry again.
 type Dependency struct {

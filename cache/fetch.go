@@ -141,7 +141,7 @@ func (f *fetch[V]) loadOnly(ctx context.Context) (Result[V], error) {
 	switch {
 	case err != nil:
 		return Result[V]{Entry: Entry[V]{Outcome: f.cache.classify(err)}}, err
-	case f.cache.isRevoked(f.key):
+	case f.cache.Revoked(f.key.id):
 		return Result[V]{}, ErrRevoked
 	}
 	return Result[V]{Entry: e, FreshUntil: e.FetchedAt}, nil
@@ -173,7 +173,7 @@ func (f *fetch[V]) loadAndStore(ctx context.Context) (Result[V], error) {
 	if revoked {
 		c.addTombstone(f.key.id)
 	}
-	if c.isRevoked(f.key) {
+	if c.Revoked(f.key.id) {
 		return Result[V]{}, ErrRevoked
 	}
 	stored.subscription = subscription

@@ -40,8 +40,8 @@ func newFlights[V any](timeout time.Duration, tracer *spans.Tracer) *flights[V] 
 	return &flights[V]{timeout: timeout, spans: tracer, calls: map[Key]*call[V]{}}
 }
 
-// join returns the key's flight. If there is none it starts one, in which load may call offer once. joined reports
-// that the flight was under way.
+// join returns the key's flight. If there is none it starts one. Only load's first offer counts. joined reports that
+// the flight was under way.
 func (f *flights[V]) join(ctx context.Context, key Key, load func(ctx context.Context, offer func(Result[V])) (Result[V], error)) (c *call[V], joined bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -73,12 +73,11 @@ func (f *flights[V]) run(ctx context.Context, key Key, c *call[V], load func(con
 		close(c.done)
 	}()
 	c.err = errNoReturn // remains after runtime.Goexit
-	var once sync.Once
 	c.result, c.err = load(ctx, func(r Result[V]) {
-		once.Do(func() {
+		if c.offer == nil {
 			c.offer = &r
 			close(c.offered)
-		})
+		}
 	})
 }
 
@@ -114,10 +113,8 @@ func (f *flights[V]) wait(ctx context.Context) error {
 
 // sleep returns nil after d, or ctx's error if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

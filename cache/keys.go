@@ -16,7 +16,7 @@ const SecretSize = 32
 // Keys are derived from the secret. They print as "[redacted]".
 type Keys struct {
 	caller, names []byte
-	seal          sealKey
+	sealKey
 }
 
 // NewSecret makes a random secret.
@@ -37,9 +37,9 @@ func DeriveKeys(secret []byte) (*Keys, error) {
 		return key
 	}
 	return &Keys{
-		caller: derive("authentik-graphql caller digest"),
-		names:  derive("authentik-graphql redis names"),
-		seal:   derive("authentik-graphql seal"),
+		caller:  derive("authentik-graphql caller digest"),
+		names:   derive("authentik-graphql redis names"),
+		sealKey: derive("authentik-graphql seal"),
 	}, nil
 }
 
@@ -70,6 +70,8 @@ func (k *Keys) redisKeys(prefix string, key Key) redisKeys {
 		mac: k.tombstoneMAC(hash),
 	}
 }
+
+func (n redisKeys) all() []string { return []string{n.entry, n.failure, n.tombstone, n.lease} }
 
 // listVersionKey returns the name of the version of a resource's lists.
 func (k *Keys) listVersionKey(prefix, resource string) string {

@@ -67,7 +67,7 @@ func NewRedis(client redis.UniversalClient, keys *Keys, o StoreOptions) *Redis {
 }
 
 // errReply is returned if Redis, or what poses as it, does not reply as Redis does.
-var errReply = errors.New("cache: Redis returned another number of values than were asked for")
+var errReply = errors.New("cache: Redis returned fewer values than were asked for")
 
 // Read implements [Shared] by one MGET, for which a value of another type is missing.
 func (r *Redis) Read(ctx context.Context, key Key) (View, error) {
@@ -80,10 +80,7 @@ func (r *Redis) Read(ctx context.Context, key Key) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	if len(values) != 3 {
-		return View{}, errReply
-	}
-	return r.view(key, names, values), nil
+	return r.view(key, names, values)
 }
 
 // Acquire implements [Shared]. A Redis that does not store is still read, if that may be enough.
@@ -100,22 +97,22 @@ func (r *Redis) Acquire(ctx context.Context, key Key, token string, onlyIfMissin
 	if err != nil {
 		return View{}, err
 	}
-	if len(values) != 4 {
-		return View{}, errReply
-	}
-	v := r.view(key, names, values)
-	if v.Acquired = values[3] == int64(1); v.Acquired {
+	v, err := r.view(key, names, values)
+	if v.Acquired = len(values) == 4 && values[3] == int64(1); v.Acquired {
 		r.leases.Add(1)
 		r.noteStored()
 	}
-	return v, nil
+	return v, err
 }
 
 // view decodes what Redis has under a key's names: entry, failure and tombstone.
-func (r *Redis) view(key Key, names redisKeys, values []any) (v View) {
+func (r *Redis) view(key Key, names redisKeys, values []any) (v View, err error) {
+	if len(values) < 3 {
+		return v, errReply
+	}
 	if tombstone, ok := values[2].(string); ok {
 		if v.Revoked = tombstone == names.mac; v.Revoked {
-			return v
+			return v, nil
 		}
 		v.Untrusted++
 	}
@@ -124,7 +121,7 @@ func (r *Redis) view(key Key, names redisKeys, values []any) (v View) {
 		if !ok {
 			return e, false
 		}
-		plain, err := r.keys.seal.open(key.caller, name, sealed)
+		plain, err := r.keys.open(key.caller, name, sealed)
 		if err == nil {
 			e, err = decodeEntry(r.errors, plain)
 		}
@@ -136,7 +133,7 @@ func (r *Redis) view(key Key, names redisKeys, values []any) (v View) {
 	}
 	v.Entry, v.Found = open(values[0], names.entry, false)
 	v.Failure, v.HasFailure = open(values[1], names.failure, true)
-	return v
+	return v, nil
 }
 
 // Renew implements [Shared].
@@ -158,8 +155,8 @@ func (r *Redis) Commit(ctx context.Context, key Key, token string, e Encoded, tt
 		at, name = 4, names.failure
 	}
 	if ttl >= time.Millisecond { // Redis knows no shorter one
-		if sealed, err := r.seal(key.caller, name, e); err == nil {
-			args[at], args[at+1] = sealed, ttl.Milliseconds()
+		if plain, err := encodeEntry(r.errors, e); err == nil {
+			args[at], args[at+1] = r.keys.seal(key.caller, name, plain), ttl.Milliseconds()
 		}
 	}
 	err = r.do(ctx, opCommit, func(ctx context.Context) (err error) {
@@ -168,16 +165,6 @@ func (r *Redis) Commit(ctx context.Context, key Key, token string, e Encoded, tt
 	})
 	return revoked, err
 }
-
-func (r *Redis) seal(caller Caller, name string, e Encoded) ([]byte, error) {
-	plain, err := encodeEntry(r.errors, e)
-	if err != nil {
-		return nil, err
-	}
-	return r.keys.seal.seal(caller, name, plain)
-}
-
-func (n redisKeys) all() []string { return []string{n.entry, n.failure, n.tombstone, n.lease} }
 
 // Delete implements [Shared].
 func (r *Redis) Delete(ctx context.Context, key Key) error {

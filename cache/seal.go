@@ -6,7 +6,6 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 )
 
 // formatVersion begins every sealed value and is part of its name. Raise it with every change of the envelope or
@@ -23,12 +22,8 @@ type sealKey []byte
 
 // seal encrypts a value for one caller. Name and format are authenticated as well: a value that was moved to
 // another name does not open.
-func (k sealKey) seal(caller Caller, name string, plain []byte) ([]byte, error) {
-	aead, err := k.aead(caller)
-	if err != nil {
-		return nil, err
-	}
-	return aead.Seal([]byte{formatVersion}, nil, plain, []byte(name+format)), nil
+func (k sealKey) seal(caller Caller, name string, plain []byte) []byte {
+	return k.aead(caller).Seal([]byte{formatVersion}, nil, plain, []byte(name+format))
 }
 
 // open reverses seal.
@@ -36,11 +31,7 @@ func (k sealKey) open(caller Caller, name, sealed string) ([]byte, error) {
 	if len(sealed) < 1 || sealed[0] != formatVersion {
 		return nil, errUntrusted
 	}
-	aead, err := k.aead(caller)
-	if err != nil {
-		return nil, err
-	}
-	plain, err := aead.Open(nil, nil, []byte(sealed[1:]), []byte(name+format))
+	plain, err := k.aead(caller).Open(nil, nil, []byte(sealed[1:]), []byte(name+format))
 	if err != nil {
 		return nil, errUntrusted
 	}
@@ -49,18 +40,10 @@ func (k sealKey) open(caller Caller, name, sealed string) ([]byte, error) {
 
 // aead returns AES-256-GCM with random nonces under the caller's own key. One key may seal 2^32 values before a
 // nonce could repeat (NIST SP 800-38D, section 8.3): at a value a second that is 136 years.
-func (k sealKey) aead(caller Caller) (cipher.AEAD, error) {
-	key, err := hkdf.Expand(sha256.New, k, string(caller[:]), SecretSize)
-	if err != nil {
-		return nil, fmt.Errorf("cache: derive a caller's key: %w", err)
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, fmt.Errorf("cache: seal: %w", err)
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return nil, fmt.Errorf("cache: seal: %w", err)
-	}
-	return aead, nil
+func (k sealKey) aead(caller Caller) cipher.AEAD {
+	// None of these fails with keys of this size.
+	key, _ := hkdf.Expand(sha256.New, k, string(caller[:]), SecretSize)
+	block, _ := aes.NewCipher(key)
+	aead, _ := cipher.NewGCMWithRandomNonce(block)
+	return aead
 }

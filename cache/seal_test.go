@@ -110,8 +110,8 @@ func TestDeriveKeys(t *testing.T) {
 	a, b := deriveKeys(t, one), deriveKeys(t, two)
 	all := map[string]string{}
 	for name, key := range map[string][]byte{
-		"secret": one, "caller": a.caller, "names": a.names, "seal": a.seal,
-		"other secret": two, "other caller": b.caller, "other names": b.names, "other seal": b.seal,
+		"secret": one, "caller": a.caller, "names": a.names, "seal": a.sealKey,
+		"other secret": two, "other caller": b.caller, "other names": b.names, "other seal": b.sealKey,
 	} {
 		if len(key) != 32 {
 			t.Errorf("%s has %d bytes", name, len(key))
@@ -151,7 +151,7 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if plain, err := k.seal.open(key.caller, name, string(sealed)); err != nil || string(plain) != "value" {
+	if plain, err := k.open(key.caller, name, string(sealed)); err != nil || string(plain) != "value" {
 		t.Errorf("an older seal gives %q, error %v", plain, err)
 	}
 }
@@ -202,29 +202,20 @@ func TestRedisName(t *testing.T) {
 func TestSeal(t *testing.T) {
 	k, caller := deriveKeys(t, fixedSecret()), callerOf(1)
 	for _, plain := range []string{"", "value", strings.Repeat("x", 100_000)} {
-		one, err := k.seal.seal(caller, "name", []byte(plain))
-		if err != nil {
-			t.Fatal(err)
-		}
-		two, err := k.seal.seal(caller, "name", []byte(plain))
-		if err != nil {
-			t.Fatal(err)
-		}
+		one := k.seal(caller, "name", []byte(plain))
+		two := k.seal(caller, "name", []byte(plain))
 		if one[0] != formatVersion || len(one) != 1+12+len(plain)+16 {
 			t.Errorf("%d bytes in format %d", len(one), one[0])
 		}
 		if bytes.Equal(one, two) {
 			t.Error("two seals of the same value are the same")
 		}
-		if got, err := k.seal.open(caller, "name", string(one)); err != nil || string(got) != plain {
+		if got, err := k.open(caller, "name", string(one)); err != nil || string(got) != plain {
 			t.Errorf("got %.20q, error %v, want %.20q", got, err, plain)
 		}
 	}
 
-	sealed, err := k.seal.seal(caller, "name", []byte("value"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	sealed := k.seal(caller, "name", []byte("value"))
 	for _, tt := range []struct {
 		name   string
 		keys   *Keys
@@ -237,7 +228,7 @@ func TestSeal(t *testing.T) {
 		{"with another secret", deriveKeys(t, NewSecret()), caller, "name"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if plain, err := tt.keys.seal.open(tt.caller, tt.at, string(sealed)); !errors.Is(err, errUntrusted) || plain != nil {
+			if plain, err := tt.keys.open(tt.caller, tt.at, string(sealed)); !errors.Is(err, errUntrusted) || plain != nil {
 				t.Errorf("opened to %q, error %v", plain, err)
 			}
 		})
@@ -246,11 +237,11 @@ func TestSeal(t *testing.T) {
 		for bit := range 8 {
 			spoiled := bytes.Clone(sealed)
 			spoiled[i] ^= 1 << bit
-			if _, err := k.seal.open(caller, "name", string(spoiled)); !errors.Is(err, errUntrusted) {
+			if _, err := k.open(caller, "name", string(spoiled)); !errors.Is(err, errUntrusted) {
 				t.Errorf("opened with bit %d of byte %d flipped, error %v", bit, i, err)
 			}
 		}
-		if _, err := k.seal.open(caller, "name", string(sealed[:i])); !errors.Is(err, errUntrusted) {
+		if _, err := k.open(caller, "name", string(sealed[:i])); !errors.Is(err, errUntrusted) {
 			t.Errorf("opened when cut to %d bytes, error %v", i, err)
 		}
 	}
@@ -349,7 +340,7 @@ func TestNothingPrintsSecrets(t *testing.T) {
 		slog.New(slog.NewJSONHandler(&printed, nil)).Info("", "value", v)
 	}
 	text := printed.String()
-	for _, b := range [][]byte{secret, keys.caller, keys.names, keys.seal, caller[:]} {
+	for _, b := range [][]byte{secret, keys.caller, keys.names, keys.sealKey, caller[:]} {
 		list := strings.Trim(fmt.Sprint(b[:8]), "[]")
 		for _, form := range []string{string(b[:8]), hex.EncodeToString(b[:8]), strings.ToUpper(hex.EncodeToString(b[:8])), base64.StdEncoding.EncodeToString(b[:6]), list, strings.ReplaceAll(list, " ", ",")} {
 			if strings.Contains(text, form) {
@@ -364,10 +355,7 @@ func TestNothingPrintsSecrets(t *testing.T) {
 
 func FuzzOpen(f *testing.F) {
 	k, caller := deriveKeys(f, fixedSecret()), callerOf(1)
-	sealed, err := k.seal.seal(caller, "name", []byte("value"))
-	if err != nil {
-		f.Fatal(err)
-	}
+	sealed := k.seal(caller, "name", []byte("value"))
 	f.Add("name", sealed)
 	f.Add("name", sealed[:20])
 	f.Add("other", sealed)
@@ -375,7 +363,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add("name", []byte{formatVersion})
 	f.Add("name", make([]byte, 100))
 	f.Fuzz(func(t *testing.T, name string, b []byte) {
-		plain, err := k.seal.open(caller, name, string(b))
+		plain, err := k.open(caller, name, string(b))
 		// Nonces are random, so what another process of the fuzzer sealed opens here as well.
 		if err == nil && (name != "name" || string(plain) != "value") {
 			t.Errorf("opened %x under %q to %q", b, name, plain)
@@ -438,23 +426,18 @@ func BenchmarkSeal(b *testing.B) {
 	b.SetBytes(int64(len(plain)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := k.seal.seal(callerOf(1), "name", plain); err != nil {
-			b.Fatal(err)
-		}
+		_ = k.seal(callerOf(1), "name", plain)
 	}
 }
 
 func BenchmarkOpen(b *testing.B) {
 	k, caller := deriveKeys(b, fixedSecret()), callerOf(1)
-	sealed, err := k.seal.seal(caller, "name", make([]byte, 1000))
-	if err != nil {
-		b.Fatal(err)
-	}
+	sealed := k.seal(caller, "name", make([]byte, 1000))
 	text := string(sealed)
 	b.SetBytes(1000)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := k.seal.open(caller, "name", text); err != nil {
+		if _, err := k.open(caller, "name", text); err != nil {
 			b.Fatal(err)
 		}
 	}

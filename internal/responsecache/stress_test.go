@@ -173,7 +173,8 @@ func (r *revocations) list(ctx context.Context, t *testing.T) (cache.Result[stri
 			living = append(living, row)
 		}
 	}
-	return cache.With(read, strings.Join(living, " ")), err
+	read.Value = strings.Join(living, " ")
+	return read, err
 }
 
 // disturb does what else happens: rows come by lists, entries are dropped, other rows are read, and the
