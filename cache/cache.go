@@ -86,14 +86,15 @@ func New[V any](o Options, codec Codec[V], memory Store, redis Shared) *Cache[V]
 	return c
 }
 
-// Get returns the caller's value: from memory if it is fresh there, else by a flight that concurrent reads share.
-// The flight looks into Redis, acquires the lease so that one process loads, loads, and stores the outcome.
+// Get returns the caller's value: from memory if it is fresh there, else by a flight that concurrent reads
+// share. The flight looks into Redis, acquires the lease so that one process loads, loads, and stores the
+// outcome.
 //
 // A stale value is returned at once within [Policy.StaleWhileRevalidate], while the flight goes on. Within
 // [Policy.StaleIfError] it is returned if the origin is unavailable or the load takes a second.
 //
-// The error is load's or, for a moment after a load that failed, that of this load; [ErrRevoked] if the resource
-// was revoked; or ctx's if ctx ends first.
+// The error is load's or, for a moment after a load that failed, that of this load; [ErrRevoked] if the
+// resource was revoked; or ctx's if ctx ends first.
 func (c *Cache[V]) Get(ctx context.Context, key Key, load Loader[V]) (Result[V], error) {
 	ctx, span := c.spans.Start(ctx, readSpan)
 	revocations := c.tombstones.count()
@@ -137,8 +138,8 @@ func (c *Cache[V]) get(ctx context.Context, key Key, load Loader[V]) (Result[V],
 	return c.await(ctx, key, call, began)
 }
 
-// await waits for a flight until the caller's own deadline, or until the caller may use what the flight offers: at
-// once within the window of revalidation, else when the load has taken a second.
+// await waits for a flight until the caller's own deadline, or until the caller may use what the flight
+// offers: at once within the window of revalidation, else when the load has taken a second.
 func (c *Cache[V]) await(ctx context.Context, key Key, call *call[V], began time.Time) (Result[V], error) {
 	accept := func(window time.Duration, why Staleness) (r Result[V], ok bool) {
 		if r = *call.offer; !c.mayUse(key, r, window, began) {
@@ -198,9 +199,9 @@ func (c *Cache[V]) Peek(ctx context.Context, key Key) (r Result[V], ok bool) {
 	return known.result(), true
 }
 
-// Prime stores an entry in memory that the origin returned with another one, such as a row of a list. subscription
-// is [Cache.Subscription] from before the origin was asked. Prime neither replaces a newer entry nor interferes
-// with a load.
+// Prime stores an entry in memory that the origin returned with another one, such as a row of a list.
+// subscription is [Cache.Subscription] from before the origin was asked. Prime neither replaces a newer entry
+// nor interferes with a load.
 func (c *Cache[V]) Prime(key Key, e Entry[V], subscription int64) {
 	if key == (Key{}) || c.policy.TTL <= 0 || !fresh(c.policy, e, c.now()) {
 		return
@@ -233,8 +234,8 @@ func (c *Cache[V]) Drop(ctx context.Context, key Key) error {
 }
 
 // Revoke makes a resource a revoked one, for all callers and in all processes that share Redis: reads return
-// [ErrRevoked], and no load that began earlier puts anything back. An error means that other processes may not
-// know yet. They do not use a stale entry of the resource.
+// [ErrRevoked], and no load that began earlier puts anything back. An error means that other processes may
+// not know yet. They do not use a stale entry of the resource.
 func (c *Cache[V]) Revoke(ctx context.Context, id ResourceID) error {
 	c.addTombstone(id)
 	// Afterwards, because until Redis has started another version the old one may be read again.
@@ -255,9 +256,9 @@ func (c *Cache[V]) ListVersion(ctx context.Context, resource string) string {
 	return c.listVersions.current(ctx, resource)
 }
 
-// Valid reports whether a read would now return the same entry from memory again: it is still there and fresh, its
-// resource is not revoked, and no revocation can have been missed. A list is not valid after any revocation, nor
-// if its version is not the present one.
+// Valid reports whether a read would now return the same entry from memory again: it is still there and
+// fresh, its resource is not revoked, and no revocation can have been missed. A list is not valid after any
+// revocation, nor if its version is not the present one.
 func (c *Cache[V]) Valid(d Dependency, now time.Time) bool {
 	e, found := c.memory.Get(d.key)
 	if !found || e.Outcome != Value || e.number != d.number || !fresh(c.policy, e, now) || !c.inSync(e.subscription) {
@@ -297,8 +298,8 @@ func (c *Cache[V]) tombstoneTTL() time.Duration {
 	return c.policy.longest() + min(c.timeout, 24*time.Hour) + 10*time.Second
 }
 
-// readMemory decodes the key's entry. The caller may modify the value but not its strings. An entry that cannot be
-// decoded is a miss.
+// readMemory decodes the key's entry. The caller may modify the value but not its strings. An entry that
+// cannot be decoded is a miss.
 func (c *Cache[V]) readMemory(key Key) (e Encoded, value V, found bool) {
 	if e, found = c.memory.Get(key); !found {
 		return e, value, false
@@ -316,8 +317,8 @@ func (c *Cache[V]) store(key Key, e *Encoded) {
 	c.memory.Set(key, *e, c.ttl(*e))
 }
 
-// ttl returns how long an entry is kept: never longer than the policy allows, even if the entry claims to have been
-// fetched in the future.
+// ttl returns how long an entry is kept: never longer than the policy allows, even if the entry claims to
+// have been fetched in the future.
 func (c *Cache[V]) ttl(e Encoded) time.Duration {
 	return min(keptUntil(c.policy, e).Sub(c.now()), c.policy.longest())
 }

@@ -16,31 +16,29 @@ import (
 )
 
 const (
-	// tlsDialTimeout leaves a handshake two round trips more than a plain connection needs.
+	// tlsDialTimeout allows for the two round trips of a handshake.
 	tlsDialTimeout = 250 * time.Millisecond
-	// findTimeout bounds a new connection in sentinel mode. If the sentinel that was asked last is
-	// gone, go-redis waits for it twice, then asks the others and connects to the primary. With a
-	// bound as short as one wait it may give up before, and do so every time.
-	findTimeout = time.Second
-	// clusterReload is how old the map of a cluster's slots may be. Only a node that answers can
-	// say that a slot has moved, so after a master's death nothing but this finds its successor.
+	// sentinelDialTimeout bounds a new connection in sentinel mode. If the last sentinel is gone, go-redis
+	// waits for it twice before it asks the others and connects to the primary. With a shorter bound it would
+	// give up first, every time.
+	sentinelDialTimeout = time.Second
+	// clusterReload is how often the map of a cluster's slots is reloaded. After a master's death nothing
+	// else finds its successor, because only a node that answers redirects.
 	clusterReload = 2 * time.Second
-	// clusterRedirects is enough for a slot that moved before and is moving again.
-	clusterRedirects = 3
-	redisConns       = 32
+	redisConns    = 32
 )
 
-// RedisMode is how Redis is run.
+// RedisMode is how Redis is deployed.
 type RedisMode string
 
-// The modes. An empty one is Standalone.
+// The modes. The empty mode is Standalone.
 const (
 	Standalone RedisMode = "standalone"
 	Cluster    RedisMode = "cluster"
 	Sentinel   RedisMode = "sentinel"
 )
 
-// UnmarshalText takes the name of a mode.
+// UnmarshalText parses the name of a mode.
 func (m *RedisMode) UnmarshalText(text []byte) error {
 	switch mode := RedisMode(text); mode {
 	case Standalone, Cluster, Sentinel:
@@ -50,23 +48,22 @@ func (m *RedisMode) UnmarshalText(text []byte) error {
 	return errUnknownMode
 }
 
-// RedisOptions say which Redis to use.
+// RedisOptions say how to connect to Redis.
 type RedisOptions struct {
-	// URL is the server's redis://, rediss:// or unix:// address, with a user, a password and the
-	// number of a database if there are any. Cluster and Sentinel take further addresses as
-	// parameters, addr=host:port each, and a certificate must then hold the name of the first.
+	// URL is a redis://, rediss:// or unix:// address, with user, password and database number if needed.
+	// Cluster and Sentinel take more addresses as parameters, addr=host:port each; certificates must then be
+	// valid for the host of the first.
 	//
-	// With Sentinel the addresses, the user and the password are the sentinels', and the parameter
-	// master_name is required; the parameters username and password are for Redis itself.
-	//
-	// The only other parameter that counts is client_name.
+	// With Sentinel, addresses, user and password are those of the sentinels. The parameter master_name is
+	// required, and the parameters username and password are for Redis itself. Besides these, only
+	// client_name has an effect.
 	URL  string
 	Mode RedisMode
-	// RootCAs are trusted for rediss://; nil means the system's.
+	// RootCAs are trusted for rediss://; nil means those of the system.
 	RootCAs *x509.CertPool
 }
 
-// The errors continue "REDIS_URL ...", and never hold what was given, which may be a password.
+// The errors continue "REDIS_URL ...". They never contain parts of it, which may be a password.
 var (
 	errUnknownMode = errors.New("is for a mode that is not standalone, cluster or sentinel")
 	errScheme      = errors.New("is not a redis://, rediss:// or unix:// URL; for example redis://127.0.0.1:6379/0")
@@ -80,11 +77,11 @@ var (
 	errDatabase    = errors.New("must not have a database number in cluster mode; a cluster has no other than 0")
 )
 
-// NewRedisClient makes a client that fails fast: every wait is short and no failure is waited out,
-// because a cache that makes its callers wait is worse than none. It connects to nothing yet.
+// NewRedisClient makes a client that fails fast: it waits briefly and does not retry, because a cache that
+// makes its callers wait is worse than none. It does not connect yet.
 //
-// In cluster mode a command that failed is sent anew within its context, as redirections are, so it
-// may be run twice; and one without a name, such as SCRIPT LOAD or SCAN, goes to any one node.
+// In cluster mode go-redis sends a failed command again within its context, so that it may run twice, and
+// sends a command without a key, such as SCAN, to any node.
 func NewRedisClient(o RedisOptions) (redis.UniversalClient, error) {
 	u, err := redisTarget(o)
 	if err != nil {
@@ -106,27 +103,26 @@ func NewRedisClient(o RedisOptions) (redis.UniversalClient, error) {
 	u.DialerRetries = 1
 	u.PoolSize = redisConns
 	u.MaxActiveConns = redisConns
-	u.PipelinePoolSize = -1 // pipelines would have connections of their own beside those
+	u.PipelinePoolSize = -1 // no further connections for pipelines
 	u.DisableIdentity = true
-	u.Protocol = 2 // all that is needed, and old servers and proxies know it
+	u.Protocol = 2 // old servers and proxies know no other
 	u.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	switch o.Mode {
 	case Cluster:
-		u.MaxRedirects = clusterRedirects
 		c := u.Cluster()
 		c.ClusterStateReloadInterval = clusterReload
-		// Routing policies begin with a COMMAND, for which go-redis waits whatever the context says.
+		// Routing policies start with a COMMAND, for which go-redis ignores the context.
 		c.DisableRoutingPolicies = true
 		return redis.NewClusterClient(c), nil
 	case Sentinel:
-		u.DialTimeout = findTimeout
+		u.DialTimeout = sentinelDialTimeout
 		return redis.NewFailoverClient(u.Failover()), nil
 	}
 	return redis.NewClient(u.Simple()), nil
 }
 
-// redisTarget reads where to connect and as whom, and nothing else: a URL can hold every option of
-// go-redis, and some would undo what NewRedisClient sets.
+// redisTarget takes from the URL only where to connect and as whom. Further options of go-redis in it would
+// undo what NewRedisClient sets.
 func redisTarget(o RedisOptions) (*redis.UniversalOptions, error) {
 	address, err := checkRedisURL(o)
 	if err != nil {
@@ -136,7 +132,7 @@ func redisTarget(o RedisOptions) (*redis.UniversalOptions, error) {
 	case Cluster:
 		p, err := redis.ParseClusterURL(address)
 		if err != nil {
-			return nil, errParts // the cause may hold the password
+			return nil, errParts // the cause may contain the password
 		}
 		return &redis.UniversalOptions{
 			Addrs: p.Addrs, ClientName: p.ClientName, TLSConfig: p.TLSConfig,
@@ -163,8 +159,8 @@ func redisTarget(o RedisOptions) (*redis.UniversalOptions, error) {
 	}, nil
 }
 
-// checkRedisURL refuses what contradicts itself, which go-redis takes silently or says in words
-// that may hold the password. It returns the URL in the form that go-redis reads in this mode.
+// checkRedisURL refuses contradictions, which go-redis ignores or reports together with the password. It
+// returns the URL as go-redis parses it in this mode.
 func checkRedisURL(o RedisOptions) (string, error) {
 	u, err := url.Parse(o.URL)
 	if err != nil || u.Opaque != "" {
@@ -193,7 +189,7 @@ func checkRedisURL(o RedisOptions) (string, error) {
 	case q.Get("master_name") == "" && sentinel:
 		return "", errNoMaster
 	}
-	if cluster { // go-redis overlooks a number in the path, and knows no parameter for it
+	if cluster { // go-redis ignores a number in the path and refuses the parameter
 		for _, db := range []string{strings.Trim(u.Path, "/"), q.Get("db")} {
 			if n, err := strconv.Atoi(db); db != "" && (err != nil || n != 0) {
 				return "", errDatabase
@@ -205,8 +201,8 @@ func checkRedisURL(o RedisOptions) (string, error) {
 	return u.String(), nil
 }
 
-// dialer connects within the timeout and the context. That of go-redis forgets the context in a
-// handshake, and in sentinel mode would bound a connection by what may be spent on several.
+// dialer connects within the timeout and the context. The dialer of go-redis ignores the context in a
+// handshake, and in sentinel mode would allow one connection the time of several.
 func dialer(config *tls.Config, timeout time.Duration) func(context.Context, string, string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: timeout}
 	if config == nil {

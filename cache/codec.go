@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Codec turns values into text and back. Where one cache has several kinds of values, the text begins with a byte
-// that names the kind.
+// Codec turns values into text and back. Where one cache has several kinds of values, the text begins with a
+// byte that names the kind.
 type Codec[V any] struct {
 	// Encode appends the value to b.
 	Encode func(b []byte, v V) []byte

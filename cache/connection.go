@@ -27,8 +27,8 @@ const (
 	breakerDelay     = time.Second
 )
 
-// connection runs operations on Redis behind a circuit breaker, so that reads do not wait for a Redis that keeps
-// failing.
+// connection runs operations on Redis behind a circuit breaker, so that reads do not wait for a Redis that
+// keeps failing.
 type connection struct {
 	client  redis.UniversalClient
 	log     *slog.Logger
@@ -55,7 +55,7 @@ func newConnection(client redis.UniversalClient, o StoreOptions) *connection {
 		WithDelay(breakerDelay).
 		OnOpen(func(e circuitbreaker.StateChangedEvent) {
 			if e.OldState == circuitbreaker.ClosedState { // not again for each probe that fails
-				c.log.Warn("Redis cannot be used; answers come from memory and authentik", "error", *c.failure.Load())
+				c.log.Warn("Redis cannot be used; reads come from memory and upstream", "error", *c.failure.Load())
 			}
 		}).
 		OnClose(func(circuitbreaker.StateChangedEvent) { c.log.Info("Redis can be used again") }).
@@ -66,8 +66,8 @@ func newConnection(client redis.UniversalClient, o StoreOptions) *connection {
 // errBreakerOpen is returned for an operation that Redis was spared after failures.
 var errBreakerOpen = errors.New("cache: Redis is left alone after failures")
 
-// do runs one operation. It outlives the request that wants it: an operation that is cut off costs its connection,
-// and a caller that leaves says nothing about Redis.
+// do runs one operation. It outlives the request that wants it: an operation that is cut off costs its
+// connection, and a caller that leaves says nothing about Redis.
 func (c *connection) do(ctx context.Context, op Operation, run func(context.Context) error) error {
 	if !c.breaker.TryAcquirePermit() {
 		return errBreakerOpen
@@ -93,7 +93,7 @@ func (c *connection) do(ctx context.Context, op Operation, run func(context.Cont
 	case refused:
 		c.breaker.RecordSuccess()
 		if c.readOnly.CompareAndSwap(false, true) {
-			c.log.Warn("Redis does not store; loads are not shared between processes", "error", err)
+			c.log.Warn("Redis does not store; processes do not share loads", "error", err)
 		}
 	default:
 		c.failure.Store(&err)

@@ -7,8 +7,8 @@ type Entry[V any] struct {
 	Value V
 	// FetchedAt is when the origin gave the outcome.
 	FetchedAt time.Time
-	// EndsAt is when the value expires by itself; zero if it does not. No read returns a value after its
-	// end, unless it had already ended when it was fetched.
+	// EndsAt is when the value expires by itself; zero if it does not. No read returns a value after its end,
+	// unless it had already ended when it was fetched.
 	EndsAt time.Time
 	// FreshOnly forbids stale use, for a value that claims something no clock can check.
 	FreshOnly bool

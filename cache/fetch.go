@@ -19,8 +19,8 @@ const (
 	pauseDoublings = 4
 )
 
-// fetch is what a flight does: look into memory again, then into Redis, until there is an answer or the lease is
-// acquired; load; store the outcome.
+// fetch is what a flight does: look into memory again, then into Redis, until there is an answer or the lease
+// is acquired; load; store the outcome.
 type fetch[V any] struct {
 	cache *Cache[V]
 	key   Key
@@ -53,8 +53,8 @@ func (f *fetch[V]) run(ctx context.Context) (Result[V], error) {
 	return f.loadAndStore(ctx)
 }
 
-// askRedis asks Redis until it has an answer, the lease is acquired, or Redis has failed twice in a row: one slow
-// reply must not cost the origin a load. done is false if the fetch is to load.
+// askRedis asks Redis until it has an answer, the lease is acquired, or Redis has failed twice in a row: one
+// slow reply must not cost the origin a load. done is false if the fetch is to load.
 func (f *fetch[V]) askRedis(ctx context.Context) (r Result[V], done bool, err error) {
 	var wait spans.Span
 	defer func() { wait.End() }()
@@ -147,8 +147,8 @@ func (f *fetch[V]) loadOnly(ctx context.Context) (Result[V], error) {
 	return Result[V]{Entry: e, FreshUntil: e.FetchedAt}, nil
 }
 
-// loadAndStore asks the origin and stores the outcome. Without the lease, which means that Redis fails, only a
-// denial is committed there, because it invalidates what Redis may have.
+// loadAndStore asks the origin and stores the outcome. Without the lease, which means that Redis fails, only
+// a denial is committed there, because it invalidates what Redis may have.
 func (f *fetch[V]) loadAndStore(ctx context.Context) (Result[V], error) {
 	c := f.cache
 	c.stats.loads.Add(1)
@@ -208,8 +208,8 @@ func (f *fetch[V]) renewLease(ctx context.Context) (stop func()) {
 	return stop
 }
 
-// renewOnce reports whether the lease may still be ours. If it is not, another process loads by now, but our load
-// is of use to those who wait here.
+// renewOnce reports whether the lease may still be ours. If it is not, another process loads by now, but our
+// load is of use to those who wait here.
 func (f *fetch[V]) renewOnce(ctx context.Context) bool {
 	acquired, err := f.cache.redis.Renew(ctx, f.key, f.token)
 	switch {

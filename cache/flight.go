@@ -13,9 +13,9 @@ import (
 
 // flights runs at most one load for each key at a time in this process.
 //
-// A load has a context of its own: a caller that leaves does not cancel it for the others, and each waits until
-// its own deadline. golang.org/x/sync/singleflight would end the process when a load panics, and cannot offer a
-// result before the load ends.
+// A load has a context of its own: a caller that leaves does not cancel it for the others, and each waits
+// until its own deadline. golang.org/x/sync/singleflight would end the process when a load panics, and cannot
+// offer a result before the load ends.
 type flights[V any] struct {
 	timeout time.Duration
 	spans   *spans.Tracer // nil makes no spans
@@ -40,8 +40,8 @@ func newFlights[V any](timeout time.Duration, tracer *spans.Tracer) *flights[V] 
 	return &flights[V]{timeout: timeout, spans: tracer, calls: map[Key]*call[V]{}}
 }
 
-// join returns the key's flight. If there is none it starts one. Only load's first offer counts. joined reports that
-// the flight was under way.
+// join returns the key's flight. If there is none it starts one. Only load's first offer counts. joined
+// reports that the flight was under way.
 func (f *flights[V]) join(ctx context.Context, key Key, load func(ctx context.Context, offer func(Result[V])) (Result[V], error)) (c *call[V], joined bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -52,9 +52,10 @@ func (k Keys) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, "[redacted]") }
 // MarshalText returns "[redacted]", for JSON as well.
 func (k Keys) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 
-// redisKeys are the names that a key has in Redis, each of the form <prefix>{H}<kind><D>. H is the resource's hash
-// and a hash tag, so that all names of a resource are in one slot of a cluster, whatever the caller and the
-// format. D depends on the caller, the variant and the format as well. A tombstone has no D: it is the resource's.
+// redisKeys are the names that a key has in Redis, each of the form <prefix>{H}<kind><D>. H is the resource's
+// hash and a hash tag, so that all names of a resource are in one slot of a cluster, whatever the caller and
+// the format. D depends on the caller, the variant and the format as well. A tombstone has no D: it is the
+// resource's.
 type redisKeys struct {
 	entry, failure, lease, tombstone string
 	// mac is the content of a genuine tombstone.
@@ -90,8 +91,8 @@ func (k *Keys) ResourceHash(id ResourceID) ResourceHash {
 	return ResourceHash(k.sum("resource", id.resource, id.packed())[:16])
 }
 
-// tombstoneMAC returns the content of a tombstone. Only a process with the secret can make it, so that a foreign
-// value under a tombstone's name revokes nothing.
+// tombstoneMAC returns the content of a tombstone. Only a process with the secret can make it, so that a
+// foreign value under a tombstone's name revokes nothing.
 func (k *Keys) tombstoneMAC(hash ResourceHash) string {
 	return encode(k.sum("tombstone", string(hash[:]))[:16])
 }

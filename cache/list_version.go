@@ -6,15 +6,16 @@ import (
 	"sync"
 )
 
-// listVersions are the present versions of each resource's lists, as far as this process knows. The key of a list
-// contains its version, so that no list from before a revocation is found after it. A notification does not say
-// which resource it is about and therefore discards all versions; asking Redis again costs little.
+// listVersions are the present versions of each resource's lists, as far as this process knows. The key of a
+// list contains its version, so that no list from before a revocation is found after it. A notification does
+// not say which resource it is about and therefore discards all versions; asking Redis again costs little.
 type listVersions struct {
 	redis Shared // nil without Redis
 	stats *counters
 
 	mu sync.Mutex
-	// revocations counts the revocations so far. A version that was asked for before the last one is not kept.
+	// revocations counts the revocations so far. A version that was asked for before the last one is not
+	// kept.
 	revocations int
 	known       map[string]listVersion
 }
@@ -25,7 +26,8 @@ type listVersion struct {
 	subscription int64
 }
 
-// current returns the version of a resource's lists. While Redis cannot be asked, it is one of this process's own.
+// current returns the version of a resource's lists. While Redis cannot be asked, it is one of this process's
+// own.
 func (l *listVersions) current(ctx context.Context, resource string) string {
 	for {
 		known, revocations := l.get(resource)

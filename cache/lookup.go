@@ -18,8 +18,8 @@ type lookup[V any] struct {
 	hasFailure    bool
 	failureSource Source
 
-	// current reports that no revocation can have been missed. Otherwise only a fresh value may be used, and only
-	// if Redis cannot be asked.
+	// current reports that no revocation can have been missed. Otherwise only a fresh value may be used, and
+	// only if Redis cannot be asked.
 	current bool
 	// asked is when Redis was last asked.
 	asked time.Time

@@ -13,8 +13,8 @@ const (
 	errorSize = 256
 )
 
-// Memory is a [Store] bounded by bytes. It keeps values encoded, each as one block without pointers: decoded, a
-// value is a hundred small objects that the garbage collector visits again and again.
+// Memory is a [Store] bounded by bytes. It keeps values encoded, each as one block without pointers: decoded,
+// a value is a hundred small objects that the garbage collector visits again and again.
 type Memory struct {
 	cache *otter.Cache[Key, memoryEntry]
 	now   func() time.Time

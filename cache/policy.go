@@ -84,8 +84,8 @@ func notPastEnd[V any](e Entry[V], until time.Time) time.Time {
 func credible[V any](e Entry[V], now time.Time) bool { return !e.FetchedAt.After(now.Add(maxSkew)) }
 
 // preferLocal reports whether the local entry supersedes the one in Redis. Entries in Redis are in the order
-// of their loads. A denial there therefore invalidates a local value, unless that is later by more than clocks
-// may differ.
+// of their loads. A denial there therefore invalidates a local value, unless that is later by more than
+// clocks may differ.
 func preferLocal[A, B any](local Entry[A], shared Entry[B]) bool {
 	if shared.Outcome.denies() {
 		return local.FetchedAt.After(shared.FetchedAt.Add(maxSkew))

@@ -34,8 +34,8 @@ type StoreOptions struct {
 	Spans *spans.Tracer
 }
 
-// Redis is a [Shared] store for the processes that have the same secret. Values are sealed, names are hashes, and
-// each has an expiry.
+// Redis is a [Shared] store for the processes that have the same secret. Values are sealed, names are hashes,
+// and each has an expiry.
 type Redis struct {
 	*connection
 	keys   *Keys
@@ -47,7 +47,8 @@ type Redis struct {
 	stop         context.CancelFunc // of the background work; nil before Listen
 	background   sync.WaitGroup
 
-	// leases counts those that were acquired, untrustedTexts the texts of which no process sealed what is there.
+	// leases counts those that were acquired, untrustedTexts the texts of which no process sealed what is
+	// there.
 	leases, untrustedTexts atomic.Int64
 }
 
@@ -214,24 +215,27 @@ func (r *Redis) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	if r.revocations.retry(ctx); r.revocations.pendingCount() > 0 {
-		r.log.Warn("revocations could not be told to other processes, which may show what was revoked until it is not fresh any more")
+		r.log.Warn("revocations did not reach other processes, which may return revoked values until they are no longer fresh")
 	}
 	return r.client.Close()
 }
 
 // RedisStatus is what this process knows about its Redis, without asking it.
 type RedisStatus struct {
-	// Breaker is closed while Redis is used, open while it is left alone, and half-open while it is tried again.
+	// Breaker is closed while Redis is used, open while it is left alone, and half-open while it is tried
+	// again.
 	Breaker string
 	// InSync reports that this process is notified of revocations.
 	InSync bool
-	// Writable is false from when Redis refuses to store, because it is full or a replica, until it stores again.
+	// Writable is false from when Redis refuses to store, because it is full or a replica, until it stores
+	// again.
 	Writable bool
 	// PendingRevocations counts the revocations that Redis did not take yet.
 	PendingRevocations int
 	// Leases counts the leases acquired since the start.
 	Leases int64
-	// UntrustedTexts counts the texts, since the start, that no process with our secret stored under their name.
+	// UntrustedTexts counts the texts, since the start, that no process with our secret stored under their
+	// name.
 	UntrustedTexts int64
 }
 
@@ -247,8 +251,8 @@ func (r *Redis) Status() RedisStatus {
 	}
 }
 
-// Check reads from Redis, unless that is left alone. A PING would be answered by a node of a cluster that is down,
-// and to a user who may read nothing.
+// Check reads from Redis, unless that is left alone. A PING would be answered by a node of a cluster that is
+// down, and to a user who may read nothing.
 func (r *Redis) Check(ctx context.Context) error {
 	return r.do(ctx, opCheck, func(ctx context.Context) error {
 		err := r.client.Get(ctx, r.prefix+"check").Err()

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// revocations writes tombstones to Redis and notifies other processes. What Redis did not take it writes later.
+// revocations writes tombstones to Redis and notifies other processes. What Redis did not take it writes
+// later.
 type revocations struct {
 	*connection
 	keys            *Keys
@@ -70,8 +71,8 @@ func (r *revocations) pendingCount() int {
 	return len(r.pending)
 }
 
-// listVersion reads the version of a resource's lists. With a pending revocation it is an error: Redis may still
-// have the version from before it.
+// listVersion reads the version of a resource's lists. With a pending revocation it is an error: Redis may
+// still have the version from before it.
 func (r *revocations) listVersion(ctx context.Context, resource string) (version string, err error) {
 	if r.isPending(resource) {
 		return "", errPendingRevocation

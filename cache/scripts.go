@@ -13,11 +13,11 @@ local function get(name)
 end
 `
 
-// acquireScript takes a lease that is free or the token's. A lease without an expiry, or that lasts longer than
-// any of ours, is foreign and would block loads for as long as it lasts.
+// acquireScript takes a lease that is free or the token's. A lease without an expiry, or that lasts longer
+// than any of ours, is foreign and would block loads for as long as it lasts.
 //
-// KEYS entry, failure, tombstone, lease; ARGV token, ttl in ms, content of a genuine tombstone, 1 to take no lease
-// if there is an entry or a failure.
+// KEYS entry, failure, tombstone, lease; ARGV token, ttl in ms, content of a genuine tombstone, 1 to take no
+// lease if there is an entry or a failure.
 var acquireScript = redis.NewScript(luaGet + `
 local entry, failure, tombstone = get(KEYS[1]), get(KEYS[2]), get(KEYS[3])
 if tombstone == ARGV[3] or ARGV[4] == '1' and (entry or failure) then
@@ -43,12 +43,12 @@ end
 return 0
 `)
 
-// commitScript stores an outcome and ends the lease. With a lease that has lapsed it stores nothing: another load
-// has started since, and its outcome counts. A denial deletes the entry even then; at worst the resource is
-// loaded once more.
+// commitScript stores an outcome and ends the lease. With a lease that has lapsed it stores nothing: another
+// load has started since, and its outcome counts. A denial deletes the entry even then; at worst the resource
+// is loaded once more.
 //
-// KEYS entry, failure, tombstone, lease; ARGV token, content of a genuine tombstone, entry and its ttl in ms or 0,
-// failure and its ttl in ms or 0, 1 for a denial.
+// KEYS entry, failure, tombstone, lease; ARGV token, content of a genuine tombstone, entry and its ttl in ms
+// or 0, failure and its ttl in ms or 0, 1 for a denial.
 var commitScript = redis.NewScript(luaGet + `
 local acquired = get(KEYS[4]) == ARGV[1]
 if acquired then
@@ -83,8 +83,8 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return ARGV[1]
 `)
 
-// publishScript publishes where the channel's name belongs in a cluster, which is where its subscribers are: from
-// another node the message would travel over the cluster's bus, which may lose it.
+// publishScript publishes where the channel's name belongs in a cluster, which is where its subscribers are:
+// from another node the message would travel over the cluster's bus, which may lose it.
 //
 // KEYS channel; ARGV message.
 var publishScript = redis.NewScript(`return redis.call('PUBLISH', KEYS[1], ARGV[1])`)

@@ -8,8 +8,8 @@ import (
 	"errors"
 )
 
-// formatVersion begins every sealed value and is part of its name. Raise it with every change of the envelope or
-// of the encoding of values: what an older process stored is then a miss.
+// formatVersion begins every sealed value and is part of its name. Raise it with every change of the envelope
+// or of the encoding of values: what an older process stored is then a miss.
 const formatVersion = 3
 
 const format = string(rune(formatVersion))
@@ -38,8 +38,8 @@ func (k sealKey) open(caller Caller, name, sealed string) ([]byte, error) {
 	return plain, nil
 }
 
-// aead returns AES-256-GCM with random nonces under the caller's own key. One key may seal 2^32 values before a
-// nonce could repeat (NIST SP 800-38D, section 8.3): at a value a second that is 136 years.
+// aead returns AES-256-GCM with random nonces under the caller's own key. One key may seal 2^32 values before
+// a nonce could repeat (NIST SP 800-38D, section 8.3): at a value a second that is 136 years.
 func (k sealKey) aead(caller Caller) cipher.AEAD {
 	// None of these fails with keys of this size.
 	key, _ := hkdf.Expand(sha256.New, k, string(caller[:]), SecretSize)

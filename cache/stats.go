@@ -12,15 +12,15 @@ type Stats struct {
 	Untrusted int64
 	// RedisErrors counts the operations that failed or that Redis was spared after failures.
 	RedisErrors int64
-	// LeaseWaits counts pauses while another process loads, LeasesLost the loads whose lease lapsed because it could
-	// not be renewed.
+	// LeaseWaits counts pauses while another process loads, LeasesLost the loads whose lease lapsed because
+	// it could not be renewed.
 	LeaseWaits, LeasesLost int64
 	// RevocationsReceived counts notifications of revocations, those of this process included.
 	RevocationsReceived int64
 }
 
-// ReadStats count reads by what answered them: a fresh value, a denial, the error of a recent load that failed, or a
-// stale value.
+// ReadStats count reads by what answered them: a fresh value, a denial, the error of a recent load that
+// failed, or a stale value.
 type ReadStats struct{ Hits, Denials, Failures, Stale int64 }
 
 // counters count what [Stats] shows.

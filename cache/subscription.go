@@ -45,21 +45,21 @@ func (s *subscription) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		err := s.receive(ctx, func() {
 			if lost {
-				s.log.Info("Redis tells of revocations again")
+				s.log.Info("Redis subscription restored")
 			}
 			lost = false
 		})
 		s.confirmed.Store(0)
 		if !lost && ctx.Err() == nil {
 			lost = true
-			s.log.Warn("Redis does not tell of revocations; each read asks it until it does", "error", err)
+			s.log.Warn("Redis subscription lost; each read asks Redis for revocations", "error", err)
 		}
 		_ = sleep(ctx, pingInterval)
 	}
 }
 
-// receive subscribes and receives until the connection fails, a ping is not answered in time, or ctx ends. A read
-// that times out ends it too: go-redis would lose a message that arrives in two parts.
+// receive subscribes and receives until the connection fails, a ping is not answered in time, or ctx ends. A
+// read that times out ends it too: go-redis would lose a message that arrives in two parts.
 func (s *subscription) receive(ctx context.Context, subscribed func()) error {
 	ps := s.client.Subscribe(ctx, s.channel)
 	ctx, cancel := context.WithCancel(ctx)

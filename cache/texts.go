@@ -13,14 +13,14 @@ import (
 const (
 	// textTTL is how long a text is kept after it was last stored.
 	textTTL = time.Hour
-	// textRate and textBurst bound, in bytes a second and at once, what a process stores: clients choose the texts,
-	// and must not fill Redis with them.
+	// textRate and textBurst bound, in bytes a second and at once, what a process stores: clients choose the
+	// texts, and must not fill Redis with them.
 	textRate  = 16 << 10
 	textBurst = 1 << 20
 )
 
-// Texts shares texts that belong to no caller, such as persisted queries, with all processes on a [Redis]. They are
-// sealed like values, and their names do not show their hashes.
+// Texts shares texts that belong to no caller, such as persisted queries, with all processes on a [Redis].
+// They are sealed like values, and their names do not show their hashes.
 type Texts struct {
 	redis  *Redis
 	owner  Caller

@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// tombstones are the resources that this process knows to be revoked. Reads check them after memory, and loads
-// before they store: a load that began before a revocation puts nothing back.
+// tombstones are the resources that this process knows to be revoked. Reads check them after memory, and
+// loads before they store: a load that began before a revocation puts nothing back.
 type tombstones struct {
 	now func() time.Time
-	// last is when the last tombstone lapses, in nanoseconds. While there is none, a read pays for nothing else.
+	// last is when the last tombstone lapses, in nanoseconds. While there is none, a read pays for nothing
+	// else.
 	last  atomic.Int64
 	added atomic.Int64
 

@@ -165,12 +165,12 @@ func TestRevocationWithoutSubscription(t *testing.T) {
 		pk := davesCode(p.up)
 		mustRevoke(t, p.another, davesCode(p.up)) // begins another generation of lists
 		wantShown(t, p.another, upstreamtest.TokenRoot, pk)
-		before := p.another.linesWith("msg", "Redis does not tell of revocations; each read asks it until it does")
+		before := p.another.linesWith("msg", "Redis subscription lost; each read asks Redis for revocations")
 		if err := c.Do(t.Context(), "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
 			t.Fatal(err)
 		}
 		cachetest.Eventually(t, "the process knows that it is deaf", func() bool {
-			return len(p.another.linesWith("msg", "Redis does not tell of revocations; each read asks it until it does")) > len(before)
+			return len(p.another.linesWith("msg", "Redis subscription lost; each read asks Redis for revocations")) > len(before)
 		})
 		mustRevoke(t, p.here, pk)
 		wantGone(t, p.another, upstreamtest.TokenRoot, pk)
