@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,6 +33,28 @@ func parseWord(content []byte) (string, error) {
 		return "", errors.New("is bad" + word)
 	}
 	return string(content), nil
+}
+
+// logBuffer is a log that may be written while it is read.
+type logBuffer struct {
+	mu sync.Mutex
+	b  []byte
+}
+
+func (l *logBuffer) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.b = append(l.b, line...)
+	return len(line), nil
+}
+
+// take returns what was written since the last time.
+func (l *logBuffer) take() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.b
+	l.b = nil
+	return b
 }
 
 // TestWatchedFile changes a file in steps, with a poll after each.
@@ -63,19 +86,18 @@ func TestWatchedFile(t *testing.T) {
 		{"changes again", write("three"), "three", "INFO"},
 	}
 	synctest.Test(t, func(t *testing.T) {
-		var out bytes.Buffer
+		var out logBuffer
 		f, err := openWatched("WORD", path, parseWord)
 		if err != nil || f.current() != "one" {
 			t.Fatalf("%v", err)
 		}
 		stop := watch(slog.New(slog.NewJSONHandler(&out, nil)), f)
 		for _, step := range steps {
-			out.Reset()
 			step.change(t)
 			time.Sleep(watchInterval) // in the bubble's time
 			synctest.Wait()
 			said := ""
-			for line := range bytes.Lines(out.Bytes()) {
+			for line := range bytes.Lines(out.take()) {
 				var l struct{ Level, Error string }
 				if err := json.Unmarshal(line, &l); err != nil {
 					t.Fatal(err)
