@@ -14,7 +14,9 @@ var errLicence = errors.New("authentik's licence has expired: it is read-only")
 // true: either the first try deleted the row, or there was none.
 //
 // Its error is always an *Error. After one of kind Unavailable, Timeout or Failed the row may be gone too.
-func (c *Client) Delete(ctx context.Context, cred Credential, resource Resource, pk PK) (outcomeUnknown Answer[bool], err error) {
+func (c *Client) Delete(
+	ctx context.Context, cred Credential, resource Resource, pk PK,
+) (outcomeUnknown Answer[bool], err error) {
 	if cred.IsZero() {
 		return outcomeUnknown, &Error{Kind: Unauthenticated}
 	}

@@ -77,12 +77,17 @@ func (q Query) parameters(size, number int) string {
 	return parameters.Encode()
 }
 
+// Admit makes a call, or makes it wait, or refuses it with an error.
+type Admit func(call func() error) error
+
 // List asks for a part of a list on the caller's behalf. FetchedAt is that of the page that was read
 // first. Its error is always an *Error: a list for which MaxCalls are too few is Unavailable, as it
 // changes too fast.
 //
-// admit, if not nil, is called with each call to authentik, and may make it wait or refuse it.
-func (c *Client) List(ctx context.Context, cred Credential, resource Resource, q Query, admit func(call func() error) error) (Answer[*Rows], error) {
+// Each call to authentik is made through admit, if that is not nil.
+func (c *Client) List(
+	ctx context.Context, cred Credential, resource Resource, q Query, admit Admit,
+) (Answer[*Rows], error) {
 	keyOf := func(g *Grant) int32 { return int32(g.PK) }
 	return fetchRows(ctx, c, cred, resource.path(), q, keyOf, (*decoder).grant, admit)
 }
@@ -90,7 +95,7 @@ func (c *Client) List(ctx context.Context, cred Credential, resource Resource, q
 // fetchRows is List for rows of any type, with their primary keys and how one is read.
 func fetchRows[R any](
 	ctx context.Context, c *Client, cred Credential, path string, q Query,
-	keyOf func(R) int32, row func(*decoder) R, admit func(call func() error) error,
+	keyOf func(R) int32, row func(*decoder) R, admit Admit,
 ) (list Answer[*paging.Part[R]], err error) {
 	var none Answer[*paging.Part[R]]
 	if admit == nil {
@@ -99,7 +104,7 @@ func fetchRows[R any](
 	if cred.IsZero() {
 		return none, &Error{Kind: Unauthenticated}
 	}
-	part, err := paging.Read(ctx, q.paging(), keyOf, func(ctx context.Context, size, number int) (paging.Page[R], error) {
+	readPage := func(ctx context.Context, size, number int) (paging.Page[R], error) {
 		if q.CallCount != nil {
 			q.CallCount.Add(1)
 		}
@@ -118,7 +123,8 @@ func fetchRows[R any](
 			list.FetchedAt, list.AuthentikID = page.FetchedAt, page.AuthentikID
 		}
 		return page.Value, err
-	})
+	}
+	part, err := paging.Read(ctx, q.paging(), keyOf, readPage)
 	switch e, ok := errors.AsType[*Error](err); {
 	case err == nil:
 		list.Value = &part

@@ -49,7 +49,12 @@ func newPolicy(o Options) *policy {
 	if o.Observe == nil {
 		o.Observe = func(time.Duration, error) {}
 	}
-	return &policy{timeout: o.Timeout, observe: o.Observe, breaker: newBreaker(o.Logger), slots: make(chan struct{}, o.Concurrency)}
+	return &policy{
+		timeout: o.Timeout,
+		observe: o.Observe,
+		breaker: newBreaker(o.Logger),
+		slots:   make(chan struct{}, o.Concurrency),
+	}
 }
 
 // do makes a GET, with up to two retries where they may help, and returns the last result. The timeout
