@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Clock is a clock that moves only when told to. It is safe for concurrent use.
+// Clock is a clock that moves only when the test advances it. It is safe for concurrent use.
 type Clock struct {
 	mu  sync.Mutex
 	now time.Time
 }
 
-// NewClock makes a clock that stands at a fixed moment.
+// NewClock makes a clock that shows a fixed time.
 func NewClock() *Clock {
 	return &Clock{now: time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)}
 }

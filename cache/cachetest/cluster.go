@@ -16,24 +16,24 @@ const (
 	clusterSlots   = 16384
 )
 
-// Cluster is a Redis Cluster of three masters with one replica each, on this machine alone. Its
-// methods are for one goroutine.
+// Cluster is a Redis Cluster of three masters with one replica each. Its methods are not safe for concurrent
+// use.
 type Cluster struct {
 	t       testing.TB
 	nodes   []*RedisServer
 	clients []*redis.Client // of each node
 }
 
-// StartCluster starts a cluster, waits until all its nodes agree, and ends it with the test. args
-// are added to each node's command line. It skips as [StartRedis] does.
+// StartCluster starts a cluster, waits until all nodes agree, and stops it at the end of the test. args are
+// added to each node's command line. It skips tests as [StartRedis] does.
 func StartCluster(t testing.TB, args ...string) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t}
 	for range 2 * clusterMasters {
 		s := newServer(t, append([]string{
 			"--cluster-enabled", "yes", "--cluster-node-timeout", "1000",
-			// The first copy would be 5 s late, and a replica that never heard of its master since,
-			// for up to 10 s, counts for nothing.
+			// Otherwise the first copy is 5 s late, and for up to 10 s more the replica is no candidate for
+			// master.
 			"--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1",
 		}, args...)...)
 		s.bus = true
@@ -50,8 +50,7 @@ func StartCluster(t testing.TB, args ...string) *Cluster {
 	return c
 }
 
-// join makes one cluster of nodes that know nothing of each other: the first ones get the slots,
-// the others follow them.
+// join makes one cluster of the nodes: the first ones get the slots, the others replicate them.
 func (c *Cluster) join() {
 	c.t.Helper()
 	ctx := context.Background()
@@ -62,11 +61,11 @@ func (c *Cluster) join() {
 		}
 	}
 	for i, client := range c.clients {
-		do(client, "set-config-epoch", i+1) // nodes with equal ones would argue first
+		do(client, "set-config-epoch", i+1) // nodes with equal epochs would have to agree first
 		if i < clusterMasters {
 			do(client, "addslotsrange", i*clusterSlots/clusterMasters, (i+1)*clusterSlots/clusterMasters-1)
 		}
-		for _, other := range c.nodes[:i] { // told by each other they would need seconds
+		for _, other := range c.nodes[:i] { // gossip would take seconds
 			host, port, _ := net.SplitHostPort(other.addr)
 			do(client, "meet", host, port, other.busPort)
 		}
@@ -90,7 +89,7 @@ func (c *Cluster) join() {
 	})
 }
 
-// eventually waits until all nodes that run have the line in their CLUSTER INFO.
+// eventually waits until the CLUSTER INFO of all nodes that are alive has the line.
 func (c *Cluster) eventually(what, line string) {
 	c.t.Helper()
 	Eventually(c.t, what, func() bool {
@@ -103,7 +102,7 @@ func (c *Cluster) eventually(what, line string) {
 	})
 }
 
-// alive are the nodes that are neither killed nor halted.
+// alive returns the nodes that are neither killed nor suspended.
 func (c *Cluster) alive() (indexes []int) {
 	for i, s := range c.nodes {
 		if s.alive() {
@@ -113,11 +112,11 @@ func (c *Cluster) alive() (indexes []int) {
 	return indexes
 }
 
-// Nodes are all nodes, also the killed ones: first those that began as masters, then their
-// replicas in the same order.
+// Nodes returns all nodes, killed ones included: first those that started as masters, then their replicas in
+// the same order.
 func (c *Cluster) Nodes() []*RedisServer { return c.nodes }
 
-// URL is the cluster's address as a client takes it, with all nodes.
+// URL returns the address of all nodes for a client.
 func (c *Cluster) URL() string {
 	u, err := url.Parse(c.nodes[0].URL())
 	if err != nil {
@@ -128,7 +127,7 @@ func (c *Cluster) URL() string {
 	return u.String()
 }
 
-// MasterOf is the node that the others take for the master of a name.
+// MasterOf returns the node that the others regard as the master of a name.
 func (c *Cluster) MasterOf(name string) *RedisServer {
 	c.t.Helper()
 	ctx := context.Background()
@@ -144,11 +143,11 @@ func (c *Cluster) MasterOf(name string) *RedisServer {
 			}
 		}
 	}
-	c.t.Fatalf("nobody knows the master of %q", name)
+	c.t.Fatalf("no node knows the master of %q", name)
 	return nil
 }
 
-// slotsOf asks a node for CLUSTER SLOTS, which go-redis goes by; its method for it is deprecated.
+// slotsOf asks a node for CLUSTER SLOTS, which go-redis uses as well; its method for it is deprecated.
 func slotsOf(client *redis.Client) ([]redis.ClusterSlot, error) {
 	ctx := context.Background()
 	cmd := redis.NewClusterSlotsCmd(ctx, "cluster", "slots")
@@ -165,13 +164,13 @@ func (c *Cluster) node(addr string) *RedisServer {
 	return c.nodes[i]
 }
 
-// KillMaster kills the master of a name, and waits until all other nodes take its replica for it.
+// KillMaster kills the master of a name and waits until its replica is promoted.
 func (c *Cluster) KillMaster(name string) {
 	c.t.Helper()
 	c.LoseMaster(name, (*RedisServer).Kill)
 }
 
-// LoseMaster is KillMaster for another way to lose it, such as [RedisServer.Stop].
+// LoseMaster is KillMaster for another failure, such as [RedisServer.Stop].
 func (c *Cluster) LoseMaster(name string, lose func(*RedisServer)) {
 	c.t.Helper()
 	lost := c.MasterOf(name)
@@ -199,7 +198,7 @@ func (c *Cluster) FlushAll() {
 	}
 }
 
-// addrs are the parameters that name further servers.
+// addrs returns the parameters of a URL that name further servers.
 func addrs(servers []*RedisServer) url.Values {
 	q := url.Values{}
 	for _, s := range servers {

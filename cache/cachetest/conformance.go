@@ -19,11 +19,11 @@ type Harness struct {
 	Get    func(key cache.Key) (e cache.Encoded, found bool, err error)
 	Set    func(key cache.Key, e cache.Encoded, ttl time.Duration) error
 	Delete func(key cache.Key) error
-	// Pass lets d go by for what the store keeps.
+	// Pass makes d pass for what the store keeps.
 	Pass func(t testing.TB, d time.Duration)
 }
 
-// InProcess makes the harness of a process's own store.
+// InProcess returns the harness of a process's own store.
 func InProcess(s cache.Store) Harness {
 	return Harness{
 		Get:    func(key cache.Key) (cache.Encoded, bool, error) { e, found := s.Get(key); return e, found, nil },
@@ -32,7 +32,7 @@ func InProcess(s cache.Store) Harness {
 	}
 }
 
-// InRedis makes the harness of a shared store.
+// InRedis returns the harness of a shared store.
 func InRedis(s cache.Shared) Harness {
 	return Harness{
 		Get: func(key cache.Key) (cache.Encoded, bool, error) {
@@ -44,7 +44,7 @@ func InRedis(s cache.Shared) Harness {
 	}
 }
 
-// Put stores an outcome in a shared store. It fails while another has the lease.
+// Put stores an outcome in a shared store. It fails while there is another lease.
 func Put(s cache.Shared, key cache.Key, e cache.Encoded, ttl time.Duration) error {
 	ctx, token := context.Background(), rand.Text()
 	v, err := s.Acquire(ctx, key, token, false)
@@ -52,16 +52,16 @@ func Put(s cache.Shared, key cache.Key, e cache.Encoded, ttl time.Duration) erro
 	case err != nil || v.Revoked:
 		return err
 	case !v.Acquired:
-		return errors.New("cachetest: another has the lease")
+		return errors.New("cachetest: there is another lease")
 	}
 	_, err = s.Commit(ctx, key, token, e, ttl)
 	return err
 }
 
-// Error is an error of an origin that can be shared.
+// Error is an error of an origin that processes can share.
 type Error string
 
-// Error is its text.
+// Error returns the text.
 func (e Error) Error() string { return string(e) }
 
 // StringCodec encodes strings as they are.
@@ -81,10 +81,10 @@ var ErrorCodec = cache.ErrorCodec{
 	Decode: func(b []byte) (origin, err error) { return Error(b), nil },
 }
 
-// Caller makes the caller of a name.
+// Caller returns a caller by name.
 func Caller(name string) cache.Caller { return sha256.Sum256([]byte(name)) }
 
-// Key makes a caller's key of a row.
+// Key returns a caller's key of a resource.
 func Key(_ testing.TB, caller string, id int32) cache.Key { return newKey(caller, "codes", id, "") }
 
 func newKey(caller, resource string, id int32, variant string) cache.Key {
@@ -95,15 +95,15 @@ func newKey(caller, resource string, id int32, variant string) cache.Key {
 	return key
 }
 
-// fetched is on a whole microsecond: a store need not keep more.
+// fetched is a whole microsecond: stores need not keep more.
 var fetched = time.Date(2026, time.March, 1, 12, 0, 0, 123456000, time.UTC)
 
 func entry(value string) cache.Entry[string] {
 	return cache.Entry[string]{Value: value, FetchedAt: fetched, EndsAt: fetched.Add(time.Minute)}
 }
 
-// Conformance checks what every store promises. open returns an empty store for each case and
-// arranges for its closing.
+// Conformance checks what every store guarantees. open returns an empty store for each case and arranges for
+// it to be closed.
 func Conformance(t *testing.T, open func(t *testing.T) Harness) {
 	for _, tt := range []struct {
 		name string
@@ -112,12 +112,12 @@ func Conformance(t *testing.T, open func(t *testing.T) Harness) {
 		{"an unknown key is not found", testMiss},
 		{"an entry comes back as it was", testRoundTrip},
 		{"an entry without an end comes back without one", testZeroEnd},
-		{"an entry that is only good fresh says so", testFreshOnly},
+		{"an entry that must not be stale stays so", testFreshOnly},
 		{"a denial comes back as it was", testDenial},
 		{"the last write wins", testOverwrite},
-		{"a rewrite brings its own ttl", testOverwriteTTL},
+		{"an overwritten entry has the new ttl", testOverwriteTTL},
 		{"keys that differ in one part share nothing", testIsolation},
-		{"an entry goes with its ttl", testTTL},
+		{"an entry lapses after its ttl", testTTL},
 		{"a ttl that is not positive stores nothing", testNoTTL},
 		{"a deleted entry is gone, and no other", testDelete},
 		{"concurrent use", testConcurrent},
@@ -135,7 +135,7 @@ func testRoundTrip(t *testing.T, h Harness) {
 		key, want := Key(t, "alice", int32(i+1)), entry(value)
 		set(t, h, key, want, time.Minute)
 		wantEntry(t, h, key, want)
-		wantEntry(t, h, key, want) // reading takes nothing away
+		wantEntry(t, h, key, want) // reading does not consume it
 	}
 }
 
@@ -218,7 +218,7 @@ func testNoTTL(t *testing.T, h Harness) {
 	set(t, h, key, entry("old"), time.Minute)
 	set(t, h, key, entry("new"), 0)
 	if e, found := get(t, h, key); found && e.Value != "old" {
-		t.Errorf("got %q, which was to be stored for no time", e.Value)
+		t.Errorf("got %q, which was to be stored for no time at all", e.Value)
 	}
 }
 
@@ -253,7 +253,7 @@ func testConcurrent(t *testing.T, h Harness) {
 	wg.Wait()
 }
 
-// patiently tries a few times: on a busy machine a store may find its server slow.
+// patiently retries, because the server may be slow on a busy machine.
 func patiently(try func() error) (err error) {
 	for range 10 {
 		if err = try(); err == nil {
@@ -296,7 +296,7 @@ func get(t *testing.T, h Harness, key cache.Key) (cache.Entry[string], bool) {
 		t.Fatalf("get: %v", err)
 	}
 	if !found && e != (cache.Entry[string]{}) {
-		t.Errorf("not found, and yet there is %v", e)
+		t.Errorf("not found, but got %v", e)
 	}
 	return e, found
 }

@@ -1,3 +1,3 @@
-// Package cachetest holds what tests of and with the cache share: a fake clock, the suite that
-// every store must pass, and real Redis servers, alone, as a cluster and under sentinels.
+// Package cachetest helps tests of and with the cache: a fake clock, a fake shared store, the suites that
+// every store must pass, and real Redis servers, standalone, as a cluster and with sentinels.
 package cachetest

@@ -10,14 +10,13 @@ import (
 	"authentik-graphql/cache"
 )
 
-// ErrDown is what a [Process] of a [FakeRedis] answers while it is cut off.
+// ErrDown is the error of a [Process] that is cut off from its [FakeRedis].
 var ErrDown = errors.New("cachetest: cut off")
 
-// leaseTTL is how long a lease lives, as in Redis.
+// leaseTTL is how long a lease lasts, as in Redis.
 const leaseTTL = 2 * time.Second
 
-// FakeRedis stands for one Redis in tests of time: it keeps what processes share, by a clock that the
-// test moves. It passes the same suite as Redis.
+// FakeRedis is a fake shared store whose clock the test moves. It passes the same suite as Redis.
 type FakeRedis struct {
 	keys *cache.Keys
 	now  func() time.Time
@@ -27,7 +26,7 @@ type FakeRedis struct {
 	failures map[cache.Key]kept
 	leases   map[cache.Key]lease
 	revoked  map[cache.ResourceID]time.Time
-	// versions counts what was revoked of each resource, and how often everything was lost.
+	// listVersions counts the revocations of each resource, lost how often everything was lost.
 	listVersions map[string]int
 	lost         int
 	processes    []*Process
@@ -43,14 +42,14 @@ type lease struct {
 	until time.Time
 }
 
-// NewCommons makes one. keys must be those of the caches over it.
+// NewFakeRedis makes an empty store. keys are those of the caches that use it.
 func NewFakeRedis(keys *cache.Keys, now func() time.Time) *FakeRedis {
 	c := &FakeRedis{keys: keys, now: now}
 	c.Empty()
 	return c
 }
 
-// Empty forgets everything, as a restart of Redis does.
+// Empty deletes everything, as a restart of Redis does.
 func (c *FakeRedis) Empty() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -60,15 +59,14 @@ func (c *FakeRedis) Empty() {
 	c.lost++
 }
 
-// Rewind brings back the version of before the last revocation, as a Redis does that loses its last
-// writes.
+// Rewind restores the list version from before the last revocation, like a Redis that loses its last writes.
 func (c *FakeRedis) Rewind(resource string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.listVersions[resource]--
 }
 
-// Process gives a process its access.
+// Process connects another process.
 func (c *FakeRedis) Process() *Process {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -77,30 +75,30 @@ func (c *FakeRedis) Process() *Process {
 	return p
 }
 
-// Process is what one process sees of a [FakeRedis].
+// Process is the connection of one process to a [FakeRedis].
 type Process struct {
 	redis  *FakeRedis
 	notify func(cache.ResourceHash)
-	// Of the fake' mutex.
+	// The store's mutex guards these.
 	cut, disconnected bool
 	subscription      int64
 }
 
 var _ cache.Shared = (*Process)(nil)
 
-// Cut makes everything fail for this process, or ends that. Cut off it does not hear either.
+// Cut makes every operation of this process fail, or work again. While cut off it gets no notifications.
 func (p *Process) Cut(off bool) { p.set(func() { p.cut = off }) }
 
-// Disconnect makes the process miss what it is told, or ends that.
+// Disconnect ends the subscription of this process, or starts another one.
 func (p *Process) Disconnect(disconnected bool) { p.set(func() { p.disconnected = disconnected }) }
 
 func (p *Process) set(change func()) {
 	p.redis.mu.Lock()
 	defer p.redis.mu.Unlock()
-	heard := !p.cut && !p.disconnected
+	subscribed := !p.cut && !p.disconnected
 	change()
-	if !heard && !p.cut && !p.disconnected {
-		p.subscription++ // a new subscription
+	if !subscribed && !p.cut && !p.disconnected {
+		p.subscription++
 	}
 }
 
@@ -126,13 +124,13 @@ func (p *Process) Acquire(_ context.Context, key cache.Key, token string, onlyIf
 }
 
 // Renew implements [cache.Shared].
-func (p *Process) Renew(_ context.Context, key cache.Key, token string) (held bool, err error) {
+func (p *Process) Renew(_ context.Context, key cache.Key, token string) (acquired bool, err error) {
 	err = p.locked(func(c *FakeRedis) {
-		if held = c.holds(key, token); held {
+		if acquired = c.holds(key, token); acquired {
 			c.leases[key] = lease{token, c.now().Add(leaseTTL)}
 		}
 	})
-	return held, err
+	return acquired, err
 }
 
 // Commit implements [cache.Shared].
@@ -162,36 +160,36 @@ func (p *Process) Commit(_ context.Context, key cache.Key, token string, e cache
 }
 
 // ListVersion implements [cache.Shared].
-func (p *Process) ListVersion(_ context.Context, resource string) (name string, err error) {
-	err = p.locked(func(c *FakeRedis) { name = fmt.Sprint(c.lost, ".", c.listVersions[resource]) })
-	return name, err
+func (p *Process) ListVersion(_ context.Context, resource string) (version string, err error) {
+	err = p.locked(func(c *FakeRedis) { version = fmt.Sprint(c.lost, ".", c.listVersions[resource]) })
+	return version, err
 }
 
 // Revoke implements [cache.Shared].
-func (p *Process) Revoke(_ context.Context, row cache.ResourceID, ttl time.Duration) error {
-	var hearing []func(cache.ResourceHash)
+func (p *Process) Revoke(_ context.Context, id cache.ResourceID, ttl time.Duration) error {
+	var subscribers []func(cache.ResourceHash)
 	err := p.locked(func(c *FakeRedis) {
-		c.revoked[row] = c.now().Add(ttl)
-		c.listVersions[row.Resource()]++
+		c.revoked[id] = c.now().Add(ttl)
+		c.listVersions[id.Resource()]++
 		for _, other := range c.processes {
 			if other.notify != nil && !other.cut && !other.disconnected {
-				hearing = append(hearing, other.notify)
+				subscribers = append(subscribers, other.notify)
 			}
 		}
 	})
-	for _, told := range hearing {
-		told(p.redis.keys.ResourceHash(row))
+	for _, notify := range subscribers {
+		notify(p.redis.keys.ResourceHash(id))
 	}
 	return err
 }
 
 // ResourceHash implements [cache.Shared].
-func (p *Process) ResourceHash(row cache.ResourceID) cache.ResourceHash {
-	return p.redis.keys.ResourceHash(row)
+func (p *Process) ResourceHash(id cache.ResourceID) cache.ResourceHash {
+	return p.redis.keys.ResourceHash(id)
 }
 
 // Listen implements [cache.Shared].
-func (p *Process) Listen(told func(cache.ResourceHash)) { p.set(func() { p.notify = told }) }
+func (p *Process) Listen(notify func(cache.ResourceHash)) { p.set(func() { p.notify = notify }) }
 
 // Subscription implements [cache.Shared].
 func (p *Process) Subscription() int64 {
@@ -232,20 +230,20 @@ func (c *FakeRedis) view(key cache.Key) (v cache.View) {
 	if v.Revoked = c.isRevoked(key.ResourceID()); v.Revoked {
 		return v
 	}
-	take := func(m map[cache.Key]kept) (cache.Entry[string], bool) {
+	get := func(m map[cache.Key]kept) (cache.Entry[string], bool) {
 		k, ok := m[key]
 		if !ok || !c.now().Before(k.until) {
 			return cache.Entry[string]{}, false
 		}
 		return k.entry, true
 	}
-	v.Entry, v.Found = take(c.entries)
-	v.Failure, v.HasFailure = take(c.failures)
+	v.Entry, v.Found = get(c.entries)
+	v.Failure, v.HasFailure = get(c.failures)
 	return v
 }
 
-func (c *FakeRedis) isRevoked(row cache.ResourceID) bool {
-	until, ok := c.revoked[row]
+func (c *FakeRedis) isRevoked(id cache.ResourceID) bool {
+	until, ok := c.revoked[id]
 	return ok && c.now().Before(until)
 }
 

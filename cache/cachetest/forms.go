@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// StartRedisSocket is StartRedis for a server that listens on a Unix socket alone.
+// StartRedisSocket is StartRedis for a server that listens only on a Unix socket.
 func StartRedisSocket(t testing.TB, args ...string) *RedisServer {
 	t.Helper()
 	s := newServer(t, args...)
@@ -26,8 +26,8 @@ func StartRedisSocket(t testing.TB, args ...string) *RedisServer {
 	return s
 }
 
-// StartRedisTLS is StartRedis for a server that speaks TLS alone. Its certificate is for 127.0.0.1
-// and signed by a CA of its own; see CAFile.
+// StartRedisTLS is StartRedis for a server that accepts only TLS. Its certificate is for 127.0.0.1, from a CA
+// of its own; see CAFile.
 func StartRedisTLS(t testing.TB, args ...string) *RedisServer {
 	t.Helper()
 	s := newServer(t, args...)
@@ -36,23 +36,23 @@ func StartRedisTLS(t testing.TB, args ...string) *RedisServer {
 	return s
 }
 
-// StartReplica is StartRedis for a read-only replica, and waits until it follows its primary.
+// StartReplica is StartRedis for a read-only replica. It waits until the replica is connected to its primary.
 func StartReplica(t testing.TB, primary *RedisServer, args ...string) *RedisServer {
 	t.Helper()
 	host, port, _ := net.SplitHostPort(primary.addr)
 	s := StartRedis(t, append([]string{"--replicaof", host, port, "--replica-read-only", "yes"}, args...)...)
 	c := connect(s)
 	t.Cleanup(func() { _ = c.Close() })
-	Eventually(t, "the replica follows its primary", func() bool {
+	Eventually(t, "the replica is connected to its primary", func() bool {
 		return strings.Contains(c.Info(t.Context(), "replication").Val(), "master_link_status:up")
 	})
 	return s
 }
 
-// CAFile is the PEM file of the CA that signed the certificate of a server made by StartRedisTLS.
+// CAFile returns the PEM file of the CA of a server made by StartRedisTLS.
 func (s *RedisServer) CAFile() string { return s.tls.caFile }
 
-// RootCAs holds the CA of CAFile.
+// RootCAs returns the CA of CAFile.
 func (s *RedisServer) RootCAs() *x509.CertPool { return s.tls.roots }
 
 type certificate struct {
@@ -64,7 +64,7 @@ func (c *certificate) args() []string {
 	return []string{"--tls-cert-file", c.certFile, "--tls-key-file", c.keyFile, "--tls-ca-cert-file", c.caFile, "--tls-auth-clients", "no"}
 }
 
-// newCertificate makes a CA and a server's certificate in dir.
+// newCertificate makes a CA and a certificate of a server in dir.
 func newCertificate(t testing.TB, dir string) *certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

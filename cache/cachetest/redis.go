@@ -20,38 +20,38 @@ import (
 	"authentik-graphql/internal/servicetest"
 )
 
-// startTimeout is how long a server may take to answer on a busy machine.
+// startTimeout is how long a server may take to start on a busy machine.
 const startTimeout = 20 * time.Second
 
-// RedisServer is a real redis-server that keeps nothing on disk but in the test's own folder. Its
-// methods are for one goroutine.
+// RedisServer is a redis-server that writes only to the test's own folder. Its methods are not safe for
+// concurrent use.
 type RedisServer struct {
-	t        testing.TB
-	path     string
-	dir      string
-	config   string // a file that the server reads, and a sentinel writes; "" is none
-	args     []string
-	socket   bool         // addr is a Unix socket
-	tls      *certificate // nil is without
-	bus      bool         // a cluster's node has a second port
-	addr     string
-	busPort  string
-	user     string
-	password string
-	running  *process // nil when it is killed
-	halted   bool
+	t         testing.TB
+	path      string
+	dir       string
+	config    string // a file that the server reads and a sentinel writes; empty for none
+	args      []string
+	socket    bool         // addr is a Unix socket
+	tls       *certificate // nil without TLS
+	bus       bool         // a node of a cluster has a second port
+	addr      string
+	busPort   string
+	user      string
+	password  string
+	running   *process // nil after Kill
+	suspended bool
 }
 
 type process struct {
 	*os.Process
 	ended  chan struct{}
-	output *bytes.Buffer // to be read after ended
+	output *bytes.Buffer // may be read after ended is closed
 }
 
-// StartRedis starts a server on a loopback port of the system's choice, waits until it answers, and
-// ends it with the test. args are added to its command line, such as "--requirepass", "secret" or
-// "--user", "app", "on", ">secret", "~*", "&*", "+@all"; its URL then has the user and the password.
-// Without redis-server on the PATH the test is skipped, or fails if CI=true.
+// StartRedis starts a server on a free loopback port, waits until it replies, and stops it at the end of the
+// test. args are added to its command line, such as "--requirepass", "secret" or "--user", "app", "on",
+// ">secret", "~*", "&*", "+@all"; its URL then contains the user and the password. Without redis-server on
+// the PATH the test is skipped, or fails if CI=true.
 func StartRedis(t testing.TB, args ...string) *RedisServer {
 	t.Helper()
 	s := newServer(t, args...)
@@ -69,7 +69,7 @@ func newServer(t testing.TB, args ...string) *RedisServer {
 		s.user, s.password = args[i+1], strings.TrimPrefix(args[i+3], ">")
 		s.args = append(s.args, "--masteruser", s.user)
 	}
-	if s.password != "" { // a replica's primary has the same users
+	if s.password != "" { // the primary of a replica has the same users
 		s.args = append(s.args, "--masterauth", s.password)
 	}
 	t.Cleanup(s.Kill)
@@ -78,7 +78,7 @@ func newServer(t testing.TB, args ...string) *RedisServer {
 
 func (s *RedisServer) launch() {
 	s.t.Helper()
-	for range 10 { // a port may be taken between our look and the server's
+	for range 10 { // another process may take the port first
 		if !s.socket {
 			s.addr = freeAddr(s.t)
 		}
@@ -92,10 +92,10 @@ func (s *RedisServer) launch() {
 	s.t.Fatal("redis-server does not start")
 }
 
-// Addr is the server's host and port, or the path of its socket.
+// Addr returns the server's host and port, or the path of its socket.
 func (s *RedisServer) Addr() string { return s.addr }
 
-// URL is the server's address as a client takes it, with its user and password.
+// URL returns the server's address for a client, with user and password.
 func (s *RedisServer) URL() string {
 	u := url.URL{Scheme: "redis", Host: s.addr, Path: "/0"}
 	switch {
@@ -110,14 +110,14 @@ func (s *RedisServer) URL() string {
 	return u.String()
 }
 
-// Kill ends the server at once, as a crash would. Connections to it are refused then.
+// Kill ends the server like a crash. Connections to it are refused afterwards.
 func (s *RedisServer) Kill() {
 	if s.running == nil {
 		return
 	}
 	_ = s.running.Process.Kill()
 	<-s.running.ended
-	s.running, s.halted = nil, false
+	s.running, s.suspended = nil, false
 }
 
 // Restart starts the server again at its address, empty.
@@ -127,24 +127,24 @@ func (s *RedisServer) Restart() {
 	Eventually(s.t, "redis-server starts again", s.start)
 }
 
-// Stop halts the server: connections are still accepted, and nothing answers.
+// Stop suspends the server: it accepts connections but does not reply.
 func (s *RedisServer) Stop() {
 	s.t.Helper()
 	s.signal(syscall.SIGSTOP)
-	s.halted = true
-	Eventually(s.t, "redis-server halts", func() bool { return s.pid() == 0 })
+	s.suspended = true
+	Eventually(s.t, "redis-server is suspended", func() bool { return s.pid() == 0 })
 }
 
-// Cont lets a halted server go on.
+// Cont resumes a suspended server.
 func (s *RedisServer) Cont() {
 	s.t.Helper()
 	s.signal(syscall.SIGCONT)
-	s.halted = false
-	Eventually(s.t, "redis-server goes on", func() bool { return s.pid() != 0 })
+	s.suspended = false
+	Eventually(s.t, "redis-server resumes", func() bool { return s.pid() != 0 })
 }
 
-// alive tells whether the server is neither killed nor halted.
-func (s *RedisServer) alive() bool { return s.running != nil && !s.halted }
+// alive reports whether the server is neither killed nor suspended.
+func (s *RedisServer) alive() bool { return s.running != nil && !s.suspended }
 
 func (s *RedisServer) signal(sig os.Signal) {
 	s.t.Helper()
@@ -156,7 +156,7 @@ func (s *RedisServer) signal(sig os.Signal) {
 	}
 }
 
-// start tells whether a server answers at the address; it has ended if not.
+// start reports whether the server replies at its address. Otherwise it has ended.
 func (s *RedisServer) start() bool {
 	s.t.Helper()
 	args := append(s.listenArgs(), "--dir", s.dir,
@@ -177,7 +177,7 @@ func (s *RedisServer) start() bool {
 	timeout := time.After(startTimeout)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for s.pid() != p.Pid { // another server may sit at the address
+	for s.pid() != p.Pid { // another server may have the address
 		select {
 		case <-p.ended:
 			s.running = nil
@@ -185,7 +185,7 @@ func (s *RedisServer) start() bool {
 			return false
 		case <-timeout:
 			s.Kill()
-			s.t.Fatalf("redis-server does not answer:\n%s", p.output)
+			s.t.Fatalf("redis-server does not reply:\n%s", p.output)
 		case <-tick.C:
 		}
 	}
@@ -221,7 +221,7 @@ func (s *RedisServer) dial(ctx context.Context) (net.Conn, error) {
 	return (&net.Dialer{}).DialContext(ctx, s.network(), s.addr)
 }
 
-// pid asks the server at the address for its process id; 0 means no answer.
+// pid asks the server at the address for its process id; 0 means no reply.
 func (s *RedisServer) pid() int {
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
@@ -258,8 +258,8 @@ func freeAddr(t testing.TB) string {
 	return ln.Addr().String()
 }
 
-// Eventually asks until ok answers true, and fails the test if that takes too long. what names the
-// event that is waited for.
+// Eventually waits until ok returns true, and fails the test if that takes too long. what describes the
+// event.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	timeout := time.After(startTimeout)
@@ -268,7 +268,7 @@ func Eventually(t testing.TB, what string, ok func() bool) {
 	for !ok() {
 		select {
 		case <-timeout:
-			t.Fatalf("waited in vain: %s", what)
+			t.Fatalf("timed out: %s", what)
 		case <-tick.C:
 		}
 	}

@@ -20,8 +20,7 @@ const (
 	sentinelCount = 3
 )
 
-// Sentinel is a primary and its replica under the watch of three sentinels, on this machine alone.
-// Its methods are for one goroutine.
+// Sentinel is a primary and its replica with three sentinels. Its methods are not safe for concurrent use.
 type Sentinel struct {
 	t         testing.TB
 	servers   []*RedisServer
@@ -29,11 +28,11 @@ type Sentinel struct {
 	clients   []*redis.Client // of each sentinel
 }
 
-// StartSentinel starts them all, waits until the sentinels agree, and ends them with the test. args
-// are added to both servers' command lines. It skips as [StartRedis] does.
+// StartSentinel starts them, waits until the sentinels agree, and stops them at the end of the test. args are
+// added to both servers' command lines. It skips tests as [StartRedis] does.
 func StartSentinel(t testing.TB, args ...string) *Sentinel {
 	t.Helper()
-	args = append(args, "--repl-diskless-sync-delay", "0") // the first copy would be 5 s late
+	args = append(args, "--repl-diskless-sync-delay", "0") // otherwise the first copy is 5 s late
 	primary := StartRedis(t, args...)
 	s := &Sentinel{t: t, servers: []*RedisServer{primary, StartReplica(t, primary, args...)}}
 	for range sentinelCount {
@@ -71,14 +70,14 @@ func startSentinel(t testing.TB, primary *RedisServer) *RedisServer {
 	s.launch()
 	c := connect(s)
 	defer func() { _ = c.Close() }()
-	// Sentinels meet by greetings that they send every 2 s, and look at replicas every 10.
+	// By default sentinels greet each other every 2 s and check replicas every 10 s.
 	if err := c.Do(t.Context(), "sentinel", "debug", "publish-period", "100", "info-period", "100", "ask-period", "100").Err(); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-// eventually waits until it is true for each sentinel that runs.
+// eventually waits until ok returns true for each sentinel that is alive.
 func (s *Sentinel) eventually(what string, ok func(*redis.Client) bool) {
 	s.t.Helper()
 	Eventually(s.t, what, func() bool {
@@ -91,10 +90,10 @@ func (s *Sentinel) eventually(what string, ok func(*redis.Client) bool) {
 	})
 }
 
-// Sentinels are the three sentinels.
+// Sentinels returns the three sentinels.
 func (s *Sentinel) Sentinels() []*RedisServer { return s.sentinels }
 
-// URL is the address of all sentinels as a client takes it.
+// URL returns the address of all sentinels for a client.
 func (s *Sentinel) URL() string {
 	q := addrs(s.sentinels[1:])
 	q.Set("master_name", masterName)
@@ -106,7 +105,7 @@ func (s *Sentinel) URL() string {
 	return u.String()
 }
 
-// Primary is the server that the sentinels take for the primary now.
+// Primary returns the server that the sentinels regard as the primary.
 func (s *Sentinel) Primary() *RedisServer {
 	s.t.Helper()
 	i := slices.IndexFunc(s.sentinels, (*RedisServer).alive)
@@ -116,13 +115,13 @@ func (s *Sentinel) Primary() *RedisServer {
 	addr := primaryAddr(s.clients[i])
 	i = slices.IndexFunc(s.servers, func(r *RedisServer) bool { return r.addr == addr })
 	if i < 0 {
-		s.t.Fatalf("the primary %q is none of the servers", addr)
+		s.t.Fatalf("the primary %q is not one of the servers", addr)
 	}
 	return s.servers[i]
 }
 
-// Failover loses the primary, such as by [RedisServer.Kill] or [RedisServer.Stop], and waits until
-// the replica is promoted and all sentinels say so. There is no replica afterwards.
+// Failover makes the primary fail, such as by [RedisServer.Kill] or [RedisServer.Stop], and waits until the
+// replica is promoted and all sentinels know. There is no replica afterwards.
 func (s *Sentinel) Failover(lose func(*RedisServer)) {
 	s.t.Helper()
 	lost := s.Primary()
@@ -138,7 +137,7 @@ func (s *Sentinel) Failover(lose func(*RedisServer)) {
 	})
 }
 
-// primaryAddr asks a sentinel for the primary; "" means no answer.
+// primaryAddr asks a sentinel for the primary; "" means no reply.
 func primaryAddr(c *redis.Client) string {
 	addr, err := c.Do(context.Background(), "sentinel", "get-master-addr-by-name", masterName).StringSlice()
 	if err != nil || len(addr) != 2 {
@@ -147,7 +146,7 @@ func primaryAddr(c *redis.Client) string {
 	return net.JoinHostPort(addr[0], addr[1])
 }
 
-// connect makes an ordinary client of a server, to look at it and to command it.
+// connect makes an ordinary client of a server, to inspect and control it.
 func connect(s *RedisServer) *redis.Client {
 	const timeout = time.Second
 	return redis.NewClient(&redis.Options{

@@ -14,35 +14,35 @@ import (
 // SharedHarness is an empty shared store under test, seen by two processes.
 type SharedHarness struct {
 	One, Two cache.Shared
-	// Pass lets d go by for what the store keeps.
+	// Pass makes d pass for what the store keeps.
 	Pass func(t testing.TB, d time.Duration)
 	// Keys are those of both processes.
 	Keys *cache.Keys
 }
 
-// SharedConformance checks what [cache.Shared] promises beyond [cache.Store]. open returns an empty
-// store for each case and arranges for its closing.
+// SharedConformance checks what only shared stores guarantee. open returns an empty store for each case and
+// arranges for it to be closed.
 func SharedConformance(t *testing.T, open func(t *testing.T) SharedHarness) {
 	for _, tt := range []struct {
 		name string
 		run  func(t *testing.T, h SharedHarness)
 	}{
 		{"a lease has one owner", testOneOwner},
-		{"a lease is each caller's own", testLeaseIsolation},
+		{"callers do not share leases", testLeaseIsolation},
 		{"a lease that is not renewed lapses", testLeaseLapses},
-		{"a lease that is renewed does not", testLeaseRenewed},
-		{"a lease that was lost commits nothing", testLostLease},
-		{"a committed lease is free, and its value there", testCommitValue},
-		{"a failure stands beside the value", testCommitFailure},
-		{"a value takes the failure away", testValueEndsFailure},
-		{"settling nothing only frees the lease", testCommitNothing},
-		{"one of many gets the lease", testLeaseRace},
-		{"what is found may do without the lease", testOnlyIfMissing},
-		{"a revoked row has no entries, whoever asks", testRevoke},
-		{"a revoked row takes no outcome", testCommitRevoked},
-		{"a revocation ends with its ttl", testTombstoneLapses},
-		{"others are told of a revocation", testNotified},
-		{"a revocation begins another version", testListVersion},
+		{"a renewed lease does not lapse", testLeaseRenewed},
+		{"a lost lease commits nothing", testLostLease},
+		{"a commit stores the value and frees the lease", testCommitValue},
+		{"a failure is kept beside the value", testCommitFailure},
+		{"a value deletes the failure", testValueEndsFailure},
+		{"a commit of nothing only frees the lease", testCommitNothing},
+		{"one of many acquires the lease", testLeaseRace},
+		{"the lease can be acquired only if nothing is found", testOnlyIfMissing},
+		{"a revoked resource has no entries, for any caller", testRevoke},
+		{"no outcome of a revoked resource is stored", testCommitRevoked},
+		{"a tombstone lapses after its ttl", testTombstoneLapses},
+		{"all processes are notified of a revocation", testNotified},
+		{"a revocation starts another list version", testListVersion},
 	} {
 		t.Run(tt.name, func(t *testing.T) { tt.run(t, open(t)) })
 	}
@@ -91,9 +91,9 @@ func read(t *testing.T, s cache.Shared, key cache.Key) cache.View {
 	return v
 }
 
-func revoke(t *testing.T, s cache.Shared, row cache.ResourceID, ttl time.Duration) {
+func revoke(t *testing.T, s cache.Shared, id cache.ResourceID, ttl time.Duration) {
 	t.Helper()
-	if err := patiently(func() error { return s.Revoke(t.Context(), row, ttl) }); err != nil {
+	if err := patiently(func() error { return s.Revoke(t.Context(), id, ttl) }); err != nil {
 		t.Fatalf("revoke: %v", err)
 	}
 }
@@ -106,11 +106,11 @@ func testOneOwner(t *testing.T, h SharedHarness) {
 	key := Key(t, "alice", 1)
 	acquire(t, h.One, key, "one", true)
 	acquire(t, h.Two, key, "two", false)
-	acquire(t, h.One, key, "one", true) // it is still its own
+	acquire(t, h.One, key, "one", true) // which has it already
 	commit(t, h.Two, key, "two", entry("thief"), time.Minute, false)
 	acquire(t, h.Two, key, "two", false)
 	if v := read(t, h.Two, key); v.Found {
-		t.Errorf("who does not hold the lease has stored %q", v.Entry.Value)
+		t.Errorf("stored %q without the lease", v.Entry.Value)
 	}
 }
 
@@ -124,7 +124,7 @@ func testLeaseLapses(t *testing.T, h SharedHarness) {
 	key := Key(t, "alice", 1)
 	acquire(t, h.One, key, "one", true)
 	h.Pass(t, leaseTTL)
-	if held, err := h.One.Renew(t.Context(), key, "one"); err != nil || held {
+	if acquired, err := h.One.Renew(t.Context(), key, "one"); err != nil || acquired {
 		t.Errorf("a lapsed lease is renewed, error %v", err)
 	}
 	acquire(t, h.Two, key, "two", true)
@@ -135,11 +135,11 @@ func testLeaseRenewed(t *testing.T, h SharedHarness) {
 	acquire(t, h.One, key, "one", true)
 	for range 4 {
 		h.Pass(t, leaseTTL/2)
-		if held, err := h.One.Renew(t.Context(), key, "one"); err != nil || !held {
-			t.Fatalf("acquired %t, error %v", held, err)
+		if acquired, err := h.One.Renew(t.Context(), key, "one"); err != nil || !acquired {
+			t.Fatalf("acquired %t, error %v", acquired, err)
 		}
-		if held, err := h.Two.Renew(t.Context(), key, "two"); err != nil || held {
-			t.Fatalf("another's: acquired %t, error %v", held, err)
+		if acquired, err := h.Two.Renew(t.Context(), key, "two"); err != nil || acquired {
+			t.Fatalf("with another token: acquired %t, error %v", acquired, err)
 		}
 	}
 	acquire(t, h.Two, key, "two", false)
@@ -153,7 +153,7 @@ func testLostLease(t *testing.T, h SharedHarness) {
 	commit(t, h.Two, key, "two", entry("newer"), time.Minute, false)
 	commit(t, h.One, key, "one", entry("older"), time.Minute, false)
 	if v := read(t, h.One, key); v.Entry.Value != "newer" {
-		t.Errorf("got %q: a load that lost its lease has overwritten a later one's value", v.Entry.Value)
+		t.Errorf("got %q: a load that lost its lease has overwritten the value of a later one", v.Entry.Value)
 	}
 }
 
@@ -165,7 +165,7 @@ func testCommitValue(t *testing.T, h SharedHarness) {
 		t.Errorf("got %+v", v)
 	}
 	if v := acquire(t, h.Two, key, "two", true); !v.Found || v.Entry.Value != "value" {
-		t.Errorf("acquiring shows %+v", v)
+		t.Errorf("acquire returned %+v", v)
 	}
 }
 
@@ -180,7 +180,7 @@ func testCommitFailure(t *testing.T, h SharedHarness) {
 	}
 	h.Pass(t, time.Second)
 	if v := read(t, h.Two, key); !v.Found || v.HasFailure {
-		t.Errorf("after the failure's time: %+v", v)
+		t.Errorf("after the failure's ttl: %+v", v)
 	}
 }
 
@@ -237,25 +237,25 @@ func testLeaseRace(t *testing.T, h SharedHarness) {
 func testOnlyIfMissing(t *testing.T, h SharedHarness) {
 	key, failed, gone := Key(t, "alice", 1), Key(t, "alice", 2), Key(t, "alice", 3)
 	if v := acquireIfMissing(t, h.One, key, "one", true, true); v.Found || v.HasFailure || v.Revoked {
-		t.Errorf("of nothing: %+v", v)
+		t.Errorf("with nothing stored: %+v", v)
 	}
-	acquireIfMissing(t, h.Two, key, "two", true, false) // it is another's
-	acquireIfMissing(t, h.One, key, "one", true, true)  // it is still its own
+	acquireIfMissing(t, h.Two, key, "two", true, false) // which the other has
+	acquireIfMissing(t, h.One, key, "one", true, true)  // which has it already
 	commit(t, h.One, key, "one", entry("value"), time.Minute, false)
 	if v := acquireIfMissing(t, h.Two, key, "two", true, false); !v.Found || v.Entry.Value != "value" {
-		t.Errorf("of a value: %+v", v)
+		t.Errorf("with a value: %+v", v)
 	}
-	acquire(t, h.Two, key, "two", true) // nobody has taken it meanwhile
+	acquire(t, h.Two, key, "two", true) // which is still free
 
 	set(t, InRedis(h.One), failed, failure("down"), time.Minute)
 	if v := acquireIfMissing(t, h.Two, failed, "two", true, false); !v.HasFailure {
-		t.Errorf("of a failure: %+v", v)
+		t.Errorf("with a failure: %+v", v)
 	}
 	acquire(t, h.One, failed, "one", true)
 
 	revoke(t, h.One, gone.ResourceID(), time.Minute)
 	if v := acquireIfMissing(t, h.Two, gone, "two", true, false); !v.Revoked {
-		t.Errorf("of a revoked row: %+v", v)
+		t.Errorf("of a revoked resource: %+v", v)
 	}
 }
 
@@ -270,7 +270,7 @@ func testRevoke(t *testing.T, h SharedHarness) {
 			t.Errorf("got %+v", v)
 		}
 		if v := acquire(t, h.One, key, "one", false); !v.Revoked || v.Found {
-			t.Errorf("acquiring shows %+v", v)
+			t.Errorf("acquire returned %+v", v)
 		}
 		wantNone(t, InRedis(h.One), key)
 	}
@@ -292,65 +292,65 @@ func testTombstoneLapses(t *testing.T, h SharedHarness) {
 	revoke(t, h.One, key.ResourceID(), time.Minute)
 	h.Pass(t, 30*time.Second)
 	if !read(t, h.Two, key).Revoked {
-		t.Error("the revocation ends early")
+		t.Error("the tombstone lapses early")
 	}
 	h.Pass(t, 30*time.Second)
 	if read(t, h.Two, key).Revoked {
-		t.Error("the revocation has no end")
+		t.Error("the tombstone does not lapse")
 	}
 }
 
 func testListVersion(t *testing.T, h SharedHarness) {
-	of := func(s cache.Shared, resource string) (name string) {
+	version := func(s cache.Shared, resource string) (version string) {
 		t.Helper()
 		err := patiently(func() (err error) {
-			name, err = s.ListVersion(t.Context(), resource)
+			version, err = s.ListVersion(t.Context(), resource)
 			return err
 		})
-		if err != nil || name == "" {
-			t.Fatalf("version %q, error %v", name, err)
+		if err != nil || version == "" {
+			t.Fatalf("version %q, error %v", version, err)
 		}
-		return name
+		return version
 	}
-	row := Key(t, "alice", 1).ResourceID()
-	first, other := of(h.One, row.Resource()), of(h.One, "others")
-	if again := of(h.Two, row.Resource()); again != first {
+	id := Key(t, "alice", 1).ResourceID()
+	first, other := version(h.One, id.Resource()), version(h.One, "others")
+	if again := version(h.Two, id.Resource()); again != first {
 		t.Errorf("the processes see %q and %q", first, again)
 	}
-	revoke(t, h.One, row, time.Minute)
-	second := of(h.Two, row.Resource())
-	if second == first || of(h.One, row.Resource()) != second {
-		t.Errorf("after a revocation the versions are %q and %q, before it was %q", second, of(h.One, row.Resource()), first)
+	revoke(t, h.One, id, time.Minute)
+	second := version(h.Two, id.Resource())
+	if second == first || version(h.One, id.Resource()) != second {
+		t.Errorf("after a revocation the versions are %q and %q, before it was %q", second, version(h.One, id.Resource()), first)
 	}
-	if of(h.Two, "others") != other {
+	if version(h.Two, "others") != other {
 		t.Error("the revocation changed another resource's lists")
 	}
 }
 
 func testNotified(t *testing.T, h SharedHarness) {
 	var mu sync.Mutex
-	heard := map[cache.ResourceHash]int{}
+	received := map[cache.ResourceHash]int{}
 	for _, s := range []cache.Shared{h.One, h.Two} {
 		if s.InSync(0) {
-			t.Error("an entry that was never confirmed needs no asking")
+			t.Error("in sync with no subscription")
 		}
-		s.Listen(func(tag cache.ResourceHash) {
+		s.Listen(func(hash cache.ResourceHash) {
 			mu.Lock()
 			defer mu.Unlock()
-			heard[tag]++
+			received[hash]++
 		})
 	}
 	for _, s := range []cache.Shared{h.One, h.Two} {
-		Eventually(t, "the process hears", func() bool { return s.InSync(s.Subscription()) })
+		Eventually(t, "the process is in sync", func() bool { return s.InSync(s.Subscription()) })
 	}
-	row := Key(t, "alice", 1).ResourceID()
-	revoke(t, h.One, row, time.Minute)
-	Eventually(t, "both are told", func() bool {
+	id := Key(t, "alice", 1).ResourceID()
+	revoke(t, h.One, id, time.Minute)
+	Eventually(t, "both processes are notified", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
-		return heard[h.Keys.ResourceHash(row)] == 2
+		return received[h.Keys.ResourceHash(id)] == 2
 	})
-	if len(heard) != 1 {
-		t.Errorf("told of %d rows, want 1", len(heard))
+	if len(received) != 1 {
+		t.Errorf("notified of %d resources, want 1", len(received))
 	}
 }
