@@ -37,7 +37,6 @@ func newHTTPClient(rootCAs *x509.CertPool, concurrency int) *http.Client {
 			MaxResponseHeaderBytes: maxHead,
 			// Compression costs both sides more CPU than it saves on a local network.
 			DisableCompression: true,
-			// costs both sides more CPU than it saves on a local network
 			// An empty map keeps the transport from HTTP/2.
 			TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{},
 		},
