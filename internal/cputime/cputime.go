@@ -1,5 +1,5 @@
-// Package cputime measures benchmarks by processor time, which a busy machine changes less than the
-// time that passes, and which is what a service costs.
+// Package cputime measures benchmarks by processor time, which is what a service costs. It depends less on the
+// load of the machine than elapsed time does.
 package cputime
 
 import (
@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// callers is how many run an operation of Parallel at once on each processor: some, for a process
-// that is idle between two operations spends much of its time on falling asleep and waking up.
+// callers is how many goroutines run the operation of Parallel on each processor. With one, the process would
+// spend much of its time on falling asleep and waking up.
 const callers = 8
 
-// Parallel runs a benchmark's operation by several callers at once and reports what it costs.
+// Parallel runs a benchmark's operation in several goroutines and reports its cost.
 func Parallel(b *testing.B, op func()) {
 	b.SetParallelism(callers)
 	Report(b)
@@ -24,15 +24,16 @@ func Parallel(b *testing.B, op func()) {
 	})
 }
 
-// Report adds the process's own processor time, in nanoseconds an operation, to what a benchmark
-// reports. It is to be called just before the operations.
+// Report adds the process's processor time, in nanoseconds per operation, to the benchmark's report. Call it
+// right before the operations.
 func Report(b *testing.B) {
 	b.ReportAllocs()
-	before := used(b)
-	b.Cleanup(func() { b.ReportMetric(float64(used(b)-before)/float64(b.N), "cpu-ns/op") })
+	before := Used(b)
+	b.Cleanup(func() { b.ReportMetric(float64(Used(b)-before)/float64(b.N), "cpu-ns/op") })
 }
 
-func used(b *testing.B) time.Duration {
+// Used returns the processor time that the process has used.
+func Used(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
 		b.Fatal(err)

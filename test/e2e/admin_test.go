@@ -53,7 +53,7 @@ func TestAdminRoutes(t *testing.T) {
 // TestAdminProfiles: they are on the admin listener alone, and go tool pprof can read them. One that takes
 // longer than an answer may otherwise is given to its end.
 func TestAdminProfiles(t *testing.T) {
-	a := newAsker(t, "ADMIN_PPROF=true")
+	a := openDirect(t, "ADMIN_PPROF=true")
 	admin, public := httptest.NewUnstartedServer(a.service.AdminHandler()), httptest.NewServer(a.handler)
 	admin.Config.WriteTimeout = 100 * time.Millisecond
 	admin.Start()

@@ -204,3 +204,24 @@ func TestFailureIsShared(t *testing.T) {
 		t.Errorf("%d retrieves, want 1", n)
 	}
 }
+
+func TestFreshnessIsStated(t *testing.T) {
+	_, a := newWorld(t, upstreamtest.Options{}, "CACHE_TTL=1h")
+	miss := query(t, a.URL, upstreamtest.TokenAlice, aliceCode)
+	hit := query(t, a.URL, upstreamtest.TokenAlice, `{ authorizationCode(id: 17) { fetchedAt } }`)
+	if got := miss.Header.Get("Cache-Status"); got != "authentik-graphql; fwd=miss" {
+		t.Errorf("Cache-Status of a miss: %q", got)
+	}
+	if got := hit.Header.Get("Cache-Status"); !strings.HasPrefix(got, "authentik-graphql; hit; ttl=35") {
+		t.Errorf("Cache-Status of a hit: %q", got)
+	}
+	if got := hit.Header.Get("Cache-Control"); !strings.HasPrefix(got, "private, max-age=35") {
+		t.Errorf("Cache-Control of a hit: %q", got)
+	}
+	if vary := strings.Join(hit.Header["Vary"], ", "); hit.Header.Get("Age") != "0" || vary != "Accept-Encoding, Authorization, Accept" {
+		t.Errorf("Age %q, Vary %q", hit.Header.Get("Age"), vary)
+	}
+	if got := query(t, a.URL, "", `{ __typename }`).Header.Get("Cache-Control"); got != "no-store" {
+		t.Errorf("Cache-Control of an answer without data: %q", got)
+	}
+}

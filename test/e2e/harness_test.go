@@ -6,11 +6,14 @@ import (
 	"flag"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"authentik-graphql/cache/cachetest"
 	"authentik-graphql/internal/app"
 	"authentik-graphql/internal/servicetest"
 	"authentik-graphql/upstream/upstreamtest"
@@ -119,4 +122,42 @@ func openService(t testing.TB, o app.Options) *app.Service {
 	}
 	t.Cleanup(func() { _ = s.Close(context.Background()) })
 	return s
+}
+
+// asker sends requests to one process with a clock of its own.
+type direct struct {
+	t       *testing.T
+	up      *fake
+	service *app.Service
+	clock   *cachetest.Clock
+	handler http.Handler
+}
+
+func openDirect(t *testing.T, settings ...string) *direct {
+	t.Helper()
+	d := &direct{t: t, clock: cachetest.NewClock()}
+	d.up = startFake(t, upstreamtest.Options{Now: d.clock.Now})
+	d.service = openService(t, app.Options{Environ: append(settings, "AUTHENTIK_URL="+d.up.URL), Now: d.clock.Now})
+	d.handler = d.service.Handler()
+	for pk, owner := range map[int32]string{1: upstreamtest.UserAlice, 2: upstreamtest.UserBob} {
+		d.up.AddCode(upstreamtest.Code{PK: pk, Owner: owner, Expires: d.clock.Now().Add(time.Duration(pk) * 2 * time.Second)})
+	}
+	return d
+}
+
+// ask sends a body as root, with further header lines, and reports whether it got a replayed response.
+func (d *direct) ask(body string, header ...string) (got *httptest.ResponseRecorder, replayed bool) {
+	d.t.Helper()
+	r := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Authorization", "Bearer "+upstreamtest.TokenRoot)
+	for _, line := range header {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Set(name, value)
+	}
+	const replays = `cache_reads_total{level="response",result="hit"}`
+	before := d.scrape()[replays]
+	got = httptest.NewRecorder()
+	d.handler.ServeHTTP(got, r)
+	return got, d.scrape()[replays] > before
 }

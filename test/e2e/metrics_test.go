@@ -42,14 +42,14 @@ func readScrape(t *testing.T, text string) scrape {
 }
 
 // metrics returns what Prometheus would scrape.
-func (a *asker) metrics() string {
-	a.t.Helper()
-	return getMetrics(a.t, a.service.AdminHandler())
+func (d *direct) metrics() string {
+	d.t.Helper()
+	return getMetrics(d.t, d.service.AdminHandler())
 }
 
-func (a *asker) scrape() scrape {
-	a.t.Helper()
-	return scrapeHandler(a.t, a.service.AdminHandler())
+func (d *direct) scrape() scrape {
+	d.t.Helper()
+	return scrapeHandler(d.t, d.service.AdminHandler())
 }
 
 func getMetrics(t *testing.T, admin http.Handler) string {
@@ -94,17 +94,17 @@ const (
 
 // TestMetricsCount has a row for each outcome of a request and each result of a read.
 func TestMetricsCount(t *testing.T) {
-	asked := func(bodies ...string) func(*asker) {
-		return func(a *asker) {
+	asked := func(bodies ...string) func(*direct) {
+		return func(a *direct) {
 			for _, body := range bodies {
 				a.ask(body)
 			}
 		}
 	}
-	withHeader := func(line string) func(*asker) { return func(a *asker) { a.ask(codeTwo, line) } }
-	none := func(*asker) {}
-	breaks := func(body string, pass time.Duration) func(*asker) { // once it was asked
-		return func(a *asker) {
+	withHeader := func(line string) func(*direct) { return func(a *direct) { a.ask(codeTwo, line) } }
+	none := func(*direct) {}
+	breaks := func(body string, pass time.Duration) func(*direct) { // once it was asked
+		return func(a *direct) {
 			a.ask(body)
 			a.clock.Advance(pass)
 			a.up.SetFault(2, upstreamtest.Error500)
@@ -113,7 +113,7 @@ func TestMetricsCount(t *testing.T) {
 	for _, tt := range []struct {
 		name        string
 		setting     string
-		before, ask func(a *asker)
+		before, ask func(a *direct)
 		want        string // series that count one more
 	}{
 		{"a query", "", none, asked(codeTwo), `requests_total{outcome="ok",type="query"} cache_reads_total{level="upstream",result="load"}`},
@@ -125,23 +125,23 @@ func TestMetricsCount(t *testing.T) {
 		{"a code that is not there", "", none, asked(codeNone), `requests_total{outcome="error",type="query"} errors_total{code="NOT_FOUND"} cache_reads_total{level="upstream",result="load"}`},
 		{"and is asked for once more", "", asked(codeNone), asked(codeNone), `requests_total{outcome="error",type="query"} errors_total{code="NOT_FOUND"} cache_reads_total{level="memory",result="negative"}`},
 		{"a mutation of it", "", none, asked(strings.Replace(revoke, "2", "9", 1)), `requests_total{outcome="error",type="mutation"} errors_total{code="NOT_FOUND"}`},
-		{"an authentik that fails", "", func(a *asker) { a.up.SetFault(2, upstreamtest.Error500) }, asked(codeTwo), `requests_total{outcome="failed",type="query"} errors_total{code="UPSTREAM_ERROR"} cache_reads_total{level="upstream",result="load"}`},
-		{"and has failed just now", "", func(a *asker) { a.up.SetFault(2, upstreamtest.Error500); a.ask(codeTwo) }, asked(codeTwo), `requests_total{outcome="failed",type="query"} errors_total{code="UPSTREAM_ERROR"} cache_reads_total{level="memory",result="failure"}`},
+		{"an authentik that fails", "", func(a *direct) { a.up.SetFault(2, upstreamtest.Error500) }, asked(codeTwo), `requests_total{outcome="failed",type="query"} errors_total{code="UPSTREAM_ERROR"} cache_reads_total{level="upstream",result="load"}`},
+		{"and has failed just now", "", func(a *direct) { a.up.SetFault(2, upstreamtest.Error500); a.ask(codeTwo) }, asked(codeTwo), `requests_total{outcome="failed",type="query"} errors_total{code="UPSTREAM_ERROR"} cache_reads_total{level="memory",result="failure"}`},
 		{"a stale answer", "CACHE_TTL=1s", breaks(codeTwo, 2*time.Second), asked(codeTwo), `requests_total{outcome="ok",type="query"} cache_reads_total{level="upstream",result="load"} cache_reads_total{level="memory",result="stale"}`},
 		{"not GraphQL", "", none, asked(`{"query":"{"}`), `requests_total{outcome="refused",type="none"} errors_total{code="GRAPHQL_PARSE_FAILED"}`},
 		{"not of the schema", "", none, asked(`{"query":"{ nothing }"}`), `requests_total{outcome="refused",type="query"} errors_total{code="GRAPHQL_VALIDATION_FAILED"}`},
-		{"the same by its other media type", "", none, func(a *asker) { a.ask(`{"query":"{ nothing }"}`, "Accept: application/graphql-response+json") }, `requests_total{outcome="refused",type="query"} errors_total{code="GRAPHQL_VALIDATION_FAILED"}`},
+		{"the same by its other media type", "", none, func(a *direct) { a.ask(`{"query":"{ nothing }"}`, "Accept: application/graphql-response+json") }, `requests_total{outcome="refused",type="query"} errors_total{code="GRAPHQL_VALIDATION_FAILED"}`},
 		{"another media type, 415", "", none, withHeader("Content-Type: text/plain"), `requests_total{outcome="refused",type="none"} errors_total{code="UNSUPPORTED_MEDIA_TYPE"}`},
 		{"another origin, 403", "", none, withHeader("Origin: https://elsewhere.example"), `requests_total{outcome="refused",type="none"} errors_total{code="FORBIDDEN"}`},
 		{"over the rate, 429", "RATE_LIMIT=0.5", asked(codeTwo), asked(codeTwo), `requests_total{outcome="refused",type="none"} errors_total{code="RATE_LIMITED"}`},
-		{"an operation out of time", "OPERATION_TIMEOUT=100ms", func(a *asker) { a.up.SetFault(2, upstreamtest.Hang) }, asked(codeTwo), `requests_total{outcome="failed",type="query"} errors_total{code="GATEWAY_TIMEOUT"} cache_reads_total{level="upstream",result="load"}`},
+		{"an operation out of time", "OPERATION_TIMEOUT=100ms", func(a *direct) { a.up.SetFault(2, upstreamtest.Hang) }, asked(codeTwo), `requests_total{outcome="failed",type="query"} errors_total{code="GATEWAY_TIMEOUT"} cache_reads_total{level="upstream",result="load"}`},
 		{"a client that did not wait", "", none, cancels, `requests_total{outcome="canceled",type="query"} errors_total{code="GATEWAY_TIMEOUT"} cache_reads_total{level="upstream",result="load"}`},
-		{"another path", "", none, func(a *asker) {
+		{"another path", "", none, func(a *direct) {
 			a.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/readyz", nil))
 		}, ``},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := newAsker(t, tt.setting)
+			a := openDirect(t, tt.setting)
 			tt.before(a)
 			before := a.scrape()
 			tt.ask(a)
@@ -166,7 +166,7 @@ func TestMetricsCount(t *testing.T) {
 }
 
 // cancels sends a query and cancels it before authentik answers.
-func cancels(a *asker) {
+func cancels(a *direct) {
 	ctx, cancel := context.WithCancel(a.t.Context())
 	release := make(chan struct{})
 	a.up.SetFault(2, upstreamtest.Fault{Name: "held", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -185,7 +185,7 @@ func cancels(a *asker) {
 func TestMetricsOfRedis(t *testing.T) {
 	rs := cachetest.StartRedis(t)
 	settings := []string{"REDIS_URL=" + rs.URL(), "CACHE_SECRET=" + testSecret}
-	one, two := newAsker(t, settings...), newAsker(t, settings...)
+	one, two := openDirect(t, settings...), openDirect(t, settings...)
 	leases := 0.0
 	for body, want := range map[string]string{
 		codeTwo:  `cache_reads_total{level="redis",result="hit"}`,
@@ -220,7 +220,7 @@ func TestMetricsOfRedis(t *testing.T) {
 	if after[`redis_operation_errors_total{operation="check"}`] == 0 || after["cache_redis_errors_total"] == 0 {
 		t.Errorf("a Redis that is gone is not counted: %v", after)
 	}
-	if got := newAsker(t).scrape(); len(got) == 0 || slices.ContainsFunc(slices.Collect(maps.Keys(got)), func(s string) bool { return strings.HasPrefix(s, "redis_") }) {
+	if got := openDirect(t).scrape(); len(got) == 0 || slices.ContainsFunc(slices.Collect(maps.Keys(got)), func(s string) bool { return strings.HasPrefix(s, "redis_") }) {
 		t.Errorf("without Redis: %v", got)
 	}
 }
@@ -237,7 +237,7 @@ func TestUntrustedValuesAreCounted(t *testing.T) {
 		"a text":   {fmt.Sprintf(`%s,"query":%q}`, byHash, text), byHash + `}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			newAsker(t, settings...).ask(bodies[0])
+			openDirect(t, settings...).ask(bodies[0])
 			client := redis.NewClient(&redis.Options{Addr: rs.Addr()})
 			defer func() { _ = client.Close() }()
 			names, err := client.Keys(t.Context(), "*").Result()
@@ -249,7 +249,7 @@ func TestUntrustedValuesAreCounted(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			other := newAsker(t, settings...)
+			other := openDirect(t, settings...)
 			other.ask(bodies[1])
 			if got := other.scrape()["cache_untrusted_values_total"]; got != 1 {
 				t.Errorf("%v are counted", got)
@@ -271,7 +271,7 @@ func wantSeries(t *testing.T, got, want scrape) {
 
 // TestMetricsOfState checks the metrics that are read at a scrape.
 func TestMetricsOfState(t *testing.T) {
-	a := newAsker(t)
+	a := openDirect(t)
 	empty := a.scrape()
 	a.ask(codeTwo)
 	a.ask(codeTwo)
@@ -322,7 +322,7 @@ func TestMetricsOfConnections(t *testing.T) {
 
 // TestMetricsAreClosed: nothing that a client sends becomes a series.
 func TestMetricsAreClosed(t *testing.T) {
-	a := newAsker(t)
+	a := openDirect(t)
 	series := func() []string { return slices.Sorted(maps.Keys(a.scrape())) }
 	before := series()
 	const hostile = "h0st1le"

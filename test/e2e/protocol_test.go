@@ -4,21 +4,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"authentik-graphql/cache/cachetest"
-	"authentik-graphql/graph/document"
-	"authentik-graphql/internal/config"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -217,146 +212,6 @@ func TestTrustedDocumentsThatCannotBeUsed(t *testing.T) {
 func quote(s string) string {
 	b, _ := json.Marshal(s)
 	return string(b)
-}
-
-// TestEveryLimit exceeds each limit, which is set low if it can be set, and wants an error that names
-// it.
-func TestEveryLimit(t *testing.T) {
-	up := aliceHas17(t)
-	text := func(document string) object { return object{"query": document} }
-	many := make([]object, 3)
-	for i := range many {
-		many[i] = object{"__typename": "AuthorizationCode", "id": fmt.Sprint(17 + i)}
-	}
-	repeat := strings.Repeat
-	fields := func(n int) (all string) {
-		for i := range n {
-			all += fmt.Sprintf("a%d: __typename ", i)
-		}
-		return all
-	}
-	deep := any(object{})
-	for range document.MaxValueDepth {
-		deep = []any{deep}
-	}
-	entities := `query($r:[_Any!]!){_entities(representations:$r){__typename}}`
-	for _, tt := range []struct {
-		setting, value string
-		body           any
-		status         int
-		code           string
-	}{
-		{"MAX_BODY", "100", text(strings.Repeat(" ", 100)), 413, "PAYLOAD_TOO_LARGE"},
-		{"MAX_TOKENS", "5", text(`{ a: __typename b: __typename }`), 200, "LIMIT_EXCEEDED"},
-		{"MAX_DEPTH", "2", text(`{ authorizationCode(id: 17) { user { id } } }`), 200, "LIMIT_EXCEEDED"},
-		{"MAX_REPRESENTATIONS", "2", object{"query": entities, "variables": object{"r": many}}, 200, "LIMIT_EXCEEDED"},
-		{"MAX_COMPLEXITY", "3", object{"query": entities, "variables": object{"r": many}}, 200, "LIMIT_EXCEEDED"},
-		{"MAX_ANSWER", "50", text(`{ authorizationCode(id: 17) { user { name username email uid avatar } } }`), 200, "LIMIT_EXCEEDED"},
-		{"OPERATION_UPSTREAM_CALLS", "2", text(`{ a: authorizationCode(id: 17) { id } b: authorizationCode(id: 17) { id } c: authorizationCode(id: 18) { id } d: authorizationCode(id: 19) { id } }`), 200, "LIMIT_EXCEEDED"},
-		{"MAX_NAME", "128", text(`{ ` + repeat("a", 129) + `: __typename }`), 200, "LIMIT_EXCEEDED"},
-		{"MAX_FIELDS", "3000", text(`{ ...F ...F ...F } fragment F on Query { ...G ...G ...G ...G } fragment G on Query { ` + repeat("__typename ", 250) + `}`), 200, "LIMIT_EXCEEDED"},
-		{"MAX_ALIASES", "200", text(`{ authorizationCode(id: 17) { ` + fields(201) + `} }`), 200, "LIMIT_EXCEEDED"},
-		{"MAX_ROOT_FIELDS", "100", text(`{ ` + fields(101) + `}`), 200, "LIMIT_EXCEEDED"},
-		{"MAX_REPEATS", "100", text(`{ ` + repeat("__typename ", 101) + `}`), 200, "LIMIT_EXCEEDED"},
-		{"MAX_DIRECTIVES", "100", text(`{ __typename ` + repeat("@skip(if: false) ", 101) + `}`), 200, "LIMIT_EXCEEDED"},
-		{"MAX_OPERATIONS", "10", text(repeat(`query { __typename } `, 11)), 200, "LIMIT_EXCEEDED"},
-		{"MAX_VALUE_DEPTH", "10", object{"query": entities, "variables": object{"r": deep}}, 400, "LIMIT_EXCEEDED"},
-		{"MAX_VARIABLES", "32768", object{"query": entities, "variables": object{"r": repeat("a", document.MaxVariables)}}, 400, "LIMIT_EXCEEDED"},
-		{"MAX_INTROSPECTION_DEPTH", "2", text(`{ __type(name: "Query") { fields { type { fields { type { fields { name } } } } } } }`), 200, "LIMIT_EXCEEDED"},
-		{"MAX_ERRORS", "10", text(`{ a b c d e f g h i j k }`), 200, "LIMIT_EXCEEDED"},
-	} {
-		t.Run(tt.setting, func(t *testing.T) {
-			var set []string
-			if slices.ContainsFunc(config.Settings(), func(s config.Setting) bool { return s.Name == tt.setting }) {
-				set = []string{tt.setting + "=" + tt.value}
-			}
-			got := post(t, startApp(t, nil, append(set, "AUTHENTIK_URL="+up.URL)...).URL, tt.body)
-			last := len(got.Errors) - 1
-			if got.Status != tt.status || last < 0 || !strings.Contains(got.Codes(), tt.code) {
-				t.Fatalf("%d %s", got.Status, got.Body)
-			}
-			if want := tt.setting + " allows, which is " + tt.value + "."; !strings.Contains(string(got.Body), want) ||
-				!strings.Contains(string(got.Body), `"limit":"`+tt.setting+`"`) {
-				t.Errorf("want %q in %s", want, got.Body)
-			}
-		})
-	}
-	base := startApp(t, nil, "AUTHENTIK_URL="+up.URL).URL
-	t.Run("MAX_URL", func(t *testing.T) {
-		got := get(t, base, map[string]string{"query": repeat(" ", document.MaxURL)})
-		if got.Status != 414 || got.Codes() != "URI_TOO_LONG" || !strings.Contains(string(got.Body), `"limit":"MAX_URL"`) {
-			t.Errorf("%d %s", got.Status, got.Body)
-		}
-	})
-	t.Run("MAX_HEADERS", func(t *testing.T) {
-		req := newRequest(t, http.MethodPost, base+"/graphql", strings.NewReader("{}"))
-		req.Header.Set("X-Large", repeat("a", document.MaxHeaders))
-		got := send(t, req)
-		if got.Status != 431 || got.Codes() != "HEADERS_TOO_LARGE" || !strings.Contains(string(got.Body), `"limit":"MAX_HEADERS"`) {
-			t.Errorf("%d %s", got.Status, got.Body)
-		}
-	})
-	t.Run("OPERATION_TIMEOUT", func(t *testing.T) {
-		slow := startFake(t, upstreamtest.Options{})
-		slow.SetFault(17, upstreamtest.Hang)
-		base := startApp(t, nil, "AUTHENTIK_URL="+slow.URL, "OPERATION_TIMEOUT=50ms").URL
-		if got := post(t, base, text(oneCode)); got.Codes() != "GATEWAY_TIMEOUT" {
-			t.Errorf("%d %s", got.Status, got.Body)
-		}
-		slow.Close() // ends what still waits there
-	})
-}
-
-// TestConnectionLimit: who comes over the limit is told, and who was there is served.
-func TestConnectionLimit(t *testing.T) {
-	base := startApp(t, []string{"-demo"}, "MAX_CONNECTIONS=3").URL
-	addr := strings.TrimPrefix(base, "http://")
-	ask := func(c net.Conn, path string) string {
-		t.Helper()
-		if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path); err != nil {
-			t.Fatal(err)
-		}
-		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
-		b := make([]byte, 4096)
-		n, err := c.Read(b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(b[:n])
-	}
-	answer := func(c net.Conn) string { return ask(c, "/nothing") }
-	dial := func() net.Conn {
-		t.Helper()
-		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Close() })
-		return c
-	}
-	var first net.Conn
-	for range 3 {
-		first = dial()
-		if got := answer(first); !strings.HasPrefix(got, "HTTP/1.1 404") {
-			t.Fatal(got)
-		}
-	}
-	got := answer(dial())
-	for _, want := range []string{"HTTP/1.1 503", "Connection: close", "TOO_MANY_CONNECTIONS", "MAX_CONNECTIONS", "Retry-After"} {
-		if !strings.Contains(got, want) {
-			t.Errorf("over the limit, want %q in %s", want, got)
-		}
-	}
-	for _, probe := range []string{"/healthz", "/readyz"} {
-		if got := ask(dial(), probe); !strings.HasPrefix(got, "HTTP/1.1 200") {
-			t.Errorf("%s over the limit: %s", probe, got)
-		}
-	}
-	if got := answer(first); !strings.HasPrefix(got, "HTTP/1.1 404") {
-		t.Errorf("on a connection within the limit: %s", got)
-	}
-	_ = first.Close()
-	cachetest.Eventually(t, "a closed connection makes room", func() bool { return strings.HasPrefix(answer(dial()), "HTTP/1.1 404") })
 }
 
 func TestCompression(t *testing.T) {

@@ -211,3 +211,41 @@ func TestShutdownGivesLeasesBack(t *testing.T) {
 		t.Errorf("%d keys after the end, %d before the load", n, before)
 	}
 }
+
+// startDraining starts a service that was told to stop while it awaits authentik for one request, whose
+// answer comes once goOn is called.
+func startDraining(t *testing.T) (a *instance, goOn func(), answered chan reply) {
+	t.Helper()
+	arrived, release := make(chan struct{}), make(chan struct{})
+	up, a := newWorld(t, upstreamtest.Options{})
+	goOn = sync.OnceFunc(func() { close(release) })
+	t.Cleanup(goOn)
+	up.SetFault(17, upstreamtest.Fault{Name: "held", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		close(arrived)
+		<-release
+		next.ServeHTTP(w, r)
+	}})
+	answered = make(chan reply, 1)
+	go func() { answered <- query(t, a.URL, upstreamtest.TokenAlice, aliceCode) }()
+	<-arrived
+	a.stop()
+	<-a.Log.Contains(`"msg":"draining"`)
+	return a, goOn, answered
+}
+
+// TestGracefulStop: a request that runs when the signal comes is answered, and nothing is taken
+// after it.
+func TestGracefulStop(t *testing.T) {
+	a, goOn, answered := startDraining(t)
+	goOn()
+	if got := <-answered; len(got.Errors) > 0 {
+		t.Errorf("the running request: %s", got.Body)
+	}
+	if err := a.Stop(); err != nil {
+		t.Errorf("run returned %v", err)
+	}
+	if resp, err := http.Get(a.URL + "/healthz"); err == nil { //nolint:noctx // must fail
+		_ = resp.Body.Close()
+		t.Error("the stopped service still answers")
+	}
+}

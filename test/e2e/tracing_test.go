@@ -3,9 +3,14 @@ package e2e
 import (
 	"bytes"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -258,7 +263,7 @@ server POST /graphql graphql.operation.type=query http.response.status_code=200
 // TestTracesOfRevalidation: the fetch that revalidates a stale answer is below the request that got it.
 func TestTracesOfRevalidation(t *testing.T) {
 	rc := startReceiver(t)
-	a := newAsker(t, append(rc.settings, "CACHE_TTL=1s", "CACHE_STALE_WHILE_REVALIDATE=1h")...)
+	a := openDirect(t, append(rc.settings, "CACHE_TTL=1s", "CACHE_STALE_WHILE_REVALIDATE=1h")...)
 	srv := httptest.NewServer(a.handler)
 	defer srv.Close()
 	ask := func() {
@@ -282,5 +287,99 @@ server POST /graphql graphql.operation.type=query http.response.status_code=200
 ....client GET /api/v3/oauth2/authorization_codes/ http.response.status_code=200
 `; !strings.HasSuffix(all, want[1:]) {
 		t.Errorf("got\n%s", all)
+	}
+}
+
+// TestTracesHoldNoSecrets searches everything that was sent for what no span may hold, and for what the
+// operator configured.
+func TestTracesHoldNoSecrets(t *testing.T) {
+	const token, id = "s3cr3t-t0k3n-0123456789", "424242"
+	documents := filepath.Join(t.TempDir(), "documents.json")
+	if err := os.WriteFile(documents, []byte(`{"one":"query ChosenName { authorizationCodes { totalCount } }"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rc := startReceiver(t, "OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=testing,service.namespace=some%20space")
+	up, a := newWorld(t, upstreamtest.Options{}, append(rc.settings, "REDACT=none", "UPSTREAM_TIMEOUT=1s",
+		"REDIS_URL="+cachetest.StartRedis(t).URL(), "CACHE_SECRET="+testSecret, "TRUSTED_DOCUMENTS="+documents)...)
+	up.AddCode(upstreamtest.Code{PK: 424242, Owner: upstreamtest.UserAlice, Expires: time.Now().Add(time.Hour)})
+	ask := func(token, body string) {
+		r := newRequest(t, http.MethodPost, a.URL+"/graphql?query=s3cr3t-in-url", strings.NewReader(body))
+		r.Header = http.Header{"Content-Type": {"application/json"}, "Authorization": {"Bearer " + token}, "X-Request-Id": {"s3cr3t-id"}, "User-Agent": {"s3cr3t-agent"}}
+		r.Host = "s3cr3t-host.example"
+		_ = send(t, r)
+	}
+	body := func(document string) string {
+		b, err := json.Marshal(map[string]any{"query": document, "variables": map[string]string{"id": id, "s3cr3t": "s3cr3t-value"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	for _, token := range []string{upstreamtest.TokenAlice, token} {
+		ask(token, body(`query SecretName($id: ID!) { s3cr3tAlias: authorizationCode(id: $id) { pk user { email } provider { clientSecret } } }`))
+		ask(token, body(`query SecretName($id: ID!) { s3cr3tAlias: authorizationCode(id: $id) { pk } }`))
+		ask(token, body(`{ s3cr3tAlias: authorizationCodes(filter: {user: 424242}) { totalCount } }`))
+		ask(token, body(`{ authorizationCode(id: "s3cr3t-literal" }`))
+		ask(token, `{"documentId":"one"}`)
+	}
+	for _, fault := range []upstreamtest.Fault{upstreamtest.Error500, upstreamtest.Reset, upstreamtest.Hang} {
+		up.SetFault(424242, fault)
+		ask(upstreamtest.TokenRoot, body(fmt.Sprintf(`mutation SecretName { revokeAuthorizationCode(id: %s) { id } }`, id)))
+	}
+	for _, path := range []string{"/s3cr3t-path", "/graphql/s3cr3t-path", "/healthz"} {
+		_ = send(t, newRequest(t, "PURGE", a.URL+path, nil))
+	}
+	if err := a.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{token, "s3cr3t", id, upstreamtest.TokenAlice, upstreamtest.TokenRoot, "SecretName", "authorizationCode", "revoke",
+		testSecret, "email", "page_size", strings.TrimPrefix(up.URL, "http://")} {
+		if bytes.Contains(rc.bytes.Bytes(), []byte(secret)) {
+			t.Errorf("the traces hold %q", secret)
+		}
+	}
+	for _, said := range []string{"ChosenName", "authorization_codes/{id}/", "DELETE", "UNAUTHENTICATED", "unavailable", "timeout"} {
+		if !bytes.Contains(rc.bytes.Bytes(), []byte(said)) {
+			t.Errorf("the traces do not say %q", said)
+		}
+	}
+	got := attributes(rc.resource)
+	for _, want := range []string{"service.name=authentik-graphql", "deployment.environment.name=testing", "service.namespace=some space"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("the resource is %q, without %s", got, want)
+		}
+	}
+}
+
+// TestLogLinesNameTheTrace: a request's log line has the id of its trace, but not if it is to another path or
+// there are no traces.
+func TestLogLinesNameTheTrace(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		var settings []string
+		if on {
+			settings = startReceiver(t).settings
+		}
+		_, a := newWorld(t, upstreamtest.Options{}, settings...)
+		for range 3 { // loaded, from memory, and replayed
+			_ = send(t, traced(t, a, aliceCode, "01"))
+		}
+		other := traced(t, a, aliceCode, "01")
+		other.URL.Path = "/healthz"
+		_ = send(t, other)
+		if err := a.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		lines := 0
+		for _, line := range a.Log.Lines() {
+			id, has := line["trace_id"]
+			if asked := line["route"] == "/graphql"; has != (asked && on) || has && id != traceID {
+				t.Errorf("traces %t: %v", on, line)
+			} else if asked {
+				lines++
+			}
+		}
+		if lines != 3 {
+			t.Errorf("%d lines of requests:\n%s", lines, a.Log)
+		}
 	}
 }

@@ -3,76 +3,37 @@ package e2e
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"authentik-graphql/cache/cachetest"
-	"authentik-graphql/internal/app"
 	"authentik-graphql/upstream/upstreamtest"
 )
-
-// asker sends requests to one process with a clock of its own.
-type asker struct {
-	t       *testing.T
-	up      *fake
-	service *app.Service
-	clock   *cachetest.Clock
-	handler http.Handler
-}
-
-func newAsker(t *testing.T, settings ...string) *asker {
-	t.Helper()
-	a := &asker{t: t, clock: cachetest.NewClock()}
-	a.up = startFake(t, upstreamtest.Options{Now: a.clock.Now})
-	a.service = openService(t, app.Options{Environ: append(settings, "AUTHENTIK_URL="+a.up.URL), Now: a.clock.Now})
-	a.handler = a.service.Handler()
-	for pk, owner := range map[int32]string{1: upstreamtest.UserAlice, 2: upstreamtest.UserBob} {
-		a.up.AddCode(upstreamtest.Code{PK: pk, Owner: owner, Expires: a.clock.Now().Add(time.Duration(pk) * 2 * time.Second)})
-	}
-	return a
-}
-
-// ask sends a body as root, with further header lines, and reports whether it got a replayed response.
-func (a *asker) ask(body string, header ...string) (got *httptest.ResponseRecorder, replayed bool) {
-	a.t.Helper()
-	r := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Authorization", "Bearer "+upstreamtest.TokenRoot)
-	for _, line := range header {
-		name, value, _ := strings.Cut(line, ": ")
-		r.Header.Set(name, value)
-	}
-	const replays = `cache_reads_total{level="response",result="hit"}`
-	before := a.scrape()[replays]
-	got = httptest.NewRecorder()
-	a.handler.ServeHTTP(got, r)
-	return got, a.scrape()[replays] > before
-}
-
-const twoOperations = `{"query":"query A($id: ID!) { authorizationCode(id: $id) { id } } query B($id: ID!) { authorizationCode(id: $id) { isExpired } }","operationName":"%s","variables":{"id":"%s"}}`
 
 // TestWhatIsReplayed checks which request gets a replayed response after another one that was sent twice. A
 // request that was sent once leaves no response behind: it may never be repeated.
 func TestWhatIsReplayed(t *testing.T) {
 	one := fmt.Sprintf(twoOperations, "A", "1")
 	list := `{"query":"{ authorizationCodes { nodes { id isExpired } } }"}`
-	fresh := func(*asker) {}
+	fresh := func(*direct) {}
 	for _, tt := range []struct {
 		name          string
 		first, second string
-		then          func(a *asker)
+		then          func(a *direct)
 		header        []string
 		want          bool
 	}{
 		{"the same bytes", one, one, fresh, nil, true},
 		{"other white space", one, strings.ReplaceAll(one, ",", ", \n"), fresh, nil, false},
 		{"another request id", one, one, fresh, []string{"X-Request-ID: other", "Traceparent: 00-1-1-00"}, true},
-		{"the last moment before it is not fresh", one, one, func(a *asker) { a.clock.Advance(2*time.Second - 1) }, nil, true},
+		{"the last moment before it is not fresh", one, one, func(a *direct) { a.clock.Advance(2*time.Second - 1) }, nil, true},
 		{"a list", list, list, fresh, nil, true},
 		{"another operation", one, fmt.Sprintf(twoOperations, "B", "1"), fresh, nil, false},
 		{"another variable", one, fmt.Sprintf(twoOperations, "A", "2"), fresh, nil, false},
@@ -81,10 +42,10 @@ func TestWhatIsReplayed(t *testing.T) {
 		{"another document", one, strings.Replace(one, "{ id }", "{ pk }", 1), fresh, nil, false},
 		{"another caller", one, one, fresh, []string{"Authorization: Bearer " + upstreamtest.TokenAlice}, false},
 		{"another media type", one, one, fresh, []string{"Accept: application/graphql-response+json"}, false},
-		{"the code has ended", one, one, func(a *asker) { a.clock.Advance(2 * time.Second) }, nil, false},
-		{"a code of a list has ended", list, list, func(a *asker) { a.clock.Advance(2 * time.Second) }, nil, false},
-		{"it is not fresh any more", list, list, func(a *asker) { a.clock.Advance(5 * time.Second) }, nil, false},
-		{"the code is revoked", one, one, func(a *asker) {
+		{"the code has ended", one, one, func(a *direct) { a.clock.Advance(2 * time.Second) }, nil, false},
+		{"a code of a list has ended", list, list, func(a *direct) { a.clock.Advance(2 * time.Second) }, nil, false},
+		{"it is not fresh any more", list, list, func(a *direct) { a.clock.Advance(5 * time.Second) }, nil, false},
+		{"the code is revoked", one, one, func(a *direct) {
 			a.ask(`{"query":"mutation { revokeAuthorizationCode(id: \"1\") { id } }"}`)
 		}, nil, false},
 		{"an error", fmt.Sprintf(twoOperations, "A", "9"), fmt.Sprintf(twoOperations, "A", "9"), fresh, nil, false},
@@ -92,7 +53,7 @@ func TestWhatIsReplayed(t *testing.T) {
 		{"nothing is read", `{"query":"{ __typename }"}`, `{"query":"{ __typename }"}`, fresh, nil, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := newAsker(t)
+			a := openDirect(t)
 			for range 2 {
 				if got, replayed := a.ask(tt.first); replayed {
 					t.Fatalf("one of the first responses is replayed: %s", got.Body)
@@ -108,7 +69,7 @@ func TestWhatIsReplayed(t *testing.T) {
 
 // TestStaleIsNotReplayed checks that a stale response is made each time.
 func TestStaleIsNotReplayed(t *testing.T) {
-	a := newAsker(t, "CACHE_TTL=1s")
+	a := openDirect(t, "CACHE_TTL=1s")
 	body := fmt.Sprintf(twoOperations, "A", "2")
 	a.ask(body)
 	a.ask(body)
@@ -123,7 +84,7 @@ func TestStaleIsNotReplayed(t *testing.T) {
 
 // TestReplayedAge checks that the header fields that state the age are those of the moment.
 func TestReplayedAge(t *testing.T) {
-	a := newAsker(t)
+	a := openDirect(t)
 	body := fmt.Sprintf(twoOperations, "A", "2")
 	a.ask(body)
 	a.ask(body)
@@ -144,7 +105,7 @@ func TestReplayedAge(t *testing.T) {
 // TestReplayedCompression checks that a cached response is compressed for clients that accept that, and plain
 // for the others.
 func TestReplayedCompression(t *testing.T) {
-	a := newAsker(t)
+	a := openDirect(t)
 	for pk := range int32(80) {
 		a.up.AddCode(upstreamtest.Code{PK: pk + 10, Owner: upstreamtest.UserAlice, Expires: a.clock.Now().Add(time.Minute)})
 	}
@@ -201,7 +162,7 @@ func (b slowBody) Read(p []byte) (int, error) {
 
 // TestSlowBody checks that a cached response is validated when the request has arrived, not when it began.
 func TestSlowBody(t *testing.T) {
-	a := newAsker(t)
+	a := openDirect(t)
 	body := fmt.Sprintf(twoOperations, "B", "1")
 	for range 4 {
 		a.ask(body)
@@ -219,7 +180,7 @@ func TestSlowBody(t *testing.T) {
 
 // TestEqualBytesAreNotDecoded checks that once a response is cached, equal requests do not reach GraphQL.
 func TestEqualBytesAreNotDecoded(t *testing.T) {
-	a := newAsker(t)
+	a := openDirect(t)
 	reached := 0
 	for range 6 {
 		if _, replayed := a.ask(fmt.Sprintf(twoOperations, "B", "1")); !replayed {
@@ -233,7 +194,7 @@ func TestEqualBytesAreNotDecoded(t *testing.T) {
 
 // TestBodyIsReadOnce checks that a body that does not arrive whole gets the error that it gets elsewhere.
 func TestBodyIsReadOnce(t *testing.T) {
-	a := newAsker(t)
+	a := openDirect(t)
 	body := fmt.Sprintf(twoOperations, "A", "1")
 	for name, short := range map[string]int{"cut": len(body) / 2, "empty": 0} {
 		r := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(body[:short]))
@@ -246,4 +207,87 @@ func TestBodyIsReadOnce(t *testing.T) {
 			t.Errorf("%s: %d %s", name, got.Code, got.Body)
 		}
 	}
+}
+
+const twoOperations = `{"query":"query A($id: ID!) { authorizationCode(id: $id) { id } } query B($id: ID!) { authorizationCode(id: $id) { isExpired } }","operationName":"%s","variables":{"id":"%s"}}`
+
+const allCodes = `{"query":"{ authorizationCodes(first: 80) { nodes { id scope user { username email } provider { name } } } }"}`
+
+// addLarge adds codes whose list is long even when it is compressed.
+func addLarge(up *fake, expires time.Time, size int) {
+	random := rand.NewChaCha8([32]byte{})
+	for pk := range int32(80) {
+		scope := make([]byte, size)
+		_, _ = random.Read(scope)
+		up.AddCode(upstreamtest.Code{PK: pk + 10, Owner: upstreamtest.UserAlice, Expires: expires, Scope: []string{fmt.Sprintf("%x", scope)}})
+	}
+}
+
+// TestCutResponseIsNotReplayed checks that a compressed response is not cached if its client left before it was
+// written whole.
+func TestCutResponseIsNotReplayed(t *testing.T) {
+	for _, taken := range []int{0, 100, 20_000} {
+		a := openDirect(t)
+		addLarge(a.up, a.clock.Now().Add(time.Minute), 1000)
+		a.ask(allCodes)
+		first, _ := a.ask(allCodes)
+		r := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(allCodes))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+upstreamtest.TokenRoot)
+		r.Header.Set("Accept-Encoding", "gzip")
+		a.handler.ServeHTTP(&leavingClient{httptest.NewRecorder(), taken}, r)
+		got, _ := a.ask(allCodes, "Accept-Encoding: gzip")
+		if got.Header().Get("Content-Encoding") != "gzip" || !bytes.Equal(unzip(t, got.Body.Bytes()), first.Body.Bytes()) {
+			t.Errorf("after a client that took %d bytes: %v", taken, got.Header())
+		}
+	}
+}
+
+// TestReplayIsRateLimited checks that a replayed response counts once for the rate limit.
+func TestReplayIsRateLimited(t *testing.T) {
+	for _, origins := range []string{"", "https://dash.example.com"} {
+		a := openDirect(t, "RATE_LIMIT=5", "ALLOWED_ORIGINS="+origins)
+		passed := 0
+		for range 20 {
+			if got, _ := a.ask(fmt.Sprintf(twoOperations, "A", "1")); got.Code == http.StatusOK {
+				passed++
+			}
+		}
+		if passed != 10 {
+			t.Errorf("ALLOWED_ORIGINS=%s: %d requests of a burst of 10 pass", origins, passed)
+		}
+	}
+}
+
+// TestBodyIsInTime checks that the time that a body takes to arrive is part of its operation's, whether the
+// response cache reads it or not.
+func TestBodyIsInTime(t *testing.T) {
+	a := openDirect(t, "OPERATION_TIMEOUT=100ms")
+	for name, length := range map[string]int64{"known length": 1, "chunked": -1} {
+		body := `{"query":"{ __typename }"}`
+		late := time.After(150 * time.Millisecond)
+		wait := sync.OnceFunc(func() { <-late })
+		r := httptest.NewRequest(http.MethodPost, "/graphql", slowBody{strings.NewReader(body), wait})
+		r.ContentLength = length * int64(len(body))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Authorization", "Bearer "+upstreamtest.TokenRoot)
+		got := httptest.NewRecorder()
+		a.handler.ServeHTTP(got, r)
+		if got.Code != http.StatusGatewayTimeout {
+			t.Errorf("%s: %d %s", name, got.Code, got.Body)
+		}
+	}
+}
+
+// leavingClient is a client that leaves before its response is written.
+type leavingClient struct {
+	http.ResponseWriter
+	left int // bytes that are still written
+}
+
+func (w *leavingClient) Write(b []byte) (int, error) {
+	if w.left -= len(b); w.left < 0 {
+		return 0, errors.New("the client is gone")
+	}
+	return w.ResponseWriter.Write(b)
 }

@@ -1,13 +1,9 @@
 package e2e
 
 import (
-	"context"
-	"io"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"authentik-graphql/upstream/upstreamtest"
 )
@@ -84,59 +80,4 @@ func TestRoutes(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestBodyOverTheLimitEndsTheConnection: the rest of it is not read.
-func TestBodyOverTheLimitEndsTheConnection(t *testing.T) {
-	_, a := newWorld(t, upstreamtest.Options{})
-	req := newRequest(t, http.MethodPost, a.URL+"/graphql", strings.NewReader(`{"query":"`+strings.Repeat(" ", 100<<10)+`"}`))
-	req.Header.Set("Content-Type", "application/json")
-	got := send(t, req)
-	if got.Status != http.StatusRequestEntityTooLarge || got.Codes() != "PAYLOAD_TOO_LARGE" {
-		t.Errorf("%d %s", got.Status, got.Body)
-	}
-	if !got.Closed {
-		t.Error("the connection stays open")
-	}
-}
-
-// TestUnwantedBodyIsNotAwaited: a client that waits to be asked for its body is refused at once.
-func TestUnwantedBodyIsNotAwaited(t *testing.T) {
-	_, a := newWorld(t, upstreamtest.Options{})
-	for contentType, want := range map[string]int{"application/json": http.StatusOK, "text/plain": http.StatusUnsupportedMediaType} {
-		if status, read := sendExpecting(t, a.URL, contentType); status != want || read != (want == http.StatusOK) {
-			t.Errorf("%s: status %d, want %d; body sent %t", contentType, status, want, read)
-		}
-	}
-}
-
-// sendExpecting sends a query whose body waits to be asked for, and tells whether it was. The answer
-// must come well before the server stops waiting for the body, which is after 10 seconds.
-func sendExpecting(t *testing.T, url, contentType string) (status int, read bool) {
-	t.Helper()
-	client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
-	defer client.CloseIdleConnections()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	body := &watchedBody{Reader: strings.NewReader(`{"query":"{ __typename }"}`)}
-	req := newRequest(t, http.MethodPost, url+"/graphql", body).WithContext(ctx)
-	req.Header.Set("Content-Type", contentType)
-	req.Header.Set("Expect", "100-continue")
-	resp, err := client.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = resp.Body.Close()
-	return resp.StatusCode, body.read.Load()
-}
-
-// watchedBody tells whether it was read.
-type watchedBody struct {
-	io.Reader
-	read atomic.Bool
-}
-
-func (b *watchedBody) Read(p []byte) (int, error) {
-	b.read.Store(true)
-	return b.Reader.Read(p)
 }
