@@ -59,7 +59,6 @@ var statuses = map[string]int{
 	UnsupportedMediaType:   http.StatusUnsupportedMediaType,
 	RateLimited:            http.StatusTooManyRequests,
 	HeadersTooLarge:        http.StatusRequestHeaderFieldsTooLarge,
-	Internal:               http.StatusInternalServerError,
 	Overloaded:             http.StatusServiceUnavailable,
 	TooManyConnections:     http.StatusServiceUnavailable,
 }
@@ -90,7 +89,12 @@ func (e *Error) Error() string {
 }
 
 // Status is the HTTP status of a request that this error refuses before it is executed as GraphQL.
-func (e *Error) Status() int { return statuses[e.Code] }
+func (e *Error) Status() int {
+	if status, ok := statuses[e.Code]; ok {
+		return status
+	}
+	return http.StatusInternalServerError
+}
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
