@@ -132,7 +132,7 @@ type leaf struct {
 var leaves = map[string]leaf{
 	"ID":       leafOf(graphql.UnmarshalID, scalar.AppendString),
 	"String":   leafOf(graphql.UnmarshalString, scalar.AppendString),
-	"UUID":     leafOf(scalar.UnmarshalUUID, scalar.AppendString),
+	"UUID":     leafOf(graphql.UnmarshalString, scalar.AppendString),
 	"Boolean":  leafOf(graphql.UnmarshalBoolean, strconv.AppendBool),
 	"Int":      leafOf(graphql.UnmarshalInt32, func(b []byte, n int32) []byte { return strconv.AppendInt(b, int64(n), 10) }),
 	"DateTime": leafOf(scalar.UnmarshalDateTime, scalar.AppendDateTime),
