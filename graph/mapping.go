@@ -62,7 +62,7 @@ func mapProvider(p *upstream.Provider) *model.OAuth2Provider {
 		VerboseName:                        p.VerboseName,
 		VerboseNamePlural:                  p.VerboseNamePlural,
 		MetaModelName:                      p.MetaModelName,
-		ClientType:                         clientTypes.of(p.ClientType),
+		ClientType:                         enum[model.ClientType](p.ClientType),
 		ClientID:                           p.ClientID,
 		ClientSecret:                       (*string)(p.ClientSecret),
 		AccessCodeValidity:                 p.AccessCodeValidity,
@@ -75,9 +75,9 @@ func mapProvider(p *upstream.Provider) *model.OAuth2Provider {
 		RedirectUris:                       each(p.RedirectURIs, mapRedirectURI),
 		LogoutURI:                          p.LogoutURI,
 		BackchannelLogoutURI:               p.LogoutURI,
-		LogoutMethod:                       logoutMethods.of(p.LogoutMethod),
-		SubMode:                            subModes.of(p.SubMode),
-		IssuerMode:                         issuerModes.of(p.IssuerMode),
+		LogoutMethod:                       enum[model.LogoutMethod](p.LogoutMethod),
+		SubMode:                            enum[model.SubMode](p.SubMode),
+		IssuerMode:                         enum[model.IssuerMode](p.IssuerMode),
 		JwksSources:                        p.JWTFederationSources,
 		JwtFederationSources:               p.JWTFederationSources,
 		JwtFederationProviders:             p.JWTFederationProviders,
@@ -86,7 +86,7 @@ func mapProvider(p *upstream.Provider) *model.OAuth2Provider {
 
 func mapRedirectURI(uri upstream.RedirectURI) model.RedirectURI {
 	return model.RedirectURI{
-		MatchingMode: matchingModes.of(uri.MatchingMode),
+		MatchingMode: enum[model.RedirectURIMatchingMode](uri.MatchingMode),
 		URL:          uri.URL,
 	}
 }
@@ -113,7 +113,7 @@ func mapUser(u *upstream.User) *model.User {
 		Attributes:         u.Attributes,
 		UID:                u.UID,
 		Path:               u.Path,
-		Type:               userTypes.of(u.Type),
+		Type:               enum[model.UserType](u.Type),
 		UUID:               u.UUID,
 		PasswordChangeDate: u.PasswordChangeDate,
 		LastUpdated:        u.LastUpdated,
@@ -149,37 +149,18 @@ func each[A, B any](list []A, convert func(A) B) []B {
 	return out
 }
 
-// enum has the values of a GraphQL enum by authentik's text, which is the value's name in lower case. All
-// responses share them.
-type enum[E ~string] struct {
-	known   map[string]*E
-	unknown *E
-}
-
-var (
-	clientTypes   = enumOf(model.AllClientType, model.ClientTypeUnknown)
-	matchingModes = enumOf(model.AllRedirectURIMatchingMode, model.RedirectURIMatchingModeUnknown)
-	logoutMethods = enumOf(model.AllLogoutMethod, model.LogoutMethodUnknown)
-	subModes      = enumOf(model.AllSubMode, model.SubModeUnknown)
-	issuerModes   = enumOf(model.AllIssuerMode, model.IssuerModeUnknown)
-	userTypes     = enumOf(model.AllUserType, model.UserTypeUnknown)
-)
-
-func enumOf[E ~string](all []E, unknown E) enum[E] {
-	e := enum[E]{make(map[string]*E, len(all)), &unknown}
-	for _, value := range all {
-		e.known[strings.ToLower(string(value))] = &value
-	}
-	return e
-}
-
-// of returns the value for authentik's text, unknown for one of a later release.
-func (e enum[E]) of(s *string) *E {
-	if s == nil {
+// enum returns the GraphQL value for authentik's text, which is the value's name in lower case. It is UNKNOWN
+// for a text of a later release.
+func enum[E interface {
+	~string
+	IsValid() bool
+}](text *string) *E {
+	if text == nil {
 		return nil
 	}
-	if value := e.known[strings.ToLower(*s)]; value != nil {
-		return value
+	value := E(strings.ToUpper(*text))
+	if !value.IsValid() {
+		value = "UNKNOWN"
 	}
-	return e.unknown
+	return &value
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"authentik-graphql/graph/model"
 	"authentik-graphql/graph/scalar"
 	"authentik-graphql/upstream"
 )
@@ -25,7 +26,7 @@ func TestEnums(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := json.Marshal(userTypes.of(tt.in))
+			got, err := json.Marshal(enum[model.UserType](tt.in))
 			if err != nil || string(got) != tt.want {
 				t.Errorf("got %s, %v", got, err)
 			}
@@ -35,21 +36,21 @@ func TestEnums(t *testing.T) {
 
 // TestEnumsKnowEveryValue lists authentik's values of every release, none of which may be UNKNOWN.
 func TestEnumsKnowEveryValue(t *testing.T) {
-	check := func(name, list string, known func(*string) bool) {
+	check := func(name, list string, show func(*string) string) {
 		for value := range strings.FieldsSeq(list) {
-			if !known(&value) {
-				t.Errorf("%s: %s is unknown", name, value)
+			if got := show(&value); got != strings.ToUpper(value) {
+				t.Errorf("%s: %s is %s", name, value, got)
 			}
 		}
 	}
-	check("client_type", "confidential public", func(s *string) bool { return clientTypes.of(s) != clientTypes.unknown })
-	check("matching_mode", "strict regex", func(s *string) bool {
-		return matchingModes.of(s) != matchingModes.unknown
-	})
-	check("logout_method", "backchannel frontchannel", func(s *string) bool { return logoutMethods.of(s) != logoutMethods.unknown })
-	check("sub_mode", "hashed_user_id user_id user_uuid user_username user_email user_upn", func(s *string) bool { return subModes.of(s) != subModes.unknown })
-	check("issuer_mode", "global per_provider", func(s *string) bool { return issuerModes.of(s) != issuerModes.unknown })
-	check("type", "internal external service_account internal_service_account", func(s *string) bool { return userTypes.of(s) != userTypes.unknown })
+	check("client_type", "confidential public", func(s *string) string { return enum[model.ClientType](s).String() })
+	check("matching_mode", "strict regex", func(s *string) string { return enum[model.RedirectURIMatchingMode](s).String() })
+	check("logout_method", "backchannel frontchannel", func(s *string) string { return enum[model.LogoutMethod](s).String() })
+	check("sub_mode", "hashed_user_id user_id user_uuid user_username user_email user_upn",
+		func(s *string) string { return enum[model.SubMode](s).String() })
+	check("issuer_mode", "global per_provider", func(s *string) string { return enum[model.IssuerMode](s).String() })
+	check("type", "internal external service_account internal_service_account",
+		func(s *string) string { return enum[model.UserType](s).String() })
 }
 
 func TestIsExpiredFollowsTheClock(t *testing.T) {
