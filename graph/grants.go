@@ -83,16 +83,24 @@ func (a listArgs) query(resource upstream.Resource) (q upstream.Query, err error
 	return q, nil
 }
 
-// connection is a page before it has its type.
-type connection[T any] struct {
-	nodes   []T
-	cursors []string
-	info    model.PageInfo
-	total   int32
+// connection has the fields of every connection of the schema, to which it is converted.
+type connection[T, E any] struct {
+	Edges      []E
+	Nodes      []T
+	PageInfo   model.PageInfo
+	TotalCount int32
+}
+
+// edge is every edge of the schema.
+type edge[T any] interface {
+	~struct {
+		Cursor string `json:"cursor"`
+		Node   T      `json:"node"`
+	}
 }
 
 // page resolves a field that shows a page of a list.
-func page[T any](ctx context.Context, r *Resolver, k grantKind[T], args listArgs) (*connection[T], error) {
+func page[E edge[T], T any](ctx context.Context, r *Resolver, k grantKind[T], args listArgs) (*connection[T, E], error) {
 	q, err := args.query(k.resource)
 	if err != nil {
 		return nil, err
@@ -102,29 +110,22 @@ func page[T any](ctx context.Context, r *Resolver, k grantKind[T], args listArgs
 		return nil, err
 	}
 	rows, now := read.Value, r.Now()
-	p := &connection[T]{
-		nodes:   make([]T, len(rows.Rows)),
-		cursors: make([]string, len(rows.Rows)),
-		info:    model.PageInfo{HasNextPage: rows.More, HasPreviousPage: rows.Offset > 0 || q.After != nil},
-		total:   int32(rows.Count), //nolint:gosec // a 32-bit number upstream
+	p := &connection[T, E]{
+		Edges:      make([]E, len(rows.Rows)),
+		Nodes:      make([]T, len(rows.Rows)),
+		PageInfo:   model.PageInfo{HasNextPage: rows.More, HasPreviousPage: rows.Offset > 0 || q.After != nil},
+		TotalCount: int32(rows.Count), //nolint:gosec // a 32-bit number upstream
 	}
 	for i, g := range rows.Rows {
-		p.nodes[i] = *k.show(g, read.FetchedAt, now)
-		p.cursors[i] = writeCursor(upstream.Position{PK: g.PK, Offset: rows.Offset + i}, k.resource, q.Oldest)
-	}
-	if n := len(p.cursors); n > 0 {
-		p.info.StartCursor, p.info.EndCursor = &p.cursors[0], &p.cursors[n-1]
+		cursor := writeCursor(upstream.Position{PK: g.PK, Offset: rows.Offset + i}, k.resource, q.Oldest)
+		p.Nodes[i] = *k.show(g, read.FetchedAt, now)
+		p.Edges[i] = E{Cursor: cursor, Node: p.Nodes[i]}
+		if i == 0 {
+			p.PageInfo.StartCursor = &cursor
+		}
+		p.PageInfo.EndCursor = &cursor
 	}
 	return p, nil
-}
-
-// edges joins a page's nodes and cursors.
-func edges[T, E any](p *connection[T], edge func(cursor string, node T) E) []E {
-	list := make([]E, len(p.nodes))
-	for i, node := range p.nodes {
-		list[i] = edge(p.cursors[i], node)
-	}
-	return list
 }
 
 // list resolves every field that shows a page.

@@ -48,48 +48,18 @@ func (r *queryResolver) RefreshToken(ctx context.Context, id string) (*model.Ref
 }
 
 func (r *queryResolver) AuthorizationCodes(ctx context.Context, first *int32, after *string, user *string, provider *string, order *model.GrantOrder) (*model.AuthorizationCodeConnection, error) {
-	p, err := page(ctx, r.Resolver, codes, listArgs{first, after, user, provider, order})
-	if err != nil {
-		return nil, err
-	}
-	return &model.AuthorizationCodeConnection{
-		Edges: edges(p, func(cursor string, node model.AuthorizationCode) model.AuthorizationCodeEdge {
-			return model.AuthorizationCodeEdge{Cursor: cursor, Node: node}
-		}),
-		Nodes:      p.nodes,
-		PageInfo:   p.info,
-		TotalCount: p.total,
-	}, nil
+	p, err := page[model.AuthorizationCodeEdge](ctx, r.Resolver, codes, listArgs{first, after, user, provider, order})
+	return (*model.AuthorizationCodeConnection)(p), err
 }
 
 func (r *queryResolver) AccessTokens(ctx context.Context, first *int32, after *string, user *string, provider *string, order *model.GrantOrder) (*model.AccessTokenConnection, error) {
-	p, err := page(ctx, r.Resolver, accessTokens, listArgs{first, after, user, provider, order})
-	if err != nil {
-		return nil, err
-	}
-	return &model.AccessTokenConnection{
-		Edges: edges(p, func(cursor string, node model.AccessToken) model.AccessTokenEdge {
-			return model.AccessTokenEdge{Cursor: cursor, Node: node}
-		}),
-		Nodes:      p.nodes,
-		PageInfo:   p.info,
-		TotalCount: p.total,
-	}, nil
+	p, err := page[model.AccessTokenEdge](ctx, r.Resolver, accessTokens, listArgs{first, after, user, provider, order})
+	return (*model.AccessTokenConnection)(p), err
 }
 
 func (r *queryResolver) RefreshTokens(ctx context.Context, first *int32, after *string, user *string, provider *string, order *model.GrantOrder) (*model.RefreshTokenConnection, error) {
-	p, err := page(ctx, r.Resolver, refreshTokens, listArgs{first, after, user, provider, order})
-	if err != nil {
-		return nil, err
-	}
-	return &model.RefreshTokenConnection{
-		Edges: edges(p, func(cursor string, node model.RefreshToken) model.RefreshTokenEdge {
-			return model.RefreshTokenEdge{Cursor: cursor, Node: node}
-		}),
-		Nodes:      p.nodes,
-		PageInfo:   p.info,
-		TotalCount: p.total,
-	}, nil
+	p, err := page[model.RefreshTokenEdge](ctx, r.Resolver, refreshTokens, listArgs{first, after, user, provider, order})
+	return (*model.RefreshTokenConnection)(p), err
 }
 
 func (r *Resolver) Mutation() generated.MutationResolver { return &mutationResolver{r} }
