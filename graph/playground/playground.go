@@ -55,14 +55,14 @@ type Options struct {
 	// RevokeID is the id of the code in the example of a revocation. Empty leaves it to the user, so that
 	// trying the example revokes nothing.
 	RevokeID string
-	// ErrorIDs adds a tab that provokes one error for each entry.
-	ErrorIDs []ErrorExample
+	// Errors adds a tab that provokes one error for each entry.
+	Errors []ErrorExample
 }
 
 // ErrorExample names an id for which authorizationCode answers an error.
 type ErrorExample struct {
-	Label string // what goes wrong, such as "not found", which becomes the alias notFound
-	ID    string
+	Code string // of the error, which becomes the alias of the field
+	ID   string
 }
 
 // Handler serves GraphiQL: the page at / and its files below /playground/. All URLs in them are relative,

@@ -209,20 +209,15 @@ func TestConfig(t *testing.T) {
 }
 
 func TestErrorsTab(t *testing.T) {
-	c := readConfig(t, ask(playground.Options{ErrorIDs: []playground.ErrorExample{
-		{Label: "not found", ID: "404"},
-		{Label: "Not found!", ID: "405"},
-		{Label: "HTTP", ID: "1\"\\\n"},
-		{Label: "502 <gateway>", ID: "502"},
-		{Label: "…", ID: "0"},
+	c := readConfig(t, ask(playground.Options{Errors: []playground.ErrorExample{
+		{Code: "NOT_FOUND", ID: "404"},
+		{Code: "BAD_USER_INPUT", ID: "1\"\\\n"},
 	}}, http.MethodGet, "/", nil).Body.String())
 	document, err := parser.ParseQuery(&ast.Source{Input: c.Tabs[4].Query})
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, c.Tabs[4].Query)
 	}
-	want := [][2]string{
-		{"notFound", "404"}, {"notFound_2", "405"}, {"http", "1\"\\\n"}, {"error502Gateway", "502"}, {"error", "0"},
-	}
+	want := [][2]string{{"NOT_FOUND", "404"}, {"BAD_USER_INPUT", "1\"\\\n"}}
 	fields := document.Operations[0].SelectionSet
 	if len(fields) != len(want) {
 		t.Fatalf("%d fields in\n%s", len(fields), c.Tabs[4].Query)
@@ -237,7 +232,7 @@ func TestErrorsTab(t *testing.T) {
 
 // TestDocuments validates the queries of all tabs.
 func TestDocuments(t *testing.T) {
-	c := readConfig(t, ask(playground.Options{ErrorIDs: []playground.ErrorExample{{Label: "x", ID: "1"}}},
+	c := readConfig(t, ask(playground.Options{Errors: []playground.ErrorExample{{Code: "x", ID: "1"}}},
 		http.MethodGet, "/", nil).Body.String())
 	if len(c.Tabs) != 5 {
 		t.Errorf("%d tabs, want 5", len(c.Tabs))

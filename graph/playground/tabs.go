@@ -3,7 +3,6 @@ package playground
 import (
 	"fmt"
 	"strings"
-	"unicode"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -48,8 +47,8 @@ func (o Options) config() string {
 	if c.Placeholder {
 		c.Authorization = placeholderAuthorization
 	}
-	if len(o.ErrorIDs) > 0 {
-		c.Tabs = append(c.Tabs, tab{Query: errorsQuery(o.ErrorIDs)})
+	if len(o.Errors) > 0 {
+		c.Tabs = append(c.Tabs, tab{Query: errorsQuery(o.Errors)})
 	}
 	return quoteJSON(c)
 }
@@ -63,45 +62,17 @@ func exampleQuery(name string) string {
 	return strings.TrimSpace(string(document))
 }
 
-// errorsQuery returns a query that provokes each error once, under an alias that names it.
-func errorsQuery(ids []ErrorExample) string {
+// errorsQuery returns a query that provokes each error once.
+func errorsQuery(examples []ErrorExample) string {
 	var b strings.Builder
 	b.WriteString("# Each of these fails in its own way:\n# compare the errors' `extensions.code`.\n")
 	b.WriteString("query DemoErrors {\n")
-	used := make(map[string]int)
-	for _, e := range ids {
-		alias := aliasFor(e.Label)
-		used[alias]++
-		if n := used[alias]; n > 1 {
-			alias = fmt.Sprintf("%s_%d", alias, n)
-		}
+	for _, e := range examples {
 		// A JSON string is a GraphQL string as well.
-		fmt.Fprintf(&b, "  %s: authorizationCode(id: %s) {\n    id\n  }\n", alias, quoteJSON(e.ID))
+		fmt.Fprintf(&b, "  %s: authorizationCode(id: %s) {\n    id\n  }\n", e.Code, quoteJSON(e.ID))
 	}
 	b.WriteString("}")
 	return b.String()
-}
-
-// aliasFor turns a label into a GraphQL name: "Not found" becomes notFound.
-func aliasFor(label string) string {
-	words := strings.FieldsFunc(label, func(r rune) bool {
-		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r)
-	})
-	for i, word := range words {
-		switch {
-		case i > 0:
-			words[i] = strings.ToUpper(word[:1]) + word[1:]
-		case word == strings.ToUpper(word):
-			words[i] = strings.ToLower(word)
-		default:
-			words[i] = strings.ToLower(word[:1]) + word[1:]
-		}
-	}
-	alias := strings.Join(words, "")
-	if alias == "" || unicode.IsDigit(rune(alias[0])) {
-		alias = "error" + alias
-	}
-	return alias
 }
 
 // quoteJSON encodes strings and structs of them, which cannot fail.

@@ -42,7 +42,7 @@ func Start(ctx context.Context) (*Demo, error) {
 			ExampleID:     strconv.Itoa(int(upstreamtest.DemoAlice)),
 			RevokeID:      strconv.Itoa(int(upstreamtest.DemoHistory)), // alice's as well
 			Authorization: "Bearer " + upstreamtest.TokenAlice,
-			ErrorIDs:      Errors(),
+			Errors:        Errors(),
 		},
 		// A dashboard is for those who see everybody's grants, so the administrator's token comes first.
 		Dashboard: Dashboard([]Caller{
@@ -76,7 +76,7 @@ func Errors() []playground.ErrorExample {
 	slices.Sort(ids)
 	list := make([]playground.ErrorExample, len(ids))
 	for i, id := range ids {
-		list[i] = playground.ErrorExample{Label: errorCodes[id], ID: strconv.Itoa(int(id))}
+		list[i] = playground.ErrorExample{Code: errorCodes[id], ID: strconv.Itoa(int(id))}
 	}
 	return list
 }
@@ -111,7 +111,7 @@ func (d *Demo) Announce(w io.Writer, b Banner) {
                %d and up come and go: a new one every few seconds
 `, page, b.BaseURL, b.BaseURL, tokens, upstreamtest.DemoAlice, upstreamtest.DemoBob, d.authentik.demo.Newest())
 	for _, e := range Errors() {
-		_, _ = fmt.Fprintf(w, "               %s answers %s\n", e.ID, e.Label)
+		_, _ = fmt.Fprintf(w, "               %s answers %s\n", e.ID, e.Code)
 	}
 	if !b.ServiceMode && !b.TrustedOnly {
 		_, _ = fmt.Fprintf(w, "\nTry:\n\n  %s\n", Curl(b.BaseURL))

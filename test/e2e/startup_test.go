@@ -251,12 +251,12 @@ func TestDemoBanner(t *testing.T) {
 func TestDemoErrors(t *testing.T) {
 	a := startApp(t, []string{"-demo"}, "UPSTREAM_TIMEOUT=1s")
 	for _, e := range demo.Errors() {
-		if e.Label == "" {
-			t.Errorf("%s has no label", e.ID)
+		if e.Code == "" {
+			t.Errorf("%s has no code", e.ID)
 		}
 		got := query(t, a.URL, "demo-bob", `{ authorizationCode(id: "`+e.ID+`") { id } }`)
-		if got.Codes() != e.Label {
-			t.Errorf("%s answers %s, announced is %s", e.ID, got.Codes(), e.Label)
+		if got.Codes() != e.Code {
+			t.Errorf("%s answers %s, announced is %s", e.ID, got.Codes(), e.Code)
 		}
 	}
 }
