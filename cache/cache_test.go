@@ -11,46 +11,46 @@ import (
 	"authentik-graphql/cache/cachetest"
 )
 
-// steps writes down the steps of a read.
+// steps records the steps of a read.
 type steps struct {
 	list []string
-	ttl  time.Duration // of the last store in the memory
+	ttl  time.Duration // of the last entry stored in memory
 }
 
 func (s *steps) add(step string) { s.list = append(s.list, step) }
 
-// first is a memory that writes down its steps, except for failures, which it looks for beside
-// each value that is not fresh.
-type first struct {
+// recordingMemory records its steps, except those for failures, which every lookup of an entry that is not
+// fresh includes.
+type recordingMemory struct {
 	cache.Store
 	*steps
 }
 
-func (f first) Get(key cache.Key) (cache.Encoded, bool) {
+func (m recordingMemory) Get(key cache.Key) (cache.Encoded, bool) {
 	if key == cachetest.Key(nil, "alice", 1) {
-		f.add("first get")
+		m.add("memory get")
 	}
-	return f.Store.Get(key)
+	return m.Store.Get(key)
 }
 
-func (f first) Set(key cache.Key, e cache.Encoded, ttl time.Duration) {
-	f.add("first set")
-	f.ttl = ttl
-	f.Store.Set(key, e, ttl)
+func (m recordingMemory) Set(key cache.Key, e cache.Encoded, ttl time.Duration) {
+	m.add("memory set")
+	m.ttl = ttl
+	m.Store.Set(key, e, ttl)
 }
 
-// second is a Redis that writes down its steps.
-type second struct {
+// recordingRedis records its steps.
+type recordingRedis struct {
 	cache.Shared
 	*steps
 }
 
-func (s second) Read(ctx context.Context, key cache.Key) (cache.View, error) {
+func (s recordingRedis) Read(ctx context.Context, key cache.Key) (cache.View, error) {
 	s.add("read")
 	return s.Shared.Read(ctx, key)
 }
 
-func (s second) Acquire(ctx context.Context, key cache.Key, token string, onlyIfMissing bool) (cache.View, error) {
+func (s recordingRedis) Acquire(ctx context.Context, key cache.Key, token string, onlyIfMissing bool) (cache.View, error) {
 	if onlyIfMissing {
 		s.add("look")
 	} else {
@@ -59,25 +59,25 @@ func (s second) Acquire(ctx context.Context, key cache.Key, token string, onlyIf
 	return s.Shared.Acquire(ctx, key, token, onlyIfMissing)
 }
 
-func (s second) Commit(ctx context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (bool, error) {
+func (s recordingRedis) Commit(ctx context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (bool, error) {
 	s.add("commit")
 	return s.Shared.Commit(ctx, key, token, e, ttl)
 }
 
-// landing is a store that has a value from its second reading on, as after another's flight.
+// landing is a memory that has a value from the second lookup on, as if another flight had ended in between.
 type landing struct {
 	cache.Store
 	read int
 }
 
 func (l *landing) Get(key cache.Key) (cache.Encoded, bool) {
-	if l.read++; l.read <= 2 { // the value and the failure beside it
+	if l.read++; l.read <= 2 { // for the entry and the failure
 		return cache.Encoded{}, false
 	}
 	return l.Store.Get(key)
 }
 
-// overtaken is a Redis in which another process stores between the look and the lease.
+// overtaken is a Redis in which another process stores a value before the lease is acquired.
 type overtaken struct {
 	cache.Shared
 	value cache.Entry[string]
@@ -96,7 +96,7 @@ func TestOrderOfSteps(t *testing.T) {
 	kept := cache.Entry[string]{Value: "kept", FetchedAt: clock.Now()}
 	old := cache.Entry[string]{Value: "old", FetchedAt: clock.Now().Add(-ttl)}
 	failed := cache.Entry[string]{Err: errUnavailable, Outcome: cache.Unavailable, FetchedAt: clock.Now().Add(-ttl)}
-	inFirst := func(e cache.Entry[string]) cache.Store {
+	inMemory := func(e cache.Entry[string]) cache.Store {
 		m := newMemory(t, clock.Now)
 		m.Set(key, e, ttl)
 		return m
@@ -113,47 +113,47 @@ func TestOrderOfSteps(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		ttl    time.Duration
-		first  cache.Store
-		second cache.Shared
+		memory cache.Store
+		redis  cache.Shared
 		want   []string
 		from   cache.Source
 	}{
-		{"hit in the memory", ttl, inFirst(kept), nil,
-			[]string{"first get"}, cache.FromMemory},
-		{"a flight landed between two steps", ttl, &landing{Store: inFirst(kept)}, nil,
-			[]string{"first get", "first get"}, cache.FromMemory},
-		{"miss without a Redis", ttl, empty{}, nil,
-			[]string{"first get", "first get", "load", "first set"}, cache.FromOrigin},
-		{"hit in the memory that Redis has not confirmed", ttl, inFirst(kept), process(),
-			[]string{"first get", "first get", "read", "first set"}, cache.FromMemory},
-		{"hit in the Redis", ttl, empty{}, process(kept),
-			[]string{"first get", "first get", "look", "first set"}, cache.FromRedis},
-		{"hit in the Redis, and a stale one in the first", ttl, inFirst(old), process(kept),
-			[]string{"first get", "first get", "look", "first set"}, cache.FromRedis},
+		{"hit in memory", ttl, inMemory(kept), nil,
+			[]string{"memory get"}, cache.FromMemory},
+		{"another flight ends between two lookups", ttl, &landing{Store: inMemory(kept)}, nil,
+			[]string{"memory get", "memory get"}, cache.FromMemory},
+		{"miss without Redis", ttl, empty{}, nil,
+			[]string{"memory get", "memory get", "load", "memory set"}, cache.FromOrigin},
+		{"hit in memory that Redis has not confirmed", ttl, inMemory(kept), process(),
+			[]string{"memory get", "memory get", "read", "memory set"}, cache.FromMemory},
+		{"hit in Redis", ttl, empty{}, process(kept),
+			[]string{"memory get", "memory get", "look", "memory set"}, cache.FromRedis},
+		{"hit in Redis, stale in memory", ttl, inMemory(old), process(kept),
+			[]string{"memory get", "memory get", "look", "memory set"}, cache.FromRedis},
 		{"miss", ttl, empty{}, process(),
-			[]string{"first get", "first get", "look", "load", "commit", "first set"}, cache.FromOrigin},
-		{"miss in the Redis, and a stale one in the first", ttl, inFirst(old), process(),
-			[]string{"first get", "first get", "look", "first set", "load", "commit", "first set"}, cache.FromOrigin},
-		{"stale in the Redis", ttl, empty{}, process(old),
-			[]string{"first get", "first get", "look", "first set", "acquire", "load", "commit", "first set"}, cache.FromOrigin},
-		{"a failure in the Redis that is over", ttl, empty{}, process(failed),
-			[]string{"first get", "first get", "look", "first set", "acquire", "load", "commit", "first set"}, cache.FromOrigin},
-		{"another process's load landed before the lease was taken", ttl, empty{}, overtaken{process(old), kept},
-			[]string{"first get", "first get", "look", "first set", "acquire", "first set", "commit"}, cache.FromRedis},
-		{"a Redis that fails is not made to wait for ever", ttl, empty{}, down,
-			[]string{"first get", "first get", "look", "acquire", "load", "first set"}, cache.FromOrigin},
-		{"a Redis that fails, and a hit in the first", ttl, inFirst(kept), down,
-			[]string{"first get", "first get", "read", "acquire"}, cache.FromMemory},
+			[]string{"memory get", "memory get", "look", "load", "commit", "memory set"}, cache.FromOrigin},
+		{"miss in Redis, stale in memory", ttl, inMemory(old), process(),
+			[]string{"memory get", "memory get", "look", "memory set", "load", "commit", "memory set"}, cache.FromOrigin},
+		{"stale in Redis", ttl, empty{}, process(old),
+			[]string{"memory get", "memory get", "look", "memory set", "acquire", "load", "commit", "memory set"}, cache.FromOrigin},
+		{"an old failure in Redis", ttl, empty{}, process(failed),
+			[]string{"memory get", "memory get", "look", "memory set", "acquire", "load", "commit", "memory set"}, cache.FromOrigin},
+		{"another process stores before the lease is acquired", ttl, empty{}, overtaken{process(old), kept},
+			[]string{"memory get", "memory get", "look", "memory set", "acquire", "memory set", "commit"}, cache.FromRedis},
+		{"Redis fails", ttl, empty{}, down,
+			[]string{"memory get", "memory get", "look", "acquire", "load", "memory set"}, cache.FromOrigin},
+		{"Redis fails, hit in memory", ttl, inMemory(kept), down,
+			[]string{"memory get", "memory get", "read", "acquire"}, cache.FromMemory},
 		{"no ttl, no Redis", 0, empty{}, process(kept),
-			[]string{"first get", "load"}, cache.FromOrigin},
+			[]string{"memory get", "load"}, cache.FromOrigin},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var s steps
 			var shared cache.Shared
-			if tt.second != nil {
-				shared = second{tt.second, &s}
+			if tt.redis != nil {
+				shared = recordingRedis{tt.redis, &s}
 			}
-			c := newCacheOf(cache.Policy{TTL: tt.ttl}, clock.Now, first{tt.first, &s}, shared)
+			c := newCacheOf(cache.Policy{TTL: tt.ttl}, clock.Now, recordingMemory{tt.memory, &s}, shared)
 			r, err := c.Get(t.Context(), key, func(context.Context) (cache.Entry[string], error) {
 				s.add("load")
 				return cache.Entry[string]{Value: "loaded", FetchedAt: clock.Now()}, nil
@@ -164,7 +164,7 @@ func TestOrderOfSteps(t *testing.T) {
 			if !slices.Equal(s.list, tt.want) || r.Source != tt.from {
 				t.Errorf("got %q from %d, want %q from %d", s.list, r.Source, tt.want, tt.from)
 			}
-			if slices.Contains(s.list, "first set") && s.ttl != tt.ttl {
+			if slices.Contains(s.list, "memory set") && s.ttl != tt.ttl {
 				t.Errorf("stored for %s, want %s", s.ttl, tt.ttl)
 			}
 		})
@@ -174,17 +174,17 @@ func TestOrderOfSteps(t *testing.T) {
 func TestHitAfterMiss(t *testing.T) {
 	clock := cachetest.NewClock()
 	c, o, key := newCache(clock.Now, newMemory(t, clock.Now), nil), &origin{now: clock.Now}, cachetest.Key(t, "alice", 1)
-	loaded := mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
+	loaded := mustGet(t, c, key, o.returns("value"), "value", cache.FromOrigin)
 	clock.Advance(ttl - 1)
 	hit := mustGet(t, c, key, never(t), "value", cache.FromMemory)
 	if hit.FetchedAt != loaded.FetchedAt || hit.FreshUntil != loaded.FreshUntil {
-		t.Errorf("the hit has other times: %v, %v", hit, loaded)
+		t.Errorf("the times differ: %v, %v", hit, loaded)
 	}
 	if want := loaded.FetchedAt.Add(ttl); hit.FreshUntil != want {
 		t.Errorf("fresh until %s, want %s", hit.FreshUntil, want)
 	}
 	clock.Advance(1)
-	mustGet(t, c, key, o.gives("new"), "new", cache.FromOrigin)
+	mustGet(t, c, key, o.returns("new"), "new", cache.FromOrigin)
 	if got, want := c.Stats(), (cache.Stats{Memory: cache.ReadStats{Hits: 1}, Loads: 2}); got != want {
 		t.Errorf("counts: got %+v, want %+v", got, want)
 	}
@@ -198,16 +198,16 @@ func TestFreshness(t *testing.T) {
 		fetched time.Duration // after the first read
 		ends    time.Duration // after the first read
 		hits    []time.Duration
-		loads   []time.Duration // each the first after the miss that a hit would have hidden
+		loads   []time.Duration // each is checked with a cache of its own
 	}{
 		{"for the ttl", ttl, 0, never, []time.Duration{0, ttl - 1}, []time.Duration{ttl}},
 		{"until its end", ttl, 0, 2 * time.Second, []time.Duration{2*time.Second - 1}, []time.Duration{2 * time.Second}},
-		{"for the ttl if it had ended at the fetch", ttl, 0, -time.Hour, []time.Duration{ttl - 1}, []time.Duration{ttl}},
+		{"for the ttl if it had ended before the fetch", ttl, 0, -time.Hour, []time.Duration{ttl - 1}, []time.Duration{ttl}},
 		{"from the fetch, not from the store", ttl, -2 * time.Second, never, []time.Duration{3*time.Second - 1}, []time.Duration{3 * time.Second}},
-		{"not at all if it was old when it came", ttl, -ttl, never, nil, []time.Duration{0}},
-		{"with a fetch a little in the future", ttl, time.Second, never, []time.Duration{0, ttl - 1}, []time.Duration{ttl}},
-		{"with a fetch in the future not now", ttl, 2 * time.Second, never, nil, []time.Duration{0}},
-		{"with a fetch in the future not later", ttl, time.Hour, never, nil, []time.Duration{time.Hour}},
+		{"not at all if it is as old as the ttl", ttl, -ttl, never, nil, []time.Duration{0}},
+		{"with a fetch slightly in the future", ttl, time.Second, never, []time.Duration{0, ttl - 1}, []time.Duration{ttl}},
+		{"not now with a fetch in the future", ttl, 2 * time.Second, never, nil, []time.Duration{0}},
+		{"not later with a fetch in the future", ttl, time.Hour, never, nil, []time.Duration{time.Hour}},
 		{"not without a ttl", 0, 0, never, nil, []time.Duration{0}},
 		{"not without a ttl and with a fetch in the future", 0, time.Second, never, nil, []time.Duration{0}},
 	} {
@@ -259,26 +259,26 @@ func TestProcessesShareRedis(t *testing.T) {
 	}
 	one, two, three, stranger := process(1), process(1), process(1), process(2)
 
-	loaded := mustGet(t, one, key, o.gives("value"), "value", cache.FromOrigin)
+	loaded := mustGet(t, one, key, o.returns("value"), "value", cache.FromOrigin)
 	clock.Advance(3 * time.Second)
 	promoted := mustGet(t, two, key, never(t), "value", cache.FromRedis)
 	if !promoted.FetchedAt.Equal(loaded.FetchedAt) || !promoted.FreshUntil.Equal(loaded.FreshUntil) {
-		t.Errorf("the second process has other times: %v, %v", promoted, loaded)
+		t.Errorf("the times differ: %v, %v", promoted, loaded)
 	}
 	again := mustGet(t, two, key, never(t), "value", cache.FromMemory)
 	if !again.FreshUntil.Equal(loaded.FreshUntil) {
 		t.Errorf("fresh until %s, want %s", again.FreshUntil, loaded.FreshUntil)
 	}
 
-	mustGet(t, stranger, key, o.gives("other"), "other", cache.FromOrigin)
+	mustGet(t, stranger, key, o.returns("other"), "other", cache.FromOrigin)
 	if got, want := stranger.Stats(), (cache.Stats{Loads: 1}); got != want {
 		t.Errorf("counts with another secret: got %+v, want %+v", got, want)
 	}
-	mustGet(t, three, key, never(t), "value", cache.FromRedis) // the stranger has overwritten nothing
+	mustGet(t, three, key, never(t), "value", cache.FromRedis) // the stranger has not overwritten it
 
-	// Being read by others has not extended the value's life.
+	// Reads have not extended the value's life.
 	clock.Advance(2 * time.Second)
-	mustGet(t, two, key, o.gives("new"), "new", cache.FromOrigin)
+	mustGet(t, two, key, o.returns("new"), "new", cache.FromOrigin)
 	if got, want := two.Stats(), (cache.Stats{Memory: cache.ReadStats{Hits: 1}, Redis: cache.ReadStats{Hits: 1}, Loads: 1}); got != want {
 		t.Errorf("counts: got %+v, want %+v", got, want)
 	}
@@ -303,8 +303,8 @@ func TestClockOfAnotherProcess(t *testing.T) {
 			shared := cachetest.NewFakeRedis(keysOf(t, 1), ours.Now)
 			key := cachetest.Key(t, "alice", 1)
 			them, us := newCache(theirs.Now, empty{}, shared.Process()), newCache(ours.Now, empty{}, shared.Process())
-			mustGet(t, them, key, (&origin{now: theirs.Now}).gives("theirs"), "theirs", cache.FromOrigin)
-			mustGet(t, us, key, (&origin{now: ours.Now}).gives("ours"), tt.value, tt.from)
+			mustGet(t, them, key, (&origin{now: theirs.Now}).returns("theirs"), "theirs", cache.FromOrigin)
+			mustGet(t, us, key, (&origin{now: ours.Now}).returns("ours"), tt.value, tt.from)
 		})
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"authentik-graphql/cache/cachetest"
 )
 
-// A name is written and read again through the same client after its master is gone.
+// TestRedisClusterLosesAMaster: the client finds the new master of a name and can write it.
 func TestRedisClusterLosesAMaster(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -20,7 +20,7 @@ func TestRedisClusterLosesAMaster(t *testing.T) {
 		lose func(*cachetest.RedisServer)
 	}{
 		{"killed", (*cachetest.RedisServer).Kill},
-		{"halted", (*cachetest.RedisServer).Stop},
+		{"suspended", (*cachetest.RedisServer).Stop},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cluster := cachetest.StartCluster(t)
@@ -46,7 +46,8 @@ func TestRedisClusterLosesAMaster(t *testing.T) {
 	}
 }
 
-// The client follows to the new primary, also if the sentinel that it knew first hangs.
+// TestRedisSentinelFailover: the client finds the new primary, even if the first sentinel is suspended as
+// well.
 func TestRedisSentinelFailover(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -56,13 +57,13 @@ func TestRedisSentinelFailover(t *testing.T) {
 		wantToFollow time.Duration
 	}{
 		{"killed", (*cachetest.RedisServer).Kill, false, 2 * time.Second},
-		{"halted", (*cachetest.RedisServer).Stop, false, 2 * time.Second},
-		{"halted, with a sentinel", (*cachetest.RedisServer).Stop, true, 4 * time.Second},
+		{"suspended", (*cachetest.RedisServer).Stop, false, 2 * time.Second},
+		{"suspended, with a sentinel", (*cachetest.RedisServer).Stop, true, 4 * time.Second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := cachetest.StartSentinel(t)
 			url := s.URL()
-			if tt.sentinelToo { // the others are found through the one
+			if tt.sentinelToo { // the client found the others through this one
 				url = "redis://" + s.Sentinels()[0].Addr() + "?master_name=mymaster"
 			}
 			c := newUniversal(t, cache.RedisOptions{URL: url, Mode: cache.Sentinel})
@@ -96,7 +97,7 @@ func getFast(ctx context.Context, c redis.UniversalClient, name string) (string,
 	return c.Get(ctx, name).Result()
 }
 
-// replicated writes a value and waits until the replica has it.
+// replicated writes a value and waits for the replica to have it.
 func replicated(t *testing.T, direct *redis.Client, name, value string) {
 	t.Helper()
 	cmds, err := direct.Pipelined(t.Context(), func(p redis.Pipeliner) error {
@@ -120,7 +121,7 @@ func atMost(t *testing.T, bound time.Duration, do func()) {
 	}
 }
 
-// A caller waits no longer than its context says, whatever is wrong, and learns no secret.
+// TestRedisFailuresAreShort: an operation never outlasts its context, and its error shows no password.
 func TestRedisFailuresAreShort(t *testing.T) {
 	standalone := cachetest.StartRedis(t, "--requirepass", "s3cr3t")
 	secure, foreign := cachetest.StartRedisTLS(t), cachetest.StartRedisTLS(t)
@@ -129,7 +130,7 @@ func TestRedisFailuresAreShort(t *testing.T) {
 	check := func(t *testing.T, c redis.UniversalClient, want string) {
 		t.Helper()
 		for range 3 {
-			atMost(t, time.Second, func() { // that of a busy machine; it is fast otherwise
+			atMost(t, time.Second, func() { // far more than it takes, for busy machines
 				_, err := getFast(t.Context(), c, "name")
 				switch {
 				case err == nil || err == redis.Nil:
@@ -147,7 +148,7 @@ func TestRedisFailuresAreShort(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		o    cache.RedisOptions
-		want string // not at once: reading the system's certificates alone can take too long
+		want string // may come late: loading the certificates of the system can take too long
 	}{
 		{"wrong password", cache.RedisOptions{URL: wrong(standalone.URL())}, "WRONGPASS"},
 		{"wrong password, cluster", cache.RedisOptions{URL: wrong(cluster.URL()), Mode: cache.Cluster}, "WRONGPASS"},
@@ -164,10 +165,10 @@ func TestRedisFailuresAreShort(t *testing.T) {
 		o       cache.RedisOptions
 		servers []*cachetest.RedisServer
 	}{
-		{"halted", cache.RedisOptions{URL: standalone.URL()}, []*cachetest.RedisServer{standalone}},
-		{"halted, TLS", cache.RedisOptions{URL: secure.URL(), RootCAs: secure.RootCAs()}, []*cachetest.RedisServer{secure}},
-		{"halted, cluster", cache.RedisOptions{URL: cluster.URL(), Mode: cache.Cluster}, cluster.Nodes()},
-		{"halted, sentinel", cache.RedisOptions{URL: sentinel.URL(), Mode: cache.Sentinel}, append(sentinel.Sentinels(), sentinel.Primary())},
+		{"suspended", cache.RedisOptions{URL: standalone.URL()}, []*cachetest.RedisServer{standalone}},
+		{"suspended, TLS", cache.RedisOptions{URL: secure.URL(), RootCAs: secure.RootCAs()}, []*cachetest.RedisServer{secure}},
+		{"suspended, cluster", cache.RedisOptions{URL: cluster.URL(), Mode: cache.Cluster}, cluster.Nodes()},
+		{"suspended, sentinel", cache.RedisOptions{URL: sentinel.URL(), Mode: cache.Sentinel}, append(sentinel.Sentinels(), sentinel.Primary())},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			cold, warm := newUniversal(t, tt.o), newUniversal(t, tt.o)

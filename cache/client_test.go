@@ -15,7 +15,7 @@ import (
 	"authentik-graphql/cache/cachetest"
 )
 
-// fast is the longest that an operation on Redis may take.
+// fast bounds an operation on Redis.
 const fast = 150 * time.Millisecond
 
 func newUniversal(t testing.TB, o cache.RedisOptions) redis.UniversalClient {
@@ -28,7 +28,7 @@ func newUniversal(t testing.TB, o cache.RedisOptions) redis.UniversalClient {
 	return c
 }
 
-// try repeats what a short timeout may spoil on a busy machine.
+// try retries, because the timeouts are short for a busy machine.
 func try(t testing.TB, what string, do func(context.Context) error) {
 	t.Helper()
 	var err error
@@ -43,7 +43,7 @@ func try(t testing.TB, what string, do func(context.Context) error) {
 	})
 }
 
-// TestRedisForms does everything a cache does with each form of Redis.
+// TestRedisForms runs all kinds of commands on every kind of Redis.
 func TestRedisForms(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -82,7 +82,7 @@ func TestRedisForms(t *testing.T) {
 
 func testCommands(t *testing.T, c redis.UniversalClient) {
 	t.Helper()
-	for i := range 50 { // in a cluster of three the chance that one gets none is nil
+	for i := range 50 { // enough for every master of the cluster to get some
 		name, value := fmt.Sprintf("name-%d", i), fmt.Sprint(i)
 		try(t, "SET", func(ctx context.Context) error { return c.Set(ctx, name, value, time.Minute).Err() })
 		try(t, "GET", func(ctx context.Context) error {
@@ -185,7 +185,7 @@ func refused(t *testing.T, o cache.RedisOptions, want string) {
 	switch {
 	case err == nil:
 		_ = c.Close()
-		t.Errorf("%q, %q was taken, want %q", o.URL, o.Mode, want)
+		t.Errorf("%q, %q was accepted, want %q", o.URL, o.Mode, want)
 	case !strings.Contains(err.Error(), want):
 		t.Errorf("%q, %q: got %q, want %q", o.URL, o.Mode, err, want)
 	case strings.Contains(err.Error(), "hunter2"):
@@ -193,7 +193,7 @@ func refused(t *testing.T, o cache.RedisOptions, want string) {
 	}
 }
 
-func TestNewRedisClientTakes(t *testing.T) {
+func TestNewRedisClientAccepts(t *testing.T) {
 	for url, mode := range map[string]cache.RedisMode{
 		"redis://localhost":                                                        "",
 		"rediss://:hunter2@localhost:1/3":                                          cache.Standalone,
@@ -211,7 +211,7 @@ func TestNewRedisClientTakes(t *testing.T) {
 	}
 }
 
-// Each of these is enough for most failures, which is why no failure shows that one of them is gone.
+// TestRedisClientFailsFast checks each option, because most failures are bounded by several of them.
 func TestRedisClientFailsFast(t *testing.T) {
 	const weaker = "?read_timeout=1h&write_timeout=1h&dial_timeout=1h&pool_timeout=1h&max_retries=5&protocol=3" +
 		"&pool_size=1000&max_active_conns=1000&min_idle_conns=5&pipeline_pool_size=1000"
@@ -226,7 +226,7 @@ func TestRedisClientFailsFast(t *testing.T) {
 		{"rediss://localhost" + weaker, cache.Standalone, 250 * time.Millisecond},
 		{"redis://localhost" + weaker + "&read_only=true&route_by_latency=true&route_randomly=true&max_redirects=99", cache.Cluster, fast},
 		{"rediss://localhost" + weaker, cache.Cluster, 250 * time.Millisecond},
-		// A dial finds the primary first; each connection in it is as short as the others.
+		// A dial includes finding the primary, by several connections that are each as short as others.
 		{"redis://localhost" + weaker + "&master_name=m&replica_only=true&route_by_latency=true&route_randomly=true&dialer_retries=9", cache.Sentinel, time.Second},
 		{"rediss://localhost" + weaker + "&master_name=m", cache.Sentinel, time.Second},
 	} {
@@ -251,10 +251,10 @@ func TestRedisClientFailsFast(t *testing.T) {
 				}
 				retries = -1
 				if co.ReadOnly || co.RouteByLatency || co.RouteRandomly {
-					t.Error("a replica may be read, which may lack what was written")
+					t.Error("reads may go to replicas, which may be behind")
 				}
 				if co.MaxRedirects != 3 || co.ClusterStateReloadInterval > 2*time.Second || !co.DisableRoutingPolicies {
-					t.Errorf("got %d redirections, a new map every %s, policies off: %t", co.MaxRedirects, co.ClusterStateReloadInterval, co.DisableRoutingPolicies)
+					t.Errorf("got %d redirects, slots reloaded every %s, routing policies disabled: %t", co.MaxRedirects, co.ClusterStateReloadInterval, co.DisableRoutingPolicies)
 				}
 			}
 			for name, d := range map[string]time.Duration{"ReadTimeout": o.ReadTimeout, "WriteTimeout": o.WriteTimeout, "PoolTimeout": o.PoolTimeout} {
@@ -266,10 +266,10 @@ func TestRedisClientFailsFast(t *testing.T) {
 				t.Errorf("DialTimeout is %s, want %s", o.DialTimeout, tt.dial)
 			}
 			if o.Protocol != 2 || !o.DisableIdentity {
-				t.Error("asks more of the server than old ones and proxies know")
+				t.Error("old servers and proxies do not know this protocol")
 			}
 			if !o.ContextTimeoutEnabled || o.MaxRetries != retries || o.DialerRetries != 1 {
-				t.Errorf("the context's deadline counts: %t; retries: %d; dials: %d; want true, %d, 1", o.ContextTimeoutEnabled, o.MaxRetries, o.DialerRetries, retries)
+				t.Errorf("context timeouts: %t; retries: %d; dials: %d; want true, %d, 1", o.ContextTimeoutEnabled, o.MaxRetries, o.DialerRetries, retries)
 			}
 			if o.PoolSize != 32 || o.MaxActiveConns != 32 || o.MinIdleConns != 0 || o.PipelinePoolSize != -1 {
 				t.Errorf("got %d, %d, %d, %d connections", o.PoolSize, o.MaxActiveConns, o.MinIdleConns, o.PipelinePoolSize)
@@ -278,7 +278,7 @@ func TestRedisClientFailsFast(t *testing.T) {
 				t.Fatalf("TLS: %t, want %t", o.TLSConfig != nil, secure)
 			}
 			if secure && (o.TLSConfig.MinVersion != tls.VersionTLS12 || o.TLSConfig.RootCAs != pool || o.TLSConfig.InsecureSkipVerify) {
-				t.Error("the server is not checked as it should be")
+				t.Error("the certificate is not verified as it should be")
 			}
 		})
 	}

@@ -9,10 +9,10 @@ import (
 	"authentik-graphql/cache/cachetest"
 )
 
-// TestStands: what was read stands while a read would give the same again, out of memory.
-func TestStands(t *testing.T) {
+// TestValid: a dependency is valid while a read would return the same entry from memory again.
+func TestValid(t *testing.T) {
 	const resource = "codes"
-	list := func(t *testing.T, w *world) cache.Key {
+	list := func(t *testing.T, w *harness) cache.Key {
 		t.Helper()
 		key, err := cache.NewListKey(cachetest.Caller("alice"), resource, "first page", w.cache[0].ListVersion(t.Context(), resource))
 		if err != nil {
@@ -20,89 +20,89 @@ func TestStands(t *testing.T) {
 		}
 		return key
 	}
-	revoke := func(t *testing.T, w *world, process int, id int32) {
+	revoke := func(t *testing.T, w *harness, process int, id int32) {
 		t.Helper()
 		if err := w.cache[process].Revoke(t.Context(), cachetest.Key(t, "alice", id).ResourceID()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	nothing := func(*testing.T, *world) {}
+	nothing := func(*testing.T, *harness) {}
 	for _, tt := range []struct {
-		name      string
-		then      func(t *testing.T, w *world)
-		row, list bool // stand
+		name           string
+		then           func(t *testing.T, w *harness)
+		resource, list bool // valid
 	}{
 		{"nothing happens", nothing, true, true},
-		{"a moment before it is not fresh", func(_ *testing.T, w *world) { w.clock.Advance(ttl - 1) }, true, true},
-		{"it is not fresh any more", func(_ *testing.T, w *world) { w.clock.Advance(ttl) }, false, false},
-		{"the row is revoked", func(t *testing.T, w *world) { revoke(t, w, 0, 1) }, false, false},
-		{"another process revokes the row", func(t *testing.T, w *world) { revoke(t, w, 1, 1) }, false, false},
-		{"another row is revoked", func(t *testing.T, w *world) { revoke(t, w, 1, 2) }, true, false},
-		{"a revocation, and Redis loses it", func(t *testing.T, w *world) {
+		{"just before it stops being fresh", func(_ *testing.T, w *harness) { w.clock.Advance(ttl - 1) }, true, true},
+		{"it stops being fresh", func(_ *testing.T, w *harness) { w.clock.Advance(ttl) }, false, false},
+		{"the resource is revoked", func(t *testing.T, w *harness) { revoke(t, w, 0, 1) }, false, false},
+		{"another process revokes the resource", func(t *testing.T, w *harness) { revoke(t, w, 1, 1) }, false, false},
+		{"another resource is revoked", func(t *testing.T, w *harness) { revoke(t, w, 1, 2) }, true, false},
+		{"a revocation that Redis loses", func(t *testing.T, w *harness) {
 			version := w.cache[0].ListVersion(t.Context(), resource)
 			revoke(t, w, 1, 2)
 			w.fake.Rewind(resource)
 			if w.cache[0].ListVersion(t.Context(), resource) != version {
-				t.Fatal("Redis has another version")
+				t.Fatal("Redis has another list version")
 			}
 		}, true, false},
-		{"revocations may go unheard", func(_ *testing.T, w *world) { w.process[0].Disconnect(true) }, false, false},
-		{"a revocation may have gone unheard", func(_ *testing.T, w *world) {
+		{"revocations may be missed", func(_ *testing.T, w *harness) { w.process[0].Disconnect(true) }, false, false},
+		{"a revocation may have been missed", func(_ *testing.T, w *harness) {
 			w.process[0].Disconnect(true)
 			w.process[0].Disconnect(false)
 		}, false, false},
-		{"it may be wrong", func(t *testing.T, w *world) {
+		{"it is dropped", func(t *testing.T, w *harness) {
 			if err := w.cache[0].Drop(t.Context(), w.key); err != nil {
 				t.Fatal(err)
 			}
 		}, false, true},
-		{"it is loaded anew at the same moment", func(t *testing.T, w *world) {
+		{"it is loaded again at the same time", func(t *testing.T, w *harness) {
 			if err := w.cache[0].Drop(t.Context(), w.key); err != nil {
 				t.Fatal(err)
 			}
-			mustGet(t, w.cache[0], w.key, w.origin.gives("another"), "another", cache.FromOrigin)
+			mustGet(t, w.cache[0], w.key, w.origin.returns("another"), "another", cache.FromOrigin)
 		}, false, true},
-		{"a list brings it anew", func(t *testing.T, w *world) {
+		{"a list primes it again", func(t *testing.T, w *harness) {
 			w.clock.Advance(1)
-			w.cache[0].Prime(w.key, w.fed("fed", 0), w.cache[0].Subscription())
+			w.cache[0].Prime(w.key, w.primed("primed", 0), w.cache[0].Subscription())
 		}, false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t)
-			row := mustGet(t, w.cache[0], w.key, w.origin.gives("row"), "row", cache.FromOrigin).Dependency()
-			page := mustGet(t, w.cache[0], list(t, w), w.origin.gives("page"), "page", cache.FromOrigin).Dependency()
+			w := newHarness(t)
+			one := mustGet(t, w.cache[0], w.key, w.origin.returns("value"), "value", cache.FromOrigin).Dependency()
+			page := mustGet(t, w.cache[0], list(t, w), w.origin.returns("page"), "page", cache.FromOrigin).Dependency()
 			tt.then(t, w)
-			if got := w.cache[0].Valid(row, w.clock.Now()); got != tt.row {
-				t.Errorf("the row stands: %t", got)
+			if got := w.cache[0].Valid(one, w.clock.Now()); got != tt.resource {
+				t.Errorf("the resource is valid: %t", got)
 			}
 			if got := w.cache[0].Valid(page, w.clock.Now()); got != tt.list {
-				t.Errorf("the list stands: %t", got)
+				t.Errorf("the list is valid: %t", got)
 			}
 		})
 	}
 }
 
-// TestNothingStands: what is given out and not kept has no mark that stands.
-func TestNothingStands(t *testing.T) {
-	w := newWorld(t)
+// TestNotValid: neither the zero dependency nor that of a stale value is valid.
+func TestNotValid(t *testing.T) {
+	w := newHarness(t)
 	c := newCacheOf(cache.Policy{TTL: ttl, StaleIfError: time.Minute}, w.clock.Now, newMemory(t, w.clock.Now), nil)
 	if c.Valid(cache.Dependency{}, w.clock.Now()) {
-		t.Error("the empty mark stands")
+		t.Error("the zero dependency is valid")
 	}
-	mustGet(t, c, w.key, w.origin.gives("row"), "row", cache.FromOrigin)
+	mustGet(t, c, w.key, w.origin.returns("value"), "value", cache.FromOrigin)
 	w.clock.Advance(ttl + time.Second)
 	stale := mustGet(t, c, w.key, func(context.Context) (cache.Entry[string], error) {
 		return cache.Entry[string]{}, errUnavailable
-	}, "row", cache.FromMemory)
+	}, "value", cache.FromMemory)
 	if stale.Stale == cache.NotStale || c.Valid(stale.Dependency(), w.clock.Now()) {
-		t.Errorf("%v stands", stale)
+		t.Errorf("%v is valid", stale)
 	}
 }
 
-// TestListOfBeforeDoesNotStand: a list that was named before a revocation that this process missed is
-// still found in Redis, but nobody who asks anew is given it.
-func TestListOfBeforeDoesNotStand(t *testing.T) {
-	w := newWorld(t)
+// TestOldListVersionIsNotValid: under a version from before a revocation that this process missed, the list
+// is still in Redis, but its dependency is not valid.
+func TestOldListVersionIsNotValid(t *testing.T) {
+	w := newHarness(t)
 	const resource = "codes"
 	page := func() cache.Key {
 		t.Helper()
@@ -113,20 +113,20 @@ func TestListOfBeforeDoesNotStand(t *testing.T) {
 		return key
 	}
 	before := page()
-	mustGet(t, w.cache[0], before, w.origin.gives("with the row"), "with the row", cache.FromOrigin)
+	mustGet(t, w.cache[0], before, w.origin.returns("with the row"), "with the row", cache.FromOrigin)
 	w.process[0].Disconnect(true)
 	if err := w.cache[1].Revoke(t.Context(), w.key.ResourceID()); err != nil {
 		t.Fatal(err)
 	}
 	w.process[0].Disconnect(false)
-	read, err := w.cache[0].Get(t.Context(), before, w.origin.gives("without"))
+	read, err := w.cache[0].Get(t.Context(), before, w.origin.returns("without"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if page() == before {
-		t.Fatal("the revocation began no version")
+		t.Fatal("the revocation started no list version")
 	}
 	if w.cache[0].Valid(read.Dependency(), w.clock.Now()) {
-		t.Errorf("%q stands, of before the revocation", read.Value)
+		t.Errorf("%q from before the revocation is valid", read.Value)
 	}
 }

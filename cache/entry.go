@@ -18,7 +18,7 @@ type Entry[V any] struct {
 
 	// subscription is the generation of the subscription under which Redis last confirmed the entry.
 	subscription int64
-	// number tells the entry from all others that this process has stored; 0 if it was not stored.
+	// number identifies the entry among all that this process has stored; 0 if it was not stored.
 	number int64
 }
 

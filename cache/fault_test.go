@@ -17,8 +17,8 @@ import (
 	"authentik-graphql/cache/cachetest"
 )
 
-// patience is far more than the bound of one Redis operation, for busy machines, and far less than
-// the seconds that go-redis would wait by itself.
+// patience is far more than the bound of an operation, for busy machines, and far less than the seconds that
+// go-redis would wait by default.
 const patience = time.Second
 
 // within fails the test if run takes longer than patience.
@@ -40,8 +40,8 @@ func wantStats(t *testing.T, c *cache.Cache[string], want cache.Stats) {
 
 func TestRedisCannotBeUsed(t *testing.T) {
 	t.Parallel()
-	// asking gives the address of a server that wants a password, with another one in it.
-	asking := func(t *testing.T, user *url.Userinfo) (string, func()) {
+	// protected returns the address of a server with a password, with other credentials.
+	protected := func(t *testing.T, user *url.Userinfo) (string, func()) {
 		t.Helper()
 		s := cachetest.StartRedis(t, "--requirepass", "hunter2")
 		u, err := url.Parse(s.URL())
@@ -53,7 +53,7 @@ func TestRedisCannotBeUsed(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name string
-		// open gives the address, and what to do once connections to it are open.
+		// open returns the address, and what to do once there are connections to it.
 		open func(t *testing.T) (string, func())
 	}{
 		{"never there", func(t *testing.T) (string, func()) {
@@ -65,20 +65,20 @@ func TestRedisCannotBeUsed(t *testing.T) {
 			s := cachetest.StartRedis(t)
 			return s.URL(), s.Kill
 		}},
-		{"never answers", func(t *testing.T) (string, func()) {
+		{"never replies", func(t *testing.T) (string, func()) {
 			s := cachetest.StartRedis(t)
 			s.Stop()
 			return s.URL(), func() {}
 		}},
-		{"stops answering", func(t *testing.T) (string, func()) {
+		{"stops replying", func(t *testing.T) (string, func()) {
 			s := cachetest.StartRedis(t)
 			return s.URL(), s.Stop
 		}},
 		{"wrong password", func(t *testing.T) (string, func()) {
-			return asking(t, url.UserPassword("", "hunter3"))
+			return protected(t, url.UserPassword("", "hunter3"))
 		}},
 		{"no password", func(t *testing.T) (string, func()) {
-			return asking(t, nil)
+			return protected(t, nil)
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -89,22 +89,22 @@ func TestRedisCannotBeUsed(t *testing.T) {
 			}
 			log := new(lines)
 			store := newRedisOn(t, client, keysOf(t, 1), log.logger())
-			_, _ = store.Read(t.Context(), cachetest.Key(t, "alice", 99)) // opens a connection if it can
+			_, _ = store.Read(t.Context(), cachetest.Key(t, "alice", 99)) // opens a connection if possible
 			spoil()
 
 			clock := cachetest.NewClock()
 			c := newCache(clock.Now, newMemory(t, clock.Now), store)
 			o, key := &origin{now: clock.Now}, cachetest.Key(t, "alice", 1)
-			within(t, func() { mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin) })
+			within(t, func() { mustGet(t, c, key, o.returns("value"), "value", cache.FromOrigin) })
 			within(t, func() { mustGet(t, c, key, never(t), "value", cache.FromMemory) })
 
-			const more = 64 // more than there are connections
+			const more = 64 // more than the pool has connections
 			within(t, func() {
 				var wg sync.WaitGroup
 				for id := range int32(more) {
 					key := cachetest.Key(t, "alice", id+2)
 					wg.Go(func() {
-						if r, err := c.Get(context.Background(), key, o.gives("value")); err != nil || r.Source != cache.FromOrigin {
+						if r, err := c.Get(context.Background(), key, o.returns("value")); err != nil || r.Source != cache.FromOrigin {
 							t.Errorf("got %q from %d, error %v", r.Value, r.Source, err)
 						}
 					})
@@ -116,15 +116,15 @@ func TestRedisCannotBeUsed(t *testing.T) {
 			}
 
 			if n := strings.Count(log.String(), "Redis cannot be used"); n != 1 {
-				t.Errorf("%d lines say that Redis cannot be used, want 1:\n%s", n, log)
+				t.Errorf("%d messages say that Redis cannot be used, want 1:\n%s", n, log)
 			}
-			if log.count() > 2 { // the other is about the subscription
-				t.Errorf("want no more lines:\n%s", log)
+			if log.count() > 2 { // one is about the subscription
+				t.Errorf("want no more messages:\n%s", log)
 			}
 			if strings.Contains(log.String(), "hunter") {
 				t.Errorf("the log shows the password:\n%s", log)
 			}
-			within(t, func() { // and now nobody waits for it at all
+			within(t, func() { // and now no read waits for Redis
 				for range 100 {
 					mustGet(t, c, key, never(t), "value", cache.FromMemory)
 				}
@@ -140,41 +140,40 @@ func TestRedisIsUsedAgain(t *testing.T) {
 		spoil, heal func(*cachetest.RedisServer)
 	}{
 		{"after a restart", (*cachetest.RedisServer).Kill, (*cachetest.RedisServer).Restart},
-		{"after a halt", (*cachetest.RedisServer).Stop, (*cachetest.RedisServer).Cont},
+		{"after a suspension", (*cachetest.RedisServer).Stop, (*cachetest.RedisServer).Cont},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			server, clock := cachetest.StartRedis(t), cachetest.NewClock()
 			c := newCache(clock.Now, empty{}, newRedis(t, server.URL(), keysOf(t, 1)))
 			o, key := &origin{now: clock.Now}, cachetest.Key(t, "alice", 1)
-			mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
+			mustGet(t, c, key, o.returns("value"), "value", cache.FromOrigin)
 			mustGet(t, c, key, never(t), "value", cache.FromRedis)
 
 			tt.spoil(server)
 			var wg sync.WaitGroup
-			for id := range int32(40) { // go-redis stops dialing after as many failures as its pool is large
+			for id := range int32(40) { // go-redis stops dialing after as many failures as its pool has connections
 				key := cachetest.Key(t, "alice", id+2)
 				wg.Go(func() {
-					if _, err := c.Get(context.Background(), key, o.gives("value")); err != nil {
+					if _, err := c.Get(context.Background(), key, o.returns("value")); err != nil {
 						t.Errorf("get: %v", err)
 					}
 				})
 			}
 			wg.Wait()
 			if got := c.Stats().RedisErrors; got < 40 {
-				t.Errorf("%d failures, want one for each read at least", got)
+				t.Errorf("%d failures, want at least one for each read", got)
 			}
 
 			tt.heal(server)
 			cachetest.Eventually(t, "Redis is used again", func() bool {
-				r, err := c.Get(t.Context(), key, o.gives("value"))
+				r, err := c.Get(t.Context(), key, o.returns("value"))
 				return err == nil && r.Source == cache.FromRedis
 			})
 		})
 	}
 }
 
-// stored makes caches of the same process settings over one Redis, none with a memory that
-// would hide what Redis has.
+// stored makes caches over one Redis, without a memory that would hide what Redis has.
 type stored struct {
 	*cachetest.RedisServer
 	client *redis.Client
@@ -194,14 +193,14 @@ func (s *stored) cache(t *testing.T) *cache.Cache[string] {
 	return newCache(s.clock.Now, empty{}, newRedis(t, s.URL(), s.keys))
 }
 
-// put stores a value and returns its name in Redis and what is there.
+// put stores a value and returns its name in Redis and the sealed value.
 func (s *stored) put(t *testing.T, key cache.Key, value string) (name string, sealed []byte) {
 	t.Helper()
 	before := map[string]bool{}
 	for _, n := range redisKeys(t, s.client) {
 		before[n] = true
 	}
-	mustGet(t, s.cache(t), key, s.origin.gives(value), value, cache.FromOrigin)
+	mustGet(t, s.cache(t), key, s.origin.returns(value), value, cache.FromOrigin)
 	for _, n := range redisKeys(t, s.client) {
 		if !before[n] {
 			name = n
@@ -214,11 +213,11 @@ func (s *stored) put(t *testing.T, key cache.Key, value string) (name string, se
 	return name, sealed
 }
 
-// wantUntrusted checks that what Redis has under the key is a counted miss, and is replaced.
+// wantUntrusted checks that the value in Redis is a miss, counted as untrusted, and is replaced.
 func (s *stored) wantUntrusted(t *testing.T, key cache.Key) {
 	t.Helper()
 	c := s.cache(t)
-	mustGet(t, c, key, s.origin.gives("fresh"), "fresh", cache.FromOrigin)
+	mustGet(t, c, key, s.origin.returns("fresh"), "fresh", cache.FromOrigin)
 	wantStats(t, c, cache.Stats{Loads: 1, Untrusted: 1})
 	mustGet(t, c, key, never(t), "fresh", cache.FromRedis)
 }
@@ -228,9 +227,9 @@ func TestUntrustedValues(t *testing.T) {
 	alice, bob, other := cachetest.Key(t, "alice", 1), cachetest.Key(t, "bob", 1), cachetest.Key(t, "alice", 2)
 	name, sealed := s.put(t, alice, "of alice")
 	_, ofBob := s.put(t, bob, "of bob")
-	_, ofOther := s.put(t, other, "of the other row")
+	_, ofOther := s.put(t, other, "of the other resource")
 
-	// The same name and caller under another secret: only the seal tells the difference.
+	// The same key under another secret: only the seal differs.
 	stranger := newStored(t)
 	stranger.keys = keysOf(t, 2)
 	_, foreign := stranger.put(t, alice, "of another secret")
@@ -243,7 +242,7 @@ func TestUntrustedValues(t *testing.T) {
 		{"empty", []byte{}},
 		{"garbage", []byte("garbage")},
 		{"long garbage", bytes.Repeat([]byte("garbage"), 1000)},
-		{"garbage that begins well", append(cut(1), bytes.Repeat([]byte("x"), 100)...)},
+		{"garbage with the right format", append(cut(1), bytes.Repeat([]byte("x"), 100)...)},
 		{"plain", []byte("of alice")},
 		{"only the format", cut(1)},
 		{"only the format and the nonce", cut(13)},
@@ -254,7 +253,7 @@ func TestUntrustedValues(t *testing.T) {
 		{"format 0", append([]byte{0}, sealed[1:]...)},
 		{"format 255", append([]byte{255}, sealed[1:]...)},
 		{"of another caller", ofBob},
-		{"of another row of the caller", ofOther},
+		{"of another resource of the caller", ofOther},
 		{"of another secret", foreign},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -283,7 +282,7 @@ func TestUntrustedValues(t *testing.T) {
 		}
 		s.wantUntrusted(t, alice)
 	})
-	t.Run("none of it", func(t *testing.T) { // the value itself is still good: the cases above prove something
+	t.Run("unchanged", func(t *testing.T) { // so that the cases above prove something
 		if err := s.client.Set(t.Context(), name, sealed, time.Minute).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -291,7 +290,7 @@ func TestUntrustedValues(t *testing.T) {
 	})
 }
 
-// A payload that its codec refuses is sealed well and yet cannot be trusted.
+// TestPayloadOfAnotherRelease: a value that its codec refuses is untrusted, although its seal is genuine.
 func TestPayloadOfAnotherRelease(t *testing.T) {
 	s := newStored(t)
 	key := cachetest.Key(t, "alice", 1)
@@ -300,7 +299,7 @@ func TestPayloadOfAnotherRelease(t *testing.T) {
 		Encode: cachetest.StringCodec.Encode,
 		Decode: func(s string) (string, error) { return "half a value", fmt.Errorf("unknown field in %q", s) },
 	}, empty{}, newRedis(t, s.URL(), s.keys))
-	mustGet(t, c, key, s.origin.gives("fresh"), "fresh", cache.FromOrigin)
+	mustGet(t, c, key, s.origin.returns("fresh"), "fresh", cache.FromOrigin)
 	wantStats(t, c, cache.Stats{Loads: 1, Untrusted: 1})
 }
 
@@ -313,7 +312,7 @@ func TestRedisShowsNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		mustGet(t, c, key, s.origin.gives(marker), marker, cache.FromOrigin)
+		mustGet(t, c, key, s.origin.returns(marker), marker, cache.FromOrigin)
 	}
 	all := redisKeys(t, s.client)
 	if len(all) != 2 {
@@ -322,7 +321,7 @@ func TestRedisShowsNothing(t *testing.T) {
 	for _, name := range all {
 		left, err := s.client.PTTL(t.Context(), name).Result()
 		if err != nil || left <= 0 || left > ttl {
-			t.Errorf("%s lives for %s, error %v; want more than nothing and at most %s", name, left, err, ttl)
+			t.Errorf("%s has a ttl of %s, error %v; want at most %s", name, left, err, ttl)
 		}
 		value, err := s.client.Get(t.Context(), name).Result()
 		if err != nil {
@@ -345,8 +344,8 @@ func TestRedisShowsNothing(t *testing.T) {
 	}
 }
 
-// TestLateRevocationAtTheEnd: what could not be told while Redis was down is told when the process ends.
-func TestLateRevocationAtTheEnd(t *testing.T) {
+// TestCloseWritesPendingRevocations: a revocation that failed is written when the process ends.
+func TestCloseWritesPendingRevocations(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	client, err := cache.NewRedisClient(cache.RedisOptions{URL: server.URL()})
 	if err != nil {
@@ -356,7 +355,7 @@ func TestLateRevocationAtTheEnd(t *testing.T) {
 	key := cachetest.Key(t, "alice", 1)
 	server.Kill()
 	if err := store.Revoke(t.Context(), key.ResourceID(), time.Minute); err == nil {
-		t.Fatal("Redis was there")
+		t.Fatal("Redis is not down")
 	}
 	server.Restart()
 	if err := store.Close(); err != nil {
@@ -368,8 +367,8 @@ func TestLateRevocationAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestRedisDoesNotStore: one that is full or read-only is read still, also where nothing is found,
-// which is what makes an older value here fit to be given out while the origin fails.
+// TestRedisDoesNotStore: a Redis that is full or read-only is still read. That it has no entry confirms as
+// well that a stale value in memory may be used.
 func TestRedisDoesNotStore(t *testing.T) {
 	t.Parallel()
 	for name, refuse := range map[string]func(t *testing.T, s *stored) *cachetest.RedisServer{
@@ -385,16 +384,16 @@ func TestRedisDoesNotStore(t *testing.T) {
 			s := newStored(t)
 			there, nowhere, here, gone := cachetest.Key(t, "alice", 1), cachetest.Key(t, "alice", 2), cachetest.Key(t, "alice", 3), cachetest.Key(t, "alice", 4)
 			policy := cache.Policy{TTL: ttl, StaleIfError: time.Hour}
-			mustGet(t, newCacheOf(policy, s.clock.Now, empty{}, newRedis(t, s.URL(), s.keys)), there, s.origin.gives("there"), "there", cache.FromOrigin)
+			mustGet(t, newCacheOf(policy, s.clock.Now, empty{}, newRedis(t, s.URL(), s.keys)), there, s.origin.returns("there"), "there", cache.FromOrigin)
 			if err := newRedis(t, s.URL(), s.keys).Revoke(t.Context(), gone.ResourceID(), time.Minute); err != nil {
 				t.Fatal(err)
 			}
 			c := newCacheOf(policy, s.clock.Now, newMemory(t, s.clock.Now), newRedis(t, refuse(t, s).URL(), keysOf(t, 1)))
 			mustGet(t, c, there, never(t), "there", cache.FromRedis)
-			mustGet(t, c, here, s.origin.gives("here"), "here", cache.FromOrigin)
+			mustGet(t, c, here, s.origin.returns("here"), "here", cache.FromOrigin)
 			wantError(t, c, gone, never(t), cache.ErrRevoked)
 			s.clock.Advance(ttl)
-			mustGet(t, c, nowhere, s.origin.gives("loaded"), "loaded", cache.FromOrigin)
+			mustGet(t, c, nowhere, s.origin.returns("loaded"), "loaded", cache.FromOrigin)
 			for key, want := range map[cache.Key]string{there: "there", here: "here"} {
 				r, err := c.Get(t.Context(), key, s.origin.fails(errUnavailable))
 				if err != nil || r.Value != want || r.Stale != cache.StaleIfError {

@@ -15,23 +15,23 @@ import (
 	"authentik-graphql/cache/cachetest"
 )
 
-// outcome is what a Get gave.
-type outcome struct {
+// got is what Get returned.
+type got struct {
 	cache.Result[string]
 	err error
 }
 
-// start reads in a goroutine of its own.
-func start(ctx context.Context, c *cache.Cache[string], key cache.Key, load cache.Loader[string]) <-chan outcome {
-	done := make(chan outcome, 1)
+// start calls Get in a goroutine.
+func start(ctx context.Context, c *cache.Cache[string], key cache.Key, load cache.Loader[string]) <-chan got {
+	done := make(chan got, 1)
 	go func() {
 		r, err := c.Get(ctx, key, load)
-		done <- outcome{r, err}
+		done <- got{r, err}
 	}()
 	return done
 }
 
-// held is a loader that waits for its release.
+// held makes loaders that wait until they are released.
 type held struct {
 	origin
 	release chan struct{}
@@ -39,9 +39,9 @@ type held struct {
 
 func newHeld() *held { return &held{origin: origin{now: time.Now}, release: make(chan struct{})} }
 
-func (h *held) gives(value string) cache.Loader[string] {
+func (h *held) returns(value string) cache.Loader[string] {
 	return func(ctx context.Context) (cache.Entry[string], error) {
-		e, err := h.origin.gives(value)(ctx)
+		e, err := h.origin.returns(value)(ctx)
 		select {
 		case <-h.release:
 			return e, err
@@ -51,7 +51,7 @@ func (h *held) gives(value string) cache.Loader[string] {
 	}
 }
 
-// storing tells whether what a flight brings is kept: flights must work either way.
+// storing has policies by whether results are stored: flights must work either way.
 var storing = map[string]cache.Policy{"storing": {TTL: ttl}, "storing nothing": {}}
 
 func flightTest(t *testing.T, run func(t *testing.T, c *cache.Cache[string])) {
@@ -69,11 +69,11 @@ func TestFlightIsShared(t *testing.T) {
 	flightTest(t, func(t *testing.T, c *cache.Cache[string]) {
 		const callers = 50
 		h, key := newHeld(), cachetest.Key(t, "alice", 1)
-		var done []<-chan outcome
+		var done []<-chan got
 		for range callers {
-			done = append(done, start(t.Context(), c, key, h.gives("value")))
+			done = append(done, start(t.Context(), c, key, h.returns("value")))
 		}
-		synctest.Wait() // all of them wait for the load
+		synctest.Wait() // until all of them wait for the load
 		close(h.release)
 		for _, d := range done {
 			if o := <-d; o.err != nil || o.Value != "value" || o.Source != cache.FromOrigin {
@@ -86,16 +86,16 @@ func TestFlightIsShared(t *testing.T) {
 	})
 }
 
-func TestFlightsOfDifferentKeysAreApart(t *testing.T) {
+func TestFlightsOfDifferentKeys(t *testing.T) {
 	flightTest(t, func(t *testing.T, c *cache.Cache[string]) {
 		keys := map[string]cache.Key{
-			"alice":       cachetest.Key(t, "alice", 1),
-			"bob":         cachetest.Key(t, "bob", 1),
-			"another row": cachetest.Key(t, "alice", 2),
+			"alice":            cachetest.Key(t, "alice", 1),
+			"bob":              cachetest.Key(t, "bob", 1),
+			"another resource": cachetest.Key(t, "alice", 2),
 		}
-		h, done := newHeld(), map[string]<-chan outcome{}
+		h, done := newHeld(), map[string]<-chan got{}
 		for value, key := range keys {
-			done[value] = start(t.Context(), c, key, h.gives(value))
+			done[value] = start(t.Context(), c, key, h.returns(value))
 		}
 		synctest.Wait()
 		if got := h.loads.Load(); got != int64(len(keys)) {
@@ -110,7 +110,7 @@ func TestFlightsOfDifferentKeysAreApart(t *testing.T) {
 	})
 }
 
-func TestOneWhoLeavesDisturbsNobody(t *testing.T) {
+func TestCallerLeavesFlight(t *testing.T) {
 	for _, leaver := range []string{"the leader", "a waiter"} {
 		t.Run(leaver, func(t *testing.T) {
 			flightTest(t, func(t *testing.T, c *cache.Cache[string]) {
@@ -120,7 +120,7 @@ func TestOneWhoLeavesDisturbsNobody(t *testing.T) {
 				if leaver == "a waiter" {
 					contexts[0], contexts[1] = contexts[1], contexts[0]
 				}
-				first := start(contexts[0], c, key, h.gives("value"))
+				first := start(contexts[0], c, key, h.returns("value"))
 				synctest.Wait()
 				second := start(contexts[1], c, key, never(t))
 				synctest.Wait()
@@ -130,14 +130,14 @@ func TestOneWhoLeavesDisturbsNobody(t *testing.T) {
 				}
 				cancel(nil)
 				if o := <-leaving; !errors.Is(o.err, context.Canceled) {
-					t.Errorf("the one who left got %v", o.err)
+					t.Errorf("the caller that left got %v", o.err)
 				}
-				third := start(t.Context(), c, key, never(t)) // may still join
+				third := start(t.Context(), c, key, never(t)) // can still join
 				synctest.Wait()
 				close(h.release)
-				for _, d := range []<-chan outcome{staying, third} {
+				for _, d := range []<-chan got{staying, third} {
 					if o := <-d; o.err != nil || o.Value != "value" {
-						t.Errorf("one who stayed got %q, error %v", o.Value, o.err)
+						t.Errorf("a caller that stayed got %q, error %v", o.Value, o.err)
 					}
 				}
 			})
@@ -145,13 +145,13 @@ func TestOneWhoLeavesDisturbsNobody(t *testing.T) {
 	}
 }
 
-func TestLoadKeepsTheLeadersValues(t *testing.T) {
+func TestLoadHasContextValues(t *testing.T) {
 	flightTest(t, func(t *testing.T, c *cache.Cache[string]) {
 		type contextKey struct{}
 		ctx := context.WithValue(t.Context(), contextKey{}, "request 1")
 		_, err := c.Get(ctx, cachetest.Key(t, "alice", 1), func(ctx context.Context) (cache.Entry[string], error) {
 			if got := ctx.Value(contextKey{}); got != "request 1" {
-				t.Errorf("the load's context holds %v", got)
+				t.Errorf("the load's context has %v", got)
 			}
 			return cache.Entry[string]{}, nil
 		})
@@ -164,7 +164,7 @@ func TestLoadKeepsTheLeadersValues(t *testing.T) {
 func TestLoadIsBounded(t *testing.T) {
 	flightTest(t, func(t *testing.T, c *cache.Cache[string]) {
 		began := time.Now()
-		_, err := c.Get(t.Context(), cachetest.Key(t, "alice", 1), newHeld().gives("value"))
+		_, err := c.Get(t.Context(), cachetest.Key(t, "alice", 1), newHeld().returns("value"))
 		if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took != 10*time.Second {
 			t.Errorf("got error %v after %s, want the deadline's after 10s", err, took)
 		}
@@ -187,11 +187,11 @@ func TestLoadThatDoesNotReturn(t *testing.T) {
 			flightTest(t, func(t *testing.T, c *cache.Cache[string]) {
 				h, key := newHeld(), cachetest.Key(t, "alice", 1)
 				load := func(ctx context.Context) (cache.Entry[string], error) {
-					e, err := h.gives("value")(ctx)
+					e, err := h.returns("value")(ctx)
 					tt.end()
 					return e, err
 				}
-				var done []<-chan outcome
+				var done []<-chan got
 				for range 5 {
 					done = append(done, start(t.Context(), c, key, load))
 				}
@@ -202,7 +202,7 @@ func TestLoadThatDoesNotReturn(t *testing.T) {
 						t.Errorf("got %q, error %v, want an error with %q", o.Value, o.err, tt.want)
 					}
 				}
-				mustGet(t, c, key, h.gives("next"), "next", cache.FromOrigin)
+				mustGet(t, c, key, h.returns("next"), "next", cache.FromOrigin)
 				if got := h.loads.Load(); got != 2 {
 					t.Errorf("%d loads, want 2", got)
 				}
@@ -215,12 +215,12 @@ func TestCloseWaitsForLoads(t *testing.T) {
 	flightTest(t, func(t *testing.T, c *cache.Cache[string]) {
 		h := newHeld()
 		leave, cancel := context.WithCancel(t.Context())
-		var done []<-chan outcome
+		var done []<-chan got
 		for id := range int32(3) {
-			done = append(done, start(leave, c, cachetest.Key(t, "alice", id+1), h.gives(fmt.Sprint(id))))
+			done = append(done, start(leave, c, cachetest.Key(t, "alice", id+1), h.returns(fmt.Sprint(id))))
 		}
 		synctest.Wait()
-		cancel() // nobody waits for the loads any more
+		cancel() // no caller waits for the loads any more
 		for _, d := range done {
 			<-d
 		}
@@ -239,7 +239,7 @@ func TestCloseWaitsForLoads(t *testing.T) {
 	})
 }
 
-// closing is a store that counts how often it is closed.
+// closing is a store that counts calls of Close.
 type closing struct {
 	empty
 	closed int
@@ -255,13 +255,13 @@ type closingShared struct {
 
 func (c *closingShared) Close() error { c.closed++; return c.err }
 
-func TestCloseGivesUp(t *testing.T) {
+func TestCloseTimesOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		failure := errors.New("stuck")
 		first := &closing{}
 		second := &closingShared{Process: cachetest.NewFakeRedis(keysOf(t, 1), time.Now).Process(), err: failure}
 		c, h := newCache(time.Now, first, second), newHeld()
-		d := start(t.Context(), c, cachetest.Key(t, "alice", 1), h.gives("value"))
+		d := start(t.Context(), c, cachetest.Key(t, "alice", 1), h.returns("value"))
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -274,12 +274,12 @@ func TestCloseGivesUp(t *testing.T) {
 		}
 		close(h.release)
 		if o := <-d; o.err != nil || o.Value != "value" {
-			t.Errorf("the load that ran on gave %q, error %v", o.Value, o.err)
+			t.Errorf("the load returned %q, error %v", o.Value, o.err)
 		}
 	})
 }
 
-// Requests that outlive the shutdown's patience read while the cache closes.
+// TestReadWhileClosing: requests that outlast the shutdown may read while the cache is closed.
 func TestReadWhileClosing(t *testing.T) {
 	clock := cachetest.NewClock()
 	c := newCache(clock.Now, newMemory(t, clock.Now), nil)
@@ -288,7 +288,7 @@ func TestReadWhileClosing(t *testing.T) {
 	for id := range int32(20) {
 		key := cachetest.Key(t, "alice", id+1)
 		wg.Go(func() {
-			if _, err := c.Get(context.Background(), key, o.gives("value")); err != nil {
+			if _, err := c.Get(context.Background(), key, o.returns("value")); err != nil {
 				t.Errorf("get: %v", err)
 			}
 		})

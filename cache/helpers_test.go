@@ -62,13 +62,13 @@ func newRedisOn(t testing.TB, client redis.UniversalClient, keys *cache.Keys, lo
 	return s
 }
 
-// waitInSync waits until a store's subscription lives.
+// waitInSync waits until a store is in sync.
 func waitInSync(t testing.TB, s cache.Shared) {
 	t.Helper()
-	cachetest.Eventually(t, "the process hears of revocations", func() bool { return s.InSync(s.Subscription()) })
+	cachetest.Eventually(t, "the process is in sync", func() bool { return s.InSync(s.Subscription()) })
 }
 
-// newClient makes an ordinary client, to look at and to spoil what the cache keeps in Redis.
+// newClient makes an ordinary client, to inspect and corrupt what the cache keeps in Redis.
 func newClient(t testing.TB, s *cachetest.RedisServer) *redis.Client {
 	t.Helper()
 	o, err := redis.ParseURL(s.URL())
@@ -80,7 +80,7 @@ func newClient(t testing.TB, s *cachetest.RedisServer) *redis.Client {
 	return c
 }
 
-// masters calls do with a client of each node that has names of its own.
+// masters calls do with a client of each node that is no replica.
 func masters(t testing.TB, client redis.UniversalClient, do func(ctx context.Context, node *redis.Client) error) {
 	t.Helper()
 	var err error
@@ -100,7 +100,7 @@ func masters(t testing.TB, client redis.UniversalClient, do func(ctx context.Con
 	}
 }
 
-// names lists all names there are.
+// redisKeys lists all names in Redis.
 func redisKeys(t testing.TB, client redis.UniversalClient) (names []string) {
 	t.Helper()
 	masters(t, client, func(ctx context.Context, node *redis.Client) error {
@@ -118,7 +118,7 @@ func flush(t testing.TB, client redis.UniversalClient) {
 	masters(t, client, func(ctx context.Context, node *redis.Client) error { return node.FlushAll(ctx).Err() })
 }
 
-// empty is a store that keeps nothing.
+// empty is a memory that keeps nothing.
 type empty struct{}
 
 func (empty) Get(cache.Key) (e cache.Encoded, found bool) { return e, false }
@@ -127,20 +127,20 @@ func (empty) Delete(cache.Key)                            {}
 func (empty) Close()                                      {}
 
 // newCache makes a cache with the test's ttl.
-func newCache(now func() time.Time, first cache.Store, second cache.Shared) *cache.Cache[string] {
-	return newCacheOf(cache.Policy{TTL: ttl}, now, first, second)
+func newCache(now func() time.Time, memory cache.Store, redis cache.Shared) *cache.Cache[string] {
+	return newCacheOf(cache.Policy{TTL: ttl}, now, memory, redis)
 }
 
-// newCacheOf makes a cache with a policy. Its origin's errors are what they look like.
-func newCacheOf(p cache.Policy, now func() time.Time, first cache.Store, second cache.Shared) *cache.Cache[string] {
-	return cache.New(cache.Options{Policy: p, LoadTimeout: 10 * time.Second, Classify: classify, Now: now}, cachetest.StringCodec, first, second)
+// newCacheOf makes a cache with a policy.
+func newCacheOf(p cache.Policy, now func() time.Time, memory cache.Store, redis cache.Shared) *cache.Cache[string] {
+	return cache.New(cache.Options{Policy: p, LoadTimeout: 10 * time.Second, Classify: classify, Now: now}, cachetest.StringCodec, memory, redis)
 }
 
 // The errors of an origin.
 const (
 	errDenied          = cachetest.Error("denied")
-	errUnauthenticated = cachetest.Error("rejected")
-	errUnavailable     = cachetest.Error("outage")
+	errUnauthenticated = cachetest.Error("unauthenticated")
+	errUnavailable     = cachetest.Error("unavailable")
 	errFailed          = cachetest.Error("failed")
 )
 
@@ -162,8 +162,8 @@ type origin struct {
 	loads atomic.Int64
 }
 
-// gives makes a loader of a value that was fetched now and has no end.
-func (o *origin) gives(value string) cache.Loader[string] {
+// returns makes a loader of a value that is fetched now and has no end.
+func (o *origin) returns(value string) cache.Loader[string] {
 	return func(context.Context) (cache.Entry[string], error) {
 		o.loads.Add(1)
 		return cache.Entry[string]{Value: value, FetchedAt: o.now()}, nil
@@ -178,7 +178,7 @@ func (o *origin) fails(err error) cache.Loader[string] {
 	}
 }
 
-// never is a loader that must not be asked.
+// never makes a loader that must not be called.
 func never(t testing.TB) cache.Loader[string] {
 	return func(context.Context) (cache.Entry[string], error) {
 		t.Error("the origin was asked")
@@ -186,7 +186,7 @@ func never(t testing.TB) cache.Loader[string] {
 	}
 }
 
-// mustGet reads and checks the value and where it came from.
+// mustGet checks the value that Get returns and its source.
 func mustGet(t testing.TB, c *cache.Cache[string], key cache.Key, load cache.Loader[string], want string, from cache.Source) cache.Result[string] {
 	t.Helper()
 	r, err := c.Get(context.Background(), key, load)
@@ -199,7 +199,7 @@ func mustGet(t testing.TB, c *cache.Cache[string], key cache.Key, load cache.Loa
 	return r
 }
 
-// lines is a log handler that keeps what it is told.
+// lines collects log messages.
 type lines struct {
 	mu  sync.Mutex
 	buf bytes.Buffer

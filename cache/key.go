@@ -10,7 +10,7 @@ import (
 // Caller is a keyed digest of the credential that goes upstream.
 type Caller [sha256.Size]byte
 
-// ResourceID identifies a resource of the origin, whoever reads it.
+// ResourceID identifies a resource of the origin, for all callers.
 type ResourceID struct {
 	resource string
 	id       int32 // 0 for all lists of the resource

@@ -13,7 +13,7 @@ import (
 	"authentik-graphql/cache/cachetest"
 )
 
-// processes are caches of several processes over one Redis, by a fake clock.
+// processes are several processes that share a fake Redis, in a bubble.
 type processes struct {
 	fake   *cachetest.FakeRedis
 	links  []*cachetest.Process
@@ -35,8 +35,8 @@ func inBubble(t *testing.T, run func(t *testing.T, s *processes)) {
 	synctest.Test(t, func(t *testing.T) { run(t, startProcesses(t, 3, usual)) })
 }
 
-// everywhere reads in all processes at once.
-func (s *processes) everywhere(t *testing.T, key cache.Key, load cache.Loader[string]) (done []<-chan outcome) {
+// everywhere reads in all processes at the same time.
+func (s *processes) everywhere(t *testing.T, key cache.Key, load cache.Loader[string]) (done []<-chan got) {
 	for _, c := range s.caches {
 		done = append(done, start(t.Context(), c, key, load))
 	}
@@ -46,8 +46,8 @@ func (s *processes) everywhere(t *testing.T, key cache.Key, load cache.Loader[st
 func TestOneLoadForAllProcesses(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *processes) {
 		h, key := newHeld(), cachetest.Key(t, "alice", 1)
-		done := s.everywhere(t, key, h.gives("value"))
-		time.Sleep(4 * time.Second) // the lease is renewed all the while
+		done := s.everywhere(t, key, h.returns("value"))
+		time.Sleep(4 * time.Second) // meanwhile the lease is renewed
 		close(h.release)
 		for i, d := range done {
 			if o := <-d; o.err != nil || o.Value != "value" {
@@ -66,7 +66,7 @@ func TestErrorsAreSharedByProcesses(t *testing.T) {
 			inBubble(t, func(t *testing.T, s *processes) {
 				h, key := newHeld(), cachetest.Key(t, "alice", 1)
 				done := s.everywhere(t, key, func(ctx context.Context) (cache.Entry[string], error) {
-					_, _ = h.gives("")(ctx)
+					_, _ = h.returns("")(ctx)
 					return cache.Entry[string]{}, failure
 				})
 				time.Sleep(time.Second)
@@ -84,16 +84,17 @@ func TestErrorsAreSharedByProcesses(t *testing.T) {
 	}
 }
 
-// A process that dies or is cut off while it loads costs the others the life of its lease.
+// TestLapsedLeaseIsTakenOver: when a process dies during a load, another one loads after its lease has
+// lapsed.
 func TestLapsedLeaseIsTakenOver(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *processes) {
 		h, key := newHeld(), cachetest.Key(t, "alice", 1)
-		first := start(t.Context(), s.caches[0], key, h.gives("of the first"))
+		first := start(t.Context(), s.caches[0], key, h.returns("of the first"))
 		synctest.Wait()
-		s.links[0].Cut(true) // its lease is not renewed any more
+		s.links[0].Cut(true) // so that its lease is not renewed any more
 		began := time.Now()
 		o := &origin{now: time.Now}
-		mustGet(t, s.caches[1], key, o.gives("of the second"), "of the second", cache.FromOrigin)
+		mustGet(t, s.caches[1], key, o.returns("of the second"), "of the second", cache.FromOrigin)
 		if took := time.Since(began); took < 2*time.Second || took > 2*time.Second+200*time.Millisecond {
 			t.Errorf("took over after %s", took)
 		}
@@ -102,17 +103,17 @@ func TestLapsedLeaseIsTakenOver(t *testing.T) {
 		if o := <-first; o.err != nil || o.Value != "of the first" {
 			t.Errorf("the first: %q, error %v", o.Value, o.err)
 		}
-		mustGet(t, s.caches[2], key, never(t), "of the second", cache.FromRedis) // not overwritten by what is older
+		mustGet(t, s.caches[2], key, never(t), "of the second", cache.FromRedis) // the older value has not overwritten it
 	})
 }
 
-// Redis that fails in the middle of waiting ends the waiting.
+// TestRedisFailsWhileWaiting: a process stops waiting for a lease when Redis fails.
 func TestRedisFailsWhileWaiting(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *processes) {
 		h, key := newHeld(), cachetest.Key(t, "alice", 1)
-		first := start(t.Context(), s.caches[0], key, h.gives("of the first"))
+		first := start(t.Context(), s.caches[0], key, h.returns("of the first"))
 		synctest.Wait()
-		second := start(t.Context(), s.caches[1], key, (&origin{now: time.Now}).gives("of the second"))
+		second := start(t.Context(), s.caches[1], key, (&origin{now: time.Now}).returns("of the second"))
 		synctest.Wait()
 		s.links[1].Cut(true)
 		if o := <-second; o.err != nil || o.Value != "of the second" {
@@ -125,12 +126,13 @@ func TestRedisFailsWhileWaiting(t *testing.T) {
 	})
 }
 
-// Who waits for another process's load waits by its own deadline, and not longer than a load takes.
+// TestWaitingForALeaseIsBounded: a read waits for the load of another process until its own deadline, and no
+// longer than a load may take.
 func TestWaitingForALeaseIsBounded(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *processes) {
 		h, key := newHeld(), cachetest.Key(t, "alice", 1)
 		defer close(h.release)
-		start(t.Context(), s.caches[0], key, h.gives("never"))
+		start(t.Context(), s.caches[0], key, h.returns("never"))
 		synctest.Wait()
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
@@ -147,13 +149,13 @@ func TestWaitingForALeaseIsBounded(t *testing.T) {
 	})
 }
 
-// With a stale value in Redis those who wait for another process's load have it after a second.
+// TestStaleWhileAnotherProcessLoads: reads that wait for another process get the stale value after a second.
 func TestStaleWhileAnotherProcessLoads(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *processes) {
 		h, key := newHeld(), cachetest.Key(t, "alice", 1)
-		mustGet(t, s.caches[0], key, (&origin{now: time.Now}).gives("value"), "value", cache.FromOrigin)
+		mustGet(t, s.caches[0], key, (&origin{now: time.Now}).returns("value"), "value", cache.FromOrigin)
 		time.Sleep(ttl)
-		start(t.Context(), s.caches[0], key, h.gives("new"))
+		start(t.Context(), s.caches[0], key, h.returns("new"))
 		synctest.Wait()
 		began := time.Now()
 		wantStale(t, s.caches[1], key, never(t), "value", cache.StaleIfError)
@@ -172,7 +174,7 @@ func TestRevocation(t *testing.T) {
 		o, alice, bob, other := &origin{now: time.Now}, cachetest.Key(t, "alice", 1), cachetest.Key(t, "bob", 1), cachetest.Key(t, "alice", 2)
 		for _, c := range s.caches {
 			for _, key := range []cache.Key{alice, bob, other} {
-				if _, err := get(t, c, key, o.gives("value")); err != nil {
+				if _, err := get(t, c, key, o.returns("value")); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -184,8 +186,8 @@ func TestRevocation(t *testing.T) {
 			for _, c := range s.caches {
 				wantError(t, c, alice, never(t), cache.ErrRevoked)
 				wantError(t, c, bob, never(t), cache.ErrRevoked)
-				if _, err := get(t, c, other, o.gives("value")); err != nil {
-					t.Errorf("another row: %v", err)
+				if _, err := get(t, c, other, o.returns("value")); err != nil {
+					t.Errorf("another resource: %v", err)
 				}
 			}
 			time.Sleep(20 * time.Second)
@@ -193,13 +195,13 @@ func TestRevocation(t *testing.T) {
 	})
 }
 
-// A load that began before the revocation puts nothing back, here, elsewhere and in Redis.
+// TestLoadAcrossARevocation: a load that began before the revocation puts nothing back anywhere.
 func TestLoadAcrossARevocation(t *testing.T) {
 	for _, revokes := range []int{0, 1} {
 		t.Run(fmt.Sprintf("process %d loads, %d revokes", 0, revokes), func(t *testing.T) {
 			inBubble(t, func(t *testing.T, s *processes) {
 				h, key := newHeld(), cachetest.Key(t, "alice", 1)
-				d := start(t.Context(), s.caches[0], key, h.gives("value"))
+				d := start(t.Context(), s.caches[0], key, h.returns("value"))
 				synctest.Wait()
 				if err := s.caches[revokes].Revoke(t.Context(), key.ResourceID()); err != nil {
 					t.Fatal(err)
@@ -216,13 +218,14 @@ func TestLoadAcrossARevocation(t *testing.T) {
 	}
 }
 
-// A stale value that is at hand while its row is revoked is not given out when the second is over.
+// TestRevocationWhileWaitingWithAStaleValue: a stale value is not returned if its resource is revoked
+// meanwhile.
 func TestRevocationWhileWaitingWithAStaleValue(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *processes) {
 		h, key := newHeld(), cachetest.Key(t, "alice", 1)
-		mustGet(t, s.caches[0], key, (&origin{now: time.Now}).gives("value"), "value", cache.FromOrigin)
+		mustGet(t, s.caches[0], key, (&origin{now: time.Now}).returns("value"), "value", cache.FromOrigin)
 		time.Sleep(ttl)
-		d := start(t.Context(), s.caches[0], key, h.gives("new"))
+		d := start(t.Context(), s.caches[0], key, h.returns("new"))
 		time.Sleep(time.Second / 2)
 		if err := s.caches[1].Revoke(t.Context(), key.ResourceID()); err != nil {
 			t.Fatal(err)
@@ -235,13 +238,14 @@ func TestRevocationWhileWaitingWithAStaleValue(t *testing.T) {
 	})
 }
 
-// A process that does not hear asks Redis on each read, and does not trust afterwards what it had.
-func TestRevocationUnheard(t *testing.T) {
+// TestMissedRevocation: a process that is not in sync asks Redis on each read, and afterwards does not trust
+// what it had before.
+func TestMissedRevocation(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *processes) {
 		o := &origin{now: time.Now}
 		for id := range int32(2) {
 			for _, c := range s.caches[:2] {
-				if _, err := get(t, c, cachetest.Key(t, "alice", id+1), o.gives("value")); err != nil {
+				if _, err := get(t, c, cachetest.Key(t, "alice", id+1), o.returns("value")); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -255,14 +259,14 @@ func TestRevocationUnheard(t *testing.T) {
 		if err := s.caches[0].Revoke(t.Context(), cachetest.Key(t, "alice", 2).ResourceID()); err != nil {
 			t.Fatal(err)
 		}
-		s.links[1].Disconnect(false) // a new subscription: what was said before it is lost
+		s.links[1].Disconnect(false) // another subscription, so that earlier notifications are lost
 		wantError(t, s.caches[1], cachetest.Key(t, "alice", 2), never(t), cache.ErrRevoked)
 	})
 }
 
-// What a flight offered before a process lost Redis, or only its ear for it, is not given to who comes
-// after a revocation of which it has not heard.
-func TestOfferAfterAnUnheardRevocation(t *testing.T) {
+// TestOfferAfterAMissedRevocation: what a flight offered while in sync is not returned to a read that starts
+// after a revocation that the process missed.
+func TestOfferAfterAMissedRevocation(t *testing.T) {
 	for name, lose := range map[string]func(*cachetest.Process){
 		"cut off":      func(p *cachetest.Process) { p.Cut(true) },
 		"disconnected": func(p *cachetest.Process) { p.Disconnect(true) },
@@ -274,9 +278,9 @@ func TestOfferAfterAnUnheardRevocation(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					s := startProcesses(t, 2, p)
 					h, key := newHeld(), cachetest.Key(t, "alice", 1)
-					mustGet(t, s.caches[1], key, (&origin{now: time.Now}).gives("value"), "value", cache.FromOrigin)
+					mustGet(t, s.caches[1], key, (&origin{now: time.Now}).returns("value"), "value", cache.FromOrigin)
 					time.Sleep(ttl)
-					start(t.Context(), s.caches[1], key, h.gives("new"))
+					start(t.Context(), s.caches[1], key, h.returns("new"))
 					synctest.Wait()
 					lose(s.links[1])
 					time.Sleep(4 * time.Second)
@@ -298,17 +302,18 @@ func TestOfferAfterAnUnheardRevocation(t *testing.T) {
 	}
 }
 
-// A denial forbids the older value also if its lease has lapsed, or was never had.
+// TestDenialWithoutALease: a denial invalidates the older value even if its lease has lapsed or was never
+// acquired.
 func TestDenialWithoutALease(t *testing.T) {
-	for name, inTheLoad := range map[string]bool{"lapsed in the load": true, "never had": false} {
+	for name, inTheLoad := range map[string]bool{"lapsed during the load": true, "never acquired": false} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, s *processes) {
 				h, o, key := newHeld(), &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
-				mustGet(t, s.caches[0], key, o.gives("value"), "value", cache.FromOrigin)
+				mustGet(t, s.caches[0], key, o.returns("value"), "value", cache.FromOrigin)
 				time.Sleep(ttl)
 				s.links[0].Cut(!inTheLoad)
 				d := start(t.Context(), s.caches[0], key, func(ctx context.Context) (cache.Entry[string], error) {
-					_, _ = h.gives("")(ctx)
+					_, _ = h.returns("")(ctx)
 					return cache.Entry[string]{}, errDenied
 				})
 				time.Sleep(time.Second / 10)
@@ -316,7 +321,7 @@ func TestDenialWithoutALease(t *testing.T) {
 				time.Sleep(3 * time.Second)
 				s.links[0].Cut(false)
 				close(h.release)
-				<-d // it may have had the stale value after a second
+				<-d // it may have got the stale value after a second
 				synctest.Wait()
 				wantError(t, s.caches[0], key, never(t), errDenied)
 				wantError(t, s.caches[1], key, o.fails(errUnavailable), errUnavailable)
@@ -325,20 +330,21 @@ func TestDenialWithoutALease(t *testing.T) {
 	}
 }
 
-// uncommitted is Redis on which an outcome cannot be told.
+// uncommitted is a Redis on which every commit fails.
 type uncommitted struct{ *cachetest.Process }
 
 func (uncommitted) Commit(context.Context, cache.Key, string, cache.Entry[string], time.Duration) (bool, error) {
 	return false, cachetest.ErrDown
 }
 
-// What Redis did not confirm at the end of its load is asked for again, whatever the process hears.
-func TestUnsettledIsNotTrusted(t *testing.T) {
+// TestUncommittedIsNotTrusted: Redis is asked about an entry whose commit failed, even by a process that is
+// in sync.
+func TestUncommittedIsNotTrusted(t *testing.T) {
 	clock := cachetest.NewClock()
 	var s steps
-	c := newCache(clock.Now, newMemory(t, clock.Now), second{uncommitted{cachetest.NewFakeRedis(keysOf(t, 1), clock.Now).Process()}, &s})
+	c := newCache(clock.Now, newMemory(t, clock.Now), recordingRedis{uncommitted{cachetest.NewFakeRedis(keysOf(t, 1), clock.Now).Process()}, &s})
 	key := cachetest.Key(t, "alice", 1)
-	mustGet(t, c, key, (&origin{now: clock.Now}).gives("value"), "value", cache.FromOrigin)
+	mustGet(t, c, key, (&origin{now: clock.Now}).returns("value"), "value", cache.FromOrigin)
 	s.list = nil
 	mustGet(t, c, key, never(t), "value", cache.FromMemory)
 	if len(s.list) != 1 || s.list[0] != "read" {
@@ -346,14 +352,14 @@ func TestUnsettledIsNotTrusted(t *testing.T) {
 	}
 }
 
-// overheard is a Redis whose subscription is lost and made anew right after a load's end,
-// with a revocation in between.
-type overheard struct {
+// resubscribed is a Redis whose subscription is lost and replaced right after a commit, with a revocation in
+// between.
+type resubscribed struct {
 	*cachetest.Process
 	other *cachetest.Process
 }
 
-func (o overheard) Commit(ctx context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (bool, error) {
+func (o resubscribed) Commit(ctx context.Context, key cache.Key, token string, e cache.Entry[string], ttl time.Duration) (bool, error) {
 	revoked, err := o.Process.Commit(ctx, key, token, e, ttl)
 	o.Disconnect(true)
 	_ = o.other.Revoke(ctx, key.ResourceID(), time.Minute)
@@ -361,21 +367,22 @@ func (o overheard) Commit(ctx context.Context, key cache.Key, token string, e ca
 	return revoked, err
 }
 
-// A load is trusted by the subscription that was there when it began.
+// TestRevocationBetweenTwoSubscriptions: an entry counts as confirmed under the subscription from before its
+// load.
 func TestRevocationBetweenTwoSubscriptions(t *testing.T) {
 	clock := cachetest.NewClock()
 	fake := cachetest.NewFakeRedis(keysOf(t, 1), clock.Now)
-	c := newCache(clock.Now, newMemory(t, clock.Now), overheard{fake.Process(), fake.Process()})
+	c := newCache(clock.Now, newMemory(t, clock.Now), resubscribed{fake.Process(), fake.Process()})
 	key := cachetest.Key(t, "alice", 1)
-	mustGet(t, c, key, (&origin{now: clock.Now}).gives("value"), "value", cache.FromOrigin)
+	mustGet(t, c, key, (&origin{now: clock.Now}).returns("value"), "value", cache.FromOrigin)
 	wantError(t, c, key, never(t), cache.ErrRevoked)
 }
 
-// Leases that end with their loads are not lost.
+// TestLeasesLost: a lease that ends with its load is not lost.
 func TestLeasesLost(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *processes) {
 		h, key := newHeld(), cachetest.Key(t, "alice", 1)
-		d := start(t.Context(), s.caches[0], key, h.gives("value"))
+		d := start(t.Context(), s.caches[0], key, h.returns("value"))
 		time.Sleep(3 * time.Second)
 		close(h.release)
 		<-d
@@ -383,7 +390,7 @@ func TestLeasesLost(t *testing.T) {
 			t.Errorf("%d leases lost, want none", n)
 		}
 		h, key = newHeld(), cachetest.Key(t, "alice", 2)
-		d = start(t.Context(), s.caches[0], key, h.gives("value"))
+		d = start(t.Context(), s.caches[0], key, h.returns("value"))
 		synctest.Wait()
 		s.fake.Empty()
 		time.Sleep(time.Second)
@@ -395,12 +402,13 @@ func TestLeasesLost(t *testing.T) {
 	})
 }
 
-// Cut off from Redis, a revocation made elsewhere shows when freshness ends.
-func TestRevocationBehindACut(t *testing.T) {
+// TestRevocationWhileCutOff: a process that is cut off from Redis uses an entry until it stops being fresh,
+// whatever others revoke.
+func TestRevocationWhileCutOff(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *processes) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
 		for _, c := range s.caches {
-			if _, err := get(t, c, key, o.gives("value")); err != nil {
+			if _, err := get(t, c, key, o.returns("value")); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -412,14 +420,14 @@ func TestRevocationBehindACut(t *testing.T) {
 		mustGet(t, s.caches[1], key, never(t), "value", cache.FromMemory)
 		time.Sleep(time.Nanosecond)
 		wantError(t, s.caches[1], key, o.fails(errDenied), errDenied)
-		// The one that revokes while it is cut off has it at once, and says that others may not know.
+		// Its own revocation has effect at once, but returns an error.
 		s.links[2].Cut(true)
-		row := cachetest.Key(t, "alice", 2)
-		mustGet(t, s.caches[2], row, o.gives("value"), "value", cache.FromOrigin)
-		if err := s.caches[2].Revoke(t.Context(), row.ResourceID()); !errors.Is(err, cachetest.ErrDown) {
+		other := cachetest.Key(t, "alice", 2)
+		mustGet(t, s.caches[2], other, o.returns("value"), "value", cache.FromOrigin)
+		if err := s.caches[2].Revoke(t.Context(), other.ResourceID()); !errors.Is(err, cachetest.ErrDown) {
 			t.Errorf("got %v", err)
 		}
-		wantError(t, s.caches[2], row, never(t), cache.ErrRevoked)
+		wantError(t, s.caches[2], other, never(t), cache.ErrRevoked)
 	})
 }
 
@@ -428,7 +436,7 @@ func TestRevocationWithoutRedis(t *testing.T) {
 		for _, policy := range []cache.Policy{usual, {}} {
 			c := newCacheOf(policy, time.Now, newMemory(t, time.Now), nil)
 			h, key := newHeld(), cachetest.Key(t, "alice", 1)
-			d := start(t.Context(), c, key, h.gives("value"))
+			d := start(t.Context(), c, key, h.returns("value"))
 			synctest.Wait()
 			if err := c.Revoke(t.Context(), key.ResourceID()); err != nil {
 				t.Fatal(err)
@@ -442,8 +450,8 @@ func TestRevocationWithoutRedis(t *testing.T) {
 	})
 }
 
-// TestTenThousand: cold reads of one row by one caller in three processes on one real Redis make
-// one load; with Redis gone, one for each process.
+// TestTenThousand: ten thousand cold reads of one key in three processes cause one load; without Redis, one
+// for each process.
 func TestTenThousand(t *testing.T) {
 	const readers, each = 3, 10_000 / 3
 	server := cachetest.StartRedis(t)
@@ -451,7 +459,7 @@ func TestTenThousand(t *testing.T) {
 	for range readers {
 		caches = append(caches, newCacheOf(usual, time.Now, newMemory(t, time.Now), newRedis(t, server.URL(), keysOf(t, 1))))
 	}
-	storm := func(key cache.Key) int64 {
+	stampede := func(key cache.Key) int64 {
 		h := newHeld()
 		var wg, asked sync.WaitGroup
 		for _, c := range caches {
@@ -459,7 +467,7 @@ func TestTenThousand(t *testing.T) {
 				asked.Add(1)
 				wg.Go(func() {
 					asked.Done()
-					if r, err := c.Get(context.Background(), key, h.gives("value")); err != nil || r.Value != "value" {
+					if r, err := c.Get(context.Background(), key, h.returns("value")); err != nil || r.Value != "value" {
 						t.Errorf("got %q, error %v", r.Value, err)
 					}
 				})
@@ -472,12 +480,12 @@ func TestTenThousand(t *testing.T) {
 		return h.loads.Load()
 	}
 	for id := range int32(5) {
-		if n := storm(cachetest.Key(t, "alice", id+1)); n != 1 {
+		if n := stampede(cachetest.Key(t, "alice", id+1)); n != 1 {
 			t.Errorf("%d loads, want 1", n)
 		}
 	}
 	server.Kill()
-	if n := storm(cachetest.Key(t, "alice", 100)); n < 1 || n > readers {
+	if n := stampede(cachetest.Key(t, "alice", 100)); n < 1 || n > readers {
 		t.Errorf("%d loads without Redis, want at most %d", n, readers)
 	}
 }

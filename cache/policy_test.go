@@ -28,8 +28,8 @@ func outcome(v Outcome) Entry[string] {
 
 func freshOnly(e Entry[string]) Entry[string] { e.FreshOnly = true; return e }
 
-// TestPolicy gives, for each entry, how long after its fetch it is fresh, may be stale while it is
-// loaded anew, may be stale on an error, and is kept; each is checked a moment before and at its end.
+// TestPolicy checks how long after its fetch an entry is fresh, may be stale during a revalidation, may be
+// stale on an error, and is kept. Each is checked just before its end and at its end.
 func TestPolicy(t *testing.T) {
 	usual := Policy{TTL: 5 * second, StaleWhileRevalidate: 2 * second, StaleIfError: 30 * second, NegativeTTL: 3 * second}
 	strict := Policy{TTL: 5 * second}
@@ -44,25 +44,25 @@ func TestPolicy(t *testing.T) {
 		{"ends when freshness does", usual, value(5 * second), 5 * second, 5 * second, 5 * second, 5 * second},
 		{"ends while stale", usual, value(6 * second), 5 * second, 6 * second, 6 * second, 6 * second},
 		{"ends later", usual, value(20 * second), 5 * second, 7 * second, 20 * second, 20 * second},
-		{"ends after all", usual, value(time.Hour), 5 * second, 7 * second, 35 * second, 35 * second},
-		{"ends a moment after the fetch", usual, value(1), 1, 1, 1, 1},
+		{"ends after the windows", usual, value(time.Hour), 5 * second, 7 * second, 35 * second, 35 * second},
+		{"ends right after the fetch", usual, value(1), 1, 1, 1, 1},
 		{"had ended at the fetch", usual, value(0), 5 * second, 7 * second, 35 * second, 35 * second},
 		{"had ended before the fetch", usual, value(-time.Hour), 5 * second, 7 * second, 35 * second, 35 * second},
-		{"only good fresh", usual, freshOnly(value(never)), 5 * second, 5 * second, 5 * second, 5 * second},
+		{"must not be stale", usual, freshOnly(value(never)), 5 * second, 5 * second, 5 * second, 5 * second},
 		{"nothing stale", strict, value(never), 5 * second, 5 * second, 5 * second, 5 * second},
 		{"only on an error", Policy{TTL: 5 * second, StaleIfError: second}, value(never), 5 * second, 5 * second, 6 * second, 6 * second},
 		{"only while revalidating", Policy{TTL: 5 * second, StaleWhileRevalidate: second}, value(never), 5 * second, 6 * second, 5 * second, 6 * second},
 		{"nothing kept", Policy{}, value(never), 0, 0, 0, 0},
-		{"nothing kept of what ends", Policy{}, value(time.Hour), 0, 0, 0, 0},
-		{"without a ttl nothing else counts", Policy{StaleWhileRevalidate: second, StaleIfError: second, NegativeTTL: second}, value(never), 0, 0, 0, 0},
-		// A denial is kept for as long as a value may be that it forbids.
+		{"nothing kept of a value that ends", Policy{}, value(time.Hour), 0, 0, 0, 0},
+		{"without a ttl nothing else has an effect", Policy{StaleWhileRevalidate: second, StaleIfError: second, NegativeTTL: second}, value(never), 0, 0, 0, 0},
+		// A denial is kept for as long as a value may be that it invalidates.
 		{"denied", usual, outcome(Denied), 3 * second, 0, 0, 35 * second},
 		{"denied, not repeated", Policy{TTL: 5 * second, StaleIfError: second}, outcome(Denied), 0, 0, 0, 6 * second},
-		{"denied for longer than values live", Policy{TTL: second, NegativeTTL: 3 * second}, outcome(Denied), 3 * second, 0, 0, 3 * second},
-		{"rejected", usual, outcome(Unauthenticated), second, 0, 0, 35 * second},
-		{"an outage", usual, outcome(Unavailable), second, 0, 0, second},
-		{"a failure", usual, outcome(Error), second, 0, 0, second},
-		{"an outage without a ttl", Policy{StaleIfError: second}, outcome(Unavailable), 0, 0, 0, 0},
+		{"denied for longer than values are kept", Policy{TTL: second, NegativeTTL: 3 * second}, outcome(Denied), 3 * second, 0, 0, 3 * second},
+		{"unauthenticated", usual, outcome(Unauthenticated), second, 0, 0, 35 * second},
+		{"unavailable", usual, outcome(Unavailable), second, 0, 0, second},
+		{"an error", usual, outcome(Error), second, 0, 0, second},
+		{"unavailable without a ttl", Policy{StaleIfError: second}, outcome(Unavailable), 0, 0, 0, 0},
 		{"denied without a ttl", Policy{NegativeTTL: second}, outcome(Denied), 0, 0, 0, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -72,7 +72,7 @@ func TestPolicy(t *testing.T) {
 				ends time.Duration
 			}{
 				{"fresh", func(now time.Time) bool { return fresh(tt.policy, tt.entry, now) }, tt.fresh},
-				{"stale while it is loaded anew", func(now time.Time) bool {
+				{"stale while revalidating", func(now time.Time) bool {
 					return staleFor(tt.policy, tt.entry, tt.policy.StaleWhileRevalidate, now)
 				}, tt.while},
 				{"stale on an error", func(now time.Time) bool {
@@ -83,7 +83,7 @@ func TestPolicy(t *testing.T) {
 					t.Errorf("%s: ends before %s", use.name, use.ends)
 				}
 				if use.may(fetchedAt.Add(use.ends)) {
-					t.Errorf("%s: goes on at %s", use.name, use.ends)
+					t.Errorf("%s: does not end at %s", use.name, use.ends)
 				}
 			}
 			if got := keptUntil(tt.policy, tt.entry).Sub(fetchedAt); got != tt.kept {
@@ -117,24 +117,24 @@ func TestFetchedInTheFuture(t *testing.T) {
 	}
 }
 
-func TestHereCounts(t *testing.T) {
+func TestPreferLocal(t *testing.T) {
 	at := func(e Entry[string], d time.Duration) Entry[string] { e.FetchedAt = e.FetchedAt.Add(d); return e }
 	for _, tt := range []struct {
-		name        string
-		here, there Entry[string]
-		want        bool
+		name          string
+		local, shared Entry[string]
+		want          bool
 	}{
 		{"the same", value(never), value(never), true},
-		{"a newer value there", value(never), at(value(never), 1), false},
-		{"a newer value here", at(value(never), 1), value(never), true},
-		{"a newer denial there", value(never), at(outcome(Denied), 1), false},
-		{"a denial there, by a clock that is behind", at(value(never), second), outcome(Denied), false},
-		{"a value here that is clearly of later", at(value(never), second+1), outcome(Denied), true},
-		{"a rejection there", value(never), outcome(Unauthenticated), false},
-		{"a denial here, an older value there", outcome(Denied), at(value(never), -1), true},
-		{"a denial here, a newer value there", outcome(Denied), at(value(never), 1), false},
+		{"a newer value in Redis", value(never), at(value(never), 1), false},
+		{"a newer local value", at(value(never), 1), value(never), true},
+		{"a newer denial in Redis", value(never), at(outcome(Denied), 1), false},
+		{"a denial in Redis, by a clock that is behind", at(value(never), second), outcome(Denied), false},
+		{"a local value that is clearly later", at(value(never), second+1), outcome(Denied), true},
+		{"an unauthenticated caller in Redis", value(never), outcome(Unauthenticated), false},
+		{"a local denial, an older value in Redis", outcome(Denied), at(value(never), -1), true},
+		{"a local denial, a newer value in Redis", outcome(Denied), at(value(never), 1), false},
 	} {
-		if got := preferLocal(tt.here, tt.there); got != tt.want {
+		if got := preferLocal(tt.local, tt.shared); got != tt.want {
 			t.Errorf("%s: %t", tt.name, got)
 		}
 	}

@@ -9,8 +9,8 @@ import (
 	"authentik-graphql/cache/cachetest"
 )
 
-// world is two processes on one Redis.
-type world struct {
+// harness is two processes that share a fake Redis.
+type harness struct {
 	clock   *cachetest.Clock
 	fake    *cachetest.FakeRedis
 	process [2]*cachetest.Process
@@ -19,9 +19,9 @@ type world struct {
 	key     cache.Key
 }
 
-func newWorld(t *testing.T) *world {
+func newHarness(t *testing.T) *harness {
 	t.Helper()
-	w := &world{clock: cachetest.NewClock(), key: cachetest.Key(t, "alice", 1)}
+	w := &harness{clock: cachetest.NewClock(), key: cachetest.Key(t, "alice", 1)}
 	w.fake = cachetest.NewFakeRedis(keysOf(t, 1), w.clock.Now)
 	w.origin.now = w.clock.Now
 	for i := range w.cache {
@@ -31,93 +31,93 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func (w *world) row1() cache.ResourceID { return w.key.ResourceID() }
+func (w *harness) id() cache.ResourceID { return w.key.ResourceID() }
 
-// fed is an entry as a list brings it.
-func (w *world) fed(value string, age time.Duration) cache.Entry[string] {
+// primed returns an entry as a list contains it.
+func (w *harness) primed(value string, age time.Duration) cache.Entry[string] {
 	return cache.Entry[string]{Value: value, FetchedAt: w.clock.Now().Add(-age)}
 }
 
-func TestFeed(t *testing.T) {
+func TestPrime(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		run  func(t *testing.T, w *world, c *cache.Cache[string])
+		run  func(t *testing.T, w *harness, c *cache.Cache[string])
 	}{
-		{"what is fed is read without the origin", func(t *testing.T, w *world, c *cache.Cache[string]) {
-			c.Prime(w.key, w.fed("fed", 0), c.Subscription())
-			mustGet(t, c, w.key, never(t), "fed", cache.FromMemory)
+		{"a primed entry is read without the origin", func(t *testing.T, w *harness, c *cache.Cache[string]) {
+			c.Prime(w.key, w.primed("primed", 0), c.Subscription())
+			mustGet(t, c, w.key, never(t), "primed", cache.FromMemory)
 		}},
-		{"it keeps the age it has", func(t *testing.T, w *world, c *cache.Cache[string]) {
-			c.Prime(w.key, w.fed("fed", 3*time.Second), c.Subscription())
+		{"it keeps its age", func(t *testing.T, w *harness, c *cache.Cache[string]) {
+			c.Prime(w.key, w.primed("primed", 3*time.Second), c.Subscription())
 			w.clock.Advance(2 * time.Second)
-			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.FromOrigin)
+			mustGet(t, c, w.key, w.origin.returns("loaded"), "loaded", cache.FromOrigin)
 		}},
-		{"it takes the place of what is older", func(t *testing.T, w *world, c *cache.Cache[string]) {
-			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.FromOrigin)
+		{"it replaces an older entry", func(t *testing.T, w *harness, c *cache.Cache[string]) {
+			mustGet(t, c, w.key, w.origin.returns("loaded"), "loaded", cache.FromOrigin)
 			w.clock.Advance(time.Second)
-			c.Prime(w.key, w.fed("fed", 0), c.Subscription())
-			mustGet(t, c, w.key, never(t), "fed", cache.FromMemory)
+			c.Prime(w.key, w.primed("primed", 0), c.Subscription())
+			mustGet(t, c, w.key, never(t), "primed", cache.FromMemory)
 		}},
-		{"but not of what is newer", func(t *testing.T, w *world, c *cache.Cache[string]) {
-			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.FromOrigin)
-			c.Prime(w.key, w.fed("fed", time.Second), c.Subscription())
+		{"it does not replace a newer entry", func(t *testing.T, w *harness, c *cache.Cache[string]) {
+			mustGet(t, c, w.key, w.origin.returns("loaded"), "loaded", cache.FromOrigin)
+			c.Prime(w.key, w.primed("primed", time.Second), c.Subscription())
 			mustGet(t, c, w.key, never(t), "loaded", cache.FromMemory)
 		}},
-		{"nor of a denial that is", func(t *testing.T, w *world, c *cache.Cache[string]) {
+		{"nor a newer denial", func(t *testing.T, w *harness, c *cache.Cache[string]) {
 			if _, err := c.Get(t.Context(), w.key, w.origin.fails(errDenied)); err == nil {
 				t.Fatal("no denial")
 			}
-			c.Prime(w.key, w.fed("fed", time.Second), c.Subscription())
-			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.FromOrigin)
+			c.Prime(w.key, w.primed("primed", time.Second), c.Subscription())
+			mustGet(t, c, w.key, w.origin.returns("loaded"), "loaded", cache.FromOrigin)
 		}},
-		{"a row that was revoked stays so", func(t *testing.T, w *world, c *cache.Cache[string]) {
+		{"a revoked resource stays revoked", func(t *testing.T, w *harness, c *cache.Cache[string]) {
 			asked := c.Subscription()
-			if err := c.Revoke(t.Context(), w.row1()); err != nil {
+			if err := c.Revoke(t.Context(), w.id()); err != nil {
 				t.Fatal(err)
 			}
-			c.Prime(w.key, w.fed("fed", 0), asked)
+			c.Prime(w.key, w.primed("primed", 0), asked)
 			if _, err := c.Get(t.Context(), w.key, never(t)); err != cache.ErrRevoked { //nolint:errorlint // it is returned as it is
 				t.Errorf("got %v", err)
 			}
 		}},
-		{"a row whose revocation may have gone unheard is asked for", func(t *testing.T, w *world, c *cache.Cache[string]) {
+		{"Redis is asked about a revocation that may have been missed", func(t *testing.T, w *harness, c *cache.Cache[string]) {
 			asked := c.Subscription()
 			w.process[0].Disconnect(true)
-			if err := w.cache[1].Revoke(t.Context(), w.row1()); err != nil {
+			if err := w.cache[1].Revoke(t.Context(), w.id()); err != nil {
 				t.Fatal(err)
 			}
 			w.process[0].Disconnect(false)
-			c.Prime(w.key, w.fed("fed", 0), asked)
+			c.Prime(w.key, w.primed("primed", 0), asked)
 			if _, err := c.Get(t.Context(), w.key, never(t)); err != cache.ErrRevoked { //nolint:errorlint // it is returned as it is
 				t.Errorf("got %v", err)
 			}
 		}},
-		{"what is not fresh is not kept", func(t *testing.T, w *world, c *cache.Cache[string]) {
-			c.Prime(w.key, w.fed("fed", ttl), c.Subscription())
-			mustGet(t, c, w.key, w.origin.gives("loaded"), "loaded", cache.FromOrigin)
+		{"an entry that is not fresh is not kept", func(t *testing.T, w *harness, c *cache.Cache[string]) {
+			c.Prime(w.key, w.primed("primed", ttl), c.Subscription())
+			mustGet(t, c, w.key, w.origin.returns("loaded"), "loaded", cache.FromOrigin)
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newHarness(t)
 			tt.run(t, w, w.cache[0])
 		})
 	}
 }
 
-// TestFeedLeavesLoadsAlone: a load that runs stores its own outcome, which is of later.
-func TestFeedLeavesLoadsAlone(t *testing.T) {
-	w := newWorld(t)
+// TestPrimeDuringALoad: a load that runs stores its own outcome, which is newer.
+func TestPrimeDuringALoad(t *testing.T) {
+	w := newHarness(t)
 	c := w.cache[0]
-	load := w.origin.gives("loaded")
+	load := w.origin.returns("loaded")
 	mustGet(t, c, w.key, func(ctx context.Context) (cache.Entry[string], error) {
-		c.Prime(w.key, w.fed("fed", 0), c.Subscription())
+		c.Prime(w.key, w.primed("primed", 0), c.Subscription())
 		return load(ctx)
 	}, "loaded", cache.FromOrigin)
 	mustGet(t, c, w.key, never(t), "loaded", cache.FromMemory)
 }
 
 func TestPeekAndDrop(t *testing.T) {
-	w := newWorld(t)
+	w := newHarness(t)
 	peek := func(c *cache.Cache[string], want string) {
 		t.Helper()
 		if r, ok := c.Peek(t.Context(), w.key); r.Value != want || ok != (want != "") {
@@ -125,27 +125,27 @@ func TestPeekAndDrop(t *testing.T) {
 		}
 	}
 	peek(w.cache[0], "")
-	mustGet(t, w.cache[0], w.key, w.origin.gives("loaded"), "loaded", cache.FromOrigin)
+	mustGet(t, w.cache[0], w.key, w.origin.returns("loaded"), "loaded", cache.FromOrigin)
 	peek(w.cache[0], "loaded")
-	peek(w.cache[1], "loaded") // through Redis
+	peek(w.cache[1], "loaded") // from Redis
 	if err := w.cache[0].Drop(t.Context(), w.key); err != nil {
 		t.Fatal(err)
 	}
 	peek(w.cache[0], "")
-	mustGet(t, w.cache[0], w.key, w.origin.gives("again"), "again", cache.FromOrigin)
+	mustGet(t, w.cache[0], w.key, w.origin.returns("again"), "again", cache.FromOrigin)
 	w.clock.Advance(ttl)
 	peek(w.cache[0], "")
-	mustGet(t, w.cache[0], w.key, w.origin.gives("last"), "last", cache.FromOrigin)
-	if err := w.cache[1].Revoke(t.Context(), w.row1()); err != nil {
+	mustGet(t, w.cache[0], w.key, w.origin.returns("last"), "last", cache.FromOrigin)
+	if err := w.cache[1].Revoke(t.Context(), w.id()); err != nil {
 		t.Fatal(err)
 	}
 	peek(w.cache[0], "")
 	peek(w.cache[1], "")
 }
 
-func TestGeneration(t *testing.T) {
-	w := newWorld(t)
-	of := func(i int) string { return w.cache[i].ListVersion(t.Context(), w.row1().Resource()) }
+func TestListVersion(t *testing.T) {
+	w := newHarness(t)
+	of := func(i int) string { return w.cache[i].ListVersion(t.Context(), w.id().Resource()) }
 	same := func(what string, want bool, a, b string) {
 		t.Helper()
 		if (a == b) != want {
@@ -154,7 +154,7 @@ func TestGeneration(t *testing.T) {
 	}
 	revoke := func(i int) {
 		t.Helper()
-		if err := w.cache[i].Revoke(t.Context(), w.row1()); err != nil {
+		if err := w.cache[i].Revoke(t.Context(), w.id()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -162,78 +162,77 @@ func TestGeneration(t *testing.T) {
 	same("two processes", true, first, of(1))
 	revoke(1)
 	second := of(0)
-	same("another process's revocation, heard", false, first, second)
+	same("a revocation by another process", false, first, second)
 	same("two processes after it", true, second, of(1))
 
 	w.process[0].Disconnect(true)
 	revoke(1)
 	third := of(0)
-	same("another process's revocation, unheard: Redis is asked", false, second, third)
+	same("a revocation by another process while disconnected", false, second, third)
 	w.process[0].Disconnect(false)
-	same("heard again", true, third, of(0))
+	same("connected again", true, third, of(0))
 
 	w.process[0].Cut(true)
 	same("while Redis cannot be asked", true, third, of(0))
-	if err := w.cache[0].Revoke(t.Context(), w.row1()); err == nil {
-		t.Fatal("Redis was asked")
+	if err := w.cache[0].Revoke(t.Context(), w.id()); err == nil {
+		t.Fatal("Redis is not cut off")
 	}
 	own := of(0)
-	same("one's own revocation while Redis cannot be asked", false, third, own)
-	same("and asked again", true, own, of(0))
+	same("a revocation while Redis cannot be asked", false, third, own)
+	same("again", true, own, of(0))
 
 	w.fake.Empty()
 	w.process[0].Cut(false)
 	same("an empty Redis", false, third, of(0))
 }
 
-// TestGenerationWithoutRedis: it ends with each revocation as well.
-func TestGenerationWithoutRedis(t *testing.T) {
+func TestListVersionWithoutRedis(t *testing.T) {
 	clock := cachetest.NewClock()
 	c := newCache(clock.Now, newMemory(t, clock.Now), nil)
-	row := cachetest.Key(t, "alice", 1).ResourceID()
-	first := c.ListVersion(t.Context(), row.Resource())
-	if again := c.ListVersion(t.Context(), row.Resource()); again != first {
+	id := cachetest.Key(t, "alice", 1).ResourceID()
+	first := c.ListVersion(t.Context(), id.Resource())
+	if again := c.ListVersion(t.Context(), id.Resource()); again != first {
 		t.Errorf("%q and %q", first, again)
 	}
-	if err := c.Revoke(t.Context(), row); err != nil {
+	if err := c.Revoke(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}
-	if after := c.ListVersion(t.Context(), row.Resource()); after == first {
+	if after := c.ListVersion(t.Context(), id.Resource()); after == first {
 		t.Error("a revocation changed nothing")
 	}
 }
 
-// slow is a Shared in whose Revoke something else happens first, and whose messages take their time.
+// slow is a Redis in which something happens before a revocation, and whose notifications are late.
 type slow struct {
 	cache.Shared
 	meanwhile func()
 }
 
-func (s slow) Revoke(ctx context.Context, row cache.ResourceID, ttl time.Duration) error {
+func (s slow) Revoke(ctx context.Context, id cache.ResourceID, ttl time.Duration) error {
 	s.meanwhile()
-	return s.Shared.Revoke(ctx, row, ttl)
+	return s.Shared.Revoke(ctx, id, ttl)
 }
 
 func (slow) Listen(func(cache.ResourceHash)) {}
 
-// TestGenerationAfterOnesOwnRevocation: who asks for a list while a revocation is on its way to Redis
-// learns the version of before it, which must not last until the process hears of itself.
-func TestGenerationAfterOnesOwnRevocation(t *testing.T) {
+// TestListVersionAfterOwnRevocation: a version that is read while the revocation is on its way to Redis must
+// not be used until the process is notified of its own revocation.
+func TestListVersionAfterOwnRevocation(t *testing.T) {
 	for name, cut := range map[string]bool{"Redis works": false, "Redis fails": true} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newHarness(t)
 			var c *cache.Cache[string]
-			version := func() string { return c.ListVersion(t.Context(), w.row1().Resource()) }
+			version := func() string { return c.ListVersion(t.Context(), w.id().Resource()) }
 			c = newCache(w.clock.Now, newMemory(t, w.clock.Now), slow{w.process[0], func() {
 				version()
 				w.process[0].Cut(cut)
 			}})
 			before := version()
-			if err := c.Revoke(t.Context(), w.row1()); (err != nil) != cut {
+			if err := c.Revoke(t.Context(), w.id()); (err != nil) != cut {
 				t.Fatal(err)
 			}
 			if after := version(); after == before {
-				t.Error("lists of before are found after the revocation")
+				t.Error("the old list version is used after the revocation")
 			}
 		})
 	}

@@ -30,7 +30,7 @@ func mustEncode(t testing.TB, e Entry[string]) []byte {
 	return b
 }
 
-// same compares entries; an error is as good as another of the same text.
+// same compares entries, and errors by their text.
 func same(a, b Entry[string]) bool {
 	text := func(err error) string {
 		if err == nil {
@@ -103,7 +103,7 @@ func TestNewKey(t *testing.T) {
 func TestDeriveKeys(t *testing.T) {
 	for _, size := range []int{0, 1, SecretSize - 1, SecretSize + 1} {
 		if _, err := DeriveKeys(make([]byte, size)); err == nil {
-			t.Errorf("took a secret of %d bytes", size)
+			t.Errorf("accepted a secret of %d bytes", size)
 		}
 	}
 	one, two := NewSecret(), NewSecret()
@@ -126,8 +126,7 @@ func TestDeriveKeys(t *testing.T) {
 	}
 }
 
-// TestGolden pins what several releases and processes must agree on. Whoever changes it on purpose
-// raises formatVersion with it.
+// TestGolden pins what releases and processes must agree on. A change requires a higher formatVersion.
 func TestGolden(t *testing.T) {
 	k := deriveKeys(t, fixedSecret())
 	key := makeKey(t, callerOf(0xaa), "authorization_codes", 42, "")
@@ -159,20 +158,20 @@ func TestGolden(t *testing.T) {
 func TestRedisName(t *testing.T) {
 	k := deriveKeys(t, fixedSecret())
 	shape := regexp.MustCompile(`^authentik-graphql:\{([\w-]{22})\}v([\w-]{43})$`)
-	parts := func(key Key) (tag, full string) {
+	parts := func(key Key) (hash, full string) {
 		t.Helper()
 		m := shape.FindStringSubmatch(k.redisKeys(testPrefix, key).entry)
 		if m == nil {
-			t.Fatalf("the name of %v has another shape: %s", key, k.redisKeys(testPrefix, key).entry)
+			t.Fatalf("the name of %v has the wrong form: %s", key, k.redisKeys(testPrefix, key).entry)
 		}
 		return m[1], m[2]
 	}
 	long := strings.Repeat("long", 100)
-	tag, full := parts(makeKey(t, callerOf(1), "codes", 1, "full"))
+	hash, full := parts(makeKey(t, callerOf(1), "codes", 1, "full"))
 	for _, tt := range []struct {
-		name    string
-		key     Key
-		sameTag bool
+		name     string
+		key      Key
+		sameHash bool
 	}{
 		{"another caller", makeKey(t, callerOf(2), "codes", 1, "full"), true},
 		{"another variant", makeKey(t, callerOf(1), "codes", 1, "none"), true},
@@ -185,16 +184,16 @@ func TestRedisName(t *testing.T) {
 		{"parts shifted", makeKey(t, callerOf(1), "code", 1, "sfull"), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			otherTag, otherFull := parts(tt.key)
-			if (otherTag == tag) != tt.sameTag {
-				t.Errorf("T: got %s beside %s, want the same: %t", otherTag, tag, tt.sameTag)
+			otherHash, otherFull := parts(tt.key)
+			if (otherHash == hash) != tt.sameHash {
+				t.Errorf("H: got %s and %s, want the same: %t", otherHash, hash, tt.sameHash)
 			}
 			if otherFull == full {
 				t.Error("D is the same")
 			}
 		})
 	}
-	if other := deriveKeys(t, NewSecret()).redisKeys(testPrefix, makeKey(t, callerOf(1), "codes", 1, "full")).entry; strings.Contains(other, tag) || strings.Contains(other, full) {
+	if other := deriveKeys(t, NewSecret()).redisKeys(testPrefix, makeKey(t, callerOf(1), "codes", 1, "full")).entry; strings.Contains(other, hash) || strings.Contains(other, full) {
 		t.Error("another secret gives the same name")
 	}
 }
@@ -257,7 +256,7 @@ func TestEnvelope(t *testing.T) {
 		{"no end", Entry[string]{Value: "value", FetchedAt: at}},
 		{"no value", Entry[string]{FetchedAt: at, EndsAt: at}},
 		{"nothing", Entry[string]{}},
-		{"only good fresh", Entry[string]{Value: "value", FetchedAt: at, FreshOnly: true}},
+		{"must not be stale", Entry[string]{Value: "value", FetchedAt: at, FreshOnly: true}},
 		{"a denial", Entry[string]{Err: errors.New("no"), Outcome: Denied, FetchedAt: at}},
 		{"a failure", Entry[string]{Err: errors.New("down"), Outcome: Unavailable, FetchedAt: at}},
 		{"ended before 1970", Entry[string]{Value: "value", FetchedAt: at, EndsAt: time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)}},
@@ -286,8 +285,8 @@ func TestEnvelope(t *testing.T) {
 	})
 	whole := mustEncode(t, Entry[string]{Value: "value", FetchedAt: at})
 	for name, spoil := range map[string]func(b []byte){
-		"a outcome of another release": func(b []byte) { b[0] = byte(Error) + 1 },
-		"a flag of another release":    func(b []byte) { b[1] |= 2 },
+		"an outcome of another release": func(b []byte) { b[0] = byte(Error) + 1 },
+		"a flag of another release":     func(b []byte) { b[1] |= 2 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := bytes.Clone(whole)
@@ -369,7 +368,7 @@ func FuzzOpen(f *testing.F) {
 			t.Errorf("opened %x under %q to %q", b, name, plain)
 		}
 		if err != nil && name == "name" && bytes.Equal(b, sealed) {
-			t.Errorf("what was sealed does not open: %v", err)
+			t.Errorf("a sealed value does not open: %v", err)
 		}
 		if err != nil && !errors.Is(err, errUntrusted) {
 			t.Errorf("error %v", err)
@@ -406,17 +405,17 @@ func FuzzDecodeEntry(f *testing.F) {
 // FuzzReadNotification: only a process with the secret can make a notification.
 func FuzzReadNotification(f *testing.F) {
 	k := deriveKeys(f, fixedSecret())
-	row := ResourceID{resource: "codes", id: 1}
-	whole := k.notification(k.ResourceHash(row))
+	id := ResourceID{resource: "codes", id: 1}
+	whole := k.notification(k.ResourceHash(id))
 	f.Add(whole)
 	f.Add(whole[:22])
 	f.Add(whole[:len(whole)-1])
 	f.Add(whole + "A")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, s string) {
-		tag, ok := k.readNotification(s)
-		if ok != (s == whole) || ok && tag != k.ResourceHash(row) {
-			t.Errorf("%q gives %x, %t", s, tag, ok)
+		hash, ok := k.readNotification(s)
+		if ok != (s == whole) || ok && hash != k.ResourceHash(id) {
+			t.Errorf("%q gives %x, %t", s, hash, ok)
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 // usual is a policy with everything on.
 var usual = cache.Policy{TTL: ttl, StaleIfError: 30 * time.Second, NegativeTTL: 2 * time.Second}
 
-// bubble runs a test by a fake clock on a cache without Redis, and on one with it.
+// bubble runs a test in a bubble, on caches with memory, with memory and Redis, and with Redis alone.
 func bubble(t *testing.T, p cache.Policy, run func(t *testing.T, c *cache.Cache[string])) {
 	t.Run("memory", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
@@ -27,7 +27,7 @@ func bubble(t *testing.T, p cache.Policy, run func(t *testing.T, c *cache.Cache[
 			run(t, newCacheOf(p, time.Now, newMemory(t, time.Now), fake.Process()))
 		})
 	})
-	t.Run("redis alone", func(t *testing.T) { // as after the entry was evicted, or in another process
+	t.Run("redis alone", func(t *testing.T) { // as after an eviction, or in another process
 		synctest.Test(t, func(t *testing.T) {
 			fake := cachetest.NewFakeRedis(keysOf(t, 1), time.Now)
 			run(t, newCacheOf(p, time.Now, empty{}, fake.Process()))
@@ -63,13 +63,13 @@ func wantError(t *testing.T, c *cache.Cache[string], key cache.Key, load cache.L
 func TestStaleIfError(t *testing.T) {
 	bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
-		fresh := mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
+		fresh := mustGet(t, c, key, o.returns("value"), "value", cache.FromOrigin)
 		time.Sleep(ttl)
 		r := wantStale(t, c, key, o.fails(errUnavailable), "value", cache.StaleIfError)
 		if !r.FetchedAt.Equal(fresh.FetchedAt) || !errors.Is(r.Cause, errUnavailable) {
 			t.Errorf("fetched at %s because of %v", r.FetchedAt, r.Cause)
 		}
-		// Not asked again for a second, then again.
+		// The origin is not asked again for a second.
 		time.Sleep(time.Second - 1)
 		r = wantStale(t, c, key, never(t), "value", cache.StaleIfError)
 		if !errors.Is(r.Cause, errUnavailable) {
@@ -83,49 +83,49 @@ func TestStaleIfError(t *testing.T) {
 		time.Sleep(29*time.Second - 1) // 35s - 1 after the fetch
 		wantStale(t, c, key, o.fails(errUnavailable), "value", cache.StaleIfError)
 		time.Sleep(time.Nanosecond)
-		wantError(t, c, key, never(t), errUnavailable) // the window is over, the failure a moment ago
+		wantError(t, c, key, never(t), errUnavailable) // the window is over, the failure is recent
 		time.Sleep(time.Second)
 		wantError(t, c, key, o.fails(errUnavailable), errUnavailable)
 		time.Sleep(time.Second)
-		if r := mustGet(t, c, key, o.gives("back"), "back", cache.FromOrigin); r.Stale != cache.NotStale {
+		if r := mustGet(t, c, key, o.returns("back"), "back", cache.FromOrigin); r.Stale != cache.NotStale {
 			t.Errorf("stale: %q", r.Stale)
 		}
 	})
 }
 
-func TestReplacedIsTold(t *testing.T) {
+func TestReplaced(t *testing.T) {
 	bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
-		if r := mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin); r.Replaced {
-			t.Error("the first replaces nothing")
+		if r := mustGet(t, c, key, o.returns("value"), "value", cache.FromOrigin); r.Replaced {
+			t.Error("the first load replaces nothing")
 		}
 		time.Sleep(ttl)
-		if r := mustGet(t, c, key, o.gives("new"), "new", cache.FromOrigin); !r.Replaced {
+		if r := mustGet(t, c, key, o.returns("new"), "new", cache.FromOrigin); !r.Replaced {
 			t.Error("the stale value was not replaced")
 		}
 	})
 }
 
-// TestNeverStale: what an outage may not bring back.
+// TestNeverStale: cases in which reads do not fall back to a value.
 func TestNeverStale(t *testing.T) {
 	alive := func(c cache.Entry[string]) cache.Entry[string] {
 		c.EndsAt = c.FetchedAt.Add(ttl + 2*time.Second)
 		return c
 	}
 	for _, tt := range []struct {
-		name   string
-		policy cache.Policy
-		entry  func(cache.Entry[string]) cache.Entry[string]
-		wait   time.Duration
-		then   error // of a load between the value and the outage
-		outage error
+		name    string
+		policy  cache.Policy
+		entry   func(cache.Entry[string]) cache.Entry[string]
+		wait    time.Duration
+		then    error // of a load between the value and the failure
+		failure error
 	}{
-		{"turned off", cache.Policy{TTL: ttl}, nil, ttl, nil, errUnavailable},
-		{"a failure that is no outage", usual, nil, ttl, nil, errFailed},
+		{"disabled", cache.Policy{TTL: ttl}, nil, ttl, nil, errUnavailable},
+		{"the origin is not unavailable", usual, nil, ttl, nil, errFailed},
 		{"a value past its end", usual, alive, ttl + 2*time.Second, nil, errUnavailable},
-		{"a value that only asking confirms", usual, func(e cache.Entry[string]) cache.Entry[string] { e.FreshOnly = true; return e }, ttl, nil, errUnavailable},
+		{"a value that must not be stale", usual, func(e cache.Entry[string]) cache.Entry[string] { e.FreshOnly = true; return e }, ttl, nil, errUnavailable},
 		{"after a denial", usual, nil, ttl, errDenied, errUnavailable},
-		{"after a rejection", usual, nil, ttl, errUnauthenticated, errUnavailable},
+		{"after an unauthenticated read", usual, nil, ttl, errUnauthenticated, errUnavailable},
 		{"after a denial that is not repeated", cache.Policy{TTL: ttl, StaleIfError: time.Minute}, nil, ttl, errDenied, errUnavailable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -145,7 +145,7 @@ func TestNeverStale(t *testing.T) {
 					time.Sleep(3 * time.Second)
 				}
 				for range 5 {
-					wantError(t, c, key, o.fails(tt.outage), tt.outage)
+					wantError(t, c, key, o.fails(tt.failure), tt.failure)
 					time.Sleep(2 * time.Second)
 				}
 			})
@@ -153,7 +153,7 @@ func TestNeverStale(t *testing.T) {
 	}
 }
 
-// A value that ends while it is stale is given out until then.
+// TestStaleUntilItsEnd: a value that ends while it is stale is returned until then.
 func TestStaleUntilItsEnd(t *testing.T) {
 	bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
@@ -171,12 +171,12 @@ func TestStaleWhileRevalidate(t *testing.T) {
 	bubble(t, cache.Policy{TTL: ttl, StaleWhileRevalidate: 3 * time.Second}, func(t *testing.T, c *cache.Cache[string]) {
 		h, key := newHeld(), cachetest.Key(t, "alice", 1)
 		close(h.release)
-		mustGet(t, c, key, h.gives("value"), "value", cache.FromOrigin)
+		mustGet(t, c, key, h.returns("value"), "value", cache.FromOrigin)
 		h.release = make(chan struct{})
 		time.Sleep(ttl)
-		for range 10 { // at once, and one load for all
+		for range 10 { // without a pause, and with one load for all
 			before := time.Now()
-			wantStale(t, c, key, h.gives("new"), "value", cache.StaleWhileRevalidate)
+			wantStale(t, c, key, h.returns("new"), "value", cache.StaleWhileRevalidate)
 			if took := time.Since(before); took != 0 {
 				t.Errorf("took %s", took)
 			}
@@ -192,15 +192,16 @@ func TestStaleWhileRevalidate(t *testing.T) {
 			t.Errorf("got %q, stale %q, error %v", r.Value, r.Stale, err)
 		}
 		time.Sleep(ttl + 3*time.Second)
-		mustGet(t, c, key, h.gives("third"), "third", cache.FromOrigin) // the window is over
+		mustGet(t, c, key, h.returns("third"), "third", cache.FromOrigin) // the window is over
 	})
 }
 
-// Within the window a failure changes nothing, and is not tried again for a second.
+// TestStaleWhileRevalidateFails: within the window a failure changes nothing, and no load follows for a
+// second.
 func TestStaleWhileRevalidateFails(t *testing.T) {
 	bubble(t, cache.Policy{TTL: ttl, StaleWhileRevalidate: 3 * time.Second}, func(t *testing.T, c *cache.Cache[string]) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
-		mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
+		mustGet(t, c, key, o.returns("value"), "value", cache.FromOrigin)
 		time.Sleep(ttl)
 		for range 20 {
 			wantStale(t, c, key, o.fails(errFailed), "value", cache.StaleWhileRevalidate)
@@ -218,7 +219,7 @@ func TestStaleWhileRevalidateFails(t *testing.T) {
 func TestDenialEndsRevalidation(t *testing.T) {
 	bubble(t, cache.Policy{TTL: ttl, StaleWhileRevalidate: time.Minute}, func(t *testing.T, c *cache.Cache[string]) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
-		mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
+		mustGet(t, c, key, o.returns("value"), "value", cache.FromOrigin)
 		time.Sleep(ttl)
 		wantStale(t, c, key, o.fails(errDenied), "value", cache.StaleWhileRevalidate)
 		synctest.Wait()
@@ -226,18 +227,18 @@ func TestDenialEndsRevalidation(t *testing.T) {
 	})
 }
 
-// With a stale value in hand a load is awaited for a second, by those who come later for what is
-// left of it, and goes on.
+// TestSlowLoad: with a stale value at hand, reads wait for a load only during its first second. The load goes
+// on.
 func TestSlowLoad(t *testing.T) {
 	bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
 		h, key := newHeld(), cachetest.Key(t, "alice", 1)
 		close(h.release)
-		mustGet(t, c, key, h.gives("value"), "value", cache.FromOrigin)
+		mustGet(t, c, key, h.returns("value"), "value", cache.FromOrigin)
 		h.release = make(chan struct{})
 		time.Sleep(ttl)
 		for _, want := range []time.Duration{time.Second, 0} {
 			before := time.Now()
-			r := wantStale(t, c, key, h.gives("new"), "value", cache.StaleIfError)
+			r := wantStale(t, c, key, h.returns("new"), "value", cache.StaleIfError)
 			if took := time.Since(before); took != want || r.Cause != nil {
 				t.Errorf("took %s, want %s; cause %v", took, want, r.Cause)
 			}
@@ -253,11 +254,11 @@ func TestSlowLoad(t *testing.T) {
 	})
 }
 
-// Without a stale value there is nothing to do but wait.
+// TestSlowFirstLoad: without a stale value, reads wait for the load.
 func TestSlowFirstLoad(t *testing.T) {
 	bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
 		h, key := newHeld(), cachetest.Key(t, "alice", 1)
-		d := start(t.Context(), c, key, h.gives("value"))
+		d := start(t.Context(), c, key, h.returns("value"))
 		time.Sleep(8 * time.Second)
 		select {
 		case o := <-d:
@@ -271,7 +272,7 @@ func TestSlowFirstLoad(t *testing.T) {
 	})
 }
 
-// A value whose end comes while a load is awaited is not given out after it.
+// TestEndWhileWaiting: a value that ends while a read waits for a load is not returned afterwards.
 func TestEndWhileWaiting(t *testing.T) {
 	bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
 		h, key := newHeld(), cachetest.Key(t, "alice", 1)
@@ -279,7 +280,7 @@ func TestEndWhileWaiting(t *testing.T) {
 			return cache.Entry[string]{Value: "value", FetchedAt: time.Now(), EndsAt: time.Now().Add(ttl + time.Second/2)}, nil
 		}, "value", cache.FromOrigin)
 		time.Sleep(ttl)
-		d := start(t.Context(), c, key, h.gives("new"))
+		d := start(t.Context(), c, key, h.returns("new"))
 		time.Sleep(3 * time.Second)
 		select {
 		case o := <-d:
@@ -293,22 +294,22 @@ func TestEndWhileWaiting(t *testing.T) {
 	})
 }
 
-func TestNegative(t *testing.T) {
+func TestDenial(t *testing.T) {
 	bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
 		wantError(t, c, key, o.fails(errDenied), errDenied)
 		time.Sleep(2*time.Second - 1)
 		wantError(t, c, key, never(t), errDenied)
-		mustGet(t, c, cachetest.Key(t, "bob", 1), o.gives("bob's"), "bob's", cache.FromOrigin) // to its caller alone
+		mustGet(t, c, cachetest.Key(t, "bob", 1), o.returns("bob's"), "bob's", cache.FromOrigin) // only the caller was denied
 		time.Sleep(time.Nanosecond)
-		mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
+		mustGet(t, c, key, o.returns("value"), "value", cache.FromOrigin)
 		if got := c.Stats(); got.Memory.Denials+got.Redis.Denials != 1 {
 			t.Errorf("%d and %d denials from memory and Redis, want 1", got.Memory.Denials, got.Redis.Denials)
 		}
 	})
 }
 
-func TestNegativeOff(t *testing.T) {
+func TestDenialNotKept(t *testing.T) {
 	bubble(t, cache.Policy{TTL: ttl}, func(t *testing.T, c *cache.Cache[string]) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
 		for range 3 {
@@ -320,7 +321,7 @@ func TestNegativeOff(t *testing.T) {
 	})
 }
 
-// A failed load is not repeated for a second: its error is.
+// TestFailureIsRepeated: for a second after a failure, reads return its error without a load.
 func TestFailureIsRepeated(t *testing.T) {
 	for _, failure := range []error{errFailed, errUnavailable, errUnauthenticated} {
 		bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {
@@ -328,26 +329,26 @@ func TestFailureIsRepeated(t *testing.T) {
 			wantError(t, c, key, o.fails(failure), failure)
 			time.Sleep(time.Second - 1)
 			wantError(t, c, key, never(t), failure)
-			mustGet(t, c, cachetest.Key(t, "bob", 1), o.gives("bob's"), "bob's", cache.FromOrigin)
+			mustGet(t, c, cachetest.Key(t, "bob", 1), o.returns("bob's"), "bob's", cache.FromOrigin)
 			time.Sleep(time.Nanosecond)
-			mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
+			mustGet(t, c, key, o.returns("value"), "value", cache.FromOrigin)
 		})
 	}
 }
 
-// With caching off nothing is kept at all, errors neither.
+// TestNothingIsKept: with a TTL of 0 nothing is kept, not even errors.
 func TestNothingIsKept(t *testing.T) {
 	bubble(t, cache.Policy{StaleWhileRevalidate: time.Hour, StaleIfError: time.Hour, NegativeTTL: time.Hour}, func(t *testing.T, c *cache.Cache[string]) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
 		for _, failure := range []error{errDenied, errUnauthenticated, errUnavailable, errFailed} {
 			wantError(t, c, key, o.fails(failure), failure)
-			mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
+			mustGet(t, c, key, o.returns("value"), "value", cache.FromOrigin)
 		}
 	})
 }
 
-// While Redis cannot be asked, a revocation may have gone unheard: memory answers from what is
-// fresh, and nothing stale.
+// TestNothingStaleWithoutRedis: while Redis cannot be asked, a revocation may have been missed, and reads
+// return no stale value.
 func TestNothingStaleWithoutRedis(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := cachetest.NewFakeRedis(keysOf(t, 1), time.Now).Process()
@@ -355,7 +356,7 @@ func TestNothingStaleWithoutRedis(t *testing.T) {
 		both.StaleWhileRevalidate = 10 * time.Second
 		c := newCacheOf(both, time.Now, newMemory(t, time.Now), p)
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
-		mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
+		mustGet(t, c, key, o.returns("value"), "value", cache.FromOrigin)
 		p.Cut(true)
 		time.Sleep(ttl - 1)
 		mustGet(t, c, key, never(t), "value", cache.FromMemory)
@@ -367,7 +368,7 @@ func TestNothingStaleWithoutRedis(t *testing.T) {
 	})
 }
 
-// What a flight offered is judged anew for who joins it late: its time may be over.
+// TestOfferPastItsTime: an offer is checked again for a read that joins late, because its time may be over.
 func TestOfferPastItsTime(t *testing.T) {
 	for name, ends := range map[string]time.Duration{"the value's end": ttl + 2*time.Second, "the window's end": time.Hour} {
 		t.Run(name, func(t *testing.T) {
@@ -378,7 +379,7 @@ func TestOfferPastItsTime(t *testing.T) {
 					return cache.Entry[string]{Value: "value", FetchedAt: at, EndsAt: at.Add(ends)}, nil
 				}, "value", cache.FromOrigin)
 				time.Sleep(ttl + time.Second)
-				wantStale(t, c, key, h.gives("new"), "value", cache.StaleWhileRevalidate)
+				wantStale(t, c, key, h.returns("new"), "value", cache.StaleWhileRevalidate)
 				time.Sleep(4 * time.Second) // the load still runs
 				d := start(t.Context(), c, key, never(t))
 				synctest.Wait()
@@ -396,15 +397,15 @@ func TestOfferPastItsTime(t *testing.T) {
 	}
 }
 
-func TestStaleIsCountedWhereItIsGiven(t *testing.T) {
+func TestStaleIsCountedOnce(t *testing.T) {
 	bubble(t, cache.Policy{TTL: ttl, StaleWhileRevalidate: 3 * time.Second}, func(t *testing.T, c *cache.Cache[string]) {
 		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
-		mustGet(t, c, key, o.gives("value"), "value", cache.FromOrigin)
+		mustGet(t, c, key, o.returns("value"), "value", cache.FromOrigin)
 		time.Sleep(ttl)
-		wantStale(t, c, key, o.gives("new"), "value", cache.StaleWhileRevalidate)
+		wantStale(t, c, key, o.returns("new"), "value", cache.StaleWhileRevalidate)
 		synctest.Wait()
 		if n := c.Stats().Memory.Stale + c.Stats().Redis.Stale; n != 1 {
-			t.Errorf("one stale answer is counted as %d", n)
+			t.Errorf("one stale result is counted %d times", n)
 		}
 	})
 }

@@ -12,15 +12,14 @@ import (
 	"authentik-graphql/cache/cachetest"
 )
 
-// TestStatsTellTheLevel: of two processes the second finds in the shared level, and then in its own,
-// what the first has loaded.
-func TestStatsTellTheLevel(t *testing.T) {
+// TestStats: what one process has loaded, another finds in Redis and then in its memory.
+func TestStats(t *testing.T) {
 	policy := cache.Policy{TTL: 5 * time.Second, StaleWhileRevalidate: time.Second, StaleIfError: time.Minute, NegativeTTL: 2 * time.Second}
 	for _, tt := range []struct {
 		name   string
 		first  error           // of the load
 		then   time.Duration   // passes, and a load fails in the first process
-		stats  cache.ReadStats // of the second one's two reads: one from Redis, one from memory
+		stats  cache.ReadStats // of each of the other process's reads, from Redis and from memory
 		errors bool
 	}{
 		{"hit", nil, 0, cache.ReadStats{Hits: 1}, false},
@@ -34,7 +33,7 @@ func TestStatsTellTheLevel(t *testing.T) {
 			o := &origin{now: clock.Now}
 			one := newCacheOf(policy, clock.Now, newMemory(t, clock.Now), fake.Process())
 			two := newCacheOf(policy, clock.Now, newMemory(t, clock.Now), fake.Process())
-			load := o.gives("value")
+			load := o.returns("value")
 			if tt.first != nil {
 				load = o.fails(tt.first)
 			}
@@ -56,8 +55,7 @@ func TestStatsTellTheLevel(t *testing.T) {
 	}
 }
 
-// TestRedisOperationsAreObserved: each that Redis is asked for, by its name, and none that it is
-// spared.
+// TestRedisOperationsAreObserved: every operation is observed, but none that Redis is spared.
 func TestRedisOperationsAreObserved(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	client, err := cache.NewRedisClient(cache.RedisOptions{URL: server.URL()})

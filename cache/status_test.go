@@ -9,7 +9,7 @@ import (
 	"authentik-graphql/cache/cachetest"
 )
 
-// TestRedisStatus goes through what can become of a Redis.
+// TestRedisStatus checks the status in the states of Redis.
 func TestRedisStatus(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	client := newClient(t, server)
@@ -26,9 +26,9 @@ func TestRedisStatus(t *testing.T) {
 	store.Listen(func(cache.ResourceHash) {})
 	waitInSync(t, store)
 	want.InSync = true
-	check("it listens")
+	check("in sync")
 
-	for _, token := range []string{"one", "other"} { // of which the second does not get it
+	for _, token := range []string{"one", "other"} { // the second does not acquire it
 		if _, err := store.Acquire(t.Context(), key, token, false); err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +56,7 @@ func TestRedisStatus(t *testing.T) {
 	}
 	set("1")
 	if store.Revoke(t.Context(), key.ResourceID(), time.Minute) == nil {
-		t.Fatal("a full Redis took a tombstone")
+		t.Fatal("Redis is not full")
 	}
 	want.Writable, want.PendingRevocations = false, 1
 	check("full")
@@ -67,9 +67,9 @@ func TestRedisStatus(t *testing.T) {
 	want.Breaker, want.InSync = "open", false
 	cachetest.Eventually(t, "the process knows that Redis is gone", func() bool { return store.Status() == want })
 
-	server.Restart() // with nothing in it and no limit
+	server.Restart() // empty and without a limit
 	cachetest.Eventually(t, "Redis is used again", func() bool { return store.Check(t.Context()) == nil })
-	cachetest.Eventually(t, "the revocation is told", func() bool { return store.Status().PendingRevocations == 0 })
+	cachetest.Eventually(t, "the revocation is written", func() bool { return store.Status().PendingRevocations == 0 })
 	waitInSync(t, store)
 	other := cachetest.Key(t, "alice", 2)
 	if v, err := store.Acquire(t.Context(), other, "one", false); err != nil || !v.Acquired {

@@ -15,7 +15,7 @@ type Store interface {
 }
 
 // Shared is a store that several processes share, together with their leases and revocations. An error means
-// that the store could not be asked or did not do as it was told.
+// that the store could not be asked or did not do what it was asked to.
 type Shared interface {
 	// Read returns everything that is known about a key.
 	Read(ctx context.Context, key Key) (View, error)

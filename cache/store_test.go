@@ -29,15 +29,15 @@ func TestRedisConformance(t *testing.T) {
 	})
 }
 
-// conformance runs the suites on a Redis of any form; open makes a process's store, client sees
-// everything there is.
+// conformance runs the suites on any kind of Redis. open opens the store of a process, client sees the whole
+// Redis.
 func conformance(t *testing.T, client redis.UniversalClient, open func(t *testing.T) *cache.Redis) {
-	// The server's own clock cannot be moved; the end of every value is brought nearer.
+	// The server's clock cannot be moved, so every expiry is.
 	pass := func(t testing.TB, d time.Duration) {
 		for _, name := range redisKeys(t, client) {
 			left, err := client.PTTL(context.Background(), name).Result()
 			if err != nil || left <= 0 {
-				t.Fatalf("%s lives for %s, error %v; every name must have an end", name, left, err)
+				t.Fatalf("%s has a ttl of %s, error %v; every name must have an expiry", name, left, err)
 			}
 			if err := client.PExpire(context.Background(), name, left-d).Err(); err != nil {
 				t.Fatal(err)
@@ -56,7 +56,7 @@ func conformance(t *testing.T, client redis.UniversalClient, open func(t *testin
 	})
 }
 
-func TestCommonsConformance(t *testing.T) {
+func TestFakeRedisConformance(t *testing.T) {
 	cachetest.Conformance(t, func(t *testing.T) cachetest.Harness {
 		clock := cachetest.NewClock()
 		h := cachetest.InRedis(cachetest.NewFakeRedis(keysOf(t, 1), clock.Now).Process())
@@ -73,24 +73,24 @@ func TestCommonsConformance(t *testing.T) {
 	})
 }
 
-func TestRedisForgetsByItself(t *testing.T) {
+func TestRedisExpires(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	store, key := newRedis(t, server.URL(), keysOf(t, 1)), cachetest.Key(t, "alice", 1)
 	if err := cachetest.Put(store, key, cache.Entry[string]{Value: "value"}, 20*time.Millisecond); err != nil {
 		t.Fatal(err)
 	}
 	client := newClient(t, server)
-	cachetest.Eventually(t, "the value goes with its ttl", func() bool { return len(redisKeys(t, client)) == 0 })
+	cachetest.Eventually(t, "the value expires", func() bool { return len(redisKeys(t, client)) == 0 })
 }
 
-// Redis knows no ttl under a millisecond, and go-redis makes a whole one of it.
+// TestRedisDoesNotRoundUp: Redis has no ttl under a millisecond, and go-redis would round it up.
 func TestRedisDoesNotRoundUp(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	store, key := newRedis(t, server.URL(), keysOf(t, 1)), cachetest.Key(t, "alice", 1)
 	if err := cachetest.Put(store, key, cache.Entry[string]{Value: "value"}, time.Millisecond-1); err != nil {
 		t.Fatal(err)
 	}
-	// Looking for the value would be too late. The one SET is that of the lease.
+	// Reading the value would be too late. The one SET is that of the lease.
 	calls, err := newClient(t, server).Info(t.Context(), "commandstats").Result()
 	if err != nil || !strings.Contains(calls, "cmdstat_set:calls=1,") {
 		t.Errorf("the server was asked to store, error %v:\n%s", err, calls)
@@ -108,7 +108,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	for id := int32(1); id <= 1000; id++ {
 		m.Set(cachetest.Key(t, "alice", id), cache.Entry[string]{Value: value}, time.Minute)
 	}
-	cachetest.Eventually(t, "the store shrinks to its bound", func() bool {
+	cachetest.Eventually(t, "the memory shrinks to its bound", func() bool {
 		kept := 0
 		for id := int32(1); id <= 1000; id++ {
 			if _, found := m.Get(cachetest.Key(t, "alice", id)); found {
@@ -121,12 +121,12 @@ func TestMemoryIsBounded(t *testing.T) {
 
 func TestMemoryNeedsABound(t *testing.T) {
 	if _, err := cache.NewMemory(0, time.Now); err == nil {
-		t.Error("made a store without a bound")
+		t.Error("made a memory without a bound")
 	}
 }
 
-// otter has a clock of its own, which the fake one above does not move.
-func TestMemoryRewriteBringsItsOwnExpiry(t *testing.T) {
+// TestMemoryOverwriteExpiry: otter expires by the time of a bubble, not by the fake clock of the suite.
+func TestMemoryOverwriteExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory(t, time.Now)
 		key := cachetest.Key(t, "alice", 1)
@@ -143,7 +143,7 @@ func TestMemoryRewriteBringsItsOwnExpiry(t *testing.T) {
 	})
 }
 
-// A bubble does not end while a goroutine in it lives.
+// TestCloseLeavesNoGoroutine: a bubble does not end while it has goroutines.
 func TestCloseLeavesNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, err := cache.NewMemory(1<<20, time.Now)
@@ -151,7 +151,7 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 			t.Fatal(err)
 		}
 		c, o := newCache(time.Now, m, nil), &origin{now: time.Now}
-		mustGet(t, c, cachetest.Key(t, "alice", 1), o.gives("value"), "value", cache.FromOrigin)
+		mustGet(t, c, cachetest.Key(t, "alice", 1), o.returns("value"), "value", cache.FromOrigin)
 		mustGet(t, c, cachetest.Key(t, "alice", 1), never(t), "value", cache.FromMemory)
 		if err := c.Close(t.Context()); err != nil {
 			t.Errorf("close: %v", err)

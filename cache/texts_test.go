@@ -34,10 +34,10 @@ func TestTexts(t *testing.T) {
 		t.Errorf("Redis shows %q = %q, error %v", all[0], sealed, err)
 	}
 	if left := client.PTTL(t.Context(), all[0]).Val(); left <= 0 {
-		t.Error("the text is kept for ever")
+		t.Error("the text does not expire")
 	}
 
-	t.Run("a changed text is none", func(t *testing.T) {
+	t.Run("a changed text is not returned", func(t *testing.T) {
 		if err := client.Set(t.Context(), all[0], sealed[:len(sealed)-1]+"x", 0).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -45,7 +45,7 @@ func TestTexts(t *testing.T) {
 	})
 }
 
-// TestTextsAreBounded: clients cannot fill Redis with documents of theirs.
+// TestTextsAreBounded: clients cannot fill Redis.
 func TestTextsAreBounded(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	client := newClient(t, server)
@@ -60,7 +60,7 @@ func TestTextsAreBounded(t *testing.T) {
 	}
 }
 
-// TestTextsWithoutRedis: a Redis that is gone is no error, and soon not asked any more.
+// TestTextsWithoutRedis: a failing Redis is the same as one without texts.
 func TestTextsWithoutRedis(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	client, err := cache.NewRedisClient(cache.RedisOptions{URL: server.URL()})

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// redisError is an error that Redis itself tells.
+// redisError is an error reply of Redis.
 type redisError string
 
 func (e redisError) Error() string { return string(e) }
@@ -23,10 +23,10 @@ func TestRefuses(t *testing.T) {
 		{"a replica", redisError("READONLY You can't write against a read only replica."), true},
 		{"full, before release 7", redisError(within + "-OOM command not allowed when used memory > 'maxmemory'."), true},
 		{"a replica, before release 7", redisError(within + "-READONLY You can't write against a read only replica."), true},
-		{"with what was done", fmt.Errorf("cache: take a lease in Redis: %w", redisError(within+"-OOM command not allowed")), true},
+		{"wrapped", fmt.Errorf("cache: redis acquire: %w", redisError(within+"-OOM command not allowed")), true},
 		{"a script that fails", redisError(within + "attempt to index a nil value"), false},
 		{"another error", redisError("NOSCRIPT No matching script."), false},
-		{"none of Redis", errors.New(within + "-OOM command not allowed"), false},
+		{"not from Redis", errors.New(within + "-OOM command not allowed"), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := refuses(tt.err); got != tt.want {

@@ -18,7 +18,7 @@ import (
 	"authentik-graphql/cache/cachetest"
 )
 
-// openStores gives a client that sees everything, and what opens a process's store.
+// openStores returns a client for the whole of Redis and a function that opens the store of a process.
 func openStores(t *testing.T, o cache.RedisOptions) (redis.UniversalClient, func(t *testing.T) *cache.Redis) {
 	t.Helper()
 	connect := func(t *testing.T) redis.UniversalClient {
@@ -43,8 +43,7 @@ func TestRedisClusterConformance(t *testing.T) {
 	conformance(t, all, open)
 }
 
-// TestRedisSentinelConformance runs the suites before and after a failover, and in its middle a
-// service that reads all the time.
+// TestRedisSentinelConformance runs the suites before and after a failover, and reads during it.
 func TestRedisSentinelConformance(t *testing.T) {
 	t.Parallel()
 	sentinel := cachetest.StartSentinel(t)
@@ -63,7 +62,7 @@ func TestRedisSentinelConformance(t *testing.T) {
 	go func() {
 		defer close(ended)
 		for id := int32(1); ctx.Err() == nil; id++ {
-			if _, err := c.Get(context.Background(), cachetest.Key(t, "alice", id), o.gives("value")); err != nil {
+			if _, err := c.Get(context.Background(), cachetest.Key(t, "alice", id), o.returns("value")); err != nil {
 				t.Errorf("during the failover: %v", err)
 			}
 		}
@@ -71,15 +70,15 @@ func TestRedisSentinelConformance(t *testing.T) {
 	sentinel.Failover((*cachetest.RedisServer).Kill)
 	cancel()
 	<-ended
-	waitInSync(t, store) // it listens at the new primary
-	row := cachetest.Key(t, "alice", 1<<30)
-	cachetest.Eventually(t, "the new primary revokes a row", func() bool { return store.Revoke(t.Context(), row.ResourceID(), time.Minute) == nil })
+	waitInSync(t, store) // at the new primary
+	key := cachetest.Key(t, "alice", 1<<30)
+	cachetest.Eventually(t, "the new primary stores a tombstone", func() bool { return store.Revoke(t.Context(), key.ResourceID(), time.Minute) == nil })
 
 	t.Run("after", func(t *testing.T) { conformance(t, all, open) })
 }
 
-// TestRevocationsOverRedis: what one process revokes another one's next read knows, by message while it
-// hears and by asking while it does not, in every form of Redis.
+// TestRevocationsOverRedis: after a revocation by one process, reads by another fail, in every kind of Redis.
+// The other process is notified or, while it is not in sync, asks Redis.
 func TestRevocationsOverRedis(t *testing.T) {
 	t.Parallel()
 	for name, options := range map[string]func(t *testing.T) cache.RedisOptions{
@@ -104,7 +103,7 @@ func TestRevocationsOverRedis(t *testing.T) {
 			o := &origin{now: time.Now}
 			for id := range int32(50) {
 				for _, c := range caches {
-					if _, err := get(t, c, cachetest.Key(t, "alice", id+1), o.gives("value")); err != nil {
+					if _, err := get(t, c, cachetest.Key(t, "alice", id+1), o.returns("value")); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -116,25 +115,25 @@ func TestRevocationsOverRedis(t *testing.T) {
 					t.Fatal(err)
 				}
 				began := time.Now()
-				cachetest.Eventually(t, "the other process knows", func() bool {
-					_, err := get(t, caches[1], key, o.gives("value"))
+				cachetest.Eventually(t, "the other process is notified", func() bool {
+					_, err := get(t, caches[1], key, o.returns("value"))
 					return err != nil
 				})
 				wantError(t, caches[1], key, never(t), cache.ErrRevoked)
-				t.Logf("row %d: the other process knew after %s", id, time.Since(began))
+				t.Logf("resource %d: the other process was notified after %s", id, time.Since(began))
 			}
 			for id := range int32(20) {
 				dead(id + 1)
 			}
-			if heard := caches[1].Stats().RevocationsReceived; heard < 19 {
-				t.Errorf("heard of %d revocations, want almost all of 20", heard)
+			if received := caches[1].Stats().RevocationsReceived; received < 19 {
+				t.Errorf("notified of %d revocations, want almost all of 20", received)
 			}
-			// The subscription's connection is cut: the next read asks.
+			// The connection of the subscription is killed: the next read asks Redis.
 			kill := func(ctx context.Context, node *redis.Client) error {
 				return node.ClientKillByFilter(ctx, "TYPE", "pubsub").Err()
 			}
 			masters(t, all, kill)
-			cachetest.Eventually(t, "the process notices", func() bool { return !stores[1].InSync(stores[1].Subscription()) })
+			cachetest.Eventually(t, "the process is not in sync", func() bool { return !stores[1].InSync(stores[1].Subscription()) })
 			key := cachetest.Key(t, "alice", 30)
 			if err := caches[0].Revoke(t.Context(), key.ResourceID()); err != nil {
 				t.Fatal(err)
@@ -145,15 +144,15 @@ func TestRevocationsOverRedis(t *testing.T) {
 				t.Fatal(err)
 			}
 			waitInSync(t, stores[1])
-			wantError(t, caches[1], unasked, never(t), cache.ErrRevoked) // what was learned before is not trusted
+			wantError(t, caches[1], unasked, never(t), cache.ErrRevoked) // what was confirmed before is not trusted
 			mustGet(t, caches[1], cachetest.Key(t, "alice", 40), never(t), "value", cache.FromMemory)
 		})
 	}
 }
 
-// A Redis that halts answers no ping: the process knows that it hears nothing, and hears again when
-// it goes on.
-func TestHaltedRedisIsNotHeard(t *testing.T) {
+// TestSuspendedRedis: a process is not in sync with a Redis that does not reply to pings, until it does
+// again.
+func TestSuspendedRedis(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	store := newRedis(t, server.URL(), keysOf(t, 1))
 	c := newCache(time.Now, newMemory(t, time.Now), store)
@@ -161,7 +160,7 @@ func TestHaltedRedisIsNotHeard(t *testing.T) {
 	waitInSync(t, store)
 	server.Stop()
 	began := time.Now()
-	cachetest.Eventually(t, "the process knows that it is deaf", func() bool { return !store.InSync(store.Subscription()) })
+	cachetest.Eventually(t, "the process is not in sync", func() bool { return !store.InSync(store.Subscription()) })
 	if took := time.Since(began); took > 4*time.Second {
 		t.Errorf("that took %s", took)
 	}
@@ -169,8 +168,9 @@ func TestHaltedRedisIsNotHeard(t *testing.T) {
 	waitInSync(t, store)
 }
 
-// halting is a proxy that holds back the rest of each message to a subscriber until that has sent a ping.
-func halting(t *testing.T, server *cachetest.RedisServer) (url string) {
+// splitting starts a proxy that holds back the second part of each message until the subscriber has sent a
+// ping.
+func splitting(t *testing.T, server *cachetest.RedisServer) (url string) {
 	t.Helper()
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -205,7 +205,7 @@ func halting(t *testing.T, server *cachetest.RedisServer) (url string) {
 					if bytes.Contains(bytes.ToLower(b), []byte("ping\r\n")) {
 						select {
 						case pings <- struct{}{}:
-						default: // nobody waits for it
+						default: // no message is held back
 						}
 					}
 				})
@@ -233,26 +233,26 @@ func halting(t *testing.T, server *cachetest.RedisServer) (url string) {
 	return strings.Replace(server.URL(), server.Addr(), ln.Addr().String(), 1)
 }
 
-// A message that comes in two parts, with a ping between them, is heard.
+// TestMessageInTwoParts: a message is received even if it arrives in two parts, with a ping between them.
 func TestMessageInTwoParts(t *testing.T) {
 	server := cachetest.StartRedis(t)
-	url := halting(t, server)
+	url := splitting(t, server)
 	one, two := newRedis(t, server.URL(), keysOf(t, 1)), newRedis(t, url, keysOf(t, 1))
 	a, b := newCache(time.Now, empty{}, one), newCacheOf(cache.Policy{TTL: time.Hour}, time.Now, newMemory(t, time.Now), two)
 	waitInSync(t, two)
 	key := cachetest.Key(t, "alice", 1)
-	mustGet(t, b, key, (&origin{now: time.Now}).gives("value"), "value", cache.FromOrigin)
+	mustGet(t, b, key, (&origin{now: time.Now}).returns("value"), "value", cache.FromOrigin)
 	if err := a.Revoke(t.Context(), key.ResourceID()); err != nil {
 		t.Fatal(err)
 	}
-	cachetest.Eventually(t, "the message is heard", func() bool {
+	cachetest.Eventually(t, "the message is received", func() bool {
 		_, err := b.Get(context.Background(), key, never(t))
 		return errors.Is(err, cache.ErrRevoked)
 	})
 }
 
-// A tombstone that could not be written is written when Redis is back.
-func TestLateRevocation(t *testing.T) {
+// TestPendingRevocation: a tombstone that could not be written is written when Redis is back.
+func TestPendingRevocation(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	store := newRedis(t, server.URL(), keysOf(t, 1))
 	c := newCache(time.Now, newMemory(t, time.Now), store)
@@ -260,7 +260,7 @@ func TestLateRevocation(t *testing.T) {
 	server.Kill()
 	key := cachetest.Key(t, "alice", 1)
 	if err := c.Revoke(t.Context(), key.ResourceID()); err == nil {
-		t.Error("a dead Redis took a tombstone")
+		t.Error("Redis is not down")
 	}
 	server.Restart()
 	other := newRedis(t, server.URL(), keysOf(t, 1))
@@ -270,7 +270,7 @@ func TestLateRevocation(t *testing.T) {
 	})
 }
 
-// TestForeignNames: what others put under our names stops nothing for longer than a lease lives.
+// TestForeignNames: foreign values under our names delay nothing for longer than a lease lasts.
 func TestForeignNames(t *testing.T) {
 	s := newStored(t)
 	key := cachetest.Key(t, "alice", 1)
@@ -281,13 +281,13 @@ func TestForeignNames(t *testing.T) {
 		put  func(p redis.Pipeliner)
 		want cache.Stats
 	}{
-		{"a tombstone of another make", func(p redis.Pipeliner) { p.Set(t.Context(), slot+"x", "dead", 0) }, cache.Stats{Loads: 1, Untrusted: 1}},
-		{"a list as tombstone", func(p redis.Pipeliner) { p.RPush(t.Context(), slot+"x", "dead") }, cache.Stats{Loads: 1, Untrusted: 1}},
-		{"an eternal lease", func(p redis.Pipeliner) { p.Set(t.Context(), slot+"l"+digest, "mine", 0) }, cache.Stats{Loads: 1}},
+		{"a forged tombstone", func(p redis.Pipeliner) { p.Set(t.Context(), slot+"x", "dead", 0) }, cache.Stats{Loads: 1, Untrusted: 1}},
+		{"a tombstone that is a list", func(p redis.Pipeliner) { p.RPush(t.Context(), slot+"x", "dead") }, cache.Stats{Loads: 1, Untrusted: 1}},
+		{"a lease without expiry", func(p redis.Pipeliner) { p.Set(t.Context(), slot+"l"+digest, "mine", 0) }, cache.Stats{Loads: 1}},
 		{"a lease of an hour", func(p redis.Pipeliner) { p.Set(t.Context(), slot+"l"+digest, "mine", time.Hour) }, cache.Stats{Loads: 1}},
-		{"a list as lease", func(p redis.Pipeliner) { p.RPush(t.Context(), slot+"l"+digest, "mine") }, cache.Stats{Loads: 1}},
-		{"a failure of another make", func(p redis.Pipeliner) { p.Set(t.Context(), slot+"e"+digest, "down", 0) }, cache.Stats{Loads: 1, Untrusted: 1}},
-		{"the value as failure", func(p redis.Pipeliner) { p.Copy(t.Context(), name, slot+"e"+digest, 0, true); p.Del(t.Context(), name) }, cache.Stats{Loads: 1, Untrusted: 1}},
+		{"a lease that is a list", func(p redis.Pipeliner) { p.RPush(t.Context(), slot+"l"+digest, "mine") }, cache.Stats{Loads: 1}},
+		{"a forged failure", func(p redis.Pipeliner) { p.Set(t.Context(), slot+"e"+digest, "down", 0) }, cache.Stats{Loads: 1, Untrusted: 1}},
+		{"the value in place of the failure", func(p redis.Pipeliner) { p.Copy(t.Context(), name, slot+"e"+digest, 0, true); p.Del(t.Context(), name) }, cache.Stats{Loads: 1, Untrusted: 1}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			flush(t, s.client)
@@ -300,14 +300,14 @@ func TestForeignNames(t *testing.T) {
 				t.Fatal(err)
 			}
 			c := s.cache(t)
-			mustGet(t, c, key, s.origin.gives("fresh"), "fresh", cache.FromOrigin)
+			mustGet(t, c, key, s.origin.returns("fresh"), "fresh", cache.FromOrigin)
 			wantStats(t, c, tt.want)
 			mustGet(t, s.cache(t), key, never(t), "fresh", cache.FromRedis)
 		})
 	}
 }
 
-// cutName takes a name apart: what is before its kind, and its digest.
+// cutName returns the parts of a name before and after its kind.
 func cutName(name string) (slot, digest string, ok bool) {
 	for i := range name {
 		if name[i] == '}' && i+2 <= len(name) {
@@ -317,10 +317,10 @@ func cutName(name string) (slot, digest string, ok bool) {
 	return "", "", false
 }
 
-// aclRules are what docs/settings.md says that an ACL user needs, and nothing else.
+// aclRules are the rights of an ACL user that docs/settings.md asks for.
 const aclRules = "~authentik-graphql:* &authentik-graphql:* -@all +mget +get +set +del +pttl +pexpire +eval +evalsha +publish +subscribe +ping"
 
-// TestLeastRights runs the suites as a user that may do no more than that page asks for.
+// TestLeastRights runs the suites as a user with no other rights.
 func TestLeastRights(t *testing.T) {
 	server := cachetest.StartRedis(t)
 	client := newClient(t, server)
