@@ -27,11 +27,7 @@ type Identity struct {
 }
 
 // Open reads the files that AUTHENTIK_TOKEN_FILE and CALLERS_FILE name, and reports the mistakes of both.
-// It returns nil if neither is set.
 func Open(tokenFile, callersFile string) (*Callers, error) {
-	if tokenFile == "" && callersFile == "" {
-		return nil, nil
-	}
 	token, tokenErr := openWatched("AUTHENTIK_TOKEN_FILE", tokenFile, parseToken)
 	list, listErr := openWatched("CALLERS_FILE", callersFile, parseList)
 	if err := errors.Join(tokenErr, listErr); err != nil {
