@@ -1,17 +1,17 @@
 package document
 
-import "authentik-graphql/internal/envvalue"
+import "authentik-graphql/internal/bytesize"
 
 // Limits bound what one request may cost, as far as an operator sets it. The tags are the settings'
 // names, defaults and meanings. A request over a limit gets an error that names the setting.
 type Limits struct {
-	Body            envvalue.Size  `env:"MAX_BODY" envDefault:"64KiB" example:"64KiB" help:"Maximum size of a request body."`
-	Answer          envvalue.Size  `env:"MAX_ANSWER" envDefault:"8MiB" example:"8MiB" help:"Maximum size of a response."`
-	UpstreamCalls   envvalue.Count `env:"OPERATION_UPSTREAM_CALLS" envDefault:"100" example:"100" help:"Maximum number of different grants and lists that one operation reads, cached or not. One list may take as many requests to authentik."`
-	Complexity      envvalue.Count `env:"MAX_COMPLEXITY" envDefault:"30000" example:"30000" help:"Maximum number of fields in a response, estimated from the document."`
-	Tokens          envvalue.Count `env:"MAX_TOKENS" envDefault:"3000" example:"3000" help:"Maximum number of lexical tokens in a document."`
-	Depth           envvalue.Count `env:"MAX_DEPTH" envDefault:"16" example:"16" help:"Maximum depth of nested fields in a document."`
-	Representations envvalue.Count `env:"MAX_REPRESENTATIONS" envDefault:"100" example:"100" help:"Maximum number of entities that one _entities field requests."`
+	Body            bytesize.Size `env:"MAX_BODY" envDefault:"64KiB" range:"1B to 1GiB" example:"64KiB" help:"Maximum size of a request body."`
+	Answer          bytesize.Size `env:"MAX_ANSWER" envDefault:"8MiB" range:"1B to 1GiB" example:"8MiB" help:"Maximum size of a response."`
+	UpstreamCalls   int           `env:"OPERATION_UPSTREAM_CALLS" envDefault:"100" range:"1 to 1000000" example:"100" help:"Maximum number of different grants and lists that one operation reads, cached or not. One list may take as many requests to authentik."`
+	Complexity      int           `env:"MAX_COMPLEXITY" envDefault:"30000" range:"1 to 1000000" example:"30000" help:"Maximum number of fields in a response, estimated from the document."`
+	Tokens          int           `env:"MAX_TOKENS" envDefault:"3000" range:"1 to 1000000" example:"3000" help:"Maximum number of lexical tokens in a document."`
+	Depth           int           `env:"MAX_DEPTH" envDefault:"16" range:"1 to 1000000" example:"16" help:"Maximum depth of nested fields in a document."`
+	Representations int           `env:"MAX_REPRESENTATIONS" envDefault:"100" range:"1 to 1000000" example:"100" help:"Maximum number of entities that one _entities field requests."`
 }
 
 // The limits that are no setting. Each is far above what clients send and low enough that a request

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"time"
 
@@ -81,7 +80,7 @@ func newService(p *program) (*Service, error) {
 		Cache: s.cache.Stats, Upstream: s.client.Stats, Replays: s.responses.Replayed,
 		Responses: s.responses.Size, Memory: s.memory.Size, Documents: endpoint.DocumentsSize,
 		OpenConnections: s.server.OpenConnections, Draining: s.server.Draining,
-		MaxConnections: int(p.cfg.MaxConnections), UpstreamConcurrency: int(p.cfg.Concurrency),
+		MaxConnections: p.cfg.MaxConnections, UpstreamConcurrency: p.cfg.Concurrency,
 	}
 	if s.redis != nil {
 		sources.Redis = s.redis.Status
@@ -97,7 +96,7 @@ func (p *program) newClient(observe func(time.Duration, error), tracing *telemet
 		BaseURL:     p.cfg.AuthentikURL.URL,
 		RootCAs:     p.in.authentikCAs,
 		Timeout:     p.cfg.UpstreamTimeout,
-		Concurrency: int(p.cfg.Concurrency),
+		Concurrency: p.cfg.Concurrency,
 		UserAgent:   "authentik-graphql/" + buildinfo.Version(),
 		Now:         p.Now,
 		Logger:      p.log,
@@ -135,7 +134,7 @@ func (s *Service) openCaches() error {
 			StaleIfError:         s.cfg.StaleIfError,
 			NegativeTTL:          s.cfg.NegativeTTL,
 		},
-		LoadTimeout: min(s.cfg.UpstreamTimeout, math.MaxInt64/2) + time.Second, // the sum must not overflow
+		LoadTimeout: s.cfg.UpstreamTimeout + time.Second,
 		Classify:    grants.Classify,
 		Now:         s.Now,
 		Spans:       s.tracing.Tracer(),
@@ -164,7 +163,7 @@ func (s *Service) newEndpoint() (*graph.Handler, error) {
 		Cache:       s.cache,
 		Client:      s.client,
 		Redaction:   s.cfg.Redaction,
-		Concurrency: int(s.cfg.Concurrency),
+		Concurrency: s.cfg.Concurrency,
 		Accepted:    accepted,
 		OwnToken:    s.in.callers != nil,
 		Answered: func(ctx context.Context, status int, authentikID string) {
@@ -199,10 +198,10 @@ func (s *Service) newServer(endpoint http.Handler) (*httpserver.Server, error) {
 		AllowedOrigins:   s.cfg.AllowedOrigins,
 		RateLimit:        float64(s.cfg.RateLimit),
 		MaxBody:          int(s.cfg.Body),
-		MaxConnections:   int(s.cfg.MaxConnections),
+		MaxConnections:   s.cfg.MaxConnections,
 		OperationTimeout: s.cfg.OperationTimeout,
 		ShutdownDelay:    s.cfg.ShutdownDelay,
-		OtherFiles:       int(s.cfg.Concurrency) + otherFiles,
+		OtherFiles:       s.cfg.Concurrency + otherFiles,
 		Metrics:          s.metrics,
 		Tracing:          s.tracing,
 		Log:              s.log,

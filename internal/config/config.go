@@ -12,7 +12,7 @@ import (
 
 	"authentik-graphql/cache"
 	"authentik-graphql/graph/document"
-	"authentik-graphql/internal/envvalue"
+	"authentik-graphql/internal/bytesize"
 	"authentik-graphql/internal/grants"
 )
 
@@ -38,11 +38,11 @@ type BasicSettings struct {
 
 // CacheSettings are the settings of how long values are cached, and in how much memory.
 type CacheSettings struct {
-	CacheTTL             time.Duration `env:"CACHE_TTL" envDefault:"5s" example:"5s" help:"Serve a cached value for this long without asking authentik again. 0s turns off the cache, stale values and CACHE_NEGATIVE_TTL."`
-	StaleWhileRevalidate time.Duration `env:"CACHE_STALE_WHILE_REVALIDATE" envDefault:"0s" example:"2s" help:"For this long after CACHE_TTL, serve the stale value at once and refresh it in the background. 0s turns this off."`
-	StaleIfError         time.Duration `env:"CACHE_STALE_IF_ERROR" envDefault:"30s" example:"30s" help:"For this long after CACHE_TTL, serve the stale value, marked as stale, if authentik fails. 0s turns this off."`
-	NegativeTTL          time.Duration `env:"CACHE_NEGATIVE_TTL" envDefault:"2s" example:"2s" help:"Repeat a NOT_FOUND or FORBIDDEN to its caller for this long without asking authentik again. 0s turns this off."`
-	CacheMemory          byteSize      `env:"CACHE_MEMORY" envDefault:"64MiB" example:"64MiB" help:"Memory for cached values, cached responses and parsed documents, at least 1MiB."`
+	CacheTTL             time.Duration `env:"CACHE_TTL" envDefault:"5s" range:"0s to 24h" example:"5s" help:"Serve a cached value for this long without asking authentik again. 0s turns off the cache, stale values and CACHE_NEGATIVE_TTL."`
+	StaleWhileRevalidate time.Duration `env:"CACHE_STALE_WHILE_REVALIDATE" envDefault:"0s" range:"0s to 24h" example:"2s" help:"For this long after CACHE_TTL, serve the stale value at once and refresh it in the background. 0s turns this off."`
+	StaleIfError         time.Duration `env:"CACHE_STALE_IF_ERROR" envDefault:"30s" range:"0s to 24h" example:"30s" help:"For this long after CACHE_TTL, serve the stale value, marked as stale, if authentik fails. 0s turns this off."`
+	NegativeTTL          time.Duration `env:"CACHE_NEGATIVE_TTL" envDefault:"2s" range:"0s to 24h" example:"2s" help:"Repeat a NOT_FOUND or FORBIDDEN to its caller for this long without asking authentik again. 0s turns this off."`
+	CacheMemory          bytesize.Size `env:"CACHE_MEMORY" envDefault:"64MiB" range:"1MiB to 1PiB" example:"64MiB" help:"Memory for cached values, cached responses and parsed documents, at least 1MiB."`
 }
 
 // RedisSettings are the settings of the Redis that processes share.
@@ -70,10 +70,10 @@ type AccessSettings struct {
 
 // LimitSettings are the settings of what a client, an operation and a request may cost.
 type LimitSettings struct {
-	UpstreamTimeout  time.Duration  `env:"UPSTREAM_TIMEOUT" envDefault:"10s" example:"10s" help:"Time limit of a request to authentik, with its retries. 0s lets no request succeed."`
-	Concurrency      concurrency    `env:"UPSTREAM_CONCURRENCY" envDefault:"64" example:"64" help:"Maximum number of concurrent requests to authentik, from 1 to 10000. Up to 1,024 more wait for their turn."`
-	OperationTimeout time.Duration  `env:"OPERATION_TIMEOUT" envDefault:"15s" example:"15s" help:"Time limit of an operation, at least 1ms. Keep it above UPSTREAM_TIMEOUT, which it otherwise cuts short."`
-	MaxConnections   envvalue.Count `env:"MAX_CONNECTIONS" envDefault:"10000" example:"10000" help:"Maximum number of open connections. Requests on further ones are answered with 503."`
+	UpstreamTimeout  time.Duration `env:"UPSTREAM_TIMEOUT" envDefault:"10s" range:"0s to 1000000h" example:"10s" help:"Time limit of a request to authentik, with its retries. 0s lets no request succeed."`
+	Concurrency      int           `env:"UPSTREAM_CONCURRENCY" envDefault:"64" range:"1 to 10000" example:"64" help:"Maximum number of concurrent requests to authentik, from 1 to 10000. Up to 1,024 more wait for their turn."`
+	OperationTimeout time.Duration `env:"OPERATION_TIMEOUT" envDefault:"15s" range:"1ms to 1000000h" example:"15s" help:"Time limit of an operation, at least 1ms. Keep it above UPSTREAM_TIMEOUT, which it otherwise cuts short."`
+	MaxConnections   int           `env:"MAX_CONNECTIONS" envDefault:"10000" range:"1 to 1000000" example:"10000" help:"Maximum number of open connections. Requests on further ones are answered with 503."`
 
 	document.Limits
 }
@@ -82,7 +82,7 @@ type LimitSettings struct {
 type OperationSettings struct {
 	AdminAddr     string        `env:"ADMIN_ADDR" envDefault:"127.0.0.1:9464" example:"127.0.0.1:9464" help:"Address of the admin listener, which serves metrics and probes. Each process of a host needs its own. off turns the listener off, which is the default with -demo."`
 	AdminPprof    bool          `env:"ADMIN_PPROF" envDefault:"false" example:"true" help:"Serve profiles of the process (Go's pprof) at /debug/pprof/ of ADMIN_ADDR."`
-	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" envDefault:"0s" example:"5s" help:"Keep serving for this long after SIGTERM while /readyz answers 503, so that load balancers can deregister this process."`
+	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" envDefault:"0s" range:"0s to 24h" example:"5s" help:"Keep serving for this long after SIGTERM while /readyz answers 503, so that load balancers can deregister this process."`
 	LogLevel      slog.Level    `env:"LOG_LEVEL" envDefault:"INFO" example:"info" help:"Lowest level that is logged: debug, info, warn or error."`
 	LogFormat     string        `env:"LOG_FORMAT" envDefault:"json" example:"text" help:"Format of log lines: json or text. With -demo the default is text."`
 }

@@ -34,12 +34,16 @@ func TestConfigMistakes(t *testing.T) {
 		{"no port of the admin listener", []string{testURL, "ADMIN_ADDR=9464"}, []string{"ADMIN_ADDR is neither host:port nor off; for example 127.0.0.1:9464"}},
 		{"off for the wrong one", []string{testURL, "LISTEN_ADDR=off"}, []string{"LISTEN_ADDR is not host:port"}},
 		{"no unit", []string{testURL, "CACHE_TTL=5"}, []string{"CACHE_TTL cannot be read as a duration; for example 5s"}},
-		{"negative", []string{testURL, "CACHE_TTL=-1s", "UPSTREAM_TIMEOUT=-1s"}, []string{"CACHE_TTL must not be negative", "UPSTREAM_TIMEOUT must not be negative"}},
+		{"negative", []string{testURL, "CACHE_TTL=-1s", "UPSTREAM_TIMEOUT=-1s"}, []string{"CACHE_TTL must be from 0s to 24h; for example 5s", "UPSTREAM_TIMEOUT must be from 0s"}},
 		{"no calls at once", []string{testURL, "UPSTREAM_CONCURRENCY=0"}, []string{"UPSTREAM_CONCURRENCY must be from 1 to 10000; for example 64"}},
 		{"too many calls at once", []string{testURL, "UPSTREAM_CONCURRENCY=10001"}, []string{"UPSTREAM_CONCURRENCY must be from 1 to 10000"}},
-		{"not a number of calls", []string{testURL, "UPSTREAM_CONCURRENCY=many"}, []string{"UPSTREAM_CONCURRENCY must be from 1 to 10000"}},
-		{"too long", []string{testURL, "CACHE_TTL=25h", "CACHE_STALE_IF_ERROR=1000h"}, []string{"CACHE_TTL must not be over 24h; for example 5s", "CACHE_STALE_IF_ERROR must not be over 24h"}},
-		{"not a size", []string{testURL, "CACHE_MEMORY=lots"}, []string{"CACHE_MEMORY is not a size; for example 64MiB"}},
+		{"not a number of calls", []string{testURL, "UPSTREAM_CONCURRENCY=many"}, []string{"UPSTREAM_CONCURRENCY cannot be read as a whole number; for example 64"}},
+		{"too long", []string{testURL, "CACHE_TTL=25h", "CACHE_STALE_IF_ERROR=1000h"}, []string{"CACHE_TTL must be from 0s to 24h; for example 5s", "CACHE_STALE_IF_ERROR must be from 0s to 24h"}},
+		{"not a size", []string{testURL, "CACHE_MEMORY=lots"}, []string{"CACHE_MEMORY cannot be read as a size; for example 64MiB"}},
+		{"too little memory", []string{testURL, "CACHE_MEMORY=1MB"}, []string{"CACHE_MEMORY must be from 1MiB to 1PiB"}},
+		{"sizes", []string{testURL, "MAX_BODY=0", "MAX_ANSWER=1025MiB"}, []string{"MAX_BODY must be from 1B to 1GiB", "MAX_ANSWER must be from 1B to 1GiB"}},
+		{"counts", []string{testURL, "MAX_TOKENS=0", "MAX_DEPTH=1000001"}, []string{"MAX_TOKENS must be from 1 to 1000000", "MAX_DEPTH must be from 1 to 1000000"}},
+		{"no time", []string{testURL, "OPERATION_TIMEOUT=0s", "UPSTREAM_TIMEOUT=2562047h"}, []string{"OPERATION_TIMEOUT must be from 1ms", "UPSTREAM_TIMEOUT must be from 0s"}},
 		{"not a bool", []string{testURL, "PLAYGROUND=maybe"}, []string{"PLAYGROUND cannot be read as true or false"}},
 		{"not a level", []string{testURL, "LOG_LEVEL=loud"}, []string{"LOG_LEVEL cannot be read as a level"}},
 		{"not a format", []string{testURL, "LOG_FORMAT=xml"}, []string{"LOG_FORMAT must be json or text"}},
@@ -107,7 +111,7 @@ func TestFirstMistakeOfEach(t *testing.T) {
 
 func TestConfigDefaultsAndValues(t *testing.T) {
 	cfg, err := Load([]string{testURL, "CACHE_TTL=", "REDIS_URL=", "LOG_LEVEL=warn", "HOME=/", "CACHE_MEMORY=1GiB",
-		"UPSTREAM_TIMEOUT=2562047h", "UPSTREAM_CONCURRENCY=10000", "ALLOWED_ORIGINS=https://a.example.com, http://127.0.0.1:3000"}, false)
+		"UPSTREAM_TIMEOUT=1000000h", "UPSTREAM_CONCURRENCY=10000", "ALLOWED_ORIGINS=https://a.example.com, http://127.0.0.1:3000"}, false)
 	if err != nil {
 		t.Fatal(err)
 	}

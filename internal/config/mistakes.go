@@ -10,7 +10,7 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"authentik-graphql/cache"
-	"authentik-graphql/internal/envvalue"
+	"authentik-graphql/internal/bytesize"
 )
 
 // mistakes has the first error of each setting: a value that cannot be parsed would be reported as missing or out
@@ -53,7 +53,7 @@ func (m mistakes) addParseErrors(err error) {
 		}
 		field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
 		what := "cannot be read as " + kinds[field.Type]
-		var own envvalue.Error
+		var own valueError
 		if errors.As(parse.Err, &own) {
 			what = string(own)
 		}
@@ -64,10 +64,17 @@ func (m mistakes) addParseErrors(err error) {
 // kinds describes the types of settings that do not describe their mistakes themselves.
 var kinds = map[reflect.Type]string{
 	reflect.TypeFor[time.Duration]():   "a duration",
+	reflect.TypeFor[int]():             "a whole number",
+	reflect.TypeFor[bytesize.Size]():   "a size",
 	reflect.TypeFor[bool]():            "true or false",
 	reflect.TypeFor[slog.Level]():      "a level: debug, info, warn or error",
 	reflect.TypeFor[cache.RedisMode](): "a mode: standalone, cluster or sentinel",
 }
+
+// valueError says what is wrong with a value, which it does not repeat: the value may be secret.
+type valueError string
+
+func (e valueError) Error() string { return string(e) }
 
 // mistake makes the error of a setting.
 func mistake(name, what string) error {

@@ -11,8 +11,13 @@ import (
 // Setting describes a setting for -help and docs/settings.md.
 type Setting struct {
 	Group, Name, Default, Example, Help string
+	// Range is the least and the greatest value, as in "0s to 24h". It is empty if the type is all that limits
+	// the value.
+	Range string
 	// Secret settings may be given as NAME_FILE as well and are never printed.
 	Secret bool
+
+	field reflect.StructField
 }
 
 // Settings lists every setting, group by group, in the order of [Config].
@@ -32,7 +37,9 @@ func Settings() (all []Setting) {
 			Default: tag.Get("envDefault"),
 			Example: tag.Get("example"),
 			Help:    tag.Get("help"),
+			Range:   tag.Get("range"),
 			Secret:  tag.Get("secret") == "true",
+			field:   field,
 		})
 	}
 	return all
@@ -43,18 +50,19 @@ func settingNamed(name string) Setting {
 	return all[slices.IndexFunc(all, func(s Setting) bool { return s.Name == name })]
 }
 
+// valueIn is the setting's value in a configuration.
+func (s Setting) valueIn(c *Config) reflect.Value {
+	return reflect.ValueOf(c).Elem().FieldByIndex(s.field.Index)
+}
+
 // LogValue shows the settings without their secrets.
 func (c Config) LogValue() slog.Value {
-	v := reflect.ValueOf(c)
 	var attrs []slog.Attr
-	for _, field := range reflect.VisibleFields(v.Type()) {
-		value := v.FieldByIndex(field.Index)
-		switch name := field.Tag.Get("env"); {
-		case name == "":
-		case field.Tag.Get("secret") == "true":
-			attrs = append(attrs, slog.Bool(name+" set", !value.IsZero()))
-		default:
-			attrs = append(attrs, slog.String(name, fmt.Sprint(value.Interface())))
+	for _, s := range Settings() {
+		if value := s.valueIn(&c); s.Secret {
+			attrs = append(attrs, slog.Bool(s.Name+" set", !value.IsZero()))
+		} else {
+			attrs = append(attrs, slog.String(s.Name, fmt.Sprint(value.Interface())))
 		}
 	}
 	return slog.GroupValue(attrs...)

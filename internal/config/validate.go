@@ -4,29 +4,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"authentik-graphql/internal/grants"
 )
-
-// maxCacheTime is far above any use. It is low enough that all times can be added up and that a revocation
-// can be remembered for longer.
-const maxCacheTime = 24 * time.Hour
 
 // validate checks the ranges of values and what they require of one another.
 func (c *Config) validate(demo bool, m mistakes) {
 	m.require(c.AuthentikURL.URL != nil || demo, "AUTHENTIK_URL", "is required")
-	for name, value := range map[string]time.Duration{
-		"UPSTREAM_TIMEOUT":             c.UpstreamTimeout,
-		"CACHE_TTL":                    c.CacheTTL,
-		"CACHE_STALE_WHILE_REVALIDATE": c.StaleWhileRevalidate,
-		"CACHE_STALE_IF_ERROR":         c.StaleIfError,
-		"CACHE_NEGATIVE_TTL":           c.NegativeTTL,
-		"SHUTDOWN_DELAY":               c.ShutdownDelay,
-	} {
-		m.require(value >= 0, name, "must not be negative")
-		m.require(value <= maxCacheTime || name == "UPSTREAM_TIMEOUT", name, "must not be over 24h")
-	}
-	m.require(c.OperationTimeout >= time.Millisecond, "OPERATION_TIMEOUT", "must be at least 1ms")
-	m.require(c.CacheMemory >= 1<<20, "CACHE_MEMORY", "must be at least 1MiB")
+	c.validateRanges(m)
 	m.require(c.LogFormat == "json" || c.LogFormat == "text", "LOG_FORMAT", "must be json or text")
 	m.require(IsAddr(c.ListenAddr), "LISTEN_ADDR", "is not host:port")
 	m.require(c.AdminAddr == AdminOff || IsAddr(c.AdminAddr), "ADMIN_ADDR", "is neither host:port nor off")
@@ -39,6 +25,26 @@ func (c *Config) validate(demo bool, m mistakes) {
 		m.require(false, "REDACT", err.Error())
 	}
 	c.validateRedis(m)
+}
+
+// validateRanges checks the values that have a range. The ranges of times are far above any use, and low enough
+// that times can be added up and that a revocation can be remembered for longer than a value is cached.
+func (c *Config) validateRanges(m mistakes) {
+	for _, s := range Settings() {
+		if least, most, ok := strings.Cut(s.Range, " to "); ok {
+			value := s.valueIn(c).Int()
+			m.require(bound(least) <= value && value <= bound(most), s.Name, "must be from "+s.Range)
+		}
+	}
+}
+
+// bound reads an end of a range: a duration, a size or a number.
+func bound(text string) int64 {
+	if d, err := time.ParseDuration(text); err == nil {
+		return int64(d)
+	}
+	n, _ := humanize.ParseBytes(text) // which reads plain numbers as well
+	return int64(n)                   //nolint:gosec // it fits
 }
 
 func (c *Config) validateRedis(m mistakes) {

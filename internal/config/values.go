@@ -10,10 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/dustin/go-humanize"
-
 	"authentik-graphql/cache"
-	"authentik-graphql/internal/envvalue"
 )
 
 // AdminOff is the value of ADMIN_ADDR that turns the admin listener off.
@@ -33,11 +30,11 @@ func (u *BaseURL) UnmarshalText(text []byte) error {
 	parsed, err := url.Parse(string(text))
 	switch {
 	case err != nil, parsed.Scheme != "http" && parsed.Scheme != "https", parsed.Host == "":
-		return envvalue.Error("is not an http:// or https:// URL")
+		return valueError("is not an http:// or https:// URL")
 	case parsed.User != nil || parsed.RawQuery != "" || parsed.Fragment != "":
-		return envvalue.Error("must not have a user, query or fragment")
+		return valueError("must not have a user, query or fragment")
 	case strings.Contains(parsed.Path, "/api/v3"):
-		return envvalue.Error("is authentik's base address, without /api/v3")
+		return valueError("is authentik's base address, without /api/v3")
 	}
 	u.URL = parsed
 	return nil
@@ -50,30 +47,6 @@ func (u BaseURL) String() string {
 	return u.URL.String()
 }
 
-type byteSize uint64
-
-func (b *byteSize) UnmarshalText(text []byte) error {
-	n, err := humanize.ParseBytes(string(text))
-	if err != nil || n > 1<<50 {
-		return envvalue.Error("is not a size")
-	}
-	*b = byteSize(n)
-	return nil
-}
-
-func (b byteSize) String() string { return humanize.IBytes(uint64(b)) }
-
-type concurrency int
-
-func (c *concurrency) UnmarshalText(text []byte) error {
-	n, err := strconv.Atoi(string(text))
-	if err != nil || n < 1 || n > 10000 {
-		return envvalue.Error("must be from 1 to 10000")
-	}
-	*c = concurrency(n)
-	return nil
-}
-
 type origins []string
 
 func (o *origins) UnmarshalText(text []byte) error {
@@ -82,7 +55,7 @@ func (o *origins) UnmarshalText(text []byte) error {
 		parsed, err := url.Parse(item)
 		if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "" ||
 			strings.Contains(parsed.Host, "*") || item != parsed.Scheme+"://"+parsed.Host {
-			return envvalue.Error("must list whole origins, scheme and host, without wildcards or paths")
+			return valueError("must list whole origins, scheme and host, without wildcards or paths")
 		}
 		*o = append(*o, item)
 	}
@@ -95,7 +68,7 @@ type rate float64
 func (r *rate) UnmarshalText(text []byte) error {
 	n, err := strconv.ParseFloat(string(text), 64)
 	if err != nil || strings.Trim(string(text), "0123456789.") != "" || n != 0 && (n < 0.001 || n > 1e6) {
-		return envvalue.Error("must be 0 or from 0.001 to 1000000, in decimal")
+		return valueError("must be 0 or from 0.001 to 1000000, in decimal")
 	}
 	*r = rate(n)
 	return nil
@@ -124,5 +97,5 @@ func (k *SecretKey) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return envvalue.Error("is not 32 bytes in base64")
+	return valueError("is not 32 bytes in base64")
 }

@@ -95,9 +95,8 @@ func (s *Server) recover(w http.ResponseWriter, r *http.Request, p any) {
 // withDeadline ends the context of a request in time for a response before the connection's write deadline. The
 // time that the body took counts.
 func (s *Server) withDeadline(next http.Handler) http.Handler {
-	limit := bounded(s.o.OperationTimeout)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithDeadline(r.Context(), graph.FromContext(r.Context()).Start.Add(limit))
+		ctx, cancel := context.WithDeadline(r.Context(), graph.FromContext(r.Context()).Start.Add(s.o.OperationTimeout))
 		defer cancel()
 		next.ServeHTTP(w, r.WithContext(ctx))
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"net"
 	"net/http"
 	"runtime/debug"
@@ -164,14 +163,14 @@ func (s *Server) Serve(ctx context.Context) error {
 }
 
 // requestTimeout is how long a request may take in all.
-func (s *Server) requestTimeout() time.Duration { return bounded(s.o.OperationTimeout) + requestSlack }
+func (s *Server) requestTimeout() time.Duration { return s.o.OperationTimeout + requestSlack }
 
 // drain stops the server without losing a request. First /readyz says that the process ends, and nothing else
 // changes for ShutdownDelay, in which load balancers notice.
 func (s *Server) drain(srv *http.Server) error {
 	s.draining.Store(true)
 	s.o.Log.Info("draining", "delay", s.o.ShutdownDelay.String())
-	time.Sleep(bounded(s.o.ShutdownDelay))
+	time.Sleep(s.o.ShutdownDelay)
 	err := s.stop(srv)
 	s.o.Log.Info("stopped")
 	return err
@@ -200,6 +199,3 @@ func ignoreClosed(err error) error {
 	}
 	return err
 }
-
-// bounded keeps sums of durations from overflowing.
-func bounded(d time.Duration) time.Duration { return min(d, math.MaxInt64/2) }
