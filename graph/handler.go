@@ -3,8 +3,6 @@ package graph
 import (
 	"net/http"
 
-	"github.com/99designs/gqlgen/graphql/executor"
-	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"authentik-graphql/graph/document"
@@ -71,20 +69,14 @@ func NewHandler(resolver *Resolver, o Options) (*Handler, error) {
 	if !o.noPlans {
 		plans = newPlanner(schema.Schema(), r.Query(), r.budget)
 	}
-	exec := executor.New(schema)
-	exec.SetErrorPresenter(present)
-	exec.SetRecoverFunc(recovered)
-	exec.SetQueryCache(documentCache{})
-	exec.Use(interceptor{
-		federation:         o.Federation,
-		maxRepresentations: int(o.Limits.Representations),
-		budget:             r.budget,
-	})
-	if o.Introspection {
-		exec.Use(extension.Introspection{})
-	}
 	return &Handler{transport{
-		exec:      exec,
+		schema: schema,
+		interceptor: interceptor{
+			introspection:      o.Introspection,
+			federation:         o.Federation,
+			maxRepresentations: int(o.Limits.Representations),
+			budget:             r.budget,
+		},
 		now:       r.Now,
 		limits:    o.Limits,
 		bodies:    newMemoryBudget(),

@@ -13,25 +13,15 @@ import (
 // making of a response that is too large or too late, or for which there is no memory. gqlgen makes a
 // response whole before it can be looked at, and does not check the context meanwhile.
 type interceptor struct {
+	introspection      bool
 	federation         bool
 	maxRepresentations int
 	budget             responseBudget
 }
 
-var _ interface {
-	graphql.HandlerExtension
-	graphql.FieldInterceptor
-} = interceptor{}
-
-// ExtensionName implements [graphql.HandlerExtension].
-func (interceptor) ExtensionName() string { return "Interceptor" }
-
-// Validate implements [graphql.HandlerExtension].
-func (interceptor) Validate(graphql.ExecutableSchema) error { return nil }
-
-// InterceptField implements [graphql.FieldInterceptor]. Once a response is stopped its fields are null,
-// at once and without an error, because there may be millions of them.
-func (i interceptor) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
+// intercept resolves a field. Once a response is stopped its fields are null, at once and without an error,
+// because there may be millions of them.
+func (i interceptor) intercept(ctx context.Context, next graphql.Resolver) (any, error) {
 	req := FromContext(ctx)
 	if ctx.Err() != nil {
 		req.stop(tooLate)
@@ -41,7 +31,7 @@ func (i interceptor) InterceptField(ctx context.Context, next graphql.Resolver) 
 	}
 	field := graphql.GetFieldContext(ctx)
 	var value any
-	err := i.refuse(ctx, field)
+	err := i.refuse(field)
 	if err == nil {
 		value, err = next(ctx)
 	}
@@ -56,7 +46,7 @@ func (i interceptor) InterceptField(ctx context.Context, next graphql.Resolver) 
 }
 
 // refuse returns an error for a field of Query that is turned off or asks for too much.
-func (i interceptor) refuse(ctx context.Context, field *graphql.FieldContext) error {
+func (i interceptor) refuse(field *graphql.FieldContext) error {
 	if field.Object != "Query" {
 		return nil
 	}
@@ -69,7 +59,7 @@ func (i interceptor) refuse(ctx context.Context, field *graphql.FieldContext) er
 			return apierror.Over("MAX_REPRESENTATIONS", i.maxRepresentations, "representations holds more entities")
 		}
 	case "__schema", "__type":
-		if graphql.GetOperationContext(ctx).DisableIntrospection {
+		if !i.introspection {
 			return apierror.New(apierror.IntrospectionDisabled, "Introspection is turned off here.")
 		}
 	}

@@ -11,7 +11,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/99designs/gqlgen/graphql"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -23,8 +22,9 @@ import (
 // params are the parameters of a request (GraphQL over HTTP, section 5). The document may be named
 // rather than sent.
 type params struct {
-	graphql.RawParams
-	document document.Query
+	document      document.Query
+	operationName string
+	variables     map[string]any
 }
 
 // wireParams is the JSON form of the parameters.
@@ -47,7 +47,6 @@ func badRequest(message string) *apierror.Error { return apierror.New(apierror.B
 
 // readParams reads the parameters of a GET or POST. No error repeats what was sent.
 func (t transport) readParams(r *http.Request, memory *reservation) (*params, *apierror.Error) {
-	start := graphql.Now()
 	var w *wireParams
 	var err *apierror.Error
 	switch r.Method {
@@ -61,9 +60,8 @@ func (t transport) readParams(r *http.Request, memory *reservation) (*params, *a
 	if err != nil {
 		return nil, err
 	}
-	p := &params{document: document.Query{Text: w.Query, ID: w.DocumentID}}
-	p.OperationName, p.Headers = w.OperationName, r.Header
-	if p.Variables, err = readVariables(w.Variables); err != nil {
+	p := &params{document: document.Query{Text: w.Query, ID: w.DocumentID}, operationName: w.OperationName}
+	if p.variables, err = readVariables(w.Variables); err != nil {
 		return nil, err
 	}
 	if q := w.Extensions.PersistedQuery; q != nil {
@@ -75,7 +73,6 @@ func (t transport) readParams(r *http.Request, memory *reservation) (*params, *a
 	if p.document == (document.Query{}) {
 		return nil, badRequest("The request has no query.")
 	}
-	p.ReadTime = graphql.TraceTiming{Start: start, End: graphql.Now()}
 	return p, nil
 }
 

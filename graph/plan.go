@@ -13,7 +13,7 @@ import (
 	"authentik-graphql/graph/document"
 )
 
-// plan executes an operation in place of gqlgen's executor, which makes an object, a closure and a
+// plan executes an operation in place of gqlgen's code, which makes an object, a closure and a
 // context for each field of each response. It says what to resolve and how to write it. A plan is for
 // one set of values of the variables in @skip and @include, so that nothing is decided while a response
 // is written. It is shared and does not change.

@@ -86,31 +86,32 @@ func unknownOperation(name string) gqlerror.List {
 	return gqlerror.List{e}
 }
 
-// nameVariables makes errors about variables name the variable in their message. gqlparser names it in
-// a path, variable.name.0.field, which is no path of the response.
-func nameVariables(errs gqlerror.List) {
-	for _, e := range errs {
-		if len(e.Path) < 2 || e.Path[0] != ast.PathName("variable") {
-			continue
-		}
-		var at []string
-		for _, element := range e.Path[2:] {
-			at = append(at, fmt.Sprint(element))
-		}
-		variable := fmt.Sprintf(`Variable "$%s"`, e.Path[1])
-		if at != nil {
-			variable += " at " + strings.Join(at, ".")
-		}
-		what := e.Message
-		if m := wrongKind.FindStringSubmatch(what); m != nil {
-			kind, ok := kinds[m[1]]
-			if !ok {
-				kind = "this value"
-			}
-			what = "cannot be " + kind + ": its type is " + m[2]
-		}
-		e.Message, e.Path = variable+" "+what+".", nil
+// invalidVariable is the error for a value that a variable cannot have. gqlparser names the variable in a
+// path, variable.name.0.field, which is no path of the response: it becomes part of the message.
+func invalidVariable(err error) gqlerror.List {
+	e := gqlerror.WrapIfUnwrapped(err)
+	errcode.Set(e, errcode.ValidationFailed)
+	if len(e.Path) < 2 || e.Path[0] != ast.PathName("variable") {
+		return gqlerror.List{e}
 	}
+	var at []string
+	for _, element := range e.Path[2:] {
+		at = append(at, fmt.Sprint(element))
+	}
+	variable := fmt.Sprintf(`Variable "$%s"`, e.Path[1])
+	if at != nil {
+		variable += " at " + strings.Join(at, ".")
+	}
+	what := e.Message
+	if m := wrongKind.FindStringSubmatch(what); m != nil {
+		kind, ok := kinds[m[1]]
+		if !ok {
+			kind = "this value"
+		}
+		what = "cannot be " + kind + ": its type is " + m[2]
+	}
+	e.Message, e.Path = variable+" "+what+".", nil
+	return gqlerror.List{e}
 }
 
 // wrongKind is gqlparser's message for a value that no variable of a type can have. kinds translates

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
-	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/validator"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"authentik-graphql/graph/document"
@@ -19,9 +19,11 @@ import (
 
 // transport speaks GraphQL over HTTP (the GraphQL Foundation's specification of that name) for GET and
 // POST. gqlgen's own transports repeat a malformed body in the error, read without limit, answer an
-// ended deadline with a bare null, and put "data": null where no data may be.
+// ended deadline with a bare null, and put "data": null where no data may be. gqlgen's executor would
+// parse and validate: the transport gives valid documents to the generated code.
 type transport struct {
-	exec      *executor.Executor
+	schema graphql.ExecutableSchema
+	interceptor
 	now       func() time.Time
 	limits    document.Limits
 	bodies    *memoryBudget
@@ -49,7 +51,7 @@ func (t transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	found := t.documents.Find(r.Context(), p.document)
 	req := FromContext(r.Context())
-	if op := found.Operation(p.OperationName); op != nil {
+	if op := found.Operation(p.operationName); op != nil {
 		req.noteOperation(string(op.Operation), op.Name)
 		if r.Method == http.MethodGet && op.Operation != ast.Query {
 			w.Header().Set("Allow", "POST")
@@ -79,7 +81,7 @@ func (t transport) begin(r *http.Request, p *params, found document.Result) (*ht
 	if !span.IsRecording() {
 		return r, span
 	}
-	if op := found.Operation(p.OperationName); op != nil {
+	if op := found.Operation(p.operationName); op != nil {
 		kind := string(op.Operation)
 		span.Rename(kind)
 		span.Set(semconv.GraphQLOperationTypeKey, kind)
@@ -104,21 +106,25 @@ func (t transport) recoverPanic(w http.ResponseWriter, r *http.Request) {
 
 // execute executes one operation and writes its response.
 func (t transport) execute(w http.ResponseWriter, r *http.Request, p *params, found document.Result, contentType string) {
-	ctx := graphql.StartOperationTrace(r.Context()) // which the executor requires
+	ctx := graphql.WithResponseContext(r.Context(), present, recovered)
 	req := FromContext(ctx)
 	defer req.response.release() // once it is written
 	status := http.StatusOK
-	opCtx, errs := t.prepare(&ctx, p, found)
+	opCtx, errs := t.prepare(p, found)
 	var resp *graphql.Response
 	var planned []byte // the response, if it is nothing but data
 	if len(errs) > 0 {
 		if contentType == typeResponse {
 			status = http.StatusBadRequest
 		}
-		resp = t.exec.DispatchError(graphql.WithOperationContext(ctx, opCtx), errs)
-	} else if resp, planned = t.planner.execute(ctx, found.Document, opCtx); resp == nil {
-		handler, ctx := t.exec.DispatchOperation(ctx, opCtx)
-		resp = handler(ctx)
+		for _, err := range errs {
+			graphql.AddError(ctx, err)
+		}
+		resp = &graphql.Response{Errors: graphql.GetErrors(ctx)}
+	} else if resp, planned = t.planner.execute(ctx, found.Document, opCtx); resp == nil && ctx.Err() == nil {
+		ctx := graphql.WithOperationContext(ctx, opCtx)
+		resp = t.schema.Exec(ctx)(ctx)
+		resp.Errors = graphql.GetErrors(ctx)
 	}
 	stopped := req.stopped()
 	if stopped == outOfMemory {
@@ -149,45 +155,28 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, p *params, fo
 }
 
 // prepare makes gqlgen's context of an operation, or returns why it is not executed.
-func (t transport) prepare(ctx *context.Context, p *params, found document.Result) (*graphql.OperationContext, gqlerror.List) {
+func (t transport) prepare(p *params, found document.Result) (*graphql.OperationContext, gqlerror.List) {
+	op := found.Operation(p.operationName)
 	switch {
 	case len(found.Errors) > 0:
-		return &graphql.OperationContext{}, found.Errors
-	case found.Operation(p.OperationName) == nil:
-		return &graphql.OperationContext{}, unknownOperation(p.OperationName)
+		return nil, found.Errors
+	case op == nil:
+		return nil, unknownOperation(p.operationName)
 	}
-	*ctx = withDocument(*ctx, found.Document)
-	p.Query = found.Document.Text
-	opCtx, errs := t.exec.CreateOperationContext(*ctx, &p.RawParams)
-	nameVariables(errs)
-	if len(errs) == 0 {
-		if err := found.Document.Operations[opCtx.Operation].Check(opCtx.Variables, int(t.limits.Complexity)); err != nil {
-			errs = err.List()
-		}
+	variables, err := validator.VariableValues(t.schema.Schema(), op, p.variables)
+	if err != nil {
+		return nil, invalidVariable(err)
 	}
-	return opCtx, errs
-}
-
-// documentCache is the cache of documents that gqlgen asks. It holds the document that the transport
-// has put into the context, so that gqlgen neither parses nor validates.
-type documentCache struct{}
-
-var _ graphql.Cache[*ast.QueryDocument] = documentCache{}
-
-type documentKey struct{}
-
-func withDocument(ctx context.Context, doc *document.Document) context.Context {
-	return context.WithValue(ctx, documentKey{}, doc)
-}
-
-// Get implements [graphql.Cache].
-func (documentCache) Get(ctx context.Context, _ string) (*ast.QueryDocument, bool) {
-	doc, ok := ctx.Value(documentKey{}).(*document.Document)
-	if !ok {
-		return nil, false
+	if err := found.Document.Operations[op].Check(variables, int(t.limits.Complexity)); err != nil {
+		return nil, err.List()
 	}
-	return doc.AST, true
+	return &graphql.OperationContext{
+		Doc:                    found.Document.AST,
+		Operation:              op,
+		Variables:              variables,
+		DisableIntrospection:   !t.introspection,
+		RecoverFunc:            recovered,
+		ResolverMiddleware:     t.intercept,
+		RootResolverMiddleware: func(ctx context.Context, next graphql.RootResolver) graphql.Marshaler { return next(ctx) },
+	}, nil
 }
-
-// Add implements [graphql.Cache].
-func (documentCache) Add(context.Context, string, *ast.QueryDocument) {}
