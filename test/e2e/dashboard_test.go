@@ -53,6 +53,7 @@ func TestDashboardRoutes(t *testing.T) {
 // TestDashboardInBrowser uses the demonstration's dashboard as its users do, in a real browser that
 // can reach nothing but the service.
 func TestDashboardInBrowser(t *testing.T) {
+	t.Parallel()
 	browser := startBrowser(t)
 	demo := startApp(t, []string{"-demo"}, "UPSTREAM_TIMEOUT=2s")
 
@@ -119,6 +120,7 @@ func TestDashboardInBrowser(t *testing.T) {
 // TestDashboardAnswers shows the dashboard answers that the demonstration does not give, on a
 // service whose clock is an hour ahead of the browser's.
 func TestDashboardAnswers(t *testing.T) {
+	t.Parallel()
 	browser := startBrowser(t)
 
 	t.Run("grants", func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 // TestErrorCodes has a row for each situation of the README's error table. Each has a service of
 // its own, whose circuit breaker knows nothing of the other rows.
 func TestErrorCodes(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name       string
 		fault      upstreamtest.Fault
@@ -51,6 +52,7 @@ func TestErrorCodes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			up, a := newWorld(t, upstreamtest.Options{}, "UPSTREAM_TIMEOUT=1s")
 			up.SetFault(17, tt.fault)
 			got := query(t, a.URL, upstreamtest.TokenAlice, aliceCode)
@@ -80,6 +82,7 @@ func TestErrorCodes(t *testing.T) {
 }
 
 func TestUpstreamUnreachable(t *testing.T) {
+	t.Parallel()
 	up, a := newWorld(t, upstreamtest.Options{})
 	refused := startApp(t, nil, "AUTHENTIK_URL=http://127.0.0.1:1")
 	if got := query(t, refused.URL, "t", aliceCode); got.Codes() != "UPSTREAM_UNAVAILABLE" {

@@ -42,6 +42,7 @@ func askUntil(t *testing.T, url, token, document, status string) (r reply) {
 
 // TestStaleAnswers: with authentik down the last answer goes on, and says so in every way there is.
 func TestStaleAnswers(t *testing.T) {
+	t.Parallel()
 	up, a := newWorld(t, upstreamtest.Options{}, "CACHE_TTL=100ms")
 	fresh := query(t, a.URL, upstreamtest.TokenAlice, aliceCode)
 	wantHeader(t, fresh, "Cache-Status", "authentik-graphql; fwd=miss")
@@ -89,6 +90,7 @@ func TestStaleAnswers(t *testing.T) {
 
 // TestGoneIsNeverStale: a code that authentik has denied does not come back when authentik fails.
 func TestGoneIsNeverStale(t *testing.T) {
+	t.Parallel()
 	for name, gone := range map[string]struct {
 		do   func(up *fake)
 		code string
@@ -122,6 +124,7 @@ func TestGoneIsNeverStale(t *testing.T) {
 // TestStaleNeverLivesOn: past its expires a code is not shown from the cache, however long stale
 // answers are allowed for.
 func TestStaleNeverLivesOn(t *testing.T) {
+	t.Parallel()
 	up := startFake(t, upstreamtest.Options{})
 	ends := time.Now().Add(1500 * time.Millisecond)
 	up.AddCode(upstreamtest.Code{PK: 17, Owner: upstreamtest.UserAlice, Expires: ends})
@@ -142,7 +145,8 @@ func TestStaleNeverLivesOn(t *testing.T) {
 }
 
 func TestStaleWhileRevalidateAnswer(t *testing.T) {
-	up, a := newWorld(t, upstreamtest.Options{}, "CACHE_TTL=100ms", "CACHE_STALE_WHILE_REVALIDATE=1h")
+	t.Parallel()
+	up, a := newWorld(t, upstreamtest.Options{}, "CACHE_TTL=100ms", "CACHE_STALE_WHILE_REVALIDATE=1h", "UPSTREAM_TIMEOUT=1s")
 	query(t, a.URL, upstreamtest.TokenAlice, aliceCode)
 	up.SetLatency(time.Minute)
 	stale := askUntil(t, a.URL, upstreamtest.TokenAlice, aliceCode, "hit; ttl=-1; detail=stale-while-revalidate")
@@ -169,6 +173,7 @@ func TestLeastFreshDecides(t *testing.T) {
 
 // TestStaleAfterARestart: a new process has the last answer from Redis.
 func TestStaleAfterARestart(t *testing.T) {
+	t.Parallel()
 	rs := cachetest.StartRedis(t)
 	settings := []string{"REDIS_URL=" + rs.URL(), "CACHE_SECRET=" + testSecret, "CACHE_TTL=100ms", "REDIS_PREFIX=test:"}
 	up, first := newWorld(t, upstreamtest.Options{}, settings...)

@@ -26,6 +26,13 @@ const (
 	testURL    = "AUTHENTIK_URL=https://auth.example.com"
 )
 
+// TestMain runs more tests at a time than there are processors: most of them wait.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	_ = flag.Set("test.parallel", "4")
+	os.Exit(m.Run())
+}
+
 type (
 	reply  = servicetest.Reply
 	buffer = servicetest.Buffer

@@ -21,6 +21,7 @@ import (
 // TestEveryLimit exceeds each limit, which is set low if it can be set, and wants an error that names
 // it.
 func TestEveryLimit(t *testing.T) {
+	t.Parallel()
 	up := aliceHas17(t)
 	text := func(document string) object { return object{"query": document} }
 	many := make([]object, 3)

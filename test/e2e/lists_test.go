@@ -245,6 +245,7 @@ func TestListsAreRedacted(t *testing.T) {
 
 // TestFreshnessOfLists: lists say how old they are as single reads do, and go on when authentik fails.
 func TestFreshnessOfLists(t *testing.T) {
+	t.Parallel()
 	_, a := newWorld(t, upstreamtest.Options{}, "CACHE_TTL=1h")
 	const document = `{ list: authorizationCodes ` + listFields + ` }`
 	fresh := query(t, a.URL, upstreamtest.TokenAlice, document)
@@ -286,6 +287,7 @@ func TestFreshnessOfLists(t *testing.T) {
 // TestListsKnowTheTime: whether a row of a cached list is expired is judged when it is shown, and a list
 // with a row of which no clock can tell is not shown stale.
 func TestListsKnowTheTime(t *testing.T) {
+	t.Parallel()
 	up := startFake(t, upstreamtest.Options{})
 	ends := time.Now().Add(1500 * time.Millisecond)
 	up.AddCode(upstreamtest.Code{Owner: upstreamtest.UserAlice, Expires: ends})
@@ -321,6 +323,7 @@ func TestListsKnowTheTime(t *testing.T) {
 
 // TestListFailures: what comes instead of a list, and how often authentik is asked for it.
 func TestListFailures(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		fault       upstreamtest.Fault
 		field, code string
@@ -367,6 +370,7 @@ func TestListFailures(t *testing.T) {
 // TestPagingWhileRowsComeAndGo walks lists over HTTP while rows are added and removed before every call
 // to authentik: none is repeated, and none that lives through the walk is left out.
 func TestPagingWhileRowsComeAndGo(t *testing.T) {
+	t.Parallel()
 	for _, release := range upstreamtest.Releases() {
 		for name, o := range map[string]upstreamtest.Options{
 			"as it comes": {Release: release}, "small pages": {Release: release, PageSize: 5, MaxPageSize: 7},

@@ -94,6 +94,7 @@ const (
 
 // TestMetricsCount has a row for each outcome of a request and each result of a read.
 func TestMetricsCount(t *testing.T) {
+	t.Parallel()
 	asked := func(bodies ...string) func(*direct) {
 		return func(a *direct) {
 			for _, body := range bodies {
@@ -112,7 +113,7 @@ func TestMetricsCount(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name        string
-		setting     string
+		settings    string
 		before, ask func(a *direct)
 		want        string // series that count one more
 	}{
@@ -134,14 +135,14 @@ func TestMetricsCount(t *testing.T) {
 		{"another media type, 415", "", none, withHeader("Content-Type: text/plain"), `requests_total{outcome="refused",type="none"} errors_total{code="UNSUPPORTED_MEDIA_TYPE"}`},
 		{"another origin, 403", "", none, withHeader("Origin: https://elsewhere.example"), `requests_total{outcome="refused",type="none"} errors_total{code="FORBIDDEN"}`},
 		{"over the rate, 429", "RATE_LIMIT=0.5", asked(codeTwo), asked(codeTwo), `requests_total{outcome="refused",type="none"} errors_total{code="RATE_LIMITED"}`},
-		{"an operation out of time", "OPERATION_TIMEOUT=100ms", func(a *direct) { a.up.SetFault(2, upstreamtest.Hang) }, asked(codeTwo), `requests_total{outcome="failed",type="query"} errors_total{code="GATEWAY_TIMEOUT"} cache_reads_total{level="upstream",result="load"}`},
+		{"an operation out of time", "OPERATION_TIMEOUT=100ms UPSTREAM_TIMEOUT=300ms", func(a *direct) { a.up.SetFault(2, upstreamtest.Hang) }, asked(codeTwo), `requests_total{outcome="failed",type="query"} errors_total{code="GATEWAY_TIMEOUT"} cache_reads_total{level="upstream",result="load"}`},
 		{"a client that did not wait", "", none, cancels, `requests_total{outcome="canceled",type="query"} errors_total{code="GATEWAY_TIMEOUT"} cache_reads_total{level="upstream",result="load"}`},
 		{"another path", "", none, func(a *direct) {
 			a.handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/readyz", nil))
 		}, ``},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := openDirect(t, tt.setting)
+			a := openDirect(t, strings.Fields(tt.settings)...)
 			tt.before(a)
 			before := a.scrape()
 			tt.ask(a)

@@ -15,6 +15,7 @@ import (
 // TestPlaygroundInBrowser uses the Playground of the demonstration as its users do, in a real
 // browser that can reach nothing but the service.
 func TestPlaygroundInBrowser(t *testing.T) {
+	t.Parallel()
 	browser := startBrowser(t)
 	base := startDemo(t)
 

@@ -22,6 +22,7 @@ import (
 // TestPrometheusScrapes has a real Prometheus scrape the admin listener and evaluate the dashboard's queries,
 // with classic histograms and with native ones, which replace them.
 func TestPrometheusScrapes(t *testing.T) {
+	t.Parallel()
 	rs := cachetest.StartRedis(t)
 	_, a := newWorld(t, upstreamtest.Options{}, "REDIS_URL="+rs.URL(), "CACHE_SECRET="+testSecret)
 	query(t, a.URL, upstreamtest.TokenAlice, aliceCode)

@@ -128,6 +128,7 @@ func TestPersistedQueries(t *testing.T) {
 }
 
 func TestTrustedDocuments(t *testing.T) {
+	t.Parallel()
 	up := aliceHas17(t)
 	const trusted = `query Trusted($id: ID!) { authorizationCode(id: $id) { id } }`
 	manifest := `{"format":"apollo-persisted-query-manifest","version":1,"operations":[{"id":"any id","name":"Trusted","type":"query","body":` + quote(trusted) + `}]}`
@@ -215,6 +216,7 @@ func quote(s string) string {
 }
 
 func TestCompression(t *testing.T) {
+	t.Parallel()
 	up := aliceHas17(t)
 	const small, large = `{ __typename }`, `{ _service { sdl } }`
 	for _, tt := range []struct {

@@ -18,6 +18,7 @@ import (
 const aliceCode = `{ authorizationCode(id: "17") { id user { username } } }`
 
 func TestFullQueryOfEveryRelease(t *testing.T) {
+	t.Parallel()
 	document := file(t, "graph/testdata/every-field.graphql")
 	for _, release := range upstreamtest.Releases() {
 		t.Run(string(release), func(t *testing.T) {
@@ -97,6 +98,7 @@ func TestExpiry(t *testing.T) {
 }
 
 func TestRedactionReachesTheAnswer(t *testing.T) {
+	t.Parallel()
 	const document = `{ authorizationCode(id: 17) { isExpired expires user { email username } provider { clientSecret logoutUri backchannelLogoutUri } } }`
 	tests := []struct{ name, redact, want string }{
 		{"default", "", `"clientSecret":null,"logoutUri":"https://grafana.example.com/logout"`},

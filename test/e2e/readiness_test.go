@@ -69,6 +69,7 @@ func TestReadinessWithoutAuthentik(t *testing.T) {
 // TestReadinessWithoutRedis: nobody is unready for it, the probe finds it again when nobody else asks
 // it, and the secrets of its URL stay in it.
 func TestReadinessWithoutRedis(t *testing.T) {
+	t.Parallel()
 	rs := cachetest.StartRedis(t, "--requirepass", "hunter2")
 	_, a := newWorld(t, upstreamtest.Options{}, "REDIS_URL="+rs.URL(), "CACHE_SECRET="+testSecret)
 	waitFor := func(state string, want httpserver.RedisDetail) {

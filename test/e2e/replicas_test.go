@@ -94,6 +94,7 @@ func (b *balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 // TestReplicas: three processes that share a Redis Cluster are killed, ended and replaced under load.
 // No request fails but those that a killed one had, and authentik is asked as by one process.
 func TestReplicas(t *testing.T) {
+	t.Parallel()
 	const codes, perCode, workers = 240, 25, 24
 	cluster := cachetest.StartCluster(t)
 	up := startFake(t, upstreamtest.Options{})
@@ -189,6 +190,7 @@ func TestReplicas(t *testing.T) {
 // TestTwoProcessesShareRedis: with the same secret the second process answers the first one's code
 // without asking authentik, to the same caller alone.
 func TestTwoProcessesShareRedis(t *testing.T) {
+	t.Parallel()
 	rs := cachetest.StartRedis(t)
 	settings := []string{"REDIS_URL=" + rs.URL(), "CACHE_SECRET=" + testSecret, "CACHE_TTL=1h"}
 	up, first := newWorld(t, upstreamtest.Options{}, settings...)
@@ -218,6 +220,7 @@ func TestTwoProcessesShareRedis(t *testing.T) {
 
 // TestRedisDiesUnderLoad: losing Redis, however, costs no failed answer.
 func TestRedisDiesUnderLoad(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		lose func(*cachetest.RedisServer)

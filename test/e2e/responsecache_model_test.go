@@ -294,6 +294,7 @@ func (w *twins) actions() map[string]func(*rapid.T) {
 // TestReplayChangesNothing checks that a service with a response cache gives every response that one without
 // it gives, to the last byte and header, and calls authentik as often.
 func TestReplayChangesNothing(t *testing.T) {
+	t.Parallel()
 	redis := cachetest.StartRedis(t)
 	client := goredis.NewClient(&goredis.Options{Addr: redis.Addr()})
 	defer func() { _ = client.Close() }()

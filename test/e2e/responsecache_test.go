@@ -262,6 +262,7 @@ func TestReplayIsRateLimited(t *testing.T) {
 // TestBodyIsInTime checks that the time that a body takes to arrive is part of its operation's, whether the
 // response cache reads it or not.
 func TestBodyIsInTime(t *testing.T) {
+	t.Parallel()
 	a := openDirect(t, "OPERATION_TIMEOUT=100ms")
 	for name, length := range map[string]int64{"known length": 1, "chunked": -1} {
 		body := `{"query":"{ __typename }"}`

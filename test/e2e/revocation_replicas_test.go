@@ -116,6 +116,7 @@ func TestListsAreSharedByProcesses(t *testing.T) {
 // TestRevocationReachesOtherProcesses: what one process revokes the other does not show any more,
 // within milliseconds.
 func TestRevocationReachesOtherProcesses(t *testing.T) {
+	t.Parallel()
 	const tries = 50
 	p := startPair(t)
 	p.listen(t)
@@ -159,6 +160,7 @@ func TestRevocationReachesOtherProcesses(t *testing.T) {
 // TestRevocationWithoutSubscription: a process that may have missed a message asks Redis, so that its
 // next read is right.
 func TestRevocationWithoutSubscription(t *testing.T) {
+	t.Parallel()
 	p := startPair(t)
 	p.listen(t)
 	c := p.client(t)
@@ -183,6 +185,7 @@ func TestRevocationWithoutSubscription(t *testing.T) {
 // TestListOfBeforeARevocation: a list whose load began before the revocation and ends after it does not
 // bring the row back, neither in the process that revokes nor in another.
 func TestListOfBeforeARevocation(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"here", "another"} {
 		t.Run(name, func(t *testing.T) {
 			p := startPair(t)
@@ -217,6 +220,7 @@ func TestListOfBeforeARevocation(t *testing.T) {
 // TestRevocationWhileRedisIsDown: the process that revokes shows it no more, and the others hear of it
 // when Redis is back.
 func TestRevocationWhileRedisIsDown(t *testing.T) {
+	t.Parallel()
 	p := startPair(t)
 	p.listen(t)
 	pk := davesCode(p.up)
@@ -242,6 +246,7 @@ func TestRevocationWhileRedisIsDown(t *testing.T) {
 // TestNothingRevokedIsShown: while many read and revoke at once, no read that begins after a revocation
 // was answered shows the row, in the process that revoked it.
 func TestNothingRevokedIsShown(t *testing.T) {
+	t.Parallel()
 	rs := cachetest.StartRedis(t)
 	for name, settings := range map[string][]string{
 		"alone":     {"CACHE_TTL=1h"},

@@ -133,6 +133,7 @@ func TestRevokeTokens(t *testing.T) {
 
 // TestRevokeRefused: what is refused is refused as it is, by one call, and leaves what is cached.
 func TestRevokeRefused(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name, token   string
 		owner         string
@@ -183,6 +184,7 @@ func TestRevokeRefused(t *testing.T) {
 // TestRevokeWithALostAnswer: the second try tells what became of the first, or that nobody knows. Then
 // the caller's own entry is dropped, and nothing else.
 func TestRevokeWithALostAnswer(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		fault     upstreamtest.Fault
 		uncertain bool

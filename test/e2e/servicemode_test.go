@@ -139,6 +139,7 @@ func TestServiceCallersShareLoads(t *testing.T) {
 
 // TestServiceTokenRotation: a new token is used from the next request on, a bad one never.
 func TestServiceTokenRotation(t *testing.T) {
+	t.Parallel()
 	files := newServiceFiles(t, upstreamtest.TokenAlice, callerOf("grafana", "t1"))
 	up, a := newWorld(t, upstreamtest.Options{}, files.settings()...)
 	if got := query(t, a.URL, "t1", bobsCode); got.Codes() != "NOT_FOUND" {
@@ -164,6 +165,7 @@ func TestServiceTokenRotation(t *testing.T) {
 
 // TestCallersChange moves a directory of files as Kubernetes does: by a symbolic link in the path.
 func TestCallersChange(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	publish := func(version, callers string) {
 		t.Helper()
@@ -201,6 +203,7 @@ func TestCallersChange(t *testing.T) {
 // TestServiceTokenRejected: that the service's token is bad is not the caller's fault, also if another
 // process found out.
 func TestServiceTokenRejected(t *testing.T) {
+	t.Parallel()
 	rs := cachetest.StartRedis(t)
 	files := newServiceFiles(t, "rejected-t0k3n", callerOf("grafana", "t1"))
 	settings := files.settings("REDIS_URL="+rs.URL(), "CACHE_SECRET="+testSecret)
@@ -316,6 +319,7 @@ func TestServiceModeMistakes(t *testing.T) {
 }
 
 func TestServiceModeCheck(t *testing.T) {
+	t.Parallel()
 	up := startFake(t, upstreamtest.Options{})
 	one := callerOf("a", "t1")
 	three := one + callerOf("b", "t2") + callerOf("b", "t3", "write")

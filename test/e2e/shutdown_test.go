@@ -76,6 +76,7 @@ func (c *crowd) fail(err error) {
 // TestReplacement: a process that is told to end while 500 requests a second come, some of which take
 // longer than it would like, loses none of them.
 func TestReplacement(t *testing.T) {
+	t.Parallel()
 	const (
 		slow = 18
 		// connections are opened before and are more than are needed at once: one that is opened as the
@@ -87,6 +88,7 @@ func TestReplacement(t *testing.T) {
 		delay time.Duration
 	}{{"at once", 0}, {"with a delay", 500 * time.Millisecond}} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			up := startFake(t, upstreamtest.Options{})
 			up.AddCode(upstreamtest.Code{PK: 17, Owner: upstreamtest.UserAlice, Provider: upstreamtest.ProviderGrafana, Expires: time.Now().Add(time.Hour)})
 			up.AddCode(upstreamtest.Code{PK: slow, Owner: upstreamtest.UserAlice, Provider: upstreamtest.ProviderGrafana, Expires: time.Now().Add(time.Hour)})
@@ -140,6 +142,7 @@ func TestReplacement(t *testing.T) {
 
 // TestSecondSignal ends a process at once that still waits for a request.
 func TestSecondSignal(t *testing.T) {
+	t.Parallel()
 	up := startFake(t, upstreamtest.Options{})
 	arrived := make(chan struct{})
 	up.SetFault(17, upstreamtest.Fault{Name: "held", Serve: func(_ http.ResponseWriter, r *http.Request, _ http.Handler) {
@@ -167,6 +170,7 @@ func TestSecondSignal(t *testing.T) {
 // TestShutdownGivesLeasesBack: a load in the background is waited for, and no other process has to wait
 // for its lease.
 func TestShutdownGivesLeasesBack(t *testing.T) {
+	t.Parallel()
 	server := cachetest.StartRedis(t)
 	up, a := newWorld(t, upstreamtest.Options{}, "REDIS_URL="+server.URL(), "CACHE_SECRET=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
 		"CACHE_TTL=50ms", "CACHE_STALE_WHILE_REVALIDATE=1h")

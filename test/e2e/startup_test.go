@@ -130,6 +130,7 @@ func TestHealthcheck(t *testing.T) {
 
 // TestHealthcheckFails: every failure is one line and the exit code 1, the only one there is for it.
 func TestHealthcheckFails(t *testing.T) {
+	t.Parallel()
 	healthy := startApp(t, []string{"-demo"})
 	answers := func(h http.HandlerFunc) string {
 		srv := httptest.NewServer(h)
@@ -190,6 +191,7 @@ func TestFakeAuthentik(t *testing.T) {
 // TestSelfSignedAuthentik: authentik's default certificate is trusted only where AUTHENTIK_CA_FILE
 // names it.
 func TestSelfSignedAuthentik(t *testing.T) {
+	t.Parallel()
 	world := upstreamtest.New(upstreamtest.Options{})
 	world.AddCode(upstreamtest.Code{PK: 17, Owner: upstreamtest.UserAlice, Provider: upstreamtest.ProviderGrafana, Expires: time.Now().Add(time.Hour)})
 	srv := httptest.NewUnstartedServer(world)
@@ -220,6 +222,7 @@ func TestPathPrefix(t *testing.T) {
 
 // TestDemoBanner: what the demo announces is so.
 func TestDemoBanner(t *testing.T) {
+	t.Parallel()
 	plain := startApp(t, []string{"-demo"})
 	newest := regexp.MustCompile(`(\d+) and up come and go: a new one every few seconds\n`).FindStringSubmatch(plain.Stdout.String())
 	if newest == nil {
@@ -249,6 +252,7 @@ func TestDemoBanner(t *testing.T) {
 // TestDemoErrors asks for each fixed id of the demo, but the one that takes as long as
 // UPSTREAM_TIMEOUT, which is shortened.
 func TestDemoErrors(t *testing.T) {
+	t.Parallel()
 	a := startApp(t, []string{"-demo"}, "UPSTREAM_TIMEOUT=1s")
 	for _, e := range demo.Errors() {
 		if e.Code == "" {
