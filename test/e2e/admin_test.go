@@ -13,7 +13,7 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// fetch gets a page.
+// fetch sends a GET request.
 func fetch(t *testing.T, url string) reply {
 	t.Helper()
 	return send(t, newRequest(t, http.MethodGet, url, nil))
@@ -50,8 +50,8 @@ func TestAdminRoutes(t *testing.T) {
 	}
 }
 
-// TestAdminProfiles: they are on the admin listener alone, and go tool pprof can read them. One that takes
-// longer than an answer may otherwise is given to its end.
+// TestAdminProfiles: profiles are on the admin listener only, and go tool pprof can read them. A profile may
+// take longer than other responses.
 func TestAdminProfiles(t *testing.T) {
 	a := openDirect(t, "ADMIN_PPROF=true")
 	admin, public := httptest.NewUnstartedServer(a.service.AdminHandler()), httptest.NewServer(a.handler)
@@ -89,7 +89,7 @@ func TestAdminProfiles(t *testing.T) {
 	}
 }
 
-// TestAdminOff: nothing listens, and the service does all else.
+// TestAdminOff: without an admin listener the service does everything else.
 func TestAdminOff(t *testing.T) {
 	a := startApp(t, []string{"-demo"}, "ADMIN_ADDR=off")
 	if a.Admin != "http://off" {
@@ -100,7 +100,7 @@ func TestAdminOff(t *testing.T) {
 	}
 }
 
-// TestAdminStopsLast: while requests are awaited it still answers, and then it is gone.
+// TestAdminStopsLast: the admin listener answers until the last request has been.
 func TestAdminStopsLast(t *testing.T) {
 	a, goOn, answered := startDraining(t)
 	if got := fetch(t, a.Admin+"/readyz"); got.Status != http.StatusServiceUnavailable || !strings.Contains(string(got.Body), `"state": "draining"`) {
@@ -120,7 +120,7 @@ func TestAdminStopsLast(t *testing.T) {
 	}
 }
 
-// TestTwoServicesShareNoMetrics: one counts what it answered itself, though both are in one process.
+// TestTwoServicesShareNoMetrics: two services in one process count their own requests.
 func TestTwoServicesShareNoMetrics(t *testing.T) {
 	_, one := newWorld(t, upstreamtest.Options{})
 	_, two := newWorld(t, upstreamtest.Options{})

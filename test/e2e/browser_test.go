@@ -22,8 +22,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// startBrowser starts Chromium with an empty profile and returns its context. Without Chromium it
-// skips the test, except in CI, where that would go unnoticed.
+// startBrowser starts Chromium with an empty profile and returns its context. Without Chromium the test is
+// skipped, or fails if CI=true.
 func startBrowser(t *testing.T) context.Context {
 	t.Helper()
 	program := findBrowser()
@@ -70,8 +70,8 @@ func findBrowser() string {
 	return ""
 }
 
-// startStrippingProxy serves target below prefix and returns the address of the proxy. What is
-// asked for outside prefix fails the test: a URL in the page is not relative.
+// startStrippingProxy serves target below prefix and returns the proxy's address. A request outside the
+// prefix fails the test: a URL in the page is not relative.
 func startStrippingProxy(t *testing.T, target, prefix string) string {
 	t.Helper()
 	to, err := url.Parse(target)
@@ -90,7 +90,7 @@ func startStrippingProxy(t *testing.T, target, prefix string) string {
 	return server.URL
 }
 
-// page is an open page and what the browser had to say about it.
+// page is an open page and the problems that the browser reported.
 type page struct {
 	t   *testing.T
 	ctx context.Context
@@ -100,7 +100,7 @@ type page struct {
 	problems []string
 }
 
-// openPage opens address in a tab of its own and waits until it shows what the selector names.
+// openPage opens an address in a new tab and waits until it shows a CSS selector.
 func openPage(t *testing.T, browser context.Context, address, shows string) *page {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser)
@@ -124,8 +124,8 @@ func openPage(t *testing.T, browser context.Context, address, shows string) *pag
 	return p
 }
 
-// note records attempts to leave origin, errors on the console and violations of the page's
-// policy, which arrive as log entries. The browser calls it from its own goroutine.
+// note records requests to other origins, errors on the console and violations of the page's policy, which
+// arrive as log entries. The browser calls it from its own goroutine.
 func (p *page) note(event any, origin *url.URL) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -145,7 +145,7 @@ func (p *page) note(event any, origin *url.URL) {
 		}
 		p.problems = append(p.problems, "exception: "+text)
 	case *runtime.EventConsoleAPICalled:
-		// Warnings are left out: GraphiQL's dialogs earn one for their accessibility.
+		// GraphiQL's dialogs cause warnings about accessibility.
 		if e.Type == runtime.ConsoleAPICalledTypeError {
 			p.problems = append(p.problems, fmt.Sprintf("console %s: %s", e.Type, consoleText(e)))
 		}
@@ -161,8 +161,7 @@ func consoleText(e *runtime.EventConsoleAPICalled) string {
 	return strings.Join(words, " ")
 }
 
-// do runs actions and fails the test with what could not be done. On a failure the browser's own
-// complaints mostly tell why.
+// do runs actions. A failure shows the browser's reports, which mostly say why.
 func (p *page) do(what string, actions ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
@@ -183,13 +182,13 @@ func until(expression string) chromedp.Action[chromedp.Void] {
 	})
 }
 
-// quiet fails the test if the browser had anything to complain about.
+// quiet fails the test if the browser reported a problem.
 func (p *page) quiet() {
 	p.t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.requests == 0 {
-		p.t.Error("no request was seen: the check for other origins is blind")
+		p.t.Error("no request was seen: other origins are not checked")
 	}
 	for _, problem := range slices.Compact(p.problems) {
 		p.t.Error(problem)

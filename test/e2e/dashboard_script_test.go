@@ -22,10 +22,10 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// inOrder is true when the cards are of different grants, the newest first.
+// inOrder is true if the cards are of different grants, newest first.
 const inOrder = `[...document.querySelectorAll('.card')].every((card, i, all) => i === 0 || Number(card.dataset.id) < Number(all[i - 1].dataset.id))`
 
-// script stands in for the service: it gives the answers that a test wrote, by operation and in turn.
+// script stands in for the service with the answers that a test sets for each operation.
 type script struct {
 	URL     string
 	mu      sync.Mutex
@@ -46,11 +46,11 @@ func startScript(t *testing.T) *script {
 	return s
 }
 
-// now is the service's time, which is not the browser's.
+// now returns the service's time, which differs from the browser's.
 func (s *script) now() time.Time { return time.Now().Add(time.Hour).UTC() }
 
-// answer sets what the service answers to an operation, named with its cursor or id; the last answer
-// is repeated. A Cache-Control header may stand before it in a line of its own.
+// answer sets the answers to an operation, named with its cursor or id. The last one is repeated. An answer
+// may begin with a line for Cache-Control.
 func (s *script) answer(operation string, answers ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,13 +96,13 @@ func (s *script) serve(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write([]byte(answer))
 }
 
-// page is the answer for a page of grants; there is another after the cursor unless that is empty.
+// page returns the answer for a page of grants. There is a next page unless the cursor is empty.
 func (s *script) page(cursor string, total int, grants ...string) string {
 	return fmt.Sprintf(`{"data":{"page":{"totalCount":%d,"pageInfo":{"hasNextPage":%t,"endCursor":%q},"nodes":[%s]}}}`,
 		total, cursor != "", cursor, strings.Join(grants, ","))
 }
 
-// grant is one that ends at expires, or never if that is zero.
+// grant returns a grant that ends at expires, or never if that is zero.
 func (s *script) grant(id int, expires time.Time, application, user string) string {
 	var end any
 	if !expires.IsZero() {
@@ -123,12 +123,12 @@ func failure(code, extensions string) string {
 	return fmt.Sprintf(`{"errors":[{"message":"m","path":["page"],"extensions":{"code":%q,"requestId":"R-1"%s}}],"data":{"page":null}}`, code, extensions)
 }
 
-// cardShows is true when the card of a grant shows all the texts.
+// cardShows is true if the card of a grant shows all texts.
 func cardShows(id string, texts ...string) string {
 	return shows(fmt.Sprintf(`[data-id="%s"]`, id), texts)
 }
 
-// pageShows is true when the page shows all the texts.
+// pageShows is true if the page shows all texts.
 func pageShows(texts ...string) string { return shows("body", texts) }
 
 func shows(selector string, texts []string) string {
@@ -139,13 +139,13 @@ func shows(selector string, texts []string) string {
 	return fmt.Sprintf(`%s.every((text) => document.querySelector('%s')?.innerText.includes(text))`, list, selector)
 }
 
-// cardsAre is true when the cards are those of the ids, in that order.
+// cardsAre is true if the cards have these ids in this order.
 func cardsAre(ids ...int) string {
 	return fmt.Sprintf(`[...document.querySelectorAll('.card')].map((card) => card.dataset.id).join(' ') === '%s'`, strings.Trim(fmt.Sprint(ids), "[]"))
 }
 
-// asked sets the page's clock forward, by each of the seconds in turn, and returns how often the page
-// asks then. It does so in one step of the page's program, which sends nothing from here on.
+// asked advances the page's clock by each of the seconds in turn and returns how many requests the page makes
+// then. The page sends none of them, nor any later one.
 func (p *page) asked(hidden bool, seconds ...int) []int {
 	p.t.Helper()
 	counts, err := chromedp.Run(p.ctx, chromedp.Evaluate[[]int](fmt.Sprintf(`(() => {
@@ -168,7 +168,7 @@ func (p *page) asked(hidden bool, seconds ...int) []int {
 	return counts
 }
 
-// storesNothing fails the test if the page left anything in the browser.
+// storesNothing fails the test if the page has stored anything in the browser.
 func (p *page) storesNothing() {
 	p.t.Helper()
 	stored, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](
@@ -178,8 +178,8 @@ func (p *page) storesNothing() {
 	}
 }
 
-// picture takes the page's picture, wide and as on a phone, light and dark, and fails the test if
-// anything is wider than the window.
+// picture takes pictures of the page, wide and narrow, light and dark. It fails the test if anything is wider
+// than the window.
 func (p *page) picture(name string) {
 	p.t.Helper()
 	for _, width := range []int64{1440, 390} {

@@ -14,7 +14,7 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// TestDashboardRoutes: the demonstration alone serves the dashboard, as a page that may do little.
+// TestDashboardRoutes: only the demo serves the dashboard, with a strict policy.
 func TestDashboardRoutes(t *testing.T) {
 	a := startApp(t, []string{"-demo"})
 	demo := a.URL
@@ -50,8 +50,7 @@ func TestDashboardRoutes(t *testing.T) {
 	}
 }
 
-// TestDashboardInBrowser uses the demonstration's dashboard as its users do, in a real browser that
-// can reach nothing but the service.
+// TestDashboardInBrowser uses the demo's dashboard in a real browser that can reach nothing but the service.
 func TestDashboardInBrowser(t *testing.T) {
 	t.Parallel()
 	browser := startBrowser(t)
@@ -117,8 +116,8 @@ func TestDashboardInBrowser(t *testing.T) {
 	})
 }
 
-// TestDashboardAnswers shows the dashboard answers that the demonstration does not give, on a
-// service whose clock is an hour ahead of the browser's.
+// TestDashboardAnswers gives the dashboard answers that the demo does not give, from a service whose clock
+// is an hour ahead of the browser's.
 func TestDashboardAnswers(t *testing.T) {
 	t.Parallel()
 	browser := startBrowser(t)
@@ -254,7 +253,7 @@ func TestDashboardAnswers(t *testing.T) {
 		if got := p.asked(true, 600); got[0] != 0 {
 			t.Errorf("hidden, the page asks %d times", got[0])
 		}
-		if got, want := p.asked(false, 20, 41, 600), []int{0, 1, 0}; !reflect.DeepEqual(got, want) { // the one runs on
+		if got, want := p.asked(false, 20, 41, 600), []int{0, 1, 0}; !reflect.DeepEqual(got, want) { // one is still pending
 			t.Errorf("the page asks %d times, not %d", got, want)
 		}
 		p.quiet()

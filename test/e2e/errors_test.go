@@ -10,8 +10,8 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// TestErrorCodes has a row for each situation of the README's error table. Each has a service of
-// its own, whose circuit breaker knows nothing of the other rows.
+// TestErrorCodes has a row for each fault of authentik. Each has its own service, so that no row opens the
+// circuit breaker of another.
 func TestErrorCodes(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -101,7 +101,7 @@ func TestUpstreamUnreachable(t *testing.T) {
 	}
 }
 
-// TestRefusedWithoutACall covers what never reaches authentik.
+// TestRefusedWithoutACall has a row for each reason to refuse a request without a call of authentik.
 func TestRefusedWithoutACall(t *testing.T) {
 	up, a := newWorld(t, upstreamtest.Options{})
 	long := strings.Repeat("x", 8193)

@@ -11,7 +11,7 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// cacheExtension is extensions.cache of an answer, nil if it has none.
+// cacheExtension returns extensions.cache, or nil.
 func cacheExtension(t *testing.T, r reply) map[string]any {
 	t.Helper()
 	var body struct {
@@ -40,7 +40,7 @@ func askUntil(t *testing.T, url, token, document, status string) (r reply) {
 	return r
 }
 
-// TestStaleAnswers: with authentik down the last answer goes on, and says so in every way there is.
+// TestStaleAnswers: while authentik is down its last answer is shown, and marked as stale in every way.
 func TestStaleAnswers(t *testing.T) {
 	t.Parallel()
 	up, a := newWorld(t, upstreamtest.Options{}, "CACHE_TTL=100ms")
@@ -74,21 +74,21 @@ func TestStaleAnswers(t *testing.T) {
 	if !found {
 		t.Errorf("no line of the stale answer:\n%s", a.Log)
 	}
-	// Somebody else's, and one that nobody asked for before, are errors.
+	// Another caller's code and one that was never read are errors.
 	if got := query(t, a.URL, upstreamtest.TokenRoot, aliceCode); got.Codes() != "UPSTREAM_ERROR" || cacheExtension(t, got) != nil {
 		t.Errorf("root: %s", got.Body)
 	}
 	wantHeader(t, query(t, a.URL, upstreamtest.TokenRoot, aliceCode), "Cache-Control", "no-store")
 
 	up.ClearFaults()
-	back := askUntil(t, a.URL, upstreamtest.TokenAlice, aliceCode, "fwd=stale") // asked because it was stale
+	back := askUntil(t, a.URL, upstreamtest.TokenAlice, aliceCode, "fwd=stale")
 	wantHeader(t, back, "Cache-Control", "private, max-age=0")
 	if cacheExtension(t, back) != nil {
 		t.Errorf("a fresh answer has extensions.cache: %s", back.Body)
 	}
 }
 
-// TestGoneIsNeverStale: a code that authentik has denied does not come back when authentik fails.
+// TestGoneIsNeverStale: a code that authentik has denied is not shown again when authentik fails.
 func TestGoneIsNeverStale(t *testing.T) {
 	t.Parallel()
 	for name, gone := range map[string]struct {
@@ -121,8 +121,7 @@ func TestGoneIsNeverStale(t *testing.T) {
 	}
 }
 
-// TestStaleNeverLivesOn: past its expires a code is not shown from the cache, however long stale
-// answers are allowed for.
+// TestStaleNeverLivesOn: an expired code is not shown stale, however long stale answers are allowed.
 func TestStaleNeverLivesOn(t *testing.T) {
 	t.Parallel()
 	up := startFake(t, upstreamtest.Options{})
@@ -171,7 +170,7 @@ func TestLeastFreshDecides(t *testing.T) {
 	}
 }
 
-// TestStaleAfterARestart: a new process has the last answer from Redis.
+// TestStaleAfterARestart: a new process shows the last answer from Redis.
 func TestStaleAfterARestart(t *testing.T) {
 	t.Parallel()
 	rs := cachetest.StartRedis(t)
@@ -192,7 +191,7 @@ func TestStaleAfterARestart(t *testing.T) {
 	}
 }
 
-// TestFailureIsShared: a failed read is not repeated for a second, by nobody and in no process.
+// TestFailureIsShared: no process repeats a failed read for a second.
 func TestFailureIsShared(t *testing.T) {
 	rs := cachetest.StartRedis(t)
 	settings := []string{"REDIS_URL=" + rs.URL(), "CACHE_SECRET=" + testSecret}

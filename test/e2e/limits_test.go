@@ -18,8 +18,7 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// TestEveryLimit exceeds each limit, which is set low if it can be set, and wants an error that names
-// it.
+// TestEveryLimit exceeds each limit and wants an error that names it. Limits that can be set are set low.
 func TestEveryLimit(t *testing.T) {
 	t.Parallel()
 	up := aliceHas17(t)
@@ -103,11 +102,11 @@ func TestEveryLimit(t *testing.T) {
 		if got := post(t, base, text(oneCode)); got.Codes() != "GATEWAY_TIMEOUT" {
 			t.Errorf("%d %s", got.Status, got.Body)
 		}
-		slow.Close() // ends what still waits there
+		slow.Close() // ends hanging requests
 	})
 }
 
-// TestConnectionLimit: who comes over the limit is told, and who was there is served.
+// TestConnectionLimit: a connection over the limit gets an error, and the others are served.
 func TestConnectionLimit(t *testing.T) {
 	base := startApp(t, []string{"-demo"}, "MAX_CONNECTIONS=3").URL
 	addr := strings.TrimPrefix(base, "http://")
@@ -159,7 +158,7 @@ func TestConnectionLimit(t *testing.T) {
 	cachetest.Eventually(t, "a closed connection makes room", func() bool { return strings.HasPrefix(answer(dial()), "HTTP/1.1 404") })
 }
 
-// TestAdminIsNotFilled: connections that carry nothing keep nobody's probe out.
+// TestAdminIsNotFilled: idle connections do not keep probes out.
 func TestAdminIsNotFilled(t *testing.T) {
 	_, a := newWorld(t, upstreamtest.Options{})
 	addr := strings.TrimPrefix(a.Admin, "http://")
@@ -180,7 +179,7 @@ func TestAdminIsNotFilled(t *testing.T) {
 	}
 }
 
-// TestBodyOverTheLimitEndsTheConnection: the rest of it is not read.
+// TestBodyOverTheLimitEndsTheConnection: the rest of the body is not read.
 func TestBodyOverTheLimitEndsTheConnection(t *testing.T) {
 	_, a := newWorld(t, upstreamtest.Options{})
 	req := newRequest(t, http.MethodPost, a.URL+"/graphql", strings.NewReader(`{"query":"`+strings.Repeat(" ", 100<<10)+`"}`))
@@ -194,7 +193,7 @@ func TestBodyOverTheLimitEndsTheConnection(t *testing.T) {
 	}
 }
 
-// TestUnwantedBodyIsNotAwaited: a client that waits to be asked for its body is refused at once.
+// TestUnwantedBodyIsNotAwaited: a client that sends Expect: 100-continue is refused at once.
 func TestUnwantedBodyIsNotAwaited(t *testing.T) {
 	_, a := newWorld(t, upstreamtest.Options{})
 	for contentType, want := range map[string]int{"application/json": http.StatusOK, "text/plain": http.StatusUnsupportedMediaType} {
@@ -204,8 +203,8 @@ func TestUnwantedBodyIsNotAwaited(t *testing.T) {
 	}
 }
 
-// sendExpecting sends a query whose body waits to be asked for, and tells whether it was. The answer
-// must come well before the server stops waiting for the body, which is after 10 seconds.
+// sendExpecting sends a query with Expect: 100-continue and reports whether its body was read. The response
+// must come well before the server stops waiting for the body, which it does after 10 seconds.
 func sendExpecting(t *testing.T, url, contentType string) (status int, read bool) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
@@ -224,7 +223,7 @@ func sendExpecting(t *testing.T, url, contentType string) (status int, read bool
 	return resp.StatusCode, body.read.Load()
 }
 
-// watchedBody tells whether it was read.
+// watchedBody records whether it was read.
 type watchedBody struct {
 	io.Reader
 	read atomic.Bool

@@ -4,8 +4,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +19,7 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// addCodes adds codes of a user that live for an hour, and returns their primary keys.
+// addCodes adds a user's codes that live for an hour, and returns their keys.
 func addCodes(up *upstreamtest.Authentik, owner string, n int) (pks []int32) {
 	for range n {
 		pks = append(pks, up.AddCode(upstreamtest.Code{Owner: owner, Expires: time.Now().Add(time.Hour), Scope: []string{"openid"}}))
@@ -25,7 +27,7 @@ func addCodes(up *upstreamtest.Authentik, owner string, n int) (pks []int32) {
 	return pks
 }
 
-// listPage is a page of a list as an answer has it.
+// listPage is a page of a list in a response.
 type listPage struct {
 	Nodes      []struct{ ID, FetchedAt string }
 	TotalCount int
@@ -44,7 +46,7 @@ func (l listPage) ids() (ids []string) {
 
 const listFields = `{ nodes { id fetchedAt } totalCount pageInfo { hasNextPage endCursor } }`
 
-// listOf decodes the list of an answer that has no errors.
+// listOf decodes the list of a response without errors.
 func listOf(t *testing.T, r reply) listPage {
 	t.Helper()
 	var data struct{ List *listPage }
@@ -60,7 +62,7 @@ func ask(t *testing.T, a *instance, token, field string) reply {
 	return query(t, a.URL, token, "{ list: "+field+" "+listFields+" }")
 }
 
-// TestListsAreCached: per caller and arguments, and not shared between callers.
+// TestListsAreCached: lists are cached by caller and arguments.
 func TestListsAreCached(t *testing.T) {
 	up, a := newWorld(t, upstreamtest.Options{}, "CACHE_TTL=1h")
 	up.AddToken(upstreamtest.AccessTokens, upstreamtest.Token{Owner: upstreamtest.UserAlice, Expires: time.Now().Add(time.Hour)})
@@ -104,37 +106,24 @@ func TestListsAreCached(t *testing.T) {
 	}
 }
 
-// hold is a fault that gives the answer of the moment when it was asked, once it is let go.
+// hold is a fault whose answer is made at once and sent after letGo. held receives a value for each.
 func hold() (f upstreamtest.Fault, held <-chan struct{}, letGo func()) {
 	began, released := make(chan struct{}, 1000), make(chan struct{})
 	return upstreamtest.Fault{Name: "hold", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		c := capture{header: http.Header{}}
-		next.ServeHTTP(&c, r)
+		answer := httptest.NewRecorder()
+		next.ServeHTTP(answer, r)
 		began <- struct{}{}
 		select {
 		case <-released:
 		case <-r.Context().Done():
 		}
-		for name, values := range c.header {
-			w.Header()[name] = values
-		}
-		w.WriteHeader(c.status)
-		_, _ = w.Write(c.body)
+		maps.Copy(w.Header(), answer.Header())
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes())
 	}}, began, sync.OnceFunc(func() { close(released) })
 }
 
-// capture is an answer that is held back.
-type capture struct {
-	header http.Header
-	status int
-	body   []byte
-}
-
-func (c *capture) Header() http.Header         { return c.header }
-func (c *capture) WriteHeader(status int)      { c.status = status }
-func (c *capture) Write(b []byte) (int, error) { c.body = append(c.body, b...); return len(b), nil }
-
-// TestListsAreCoalesced: twenty who ask at once cost authentik one call.
+// TestListsAreCoalesced: twenty simultaneous requests make one call.
 func TestListsAreCoalesced(t *testing.T) {
 	up, a := newWorld(t, upstreamtest.Options{})
 	f, held, letGo := hold()
@@ -155,7 +144,7 @@ func TestListsAreCoalesced(t *testing.T) {
 	}
 }
 
-// fetchedAt asks for a code and returns when it was fetched.
+// fetchedAt reads a code and returns when it was fetched.
 func fetchedAt(t *testing.T, a *instance, token string, pk int32) string {
 	t.Helper()
 	got := query(t, a.URL, token, fmt.Sprintf(`{ authorizationCode(id: %d) { fetchedAt } }`, pk))
@@ -166,9 +155,8 @@ func fetchedAt(t *testing.T, a *instance, token string, pk int32) string {
 	return data.AuthorizationCode.FetchedAt
 }
 
-// TestListsFeedReads: a row of a page is read by itself without a call, by the same caller alone, and
-// says when it was fetched.
-func TestListsFeedReads(t *testing.T) {
+// TestListsPrimeReads: the caller of a list can read each of its rows without a call, with its fetchedAt.
+func TestListsPrimeReads(t *testing.T) {
 	up, a := newWorld(t, upstreamtest.Options{}, "CACHE_TTL=1h")
 	older := fetchedAt(t, a, upstreamtest.TokenAlice, 17)
 	up.ResetCalls()
@@ -181,15 +169,15 @@ func TestListsFeedReads(t *testing.T) {
 	}
 	listOf(t, ask(t, a, upstreamtest.TokenRoot, "authorizationCodes"))
 	if fetchedAt(t, a, upstreamtest.TokenRoot, 18); up.Calls().Retrieve != 0 {
-		t.Error("root's list does not feed root's reads")
+		t.Error("root's list does not prime root's reads")
 	}
 	if got := query(t, a.URL, upstreamtest.TokenBob, aliceCode); got.Codes() != "NOT_FOUND" || up.Retrieves(17) != 1 {
 		t.Errorf("bob, %d retrieves: %s", up.Retrieves(17), got.Body)
 	}
 }
 
-// TestListsFeedNothingOlder: what was read while the list's further pages were is newer than them.
-func TestListsFeedNothingOlder(t *testing.T) {
+// TestListsPrimeNothingOlder: a list does not replace a newer read of a row.
+func TestListsPrimeNothingOlder(t *testing.T) {
 	var a *instance
 	var up *fake
 	var pks []int32
@@ -202,7 +190,7 @@ func TestListsFeedNothingOlder(t *testing.T) {
 	}})
 	pks = addCodes(up.Authentik, upstreamtest.UserAlice, 5)
 	a = startApp(t, nil, "AUTHENTIK_URL="+up.URL, "CACHE_TTL=1h")
-	fetchedAt(t, a, upstreamtest.TokenAlice, pks[0]) // a token that is not known yet makes one call at a time
+	fetchedAt(t, a, upstreamtest.TokenAlice, pks[0]) // an unknown token may make only one call at a time
 	page := listOf(t, ask(t, a, upstreamtest.TokenAlice, "authorizationCodes"))
 	if len(page.Nodes) != 5 || up.Calls().List < 2 {
 		t.Fatalf("%d rows by %d calls", len(page.Nodes), up.Calls().List)
@@ -213,14 +201,14 @@ func TestListsFeedNothingOlder(t *testing.T) {
 	if got := fetchedAt(t, a, upstreamtest.TokenAlice, pks[len(pks)-1]); got != between {
 		t.Errorf("fetched at %s; want %s, which is later than the list, %s", got, between, page.Nodes[0].FetchedAt)
 	}
-	for _, node := range page.Nodes { // never newer than the first of its pages
+	for _, node := range page.Nodes { // a list is as old as the first of its pages
 		if node.FetchedAt != page.Nodes[0].FetchedAt {
 			t.Errorf("row %s was fetched at %s, the first at %s", node.ID, node.FetchedAt, page.Nodes[0].FetchedAt)
 		}
 	}
 }
 
-// TestListsAreRedacted: what is redacted is null in lists, tokens and what they feed.
+// TestListsAreRedacted: redacted fields are null in lists, in tokens and in reads that lists prime.
 func TestListsAreRedacted(t *testing.T) {
 	up, a := newWorld(t, upstreamtest.Options{}, "REDACT=User.email,AccessToken.claims,OAuth2Provider.name", "CACHE_TTL=1h")
 	for _, resource := range []upstreamtest.Resource{upstreamtest.AccessTokens, upstreamtest.RefreshTokens} {
@@ -243,7 +231,7 @@ func TestListsAreRedacted(t *testing.T) {
 	}
 }
 
-// TestFreshnessOfLists: lists say how old they are as single reads do, and go on when authentik fails.
+// TestFreshnessOfLists: lists state their age as single reads do, and are shown stale when authentik fails.
 func TestFreshnessOfLists(t *testing.T) {
 	t.Parallel()
 	_, a := newWorld(t, upstreamtest.Options{}, "CACHE_TTL=1h")
@@ -262,7 +250,7 @@ func TestFreshnessOfLists(t *testing.T) {
 			t.Errorf("Age %q", r.Header.Get("Age"))
 		}
 	}
-	// A list beside a code that is not there.
+	// A list beside a code that does not exist.
 	both := query(t, a.URL, upstreamtest.TokenAlice, `{ authorizationCodes { totalCount } authorizationCode(id: 99) { id } }`)
 	wantHeader(t, both, "Cache-Control", "no-store")
 
@@ -284,8 +272,8 @@ func TestFreshnessOfLists(t *testing.T) {
 	askUntil(t, failing.URL, upstreamtest.TokenAlice, document, "fwd=stale")
 }
 
-// TestListsKnowTheTime: whether a row of a cached list is expired is judged when it is shown, and a list
-// with a row of which no clock can tell is not shown stale.
+// TestListsKnowTheTime: isExpired of a cached row is computed when it is shown. A list is not shown stale if
+// it has a row for which that cannot be computed.
 func TestListsKnowTheTime(t *testing.T) {
 	t.Parallel()
 	up := startFake(t, upstreamtest.Options{})
@@ -321,7 +309,7 @@ func TestListsKnowTheTime(t *testing.T) {
 	})
 }
 
-// TestListFailures: what comes instead of a list, and how often authentik is asked for it.
+// TestListFailures has a row for each failure of a list, with the number of calls.
 func TestListFailures(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -350,7 +338,7 @@ func TestListFailures(t *testing.T) {
 			if tt.field == "" {
 				tt.field = "authorizationCodes"
 			}
-			for range 2 { // the second is answered from the first
+			for range 2 { // the second response is cached
 				got := ask(t, a, upstreamtest.TokenAlice, tt.field)
 				if got.Codes() != tt.code || tt.message != "" && got.Errors[0].Message != tt.message {
 					t.Errorf("%s", got.Body)
@@ -367,8 +355,8 @@ func TestListFailures(t *testing.T) {
 	}
 }
 
-// TestPagingWhileRowsComeAndGo walks lists over HTTP while rows are added and removed before every call
-// to authentik: none is repeated, and none that lives through the walk is left out.
+// TestPagingWhileRowsComeAndGo walks lists while rows are added and removed before every call of authentik.
+// No row is repeated, and none that exists throughout is left out.
 func TestPagingWhileRowsComeAndGo(t *testing.T) {
 	t.Parallel()
 	for _, release := range upstreamtest.Releases() {
@@ -451,8 +439,8 @@ func walkList(t *testing.T, a *instance, first int, order string) (pks []int32) 
 	return nil
 }
 
-// TestListOverTheCallBudget: a list that takes more calls than an operation may make is an error with
-// nothing beside it.
+// TestListOverTheCallBudget: a list that takes more calls than an operation may make is an error without
+// data.
 func TestListOverTheCallBudget(t *testing.T) {
 	up := startFake(t, upstreamtest.Options{PageSize: 1, MaxPageSize: 1})
 	addCodes(up.Authentik, upstreamtest.UserAlice, 10)
@@ -471,7 +459,7 @@ func TestListOverTheCallBudget(t *testing.T) {
 	}
 }
 
-// TestListsShareTheCallBudget: an operation of many lists does not take as many calls as all of them may.
+// TestListsShareTheCallBudget: the lists of an operation share its calls.
 func TestListsShareTheCallBudget(t *testing.T) {
 	up := startFake(t, upstreamtest.Options{PageSize: 1, MaxPageSize: 1})
 	addCodes(up.Authentik, upstreamtest.UserAlice, 30)
@@ -484,13 +472,13 @@ func TestListsShareTheCallBudget(t *testing.T) {
 	if n := up.Calls().List; n > 20+2*20 || !strings.Contains(got.Codes(), "UPSTREAM_UNAVAILABLE") {
 		t.Errorf("%d calls, want 60 at most: %s", n, got.Body)
 	}
-	// What one operation spent is no other's.
+	// Another operation has calls of its own.
 	if page := listOf(t, ask(t, a, upstreamtest.TokenAlice, "authorizationCodes(first: 2)")); len(page.Nodes) != 2 {
 		t.Errorf("another operation: %+v", page)
 	}
 }
 
-// TestListMaxAge: a list is not to be kept by others for longer than a row of it lives.
+// TestListMaxAge: max-age of a list does not exceed the life of a row.
 func TestListMaxAge(t *testing.T) {
 	up, a := newWorld(t, upstreamtest.Options{}, "CACHE_TTL=1h")
 	up.AddCode(upstreamtest.Code{Owner: upstreamtest.UserAlice, Expires: time.Now().Add(30 * time.Second)})
@@ -502,7 +490,7 @@ func TestListMaxAge(t *testing.T) {
 	}
 }
 
-// TestCursorHintIsNoKey: pages after the same row are one page, wherever a cursor says that it was.
+// TestCursorHintIsNoKey: pages after the same row are cached as one, whatever offset their cursors hint at.
 func TestCursorHintIsNoKey(t *testing.T) {
 	up, a := newWorld(t, upstreamtest.Options{}, "CACHE_TTL=1h")
 	addCodes(up.Authentik, upstreamtest.UserAlice, 9)

@@ -10,7 +10,7 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// TestLogHoldsNoSecrets runs a little of everything and searches the log for what was secret in it.
+// TestLogHoldsNoSecrets searches the log of all kinds of requests for their secrets.
 func TestLogHoldsNoSecrets(t *testing.T) {
 	t.Parallel()
 	const token = "s3cr3t-t0k3n-0123456789"

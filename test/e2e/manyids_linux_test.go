@@ -25,12 +25,12 @@ var (
 	idMemory = flag.String("ids-memory", "8MiB", "CACHE_MEMORY of TestManyIDs")
 )
 
-// rssBeside is how much more than CACHE_MEMORY may be resident: what the soft limit allows, and as many
-// pages of the program itself, which Go does not count, as there is room for.
+// rssBeside is how much more than CACHE_MEMORY may be resident: what the soft limit allows and pages of the
+// program itself, which Go does not count.
 const rssBeside = 64 << 20
 
-// TestManyIDs asks the program, built and on its own, for many more codes than its memory holds,
-// each once. It must evict, and never outgrow CACHE_MEMORY by more than rssBeside.
+// TestManyIDs asks the binary once for each of many more codes than its memory holds. It must evict, and
+// never exceed CACHE_MEMORY by more than rssBeside.
 func TestManyIDs(t *testing.T) {
 	servicetest.Long(t)
 	memory, err := humanize.ParseBytes(*idMemory)
@@ -56,7 +56,7 @@ func TestManyIDs(t *testing.T) {
 	}
 }
 
-// startCanned serves one recorded code under every id, as cheaply as can be.
+// startCanned serves one recorded code under every id, as cheaply as possible.
 func startCanned(t *testing.T) (url string, calls *atomic.Int64) {
 	t.Helper()
 	var code map[string]json.RawMessage
@@ -81,8 +81,8 @@ func startCanned(t *testing.T) (url string, calls *atomic.Int64) {
 	return srv.URL, calls
 }
 
-// askEntities asks for the ids from 1 to n over several connections, a hundred at a time as a
-// gateway does, and returns how many requests that took.
+// askEntities asks for the ids from 1 to n over several connections, a hundred at a time as a gateway does.
+// It returns the number of requests.
 func askEntities(t *testing.T, url string, n int) (requests int) {
 	t.Helper()
 	const batch, connections = 100, 8

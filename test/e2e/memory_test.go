@@ -17,7 +17,7 @@ import (
 	"authentik-graphql/upstream"
 )
 
-// recordedCode is one answer of a real authentik.
+// recordedCode returns a recorded answer of a real authentik.
 func recordedCode(t testing.TB, release string) []byte {
 	t.Helper()
 	for line := range bytes.Lines([]byte(file(t, filepath.Join("upstream", "testdata", "recorded", release+".jsonl")))) {
@@ -48,9 +48,9 @@ func liveHeap() int {
 	return int(m.HeapAlloc)
 }
 
-// TestMemoryHoldsWhatItSays fills the first level far over its bound. What is alive then must not
-// be more than the bound, nor so much less that memory lies idle: entries are weighed up to a
-// tenth over the truth, and the rest is for what other tests leave behind.
+// TestMemoryHoldsWhatItSays fills the memory cache beyond its bound. The live heap must not exceed the
+// bound, nor be much smaller: an entry's weight may exceed its size by a tenth, and the rest is for other
+// tests' garbage.
 func TestMemoryHoldsWhatItSays(t *testing.T) {
 	const bound = 64 << 20
 	code, _, err := upstream.DecodeGrant(recordedCode(t, "2026.2.2"), time.Time{})
@@ -99,7 +99,7 @@ func TestMemoryLimitFollowsConnections(t *testing.T) {
 	}
 	want(74 << 20)
 	if !strings.Contains(a.Log.String(), `"memory_limit":"74 MiB"`) {
-		t.Errorf("the log does not tell the limit:\n%s", a.Log)
+		t.Errorf("the limit is not logged:\n%s", a.Log)
 	}
 	if err := a.Stop(); err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func TestMemoryLimitFollowsConnections(t *testing.T) {
 	want(before)
 }
 
-// Whoever sets GOMEMLIMIT wants that one; Go has read it before the program starts.
+// TestMemoryLimitOfTheOperator: GOMEMLIMIT is left alone. Go has read it before the program starts.
 func TestMemoryLimitOfTheOperator(t *testing.T) {
 	before := debug.SetMemoryLimit(-1)
 	startApp(t, []string{"-demo"}, "GOMEMLIMIT=1GiB")

@@ -41,7 +41,7 @@ func readScrape(t *testing.T, text string) scrape {
 	return s
 }
 
-// metrics returns what Prometheus would scrape.
+// metrics returns a scrape.
 func (d *direct) metrics() string {
 	d.t.Helper()
 	return getMetrics(d.t, d.service.AdminHandler())
@@ -226,7 +226,7 @@ func TestMetricsOfRedis(t *testing.T) {
 	}
 }
 
-// TestUntrustedValuesAreCounted: each value that the service did not write is counted, whatever its kind.
+// TestUntrustedValuesAreCounted: each kind of value in Redis that the service did not write is counted.
 func TestUntrustedValuesAreCounted(t *testing.T) {
 	rs := cachetest.StartRedis(t)
 	settings := []string{"REDIS_URL=" + rs.URL(), "CACHE_SECRET=" + testSecret}
@@ -303,10 +303,10 @@ func TestMetricsOfState(t *testing.T) {
 	}
 }
 
-// TestMetricsOfConnections: a request on a connection over MAX_CONNECTIONS is counted, although it is not read.
+// TestMetricsOfConnections: an unread request on a connection over MAX_CONNECTIONS is counted.
 func TestMetricsOfConnections(t *testing.T) {
 	a := startApp(t, []string{"-demo"}, "MAX_CONNECTIONS=1")
-	if got := fetch(t, a.URL+"/healthz"); got.Status != http.StatusOK { // its connection stays
+	if got := fetch(t, a.URL+"/healthz"); got.Status != http.StatusOK { // the connection stays open
 		t.Fatal(got.Status)
 	}
 	other := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
@@ -321,7 +321,7 @@ func TestMetricsOfConnections(t *testing.T) {
 	}
 }
 
-// TestMetricsAreClosed: nothing that a client sends becomes a series.
+// TestMetricsAreClosed: no input of a client becomes a series.
 func TestMetricsAreClosed(t *testing.T) {
 	a := openDirect(t)
 	series := func() []string { return slices.Sorted(maps.Keys(a.scrape())) }

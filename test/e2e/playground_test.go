@@ -12,8 +12,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// TestPlaygroundInBrowser uses the Playground of the demonstration as its users do, in a real
-// browser that can reach nothing but the service.
+// TestPlaygroundInBrowser uses the demo's Playground in a real browser that can reach nothing but the
+// service.
 func TestPlaygroundInBrowser(t *testing.T) {
 	t.Parallel()
 	browser := startBrowser(t)
@@ -39,13 +39,13 @@ func TestPlaygroundInBrowser(t *testing.T) {
 	})
 }
 
-// openPlayground opens address in a tab of its own and waits until GraphiQL is there.
+// openPlayground opens the Playground in a new tab and waits for GraphiQL.
 func openPlayground(t *testing.T, browser context.Context, address string) *page {
 	t.Helper()
 	return openPage(t, browser, address, ".graphiql-execute-button")
 }
 
-// runQuery runs the query of the first tab as it is and reads the answer.
+// runQuery runs the query of the first tab and waits for its answer.
 func (p *page) runQuery() {
 	p.t.Helper()
 	p.do("run the first tab's query",
@@ -56,7 +56,7 @@ func (p *page) runQuery() {
 	)
 }
 
-// runTab runs the tab of that title as it is and waits for its answer.
+// runTab runs the query of the tab with a title and waits for its answer.
 func (p *page) runTab(title, answer string) {
 	p.t.Helper()
 	p.do("run the tab "+title,
@@ -67,7 +67,7 @@ func (p *page) runTab(title, answer string) {
 	)
 }
 
-// docsShowField opens the documentation pane and follows the query type to authorizationCode.
+// docsShowField opens the documentation and follows the query type to authorizationCode.
 func (p *page) docsShowField() {
 	p.t.Helper()
 	p.do("read the documentation",
@@ -102,8 +102,8 @@ func (p *page) opensSettings() {
 	)
 }
 
-// storageHoldsNoToken waits until GraphiQL has stored its tabs and its history, both of which it
-// does with headers unless it is kept from it, and looks for the token.
+// storageHoldsNoToken waits until GraphiQL has stored its tabs and history, which by default include headers,
+// and searches them for the token.
 func (p *page) storageHoldsNoToken() {
 	p.t.Helper()
 	p.do("wait for the stored tabs and history",
@@ -120,8 +120,8 @@ func (p *page) storageHoldsNoToken() {
 	}
 }
 
-// survivesReload opens the page again and finds the same tabs, the stored variables, and the
-// headers of a new tab in place of those that were not stored.
+// survivesReload reloads the page and wants the same tabs and variables. Headers are not stored: they must be
+// those of a new tab.
 func (p *page) survivesReload() {
 	p.t.Helper()
 	const editors = `JSON.stringify([
@@ -141,8 +141,7 @@ func (p *page) survivesReload() {
 	)
 }
 
-// screenshot saves a picture of the page to $PLAYGROUND_SCREENSHOT, or else beside the test's
-// other output.
+// screenshot saves a picture of the page to $PLAYGROUND_SCREENSHOT, or among the test's artifacts.
 func (p *page) screenshot() {
 	p.t.Helper()
 	picture, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())

@@ -62,7 +62,7 @@ func checkDashboard(t *testing.T, api string) {
 	if err := json.Unmarshal([]byte(file(t, "deploy/grafana/dashboard.json")), &dashboard); err != nil {
 		t.Fatal(err)
 	}
-	fill := strings.NewReplacer("$instance", ".*", "$__rate_interval", "10s", " > 0", "") // as nothing failed
+	fill := strings.NewReplacer("$instance", ".*", "$__rate_interval", "10s", " > 0", "") // nothing has failed
 	for _, panel := range dashboard.Panels {
 		for _, target := range panel.Targets {
 			query := fill.Replace(target.Expr)
@@ -132,7 +132,7 @@ type sample struct {
 	Value  [2]any
 }
 
-// samplesOf asks Prometheus for the present samples of a query.
+// samplesOf returns the current samples of a query.
 func samplesOf(t *testing.T, api, query string) []sample {
 	t.Helper()
 	var answer struct {

@@ -40,7 +40,7 @@ func post(t *testing.T, base string, body any) reply {
 	return send(t, req)
 }
 
-// get sends the parameters in the URL as alice.
+// get sends parameters in the URL as alice.
 func get(t *testing.T, base string, parameters map[string]string) reply {
 	t.Helper()
 	values := url.Values{}

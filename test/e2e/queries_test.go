@@ -149,14 +149,13 @@ func TestCallersShareNothing(t *testing.T) {
 			t.Fatalf("root: %s", got.Body)
 		}
 	}
-	// One read each: bob's refusal is cached too, for bob.
+	// One read for each: bob's refusal is cached as well.
 	if n := up.Retrieves(17); n != 3 {
 		t.Errorf("%d retrieves, want 3", n)
 	}
 }
 
-// TestInventedTokenMakesOneCall checks that an invented token makes one call, also if it asks for a hundred
-// codes.
+// TestInventedTokenMakesOneCall: a request for a hundred codes with an invalid token makes one call.
 func TestInventedTokenMakesOneCall(t *testing.T) {
 	up, a := newWorld(t, upstreamtest.Options{}, "CACHE_TTL=0s")
 	var b strings.Builder

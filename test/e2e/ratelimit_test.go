@@ -8,7 +8,7 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// wantLimited checks an answer for a caller over the limit of 0.001 a second.
+// wantLimited checks the response to a caller over a limit of 0.001 a second.
 func wantLimited(t *testing.T, got reply) {
 	t.Helper()
 	if got.Status != http.StatusTooManyRequests || got.Codes() != "RATE_LIMITED" || got.Data != nil {
@@ -29,7 +29,7 @@ func wantLimited(t *testing.T, got reply) {
 
 func TestRateLimit(t *testing.T) {
 	up, a := newWorld(t, upstreamtest.Options{}, "RATE_LIMIT=0.001")
-	for _, token := range []string{upstreamtest.TokenAlice, upstreamtest.TokenBob, ""} { // each for themselves
+	for _, token := range []string{upstreamtest.TokenAlice, upstreamtest.TokenBob, ""} { // each has its own allowance
 		if got := query(t, a.URL, token, aliceCode); got.Status != http.StatusOK {
 			t.Errorf("the first of %q: %d %s", token, got.Status, got.Body)
 		}
@@ -46,7 +46,7 @@ func TestRateLimit(t *testing.T) {
 	get := newRequest(t, http.MethodGet, a.URL+"/graphql?query={__typename}", http.NoBody)
 	get.Header.Set("Authorization", "Bearer "+upstreamtest.TokenAlice)
 	wantLimited(t, send(t, get))
-	get.Header.Set("Authorization", "Basic YTpi") // not usable: by address, as without a token
+	get.Header.Set("Authorization", "Basic YTpi") // not usable: limited by address, as without a token
 	wantLimited(t, send(t, get))
 	<-a.Log.Contains(`"codes":["RATE_LIMITED"]`)
 	if line := a.linesWith("status", 429.0)[0]; line["level"] != "INFO" || line["route"] != "/graphql" {
@@ -65,7 +65,7 @@ func TestNoRateLimit(t *testing.T) {
 	}
 }
 
-// TestRateLimitOfNamedCallers: a caller's tokens share one allowance, and so do all who have no name.
+// TestRateLimitOfNamedCallers: the tokens of a caller share one allowance, as do all unknown tokens.
 func TestRateLimitOfNamedCallers(t *testing.T) {
 	files := newServiceFiles(t, upstreamtest.TokenRoot, callerOf("a", "old")+callerOf("a", "new")+callerOf("b", "b"))
 	_, a := newWorld(t, upstreamtest.Options{}, files.settings("RATE_LIMIT=0.001")...)
@@ -83,7 +83,7 @@ func TestRateLimitOfNamedCallers(t *testing.T) {
 	}
 }
 
-// TestRateLimitInBrowsers: preflights are free, and a page may read the refusal.
+// TestRateLimitInBrowsers: preflights do not count, and a page may read the refusal.
 func TestRateLimitInBrowsers(t *testing.T) {
 	const friend = "https://dash.example.com"
 	_, closed := newWorld(t, upstreamtest.Options{}, "RATE_LIMIT=0.001")
@@ -111,7 +111,7 @@ func TestRateLimitInBrowsers(t *testing.T) {
 	}
 }
 
-// TestRateLimitReadsNoBody: a client that waits to be asked for its body is refused without it.
+// TestRateLimitReadsNoBody: a client that sends Expect: 100-continue is refused without its body.
 func TestRateLimitReadsNoBody(t *testing.T) {
 	_, a := newWorld(t, upstreamtest.Options{}, "RATE_LIMIT=0.001")
 	if status, read := sendExpecting(t, a.URL, "application/json"); status != http.StatusOK || !read {

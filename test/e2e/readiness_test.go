@@ -13,7 +13,7 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// probe asks that probe, which must say the same as the clients' own.
+// probe reads /readyz of the admin listener. Both listeners must report ready.
 func probe(t *testing.T, a *instance) (now httpserver.Readiness, body string) {
 	t.Helper()
 	got, public := fetch(t, a.Admin+"/readyz"), fetch(t, a.URL+"/readyz")
@@ -45,10 +45,10 @@ func TestReadinessAtTheStart(t *testing.T) {
 	}
 }
 
-// TestReadinessWithoutAuthentik: what it failed with is told, and nobody is unready for it.
+// TestReadinessWithoutAuthentik: the probe shows the failure, and the service stays ready.
 func TestReadinessWithoutAuthentik(t *testing.T) {
 	up, a := newWorld(t, upstreamtest.Options{})
-	query(t, a.URL, upstreamtest.TokenAlice, `{ authorizationCode(id: 9) { id } }`) // not found is an answer
+	query(t, a.URL, upstreamtest.TokenAlice, `{ authorizationCode(id: 9) { id } }`) // NOT_FOUND counts as an answer
 	before, _ := probe(t, a)
 	if before.Authentik.LastAnswer == nil || time.Since(*before.Authentik.LastAnswer) > time.Minute || before.Authentik.LastFailure != nil {
 		t.Fatalf("it answered: %+v", before.Authentik)
@@ -66,8 +66,8 @@ func TestReadinessWithoutAuthentik(t *testing.T) {
 	}
 }
 
-// TestReadinessWithoutRedis: nobody is unready for it, the probe finds it again when nobody else asks
-// it, and the secrets of its URL stay in it.
+// TestReadinessWithoutRedis: the service stays ready, the probe finds Redis again without other requests,
+// and it does not show the secrets of REDIS_URL.
 func TestReadinessWithoutRedis(t *testing.T) {
 	t.Parallel()
 	rs := cachetest.StartRedis(t, "--requirepass", "hunter2")

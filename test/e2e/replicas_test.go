@@ -22,15 +22,15 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// balancer hands requests to its replicas in turn. One that takes no connection is passed over; what
-// was sent to one is not sent to another.
+// balancer sends requests to its replicas in turn. It skips a replica that refuses the connection, but does
+// not send a request twice.
 type balancer struct {
 	transport http.Transport
 	mu        sync.Mutex
 	replicas  []*servicetest.Service
 	next      int
 	killed    map[string]bool // addresses
-	inKilled  int             // requests that a killed replica had
+	inKilled  int             // requests that were lost with a killed replica
 }
 
 func (b *balancer) add(s *servicetest.Service) {
@@ -39,22 +39,22 @@ func (b *balancer) add(s *servicetest.Service) {
 	b.replicas = append(b.replicas, s)
 }
 
-// remove takes out the replica that has been there longest. killed tells that it is going to be killed.
-func (b *balancer) remove(killed bool) *servicetest.Service {
+// remove removes the oldest replica, which may be about to be killed.
+func (b *balancer) remove(kill bool) *servicetest.Service {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.replicas[0]
-	if killed {
-		b.killed[s.Addr] = true // and stays: a balancer does not know yet
+	if kill {
+		b.killed[s.Addr] = true // its address stays: the balancer does not know yet
 	}
 	b.replicas = append(b.replicas[1:], s)
-	if !killed {
+	if !kill {
 		b.replicas = b.replicas[:len(b.replicas)-1]
 	}
 	return s
 }
 
-// turn lists all addresses, beginning with the one whose turn it is.
+// turn returns all addresses, beginning with the next one.
 func (b *balancer) turn() (addrs []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -91,8 +91,8 @@ func (b *balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, errors.New("no replica takes connections")
 }
 
-// TestReplicas: three processes that share a Redis Cluster are killed, ended and replaced under load.
-// No request fails but those that a killed one had, and authentik is asked as by one process.
+// TestReplicas kills, stops and replaces three processes that share a Redis Cluster, under load. Only
+// requests of a killed process may fail, and authentik is called as often as by one process.
 func TestReplicas(t *testing.T) {
 	t.Parallel()
 	const codes, perCode, workers = 240, 25, 24
@@ -106,7 +106,7 @@ func TestReplicas(t *testing.T) {
 	start := func() *servicetest.Service {
 		return servicetest.Start(t, binary, nil, "AUTHENTIK_URL="+up.URL, "CACHE_TTL=1h", "REDIS_URL="+cluster.URL(), "REDIS_MODE=cluster",
 			"CACHE_SECRET=MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
-			"SHUTDOWN_DELAY=500ms") // a connection that is opened while the listener closes is reset by the kernel
+			"SHUTDOWN_DELAY=500ms") // the kernel resets connections that are opened as the listener closes
 	}
 	b := &balancer{killed: map[string]bool{}}
 	for range 3 {
@@ -142,8 +142,8 @@ func TestReplicas(t *testing.T) {
 			}
 		})
 	}
-	// What happens, at which request: a replica is killed, and the one that takes its place comes later;
-	// one ends as it should, after the one that takes its place has come.
+	// By number of the request: a replica is killed and replaced later; one is replaced first and then
+	// stopped; one is killed.
 	events := map[int]func(){
 		1000: func() { _ = b.remove(true).End(syscall.SIGKILL) },
 		2000: func() { b.add(start()) },
@@ -187,8 +187,7 @@ func TestReplicas(t *testing.T) {
 	}
 }
 
-// TestTwoProcessesShareRedis: with the same secret the second process answers the first one's code
-// without asking authentik, to the same caller alone.
+// TestTwoProcessesShareRedis: a second process with the same secret answers the same caller without a call.
 func TestTwoProcessesShareRedis(t *testing.T) {
 	t.Parallel()
 	rs := cachetest.StartRedis(t)
@@ -212,13 +211,13 @@ func TestTwoProcessesShareRedis(t *testing.T) {
 	if got := ask(same, upstreamtest.TokenBob, 2); got.Codes() != "NOT_FOUND" {
 		t.Errorf("bob: %s", got.Body)
 	}
-	// Another set of redacted fields shares nothing.
+	// A process with other redacted fields shares nothing.
 	if got := ask(redacting, upstreamtest.TokenAlice, 3); string(got.Data) != `{"authorizationCode":{"id":"17","user":{"username":null}}}` {
 		t.Errorf("redacting: %s", got.Body)
 	}
 }
 
-// TestRedisDiesUnderLoad: losing Redis, however, costs no failed answer.
+// TestRedisDiesUnderLoad: the loss of Redis causes no error.
 func TestRedisDiesUnderLoad(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -32,8 +32,8 @@ type installation struct {
 	handlers  []http.Handler
 }
 
-// twins are two installations of which the second has no response cache. Whatever happens to one happens to the
-// other at the same moment.
+// twins are two installations of which the second has no response cache. Whatever happens to one happens to
+// the other at the same moment.
 type twins struct {
 	t     *rapid.T
 	test  *testing.T
@@ -212,7 +212,8 @@ func (w *twins) send(q repeatable) {
 	}
 }
 
-// ordered is a response with its errors sorted: errors of fields that are read at the same time have no order.
+// ordered is a response with its errors sorted: errors of fields that are read at the same time have no
+// order.
 func ordered(t *rapid.T, body []byte) string {
 	var answer struct{ Errors []json.RawMessage }
 	if err := json.Unmarshal(body, &answer); err != nil {

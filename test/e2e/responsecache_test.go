@@ -223,8 +223,8 @@ func addLarge(up *fake, expires time.Time, size int) {
 	}
 }
 
-// TestCutResponseIsNotReplayed checks that a compressed response is not cached if its client left before it was
-// written whole.
+// TestCutResponseIsNotReplayed checks that a compressed response is not cached if its client left before it
+// was written whole.
 func TestCutResponseIsNotReplayed(t *testing.T) {
 	for _, taken := range []int{0, 100, 20_000} {
 		a := openDirect(t)

@@ -16,7 +16,7 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// pair is two processes on one Redis, before one authentik.
+// pair is two processes with one Redis and one authentik.
 type pair struct {
 	redis         *cachetest.RedisServer
 	up            *fake
@@ -31,7 +31,7 @@ func startPair(t *testing.T) *pair {
 	return &pair{rs, up, here, startApp(t, nil, append(settings, "AUTHENTIK_URL="+up.URL)...)}
 }
 
-// client is one of the test's own.
+// client returns a client of Redis.
 func (p *pair) client(t *testing.T) *redis.Client {
 	t.Helper()
 	c := redis.NewClient(&redis.Options{Addr: p.redis.Addr()})
@@ -39,8 +39,7 @@ func (p *pair) client(t *testing.T) *redis.Client {
 	return c
 }
 
-// listen waits until a process hears of others: what it has read is then given out without asking
-// Redis.
+// listen waits until both processes receive revocations: then they answer from memory without asking Redis.
 func (p *pair) listen(t *testing.T) {
 	t.Helper()
 	c := p.client(t)
@@ -53,7 +52,7 @@ func (p *pair) listen(t *testing.T) {
 	})
 }
 
-// showsRow tells whether a process shows a code by itself and in its caller's list.
+// showsRow reports whether a process shows a code by itself and in its caller's list.
 func showsRow(t *testing.T, a *instance, token string, pk int32) (single, listed bool) {
 	t.Helper()
 	got := readCode(t, a, token, pk)
@@ -63,7 +62,7 @@ func showsRow(t *testing.T, a *instance, token string, pk int32) (single, listed
 	return single, slices.Contains(listOf(t, ask(t, a, token, "authorizationCodes")).ids(), strconv.Itoa(int(pk)))
 }
 
-// wantShown wants a code to be shown, in both ways.
+// wantShown wants a code to be shown in both ways.
 func wantShown(t *testing.T, a *instance, token string, pk int32) {
 	t.Helper()
 	if single, listed := showsRow(t, a, token, pk); !single || !listed {
@@ -71,7 +70,7 @@ func wantShown(t *testing.T, a *instance, token string, pk int32) {
 	}
 }
 
-// wantGone wants the very next reads not to show it.
+// wantGone wants the very next reads not to show a code.
 func wantGone(t *testing.T, a *instance, token string, pk int32) {
 	t.Helper()
 	if single, listed := showsRow(t, a, token, pk); single || listed {
@@ -86,8 +85,8 @@ func mustRevoke(t *testing.T, a *instance, pk int32) {
 	}
 }
 
-// TestListsAreSharedByProcesses: a list that one process has loaded costs the other none, and looks the
-// same there to the last digit.
+// TestListsAreSharedByProcesses: a list that one process has loaded costs another no call, and is the same
+// there.
 func TestListsAreSharedByProcesses(t *testing.T) {
 	p := startPair(t)
 	for range 3 {
@@ -113,8 +112,7 @@ func TestListsAreSharedByProcesses(t *testing.T) {
 	}
 }
 
-// TestRevocationReachesOtherProcesses: what one process revokes the other does not show any more,
-// within milliseconds.
+// TestRevocationReachesOtherProcesses: within milliseconds no process shows a code that another has revoked.
 func TestRevocationReachesOtherProcesses(t *testing.T) {
 	t.Parallel()
 	const tries = 50
@@ -124,7 +122,7 @@ func TestRevocationReachesOtherProcesses(t *testing.T) {
 	first := 0
 	for range tries {
 		pk := davesCode(p.up)
-		mustRevoke(t, p.here, davesCode(p.up)) // another generation of lists, or the old list would lack the new code
+		mustRevoke(t, p.here, davesCode(p.up)) // begins a new list version, or the old list would lack the new code
 		cachetest.Eventually(t, "the new code is shown", func() bool {
 			_, listed := showsRow(t, p.another, upstreamtest.TokenRoot, pk)
 			return listed
@@ -157,8 +155,7 @@ func TestRevocationReachesOtherProcesses(t *testing.T) {
 	}
 }
 
-// TestRevocationWithoutSubscription: a process that may have missed a message asks Redis, so that its
-// next read is right.
+// TestRevocationWithoutSubscription: a process that may have missed a message asks Redis before it answers.
 func TestRevocationWithoutSubscription(t *testing.T) {
 	t.Parallel()
 	p := startPair(t)
@@ -166,7 +163,7 @@ func TestRevocationWithoutSubscription(t *testing.T) {
 	c := p.client(t)
 	for range 5 {
 		pk := davesCode(p.up)
-		mustRevoke(t, p.another, davesCode(p.up)) // begins another generation of lists
+		mustRevoke(t, p.another, davesCode(p.up)) // begins a new list version
 		wantShown(t, p.another, upstreamtest.TokenRoot, pk)
 		before := p.another.linesWith("msg", "Redis subscription lost; each read asks Redis for revocations")
 		if err := c.Do(t.Context(), "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
@@ -182,8 +179,8 @@ func TestRevocationWithoutSubscription(t *testing.T) {
 	}
 }
 
-// TestListOfBeforeARevocation: a list whose load began before the revocation and ends after it does not
-// bring the row back, neither in the process that revokes nor in another.
+// TestListOfBeforeARevocation: a list that was being loaded during a revocation does not show the row in any
+// process.
 func TestListOfBeforeARevocation(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"here", "another"} {
@@ -192,7 +189,7 @@ func TestListOfBeforeARevocation(t *testing.T) {
 			p.listen(t)
 			loads := map[string]*instance{"here": p.here, "another": p.another}[name]
 			pk := davesCode(p.up)
-			for _, token := range []string{upstreamtest.TokenRoot, upstreamtest.TokenDave} { // known tokens
+			for _, token := range []string{upstreamtest.TokenRoot, upstreamtest.TokenDave} { // makes the tokens known
 				readCode(t, loads, token, 17)
 			}
 			f, held, letGo := hold()
@@ -205,7 +202,7 @@ func TestListOfBeforeARevocation(t *testing.T) {
 				return readCode(t, loads, upstreamtest.TokenDave, pk).Codes() == "NOT_FOUND"
 			})
 			letGo()
-			// authentik's answer may have the row; what the process knows to be revoked is left out.
+			// authentik's answer may have the row; the process leaves out what it knows to be revoked.
 			if ids := listOf(t, <-got).ids(); slices.Contains(ids, strconv.Itoa(int(pk))) || len(ids) == 0 {
 				t.Fatalf("the list shows %v", ids)
 			}
@@ -217,8 +214,8 @@ func TestListOfBeforeARevocation(t *testing.T) {
 	}
 }
 
-// TestRevocationWhileRedisIsDown: the process that revokes shows it no more, and the others hear of it
-// when Redis is back.
+// TestRevocationWhileRedisIsDown: the revoking process no longer shows the code, and the others learn of it
+// once Redis is back.
 func TestRevocationWhileRedisIsDown(t *testing.T) {
 	t.Parallel()
 	p := startPair(t)
@@ -243,8 +240,8 @@ func TestRevocationWhileRedisIsDown(t *testing.T) {
 	}
 }
 
-// TestNothingRevokedIsShown: while many read and revoke at once, no read that begins after a revocation
-// was answered shows the row, in the process that revoked it.
+// TestNothingRevokedIsShown: among many simultaneous reads and revocations, no read that begins after a
+// revocation was confirmed shows the row in the process that revoked it.
 func TestNothingRevokedIsShown(t *testing.T) {
 	t.Parallel()
 	rs := cachetest.StartRedis(t)
@@ -308,8 +305,8 @@ func TestNothingRevokedIsShown(t *testing.T) {
 	}
 }
 
-// TestRevocationAndARestoredRedis: a Redis that is what it was before the revocation, as after a
-// failover or from a backup, does not bring the row back to processes that know of it.
+// TestRevocationAndARestoredRedis: a Redis that has lost a revocation, by a failover or from a backup, does
+// not bring the row back to processes that know of it.
 func TestRevocationAndARestoredRedis(t *testing.T) {
 	p := startPair(t)
 	p.listen(t)

@@ -13,7 +13,7 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// licence is how authentik refuses what changes something when its licence has expired.
+// licence is how authentik refuses changes once its licence has expired.
 var licence = upstreamtest.Fault{Name: "licence", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	if r.Method == http.MethodGet {
 		next.ServeHTTP(w, r)
@@ -24,7 +24,7 @@ var licence = upstreamtest.Fault{Name: "licence", Serve: func(w http.ResponseWri
 	_, _ = w.Write([]byte(`{"detail":"Request denied due to expired/invalid license.","code":"denied_license"}`))
 }}
 
-// onDelete fails DELETEs in turn, the last one for ever; other requests get the proper answer.
+// onDelete applies faults to DELETE requests in turn and repeats the last one. Other requests succeed.
 func onDelete(faults ...upstreamtest.Fault) upstreamtest.Fault {
 	var n atomic.Int32
 	return upstreamtest.Fault{Name: "on delete", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -36,7 +36,7 @@ func onDelete(faults ...upstreamtest.Fault) upstreamtest.Fault {
 	}}
 }
 
-// proper gives the proper answer, lost does what was asked for and gives none.
+// proper answers properly. lost performs the request without an answer.
 var (
 	proper = upstreamtest.Fault{Name: "proper", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) { next.ServeHTTP(w, r) }}
 	lost   = upstreamtest.Fault{Name: "lost", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
@@ -50,7 +50,7 @@ var (
 	}}
 )
 
-// davesCode adds a code of dave, who may delete what he sees.
+// davesCode adds a code of dave, who may delete his codes.
 func davesCode(up *fake) int32 { return addCodes(up.Authentik, upstreamtest.UserDave, 1)[0] }
 
 func revokeCode(t *testing.T, a *instance, token string, pk int32) reply {
@@ -63,7 +63,7 @@ func readCode(t *testing.T, a *instance, token string, pk int32) reply {
 	return query(t, a.URL, token, fmt.Sprintf(`{ authorizationCode(id: "%d") { id } }`, pk))
 }
 
-// TestRevoke: what is revoked is gone for everybody at once, without another call.
+// TestRevoke: a revoked code is gone for every caller at once, without another call.
 func TestRevoke(t *testing.T) {
 	up, a := newWorld(t, upstreamtest.Options{}, "CACHE_TTL=1h")
 	pk, other := davesCode(up), davesCode(up)
@@ -98,20 +98,20 @@ func TestRevoke(t *testing.T) {
 			}
 		}
 	}
-	// One that is not cached is revoked without being read.
+	// A code that is not cached is revoked without being read.
 	fresh := davesCode(up)
 	up.ResetCalls()
 	got = revokeCode(t, a, upstreamtest.TokenDave, fresh)
 	if want := fmt.Sprintf(`{"revokeAuthorizationCode":{"id":"%d","uncertain":false,"authorizationCode":null}}`, fresh); string(got.Data) != want || up.Calls().Total != 1 {
 		t.Errorf("%d calls, %s", up.Calls().Total, got.Body)
 	}
-	// A second time there is none.
+	// The second revocation finds no code.
 	if got := revokeCode(t, a, upstreamtest.TokenDave, fresh); got.Codes() != "NOT_FOUND" {
 		t.Errorf("again: %s", got.Body)
 	}
 }
 
-// TestRevokeTokens: the two tokens by their own mutations; a list of another resource stays cached.
+// TestRevokeTokens: each token has its own mutation. Lists of other resources stay cached.
 func TestRevokeTokens(t *testing.T) {
 	up, a := newWorld(t, upstreamtest.Options{}, "CACHE_TTL=1h")
 	for field, resource := range map[string]upstreamtest.Resource{"AccessToken": upstreamtest.AccessTokens, "RefreshToken": upstreamtest.RefreshTokens} {
@@ -131,7 +131,7 @@ func TestRevokeTokens(t *testing.T) {
 	}
 }
 
-// TestRevokeRefused: what is refused is refused as it is, by one call, and leaves what is cached.
+// TestRevokeRefused: a refused revocation makes one call, and cached entries stay.
 func TestRevokeRefused(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -181,8 +181,8 @@ func TestRevokeRefused(t *testing.T) {
 	}
 }
 
-// TestRevokeWithALostAnswer: the second try tells what became of the first, or that nobody knows. Then
-// the caller's own entry is dropped, and nothing else.
+// TestRevokeWithALostAnswer: a second attempt settles the outcome of the first, or it stays unknown. Then
+// only the caller's own entry is dropped.
 func TestRevokeWithALostAnswer(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -190,7 +190,7 @@ func TestRevokeWithALostAnswer(t *testing.T) {
 		uncertain bool
 		code      string // of the mutation
 		after     string // of the caller's next read
-		others    string // of another's next read
+		others    string // of another caller's next read
 		calls     int    // of the two reads
 	}{
 		"deleted by the first":            {onDelete(lost, proper), true, "", "NOT_FOUND", "", 1},
@@ -228,7 +228,7 @@ func TestRevokeWithALostAnswer(t *testing.T) {
 	}
 }
 
-// TestRevokeByGet: a mutation does not run by GET, whatever its headers are.
+// TestRevokeByGet: no header lets a mutation run by GET.
 func TestRevokeByGet(t *testing.T) {
 	up, a := newWorld(t, upstreamtest.Options{})
 	pk := davesCode(up)
@@ -243,7 +243,7 @@ func TestRevokeByGet(t *testing.T) {
 	}
 }
 
-// TestRevokeInServiceMode: only callers who may write revoke anything.
+// TestRevokeInServiceMode: only callers with the right to write may revoke.
 func TestRevokeInServiceMode(t *testing.T) {
 	files := newServiceFiles(t, upstreamtest.TokenRoot, callerOf("reader", "reader")+callerOf("writer", "writer", "write"))
 	up, a := newWorld(t, upstreamtest.Options{}, files.settings()...)

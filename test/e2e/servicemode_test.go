@@ -18,7 +18,7 @@ import (
 
 const bobsCode = `{ authorizationCode(id: "18") { id user { username } } }`
 
-// writeFile replaces a file as an editor of secrets should: at once.
+// writeFile replaces a file atomically, as secrets should be.
 func writeFile(t *testing.T, path, content string) string {
 	t.Helper()
 	if err := os.WriteFile(path+".new", []byte(content), 0o600); err != nil {
@@ -43,7 +43,7 @@ func (f serviceFiles) settings(more ...string) []string {
 	return append(more, "AUTHENTIK_TOKEN_FILE="+f.Token, "CALLERS_FILE="+f.Callers)
 }
 
-// linesWith are the log lines that have a value under a key.
+// linesWith returns the log lines that have a value under a key.
 func (a *instance) linesWith(key string, value any) (lines []map[string]any) {
 	for _, line := range a.Log.Lines() {
 		if line[key] == value {
@@ -56,7 +56,7 @@ func (a *instance) linesWith(key string, value any) (lines []map[string]any) {
 func TestServiceMode(t *testing.T) {
 	files := newServiceFiles(t, upstreamtest.TokenRoot+"\n", callerOf("grafana", "grafana-t0k3n")+callerOf("ops", "ops-t0k3n", "write"))
 	up, a := newWorld(t, upstreamtest.Options{}, files.settings()...)
-	for _, token := range []string{"grafana-t0k3n", "ops-t0k3n"} { // see what the service may see: everybody's codes
+	for _, token := range []string{"grafana-t0k3n", "ops-t0k3n"} { // may read what the service may: all codes
 		for _, document := range []string{aliceCode, bobsCode} {
 			if got := query(t, a.URL, token, document); len(got.Errors) > 0 {
 				t.Errorf("%s: %s", token, got.Body)
@@ -98,7 +98,7 @@ func TestServiceMode(t *testing.T) {
 	}
 }
 
-// TestOwnTokensHaveNoNames: without service mode the log names nobody.
+// TestOwnTokensHaveNoNames: without service mode the log names no caller.
 func TestOwnTokensHaveNoNames(t *testing.T) {
 	_, a := newWorld(t, upstreamtest.Options{})
 	query(t, a.URL, upstreamtest.TokenAlice, aliceCode)
@@ -108,7 +108,7 @@ func TestOwnTokensHaveNoNames(t *testing.T) {
 	}
 }
 
-// TestServiceCallersShareLoads: two callers who ask at the same time cost authentik one call.
+// TestServiceCallersShareLoads: simultaneous reads of two callers make one call.
 func TestServiceCallersShareLoads(t *testing.T) {
 	files := newServiceFiles(t, upstreamtest.TokenRoot, callerOf("a", "token-a")+callerOf("b", "token-b"))
 	up, a := newWorld(t, upstreamtest.Options{}, files.settings()...)
@@ -137,7 +137,7 @@ func TestServiceCallersShareLoads(t *testing.T) {
 	}
 }
 
-// TestServiceTokenRotation: a new token is used from the next request on, a bad one never.
+// TestServiceTokenRotation: a new token in the file replaces the old one, an invalid one does not.
 func TestServiceTokenRotation(t *testing.T) {
 	t.Parallel()
 	files := newServiceFiles(t, upstreamtest.TokenAlice, callerOf("grafana", "t1"))
@@ -173,7 +173,7 @@ func TestCallersChange(t *testing.T) {
 			t.Fatal(err)
 		}
 		file := writeFile(t, filepath.Join(dir, version, "callers"), callers)
-		old := time.Unix(1, 0) // the time of a file tells nothing
+		old := time.Unix(1, 0) // changes are not found by modification time
 		if err := os.Chtimes(file, old, old); err != nil {
 			t.Fatal(err)
 		}
@@ -200,8 +200,8 @@ func TestCallersChange(t *testing.T) {
 	}
 }
 
-// TestServiceTokenRejected: that the service's token is bad is not the caller's fault, also if another
-// process found out.
+// TestServiceTokenRejected: a rejected token of the service is no error of the caller, even if another
+// process has found that it is rejected.
 func TestServiceTokenRejected(t *testing.T) {
 	t.Parallel()
 	rs := cachetest.StartRedis(t)
@@ -226,7 +226,7 @@ func TestServiceTokenRejected(t *testing.T) {
 	if got := query(t, first.URL, "t2", aliceCode); got.Codes() != "UNAUTHENTICATED" {
 		t.Errorf("a caller who is not on the list: %s", got.Body)
 	}
-	// Refusals and failures are what they are for everybody.
+	// Refusals and failures are the same as without service mode.
 	up, fourth := newWorld(t, upstreamtest.Options{}, files.settings()...)
 	up.SetFault(18, upstreamtest.Forbidden403)
 	if got := query(t, fourth.URL, "t1", bobsCode); got.Codes() != "FORBIDDEN" {
@@ -234,8 +234,8 @@ func TestServiceTokenRejected(t *testing.T) {
 	}
 }
 
-// TestReadOnlyCallers: a mutation is refused as such, whatever else is wrong with it, to callers
-// without the right to write. The schema has none of that name, so the others are told that.
+// TestReadOnlyCallers: callers without the right to write are refused every mutation, before it is validated.
+// Other callers get the validation's error.
 func TestReadOnlyCallers(t *testing.T) {
 	files := newServiceFiles(t, upstreamtest.TokenRoot, callerOf("reader", "reader")+callerOf("writer", "writer", "write"))
 	up, a := newWorld(t, upstreamtest.Options{}, files.settings()...)

@@ -21,23 +21,23 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
-// crowd asks two processes of the service steadily: the first, and the second once the first takes no
-// connections any more. It is no kinder than HTTP demands: what was sent is never sent again.
+// crowd sends requests to two processes: to the first, and to the second once the first refuses connections.
+// It never sends a request twice, as HTTP allows.
 type crowd struct {
 	client   *http.Client
 	urls     [2]string
 	sent     atomic.Int64
 	answered atomic.Int64
-	second   atomic.Int64 // of the answers, those of the second
+	second   atomic.Int64 // answers of the second process
 
 	mu     sync.Mutex
 	failed []string
 }
 
-// ask sends one request and says what was wrong with its answer, if something was.
+// ask sends a request and records its outcome.
 func (c *crowd) ask(document string) {
 	for i, url := range c.urls {
-		body := io.NopCloser(strings.NewReader(fmt.Sprintf(`{"query":%q}`, document))) // which cannot be read twice
+		body := io.NopCloser(strings.NewReader(fmt.Sprintf(`{"query":%q}`, document))) // it cannot be read twice
 		r, err := http.NewRequest(http.MethodPost, url+"/graphql", body)               //nolint:noctx // the client has a timeout
 		if err != nil {
 			c.fail(err)
@@ -73,14 +73,13 @@ func (c *crowd) fail(err error) {
 	c.failed = append(c.failed, err.Error())
 }
 
-// TestReplacement: a process that is told to end while 500 requests a second come, some of which take
-// longer than it would like, loses none of them.
+// TestReplacement: a process that is stopped under 500 requests a second, some of them slow, loses none.
 func TestReplacement(t *testing.T) {
 	t.Parallel()
 	const (
 		slow = 18
-		// connections are opened before and are more than are needed at once: one that is opened as the
-		// listener closes may be reset, which is what SHUTDOWN_DELAY is for.
+		// More connections than needed are opened before: one that is opened as the listener closes may be
+		// reset, unless there is a SHUTDOWN_DELAY.
 		connections, paced = 120, 2000
 	)
 	for _, tt := range []struct {
@@ -140,7 +139,7 @@ func TestReplacement(t *testing.T) {
 	}
 }
 
-// TestSecondSignal ends a process at once that still waits for a request.
+// TestSecondSignal: a second signal ends a process that waits for a request.
 func TestSecondSignal(t *testing.T) {
 	t.Parallel()
 	up := startFake(t, upstreamtest.Options{})
@@ -167,8 +166,7 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
-// TestShutdownGivesLeasesBack: a load in the background is waited for, and no other process has to wait
-// for its lease.
+// TestShutdownGivesLeasesBack: a process waits for its loads in the background, and releases their leases.
 func TestShutdownGivesLeasesBack(t *testing.T) {
 	t.Parallel()
 	server := cachetest.StartRedis(t)
@@ -192,7 +190,7 @@ func TestShutdownGivesLeasesBack(t *testing.T) {
 		<-release
 		next.ServeHTTP(w, r)
 	}})
-	for asked := false; !asked; { // until what is cached is stale, and is fetched anew
+	for asked := false; !asked; { // until the cached entry is stale and is revalidated
 		if got := query(t, a.URL, upstreamtest.TokenAlice, aliceCode); len(got.Errors) > 0 {
 			t.Fatalf("%s", got.Body)
 		}
@@ -216,8 +214,7 @@ func TestShutdownGivesLeasesBack(t *testing.T) {
 	}
 }
 
-// startDraining starts a service that was told to stop while it awaits authentik for one request, whose
-// answer comes once goOn is called.
+// startDraining stops a service while a request waits for authentik, which answers once goOn is called.
 func startDraining(t *testing.T) (a *instance, goOn func(), answered chan reply) {
 	t.Helper()
 	arrived, release := make(chan struct{}), make(chan struct{})
@@ -237,8 +234,7 @@ func startDraining(t *testing.T) (a *instance, goOn func(), answered chan reply)
 	return a, goOn, answered
 }
 
-// TestGracefulStop: a request that runs when the signal comes is answered, and nothing is taken
-// after it.
+// TestGracefulStop: a request that runs at the signal is answered, and later ones are not accepted.
 func TestGracefulStop(t *testing.T) {
 	a, goOn, answered := startDraining(t)
 	goOn()

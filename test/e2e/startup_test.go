@@ -87,7 +87,7 @@ func TestCheckReadsAuthentiksProbe(t *testing.T) {
 	}
 }
 
-// TestHintsAreReported at the start, and by -check, and never with a value.
+// TestHintsAreReported: misspelt settings are reported at the start and by -check, without their values.
 func TestHintsAreReported(t *testing.T) {
 	up := startFake(t, upstreamtest.Options{})
 	a := startApp(t, nil, "AUTHENTIK_URL="+up.URL, "CACHE_SECRTE=telltale")
@@ -100,7 +100,7 @@ func TestHintsAreReported(t *testing.T) {
 	}
 }
 
-// healthcheck runs the program's check and returns its exit code and what it says.
+// healthcheck runs -healthcheck.
 func healthcheck(t *testing.T, environ ...string) (exit int, stderr string) {
 	t.Helper()
 	var out bytes.Buffer
@@ -128,7 +128,7 @@ func TestHealthcheck(t *testing.T) {
 	}
 }
 
-// TestHealthcheckFails: every failure is one line and the exit code 1, the only one there is for it.
+// TestHealthcheckFails: every failure is one line and exit code 1.
 func TestHealthcheckFails(t *testing.T) {
 	t.Parallel()
 	healthy := startApp(t, []string{"-demo"})
@@ -160,7 +160,7 @@ func TestHealthcheckFails(t *testing.T) {
 	}
 }
 
-// TestFakeAuthentik runs two processes of the service with one fake authentik, as its output says to.
+// TestFakeAuthentik runs two services in front of one fake authentik, as its output says.
 func TestFakeAuthentik(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -188,8 +188,7 @@ func TestFakeAuthentik(t *testing.T) {
 	}
 }
 
-// TestSelfSignedAuthentik: authentik's default certificate is trusted only where AUTHENTIK_CA_FILE
-// names it.
+// TestSelfSignedAuthentik: a self-signed certificate is trusted only if AUTHENTIK_CA_FILE names it.
 func TestSelfSignedAuthentik(t *testing.T) {
 	t.Parallel()
 	world := upstreamtest.New(upstreamtest.Options{})
@@ -220,7 +219,7 @@ func TestPathPrefix(t *testing.T) {
 	}
 }
 
-// TestDemoBanner: what the demo announces is so.
+// TestDemoBanner: what the demo announces is true.
 func TestDemoBanner(t *testing.T) {
 	t.Parallel()
 	plain := startApp(t, []string{"-demo"})
@@ -249,8 +248,7 @@ func TestDemoBanner(t *testing.T) {
 	}
 }
 
-// TestDemoErrors asks for each fixed id of the demo, but the one that takes as long as
-// UPSTREAM_TIMEOUT, which is shortened.
+// TestDemoErrors asks for each id with a fixed error.
 func TestDemoErrors(t *testing.T) {
 	t.Parallel()
 	a := startApp(t, []string{"-demo"}, "UPSTREAM_TIMEOUT=1s")

@@ -24,8 +24,8 @@ import (
 
 // receiver is a collector that accepts traces by OTLP over HTTP.
 type receiver struct {
-	// settings are the variables that name it. They are also set for this process, as OpenTelemetry reads
-	// some of them there.
+	// settings are the variables that name it. They are also set for this process, where OpenTelemetry's SDK
+	// reads some of them.
 	settings []string
 
 	mu       sync.Mutex
@@ -57,7 +57,7 @@ func setTraces(t *testing.T, variables ...string) []string {
 // ServeHTTP implements [http.Handler].
 func (rc *receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
-	traces := &tracepb.TracesData{} // which has the wire form of an export request
+	traces := &tracepb.TracesData{} // has the wire form of an export request
 	if err != nil || r.URL.Path != "/v1/traces" || proto.Unmarshal(body, traces) != nil {
 		http.Error(w, "not traces", http.StatusBadRequest)
 		return
@@ -87,8 +87,8 @@ func (rc *receiver) trace(id string) []*tracepb.Span {
 	return in
 }
 
-// tree formats the spans below a parent, one a line: a point for each level, an exclamation mark for a failure,
-// the kind unless it is internal, the name, and the attributes that not every span of the kind has.
+// tree formats the spans below a parent, one a line: a point for each level, an exclamation mark for a
+// failure, the kind unless it is internal, the name, and the attributes that not every span of the kind has.
 func tree(spans []*tracepb.Span, parent, depth string) string {
 	var b strings.Builder
 	for _, span := range spans {
