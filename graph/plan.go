@@ -4,7 +4,6 @@ import (
 	"context"
 	"reflect"
 	"sync"
-	"sync/atomic"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -17,11 +16,7 @@ import (
 // context for each field of each response. It says what to resolve and how to write it. A plan is for
 // one set of values of the variables in @skip and @include, so that nothing is decided while a response
 // is written. It is shared and does not change.
-type plan struct {
-	roots []rootField
-	// size is how many bytes the last response had.
-	size atomic.Int64
-}
+type plan []rootField
 
 // rootField is a field at the top of an operation.
 type rootField struct {
@@ -31,29 +26,28 @@ type rootField struct {
 }
 
 // plan returns the plan of an operation, nil if gqlgen must execute it.
-func (p planner) plan(doc *document.Document, op *ast.OperationDefinition, variables map[string]any) *plan {
+func (p planner) plan(doc *document.Document, op *ast.OperationDefinition, variables map[string]any) plan {
 	if p.schema == nil || op.Operation != ast.Query {
 		return nil
 	}
-	made, _ := doc.Operations[op].Plan(variables, func() any { return p.compile(op, variables) }).(*plan)
+	made, _ := doc.Operations[op].Plan(variables, func() any { return p.compile(op, variables) }).(plan)
 	return made
 }
 
-// execute executes an operation. It returns nil, and has done nothing, if gqlgen must execute it. body is
-// the response without its end if it has nothing but data; once it is written it goes back to reuse.
-func (p planner) execute(ctx context.Context, doc *document.Document, opCtx *graphql.OperationContext) (resp *graphql.Response, body []byte) {
+// execute executes an operation. It returns nil, and has done nothing, if gqlgen must execute it.
+func (p planner) execute(ctx context.Context, doc *document.Document, opCtx *graphql.OperationContext) *graphql.Response {
 	plan := p.plan(doc, opCtx.Operation, opCtx.Variables)
 	if plan == nil {
-		return nil, nil
+		return nil
 	}
 	calls := plan.calls(opCtx.Variables)
 	if calls == nil {
-		return nil, nil
+		return nil
 	}
-	e := &execution{ctx: ctx, req: FromContext(ctx), budget: p.budget, size: plan.size.Load(), buffer: p.buffer()}
-	resp = &graphql.Response{}
+	e := &execution{ctx: ctx, req: FromContext(ctx), budget: p.budget}
+	resp := &graphql.Response{}
 	if !e.inTime() {
-		return resp, nil
+		return resp
 	}
 	var others sync.WaitGroup // each may wait for authentik
 	for i := 1; i < len(calls); i++ {
@@ -61,25 +55,11 @@ func (p planner) execute(ctx context.Context, doc *document.Document, opCtx *gra
 	}
 	calls[0].resolve(e)
 	others.Wait()
-	if body = e.write(calls); body != nil {
-		resp.Data = body[len(dataPrefix):]
-	}
+	resp.Data = e.write(calls)
 	for _, c := range calls {
 		resp.Errors = append(resp.Errors, c.errs...)
 	}
-	plan.size.Store(int64(len(body)) * 9 / 8) // the next one may be a little larger
-	return resp, body
-}
-
-// buffer returns an empty buffer for a response.
-func (p planner) buffer() []byte { return (*p.buffers.Get().(*[]byte))[:0] }
-
-// reuse takes back a body that execute returned. Nothing may read it afterwards: net/http has written it
-// when Write returns, and compression keeps a copy.
-func (p planner) reuse(body []byte) {
-	if 0 < cap(body) && cap(body) <= freeBytes {
-		p.buffers.Put(&body)
-	}
+	return resp
 }
 
 // call is one call of a resolver, and its result.
@@ -92,11 +72,11 @@ type call struct {
 
 // calls reads the arguments of the root fields. It returns nil if one cannot be read, so that gqlgen
 // reports it.
-func (p *plan) calls(variables map[string]any) []call {
-	calls := make([]call, len(p.roots))
+func (p plan) calls(variables map[string]any) []call {
+	calls := make([]call, len(p))
 	for i := range calls {
 		c := &calls[i]
-		c.rootField = &p.roots[i]
+		c.rootField = &p[i]
 		if c.resolver.goType == nil {
 			continue
 		}

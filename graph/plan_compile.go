@@ -4,7 +4,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -16,13 +15,13 @@ import (
 // planner compiles plans from the schema and the generated Go types, so that a new field needs no change
 // here. It leaves to gqlgen what it does not know; the zero value leaves everything.
 type planner struct {
-	schema  *ast.Schema
-	budget  responseBudget
-	buffers *sync.Pool // of *[]byte, for responses
-	// resolvers are those of Query's fields, by name.
-	resolvers map[string]resolver
-	// members are the fields of the models, by their names in the schema.
-	members map[reflect.Type]map[string]member
+	schema *ast.Schema
+	query  reflect.Value // a generated.QueryResolver
+	budget responseBudget
+}
+
+func newPlanner(schema *ast.Schema, query generated.QueryResolver, b responseBudget) planner {
+	return planner{schema, reflect.ValueOf(&query).Elem(), b}
 }
 
 // resolver is the method that resolves a root field. The zero value is none.
@@ -39,33 +38,18 @@ type argument struct {
 	read   func(v any, into reflect.Value) error
 }
 
-// member is a field of a Go struct. The zero value is none.
-type member struct {
-	index  int
-	goType reflect.Type
-}
-
-func newPlanner(schema *ast.Schema, query generated.QueryResolver, b responseBudget) planner {
-	p := planner{
-		schema: schema, budget: b, buffers: &sync.Pool{New: func() any { return new([]byte) }},
-		resolvers: map[string]resolver{}, members: map[reflect.Type]map[string]member{},
-	}
-	methods := reflect.TypeFor[generated.QueryResolver]()
-	for _, field := range schema.Query.Fields {
-		for i := range methods.NumMethod() {
-			if name := methods.Method(i).Name; strings.EqualFold(name, field.Name) {
-				p.addResolver(field, reflect.ValueOf(query).MethodByName(name))
-			}
+// resolver returns the resolver of a field of Query. Its parameters are the field's arguments, in order.
+func (p planner) resolver(field *ast.FieldDefinition) (r resolver) {
+	for i := range p.query.NumMethod() {
+		if strings.EqualFold(p.query.Type().Method(i).Name, field.Name) {
+			r.fn = p.query.Method(i)
 		}
 	}
-	return p
-}
-
-// addResolver adds the resolver of a field. Its parameters are the field's arguments, in order.
-func (p planner) addResolver(field *ast.FieldDefinition, fn reflect.Value) {
-	r := resolver{fn: fn, goType: fn.Type().Out(0), args: make([]argument, len(field.Arguments))}
+	if !r.fn.IsValid() {
+		return resolver{}
+	}
 	for i, def := range field.Arguments {
-		goType, l := fn.Type().In(i+1), leaves[def.Type.NamedType]
+		goType, l := r.fn.Type().In(i+1), leaves[def.Type.NamedType]
 		value := goType
 		if goType.Kind() == reflect.Pointer {
 			value = goType.Elem()
@@ -74,30 +58,14 @@ func (p planner) addResolver(field *ast.FieldDefinition, fn reflect.Value) {
 			l = leaf{goType: value, read: readEnum}
 		}
 		if l.goType != value {
-			return
+			return resolver{}
 		}
-		r.args[i] = argument{def.Name, goType, l.read}
+		r.args = append(r.args, argument{def.Name, goType, l.read})
 	}
-	if r.goType.Kind() == reflect.Pointer {
-		p.resolvers[field.Name] = r
-		p.addModel(r.goType)
+	if r.goType = r.fn.Type().Out(0); r.goType.Kind() != reflect.Pointer {
+		return resolver{}
 	}
-}
-
-// addModel adds the members of a model and of the models in it.
-func (p planner) addModel(t reflect.Type) {
-	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
-		t = t.Elem()
-	}
-	if t.Kind() != reflect.Struct || p.members[t] != nil {
-		return
-	}
-	p.members[t] = make(map[string]member, t.NumField())
-	for i := range t.NumField() {
-		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		p.members[t][name] = member{i, t.Field(i).Type}
-		p.addModel(t.Field(i).Type)
-	}
+	return r
 }
 
 // arguments returns the parameters of a call, with room for the context. It returns nil if an argument
@@ -119,15 +87,15 @@ func (r resolver) arguments(given map[string]any) []reflect.Value {
 }
 
 // compile compiles an operation. It returns nil if gqlgen must execute it.
-func (p planner) compile(op *ast.OperationDefinition, variables map[string]any) *plan {
+func (p planner) compile(op *ast.OperationDefinition, variables map[string]any) plan {
 	c := &compiler{planner: p, variables: variables, unknown: len(op.Directives) > 0}
-	made := &plan{}
+	var made plan
 	for _, s := range c.collect(nil, p.schema.Query, op.SelectionSet) {
-		root := rootField{field: s.Field, resolver: p.resolvers[s.Name]}
+		root := rootField{field: s.Field, resolver: p.resolver(s.Definition)}
 		root.step = c.step(s, p.schema.Query, root.resolver.goType)
-		made.roots = append(made.roots, root)
+		made = append(made, root)
 	}
-	if c.unknown || len(made.roots) == 0 {
+	if c.unknown {
 		return nil
 	}
 	return made
@@ -201,9 +169,11 @@ func (c *compiler) object(of *ast.Definition, t reflect.Type, sets []ast.Selecti
 	}
 	steps := make([]step, len(fields))
 	for i, s := range fields {
-		m := c.members[t][s.Name]
-		steps[i] = c.step(s, of, m.goType)
-		steps[i].member = m.index
+		field, known := t.FieldByNameFunc(func(name string) bool { return strings.EqualFold(name, s.Name) })
+		steps[i] = c.step(s, of, field.Type)
+		if known {
+			steps[i].member = field.Index[0]
+		}
 		c.unknown = c.unknown || len(s.Definition.Arguments) > 0
 	}
 	return steps

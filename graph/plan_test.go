@@ -339,7 +339,7 @@ func TestPlansAreStopped(t *testing.T) {
 		doc := testDocument(t, three)
 		req := &Request{Caller: grants.Caller{Credential: upstream.NewCredential("t")}}
 		synctest.Test(t, func(t *testing.T) { // it waits for memory
-			resp, _ := planner.execute(NewContext(t.Context(), req), doc, &graphql.OperationContext{Operation: doc.AST.Operations[0]})
+			resp := planner.execute(NewContext(t.Context(), req), doc, &graphql.OperationContext{Operation: doc.AST.Operations[0]})
 			if resp == nil || resp.Data != nil || req.stopped() != outOfMemory {
 				t.Errorf("stopped %d, %v", req.stopped(), resp)
 			}

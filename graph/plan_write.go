@@ -3,7 +3,6 @@ package graph
 import (
 	"context"
 	"reflect"
-	"slices"
 	"strconv"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -31,8 +30,6 @@ type execution struct {
 	ctx     context.Context //nolint:containedctx // lives as long as the call
 	req     *Request
 	budget  responseBudget
-	size    int64 // of the last response of the same plan
-	buffer  []byte
 	counted int // how many bytes of the response are counted
 }
 
@@ -45,19 +42,18 @@ func (e *execution) inTime() bool {
 	return false
 }
 
-// count counts what was written since the last time. It returns nil if the response is stopped. It grows
-// the buffer to the size of the last response, as far as memory is reserved.
+// count counts what was written since the last time. It returns nil if the response is stopped.
 func (e *execution) count(b []byte) []byte {
 	if !e.inTime() || !e.budget.spend(e.ctx, e.req, int64(len(b)-e.counted)) {
 		return nil
 	}
 	e.counted = len(b)
-	return slices.Grow(b, max(int(min(e.size, freeBytes+e.req.response.granted.Load()))-len(b), 0))
+	return b
 }
 
-// write writes the response but for its end, or returns nil if it is stopped.
+// write writes the data of the response, or returns nil if it is stopped.
 func (e *execution) write(calls []call) []byte {
-	b := append(slices.Grow(e.buffer, int(min(e.size, freeBytes))), dataPrefix...)
+	b := make([]byte, 0, 2*spendBytes) // enough for one grant in full
 	for i := range calls {
 		c := &calls[i]
 		if c.in != nil && !c.value.IsNil() && !e.inTime() {

@@ -17,9 +17,6 @@ import (
 	"authentik-graphql/internal/apierror"
 )
 
-// dataPrefix begins a response that is nothing but data.
-const dataPrefix = `{"data":`
-
 // encode writes a response. Data is absent, not null, where nothing was executed. It is copied: to
 // encode it with the rest would scan it a second time.
 func encode(resp *graphql.Response) []byte {

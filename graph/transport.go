@@ -112,7 +112,6 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, p *params, fo
 	status := http.StatusOK
 	opCtx, errs := t.prepare(p, found)
 	var resp *graphql.Response
-	var planned []byte // the response, if it is nothing but data
 	if len(errs) > 0 {
 		if contentType == typeResponse {
 			status = http.StatusBadRequest
@@ -121,7 +120,7 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, p *params, fo
 			graphql.AddError(ctx, err)
 		}
 		resp = &graphql.Response{Errors: graphql.GetErrors(ctx)}
-	} else if resp, planned = t.planner.execute(ctx, found.Document, opCtx); resp == nil && ctx.Err() == nil {
+	} else if resp = t.planner.execute(ctx, found.Document, opCtx); resp == nil && ctx.Err() == nil {
 		ctx := graphql.WithOperationContext(ctx, opCtx)
 		resp = t.schema.Exec(ctx)(ctx)
 		resp.Errors = graphql.GetErrors(ctx)
@@ -139,10 +138,7 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, p *params, fo
 	if stale := req.setFreshness(w.Header(), len(resp.Errors) > 0 || stopped != notStopped, t.now()); stale != nil {
 		resp.Extensions = map[string]any{"cache": stale}
 	}
-	body := append(planned, '}', '\n')
-	if planned == nil || len(resp.Errors) > 0 || len(resp.Extensions) > 0 {
-		body = encode(resp)
-	}
+	body := encode(resp)
 	if stopped == tooLarge || len(body) > int(t.limits.Answer) {
 		w.Header()["Cache-Control"] = []string{"no-store"}
 		e := present(ctx, apierror.Over("MAX_ANSWER", t.limits.Answer, "The answer has more bytes"))
@@ -151,7 +147,6 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, p *params, fo
 	}
 	req.allowReplay(len(resp.Errors) == 0 && opCtx.Operation.Operation == ast.Query)
 	write(w, status, contentType, body)
-	t.planner.reuse(planned)
 }
 
 // prepare makes gqlgen's context of an operation, or returns why it is not executed.
