@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"authentik-graphql/internal/telemetry/spans"
 )
 
@@ -132,7 +134,7 @@ func (c *Cache[V]) get(ctx context.Context, key Key, load Loader[V]) (Result[V],
 		return known.stale(StaleWhileRevalidate, nil), nil
 	}
 	if joined {
-		_, wait := c.spans.StartLinked(ctx, joinSpan, call.span)
+		_, wait := c.spans.Start(ctx, joinSpan, trace.WithLinks(trace.Link{SpanContext: call.span.SpanContext()}))
 		defer wait.End()
 	}
 	return c.await(ctx, key, call, began)

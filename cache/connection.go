@@ -13,6 +13,7 @@ import (
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/redis/go-redis/v9"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
 
 	"authentik-graphql/internal/telemetry/spans"
 )
@@ -74,9 +75,8 @@ func (c *connection) do(ctx context.Context, op Operation, run func(context.Cont
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), operationTimeout)
 	defer cancel()
-	_, span := c.spans.StartClient(ctx, "redis "+string(op))
-	span.Set(semconv.DBSystemNameKey, "redis")
-	span.Set(semconv.DBOperationNameKey, string(op))
+	_, span := c.spans.Start(ctx, "redis "+string(op), trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(semconv.DBSystemNameRedis, semconv.DBOperationName(string(op))))
 	defer span.End()
 	began := time.Now()
 	err := run(ctx)
@@ -86,7 +86,7 @@ func (c *connection) do(ctx context.Context, op Operation, run func(context.Cont
 		return nil
 	}
 	kind := failureKind(err)
-	span.Fail(kind)
+	spans.Fail(span, kind)
 	switch kind {
 	case poolExhausted: // that is our own crowd, not Redis
 		c.breaker.RecordSuccess()

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"authentik-graphql/internal/telemetry/spans"
 )
 
@@ -26,7 +28,7 @@ type flights[V any] struct {
 // call is one flight.
 type call[V any] struct {
 	began time.Time
-	span  spans.Span
+	span  trace.Span
 	// done is closed when result and err are set.
 	done   chan struct{}
 	result Result[V]

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"authentik-graphql/internal/telemetry/spans"
 )
 
@@ -19,7 +21,7 @@ const (
 var levels = map[Source]string{FromOrigin: "upstream", FromMemory: "memory", FromRedis: "redis"}
 
 // endSpan ends the span of a read or a fetch with its result.
-func endSpan[V any](span spans.Span, r Result[V], err error) {
+func endSpan[V any](span trace.Span, r Result[V], err error) {
 	if !span.IsRecording() {
 		return
 	}
@@ -27,10 +29,10 @@ func endSpan[V any](span spans.Span, r Result[V], err error) {
 	result := "hit"
 	switch {
 	case errors.Is(err, ErrRevoked):
-		span.Set(spans.CacheResult, "revoked")
+		span.SetAttributes(spans.CacheResult.String("revoked"))
 		return
 	case err == context.Canceled, err == context.DeadlineExceeded: //nolint:errorlint // a load's own error wraps them
-		span.Set(spans.CacheResult, "canceled")
+		span.SetAttributes(spans.CacheResult.String("canceled"))
 		return
 	case r.Outcome.denies():
 		result = "negative"
@@ -41,6 +43,5 @@ func endSpan[V any](span spans.Span, r Result[V], err error) {
 	case r.Source == FromOrigin:
 		result = "load"
 	}
-	span.Set(spans.CacheLevel, levels[r.Source])
-	span.Set(spans.CacheResult, result)
+	span.SetAttributes(spans.CacheLevel.String(levels[r.Source]), spans.CacheResult.String(result))
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
 
 	"authentik-graphql/internal/apierror"
 	"authentik-graphql/internal/grants"
@@ -239,7 +240,7 @@ func (r *Request) Replay(h http.Header, p *responsecache.Provenance, now time.Ti
 
 // end ends the span of the request's operation. An error that is the client's, or about what it asked
 // for, is no failure.
-func (r *Request) end(span spans.Span) {
+func (r *Request) end(span trace.Span) {
 	if !span.IsRecording() {
 		return
 	}
@@ -248,9 +249,9 @@ func (r *Request) end(span spans.Span) {
 	switch {
 	case len(codes) == 0:
 	case isFailure(codes[0]):
-		span.Fail(codes[0])
+		spans.Fail(span, codes[0])
 	default:
-		span.Set(semconv.ErrorTypeKey, codes[0])
+		span.SetAttributes(semconv.ErrorTypeKey.String(codes[0]))
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/validator"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
 
 	"authentik-graphql/graph/document"
 	"authentik-graphql/internal/apierror"
@@ -76,17 +77,17 @@ func (t transport) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // begin begins the span of an operation, and returns the request with it. An operation's name is the
 // client's own text, unless its document is trusted.
-func (t transport) begin(r *http.Request, p *params, found document.Result) (*http.Request, spans.Span) {
+func (t transport) begin(r *http.Request, p *params, found document.Result) (*http.Request, trace.Span) {
 	ctx, span := t.spans.Start(r.Context(), "GraphQL operation")
 	if !span.IsRecording() {
 		return r, span
 	}
 	if op := found.Operation(p.operationName); op != nil {
 		kind := string(op.Operation)
-		span.Rename(kind)
-		span.Set(semconv.GraphQLOperationTypeKey, kind)
+		span.SetName(kind)
+		span.SetAttributes(semconv.GraphQLOperationTypeKey.String(kind))
 		if found.Trusted && op.Name != "" {
-			span.Set(semconv.GraphQLOperationNameKey, op.Name)
+			span.SetAttributes(semconv.GraphQLOperationName(op.Name))
 		}
 	}
 	return r.WithContext(ctx), span

@@ -7,23 +7,22 @@ import (
 	"strings"
 
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
 
 	"authentik-graphql/internal/telemetry/spans"
 )
 
 // begin starts the span of one try of a call.
-func (c *Client) begin(ctx context.Context, method, path string) (context.Context, spans.Span) {
-	ctx, span := c.spans.StartClient(ctx, method)
+func (c *Client) begin(ctx context.Context, method, path string) (context.Context, trace.Span) {
+	ctx, span := c.spans.Start(ctx, method, trace.WithSpanKind(trace.SpanKindClient))
 	if !span.IsRecording() {
 		return ctx, span
 	}
 	template := templateOf(path)
-	span.Rename(method + " " + template)
-	span.Set(semconv.HTTPRequestMethodKey, method)
-	span.Set(semconv.URLTemplateKey, template)
-	span.Set(semconv.ServerAddressKey, c.server.Hostname())
+	span.SetName(method + " " + template)
+	span.SetAttributes(semconv.HTTPRequestMethodKey.String(method), semconv.URLTemplate(template), semconv.ServerAddress(c.server.Hostname()))
 	if port, err := strconv.Atoi(c.server.Port()); err == nil {
-		span.SetInt(semconv.ServerPortKey, port)
+		span.SetAttributes(semconv.ServerPort(port))
 	}
 	return ctx, span
 }
@@ -41,16 +40,16 @@ func templateOf(path string) string {
 }
 
 // end ends the span of a try with the answer's status or an *Error.
-func end(span spans.Span, status int, err error) {
+func end(span trace.Span, status int, err error) {
 	if !span.IsRecording() {
 		return
 	}
 	defer span.End()
 	if e, ok := errors.AsType[*Error](err); ok {
 		status = e.Status
-		span.Fail(strings.ReplaceAll(e.Kind.String(), " ", "_"))
+		spans.Fail(span, strings.ReplaceAll(e.Kind.String(), " ", "_"))
 	}
 	if status != 0 {
-		span.SetInt(semconv.HTTPResponseStatusCodeKey, status)
+		span.SetAttributes(semconv.HTTPResponseStatusCode(status))
 	}
 }

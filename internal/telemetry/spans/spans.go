@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // The attributes of the cache level that answered a read, and of its result. Their values are those of the
@@ -18,46 +19,22 @@ const (
 	CacheResult = attribute.Key("cache.result")
 )
 
-// Tracer starts spans. Nil starts none.
+// Tracer starts spans. Nil starts none. Names and attributes must never hold a client's own words, an id or
+// a secret.
 type Tracer struct{ tracer trace.Tracer }
 
 // NewTracer wraps a tracer of OpenTelemetry.
 func NewTracer(t trace.Tracer) *Tracer { return &Tracer{t} }
 
+var none trace.Span = noop.Span{}
+
 // Start starts a span below that of ctx, and returns a context that holds it. Unless the span of ctx is
-// recorded, it returns ctx and the zero Span.
-func (t *Tracer) Start(ctx context.Context, name string) (context.Context, Span) {
-	if t == nil {
-		return ctx, Span{}
+// recorded, it returns ctx and a span that does nothing.
+func (t *Tracer) Start(ctx context.Context, name string, o ...trace.SpanStartOption) (context.Context, trace.Span) {
+	if t == nil || !trace.SpanFromContext(ctx).IsRecording() {
+		return ctx, none
 	}
-	return t.start(ctx, name)
-}
-
-// StartLinked is Start, for waiting for the work of another span.
-func (t *Tracer) StartLinked(ctx context.Context, name string, to Span) (context.Context, Span) {
-	if t == nil {
-		return ctx, Span{}
-	}
-	if to.span == nil {
-		return t.start(ctx, name)
-	}
-	return t.start(ctx, name, trace.WithLinks(trace.Link{SpanContext: to.span.SpanContext()}))
-}
-
-// StartClient is Start, for a call to another service.
-func (t *Tracer) StartClient(ctx context.Context, name string) (context.Context, Span) {
-	if t == nil {
-		return ctx, Span{}
-	}
-	return t.start(ctx, name, trace.WithSpanKind(trace.SpanKindClient))
-}
-
-func (t *Tracer) start(ctx context.Context, name string, o ...trace.SpanStartOption) (context.Context, Span) {
-	if !trace.SpanFromContext(ctx).IsRecording() {
-		return ctx, Span{}
-	}
-	ctx, span := t.tracer.Start(ctx, name, o...)
-	return ctx, Span{span}
+	return t.tracer.Start(ctx, name, o...)
 }
 
 // Inject adds the trace context to the headers of a call, even if the request is not recorded.
@@ -67,45 +44,8 @@ func (t *Tracer) Inject(ctx context.Context, h http.Header) {
 	}
 }
 
-// Span is a span. The methods of the zero Span do nothing. Names and attributes must never hold a client's
-// own words, an id or a secret.
-type Span struct{ span trace.Span }
-
-// IsRecording reports whether s is not the zero Span.
-func (s Span) IsRecording() bool { return s.span != nil }
-
-// Rename changes the span's name.
-func (s Span) Rename(name string) {
-	if s.span != nil {
-		s.span.SetName(name)
-	}
-}
-
-// Set sets a text attribute.
-func (s Span) Set(key attribute.Key, value string) {
-	if s.span != nil {
-		s.span.SetAttributes(key.String(value))
-	}
-}
-
-// SetInt sets a numeric attribute.
-func (s Span) SetInt(key attribute.Key, value int) {
-	if s.span != nil {
-		s.span.SetAttributes(key.Int(value))
-	}
-}
-
-// Fail marks the span as failed, with the kind of failure.
-func (s Span) Fail(kind string) {
-	if s.span != nil {
-		s.span.SetAttributes(semconv.ErrorTypeKey.String(kind))
-		s.span.SetStatus(codes.Error, "")
-	}
-}
-
-// End ends the span.
-func (s Span) End() {
-	if s.span != nil {
-		s.span.End()
-	}
+// Fail marks a span as failed, with the kind of failure.
+func Fail(span trace.Span, kind string) {
+	span.SetAttributes(semconv.ErrorTypeKey.String(kind))
+	span.SetStatus(codes.Error, "")
 }

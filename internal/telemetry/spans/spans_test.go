@@ -35,11 +35,11 @@ func TestOnlyRecordedRequestsHaveSpans(t *testing.T) {
 				ctx, request = otel.Start(ctx, "request")
 			}
 			ctx, first := tracer.Start(ctx, "first")
-			_, linked := tracer.StartLinked(ctx, "linked", first)
-			ctx, call := tracer.StartClient(ctx, "call")
+			_, linked := tracer.Start(ctx, "linked", trace.WithLinks(trace.Link{SpanContext: first.SpanContext()}))
+			ctx, call := tracer.Start(ctx, "call")
 			header := http.Header{}
 			tracer.Inject(ctx, header)
-			for _, span := range []spans.Span{call, linked, first} {
+			for _, span := range []trace.Span{call, linked, first} {
 				if span.IsRecording() != (tt.spans > 0) {
 					t.Errorf("recorded: %t", span.IsRecording())
 				}
