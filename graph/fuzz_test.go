@@ -30,12 +30,8 @@ func FuzzPost(f *testing.F) {
 
 // fuzzed makes an endpoint with the limits of a service that sets none.
 func fuzzed(f testing.TB, o Options) http.Handler {
-	o.Limits, o.DocumentMemory = DefaultLimits(), 8<<20
-	h, err := NewHandler(&Resolver{Grants: noGrants{}, Now: time.Now}, o)
-	if err != nil {
-		f.Fatal(err)
-	}
-	return h
+	o.Limits, o.Documents = DefaultLimits(), NewTestLibrary(f, DefaultLimits())
+	return NewHandler(&Resolver{Grants: noGrants{}, Now: time.Now}, o)
 }
 
 // FuzzGet sends any query string to the endpoint. The response is always JSON and never a server error.

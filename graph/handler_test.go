@@ -49,12 +49,8 @@ func handler(t *testing.T, codes graph.GrantSource, o graph.Options) http.Handle
 	if o.Limits == (document.Limits{}) {
 		o.Limits = graph.DefaultLimits()
 	}
-	o.DocumentMemory = 8 << 20
-	h, err := graph.NewHandler(&graph.Resolver{Grants: codes, Now: time.Now}, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
+	o.Documents = graph.NewTestLibrary(t, o.Limits)
+	return graph.NewHandler(&graph.Resolver{Grants: codes, Now: time.Now}, o)
 }
 
 // serve starts the endpoint as the service mounts it, with a Request in the context and a body limit.

@@ -1,6 +1,8 @@
 package graph
 
 import (
+	"testing"
+
 	"github.com/caarlos0/env/v11"
 
 	"authentik-graphql/graph/document"
@@ -12,4 +14,14 @@ func DefaultLimits() (l document.Limits) {
 		panic(err)
 	}
 	return l
+}
+
+// NewTestLibrary makes a library that no test fills.
+func NewTestLibrary(t testing.TB, limits document.Limits) *document.Library {
+	t.Helper()
+	library, err := document.NewLibrary(document.Options{Schema: Schema(), Limits: limits, MaxBytes: 128 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return library
 }

@@ -93,15 +93,10 @@ func (s *drawnSource) Revoke(context.Context, grants.Caller, upstream.Resource, 
 func twoServers(t testing.TB, source GrantSource, limits document.Limits) (planned, plain http.Handler) {
 	t.Helper()
 	resolver := &Resolver{Grants: source, Now: func() time.Time { return drawnNow }}
-	servers := make([]http.Handler, 2)
-	for i := range servers {
-		var err error
-		servers[i], err = NewHandler(resolver, Options{Limits: limits, DocumentMemory: 8 << 20, Federation: true, SDL: "the SDL", noPlans: i == 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return servers[0], servers[1]
+	handler := NewHandler(resolver, Options{Limits: limits, Documents: NewTestLibrary(t, limits), Federation: true, SDL: "the SDL"}).(transport)
+	without := handler
+	without.planner = planner{}
+	return handler, without
 }
 
 func testPlanner(t testing.TB, source GrantSource) planner {
@@ -110,19 +105,10 @@ func testPlanner(t testing.TB, source GrantSource) planner {
 	return newPlanner(Schema(), resolver.Query(), responseBudget{memory: newMemoryBudget(), maxBytes: budgetBytes})
 }
 
-func testLibrary(t testing.TB) *document.Library {
-	t.Helper()
-	library, err := document.NewLibrary(document.Options{Schema: Schema(), Limits: DefaultLimits(), MaxBytes: 128 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return library
-}
-
 // testDocument parses a valid text.
 func testDocument(t testing.TB, text string) *document.Document {
 	t.Helper()
-	found := testLibrary(t).Find(t.Context(), document.Query{Text: text})
+	found := NewTestLibrary(t, DefaultLimits()).Find(t.Context(), document.Query{Text: text})
 	if found.Document == nil {
 		t.Fatal(found.Errors)
 	}
@@ -167,7 +153,7 @@ func inOrder(w *httptest.ResponseRecorder, facts Facts) string {
 // TestPlansEqualGqlgen compares the responses of plans and of gqlgen byte for byte, with their status,
 // headers and facts for the log, for any operation over any grants.
 func TestPlansEqualGqlgen(tb *testing.T) {
-	planner, library := testPlanner(tb, nil), testLibrary(tb)
+	planner, library := testPlanner(tb, nil), NewTestLibrary(tb, DefaultLimits())
 	all, invalid, runs, shown, failed := 0, 0, 0, 0, 0
 	rapid.Check(tb, func(t *rapid.T) {
 		source := &drawnSource{rows: 4}
@@ -365,7 +351,7 @@ func TestWeightOfPlans(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			const n = 60
-			library := testLibrary(t)
+			library := NewTestLibrary(t, DefaultLimits())
 			before := heap()
 			for i := range n {
 				found := library.Find(t.Context(), document.Query{Text: fmt.Sprintf("#%d\n%s", i, text)})

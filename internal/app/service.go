@@ -38,8 +38,8 @@ type Service struct {
 	client    *upstream.Client
 	digester  *upstream.Digester
 	memory    *cache.Memory
-	redis     *cache.Redis       // nil without Redis
-	texts     document.TextStore // nil without Redis
+	redis     *cache.Redis // nil without Redis
+	documents *document.Library
 	cache     *cache.Cache[grants.Value]
 	responses *responsecache.Cache // nil for none
 	server    *httpserver.Server
@@ -69,16 +69,13 @@ func newService(p *program) (*Service, error) {
 	if err := s.openCaches(); err != nil {
 		return nil, err
 	}
-	endpoint, err := s.newEndpoint()
-	if err != nil {
-		return nil, err
-	}
-	if s.server, err = s.newServer(endpoint); err != nil {
+	var err error
+	if s.server, err = s.newServer(s.newEndpoint()); err != nil {
 		return nil, err
 	}
 	sources := telemetry.Sources{
 		Cache: s.cache.Stats, Upstream: s.client.Stats, Replays: s.responses.Replayed,
-		Responses: s.responses.Size, Memory: s.memory.Size, Documents: endpoint.DocumentsSize,
+		Responses: s.responses.Size, Memory: s.memory.Size, Documents: s.documents.Size,
 		OpenConnections: s.server.OpenConnections, Draining: s.server.Draining,
 		MaxConnections: p.cfg.MaxConnections, UpstreamConcurrency: p.cfg.Concurrency,
 	}
@@ -105,7 +102,7 @@ func (p *program) newClient(observe func(time.Duration, error), tracing *telemet
 	})
 }
 
-// openCaches makes the cache of grants, in memory and in Redis, and that of responses.
+// openCaches makes the cache of grants, in memory and in Redis, and those of documents and responses.
 func (s *Service) openCaches() error {
 	secret := []byte(s.cfg.CacheSecret.Secret)
 	if len(secret) == 0 {
@@ -121,11 +118,22 @@ func (s *Service) openCaches() error {
 		return fmt.Errorf("make the cache: %w", err)
 	}
 	var shared cache.Shared
+	documents := document.Options{
+		Schema:      graph.Schema(),
+		Limits:      s.cfg.Limits,
+		Suggest:     s.cfg.Introspection,
+		Trusted:     s.in.trusted,
+		TrustedOnly: s.cfg.TrustedOnly,
+		MaxBytes:    total / documentShare,
+	}
 	if s.in.redis != nil {
 		s.redis = cache.NewRedis(s.in.redis, keys, cache.StoreOptions{
 			Prefix: s.cfg.RedisPrefix, Errors: grants.ErrorCodec, Logger: s.log, Observe: s.metrics.RedisObserver(), Spans: s.tracing.Tracer(),
 		})
-		shared, s.texts = s.redis, cache.NewTexts(s.redis)
+		shared, documents.Texts = s.redis, cache.NewTexts(s.redis)
+	}
+	if s.documents, err = document.NewLibrary(documents); err != nil {
+		return err
 	}
 	s.cache = cache.New(cache.Options{
 		Policy: cache.Policy{
@@ -152,7 +160,7 @@ func (s *Service) openCaches() error {
 }
 
 // newEndpoint makes the GraphQL endpoint, which reads grants through the cache.
-func (s *Service) newEndpoint() (*graph.Handler, error) {
+func (s *Service) newEndpoint() http.Handler {
 	var accepted []grants.Digest
 	if s.demo != nil {
 		for _, token := range s.demo.AcceptedTokens {
@@ -173,15 +181,12 @@ func (s *Service) newEndpoint() (*graph.Handler, error) {
 		Now:    s.Now,
 	})
 	return graph.NewHandler(&graph.Resolver{Grants: source, Now: s.Now}, graph.Options{
-		SDL:            s.Schema,
-		Introspection:  s.cfg.Introspection,
-		Federation:     s.cfg.Federation,
-		Limits:         s.cfg.Limits,
-		Trusted:        s.in.trusted,
-		TrustedOnly:    s.cfg.TrustedOnly,
-		Texts:          s.texts,
-		DocumentMemory: uint64(s.cfg.CacheMemory) / documentShare,
-		Spans:          s.tracing.Tracer(),
+		SDL:           s.Schema,
+		Introspection: s.cfg.Introspection,
+		Federation:    s.cfg.Federation,
+		Limits:        s.cfg.Limits,
+		Documents:     s.documents,
+		Spans:         s.tracing.Tracer(),
 	})
 }
 
