@@ -63,15 +63,11 @@ func (h logHandler) WithGroup(name string) slog.Handler {
 // logWriter batches log lines, because one write for each costs more than to answer a request. A process
 // that is killed loses at most logDelay of them.
 type logWriter struct {
-	out io.Writer
+	out   io.Writer
+	timer *time.Timer // runs flush
 
 	mu      sync.Mutex
 	pending []byte
-	timer   *time.Timer // runs flush
-
-	// writing serializes writes to out and keeps the lines in order. Lines can be added meanwhile.
-	writing sync.Mutex
-	spare   []byte
 }
 
 func newLogWriter(out io.Writer) *logWriter {
@@ -84,13 +80,10 @@ func newLogWriter(out io.Writer) *logWriter {
 // nowhere else to log it.
 func (w *logWriter) Write(line []byte) (int, error) {
 	w.mu.Lock()
-	full := len(w.pending)+len(line) > logBuffer
-	w.mu.Unlock()
-	if full {
-		w.flush()
-	}
-	w.mu.Lock()
 	defer w.mu.Unlock()
+	if len(w.pending)+len(line) > logBuffer {
+		w.write()
+	}
 	if len(w.pending) == 0 {
 		w.timer.Reset(logDelay)
 	}
@@ -100,17 +93,18 @@ func (w *logWriter) Write(line []byte) (int, error) {
 
 // flush returns once every line that was added before the call is written.
 func (w *logWriter) flush() {
-	w.writing.Lock()
-	defer w.writing.Unlock()
 	w.mu.Lock()
-	lines := w.pending
-	w.pending = w.spare[:0]
-	w.mu.Unlock()
-	if len(lines) > 0 {
-		_, _ = w.out.Write(lines)
+	defer w.mu.Unlock()
+	w.write()
+}
+
+// write writes what is pending. Callers hold mu.
+func (w *logWriter) write() {
+	if len(w.pending) > 0 {
+		_, _ = w.out.Write(w.pending)
 	}
-	w.spare = lines
-	if cap(lines) > 2*logBuffer {
-		w.spare = nil // do not keep the memory that one huge line took
+	w.pending = w.pending[:0]
+	if cap(w.pending) > 2*logBuffer {
+		w.pending = nil // do not keep the memory that one huge line took
 	}
 }
