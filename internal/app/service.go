@@ -41,7 +41,7 @@ type Service struct {
 	redis     *cache.Redis // nil without Redis
 	documents *document.Library
 	cache     *cache.Cache[grants.Value]
-	responses *responsecache.Cache // nil for none
+	responses *responsecache.Cache
 	server    *httpserver.Server
 }
 
@@ -147,14 +147,11 @@ func (s *Service) openCaches() error {
 		Now:         s.Now,
 		Spans:       s.tracing.Tracer(),
 	}, grants.Codec, s.memory, shared)
-	if s.NoResponseCache {
-		return nil
-	}
 	s.responses, err = responsecache.New(responsecache.Options{
-		MaxBytes:  total / responseShare,
-		Validator: s.cache,
-		Request:   func(ctx context.Context) responsecache.Request { return graph.FromContext(ctx) },
-		Now:       s.Now,
+		MaxBytes: total / responseShare,
+		Valid:    s.cache.Valid,
+		Request:  func(ctx context.Context) responsecache.Request { return graph.FromContext(ctx) },
+		Now:      s.Now,
 	})
 	return err
 }
@@ -217,6 +214,9 @@ func (s *Service) newServer(endpoint http.Handler) (*httpserver.Server, error) {
 	}
 	if o.AdminAddr == config.AdminOff {
 		o.AdminAddr = ""
+	}
+	if s.NoResponseCache {
+		o.Responses = nil
 	}
 	if config.Lookup(s.Environ, "GOMEMLIMIT") == "" {
 		o.CacheMemory = int64(s.cfg.CacheMemory) //nolint:gosec // bounded by the settings

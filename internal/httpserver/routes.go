@@ -21,9 +21,13 @@ func (s *Server) routes() (http.Handler, error) {
 			return nil, err
 		}
 	}
+	endpoint = s.withDeadline(endpoint)
+	if s.o.Responses != nil {
+		endpoint = s.o.Responses.Middleware(endpoint)
+	}
 	limiter := newRateLimiter(s.o.RateLimit, s.o.Now)
 	mux := http.NewServeMux()
-	mux.Handle(graphqlPath, s.protect(limiter.handler(checkHead(s.o.Responses.Middleware(s.withDeadline(endpoint))))))
+	mux.Handle(graphqlPath, s.protect(limiter.handler(checkHead(endpoint))))
 	if s.o.Playground != nil {
 		mux.Handle("/{$}", s.o.Playground)
 		mux.Handle("/playground/", s.o.Playground)

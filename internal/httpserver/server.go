@@ -44,7 +44,7 @@ type Options struct {
 	GraphQL http.Handler
 	// Compress compresses responses. It must not be set if they may hold secrets: see [compress].
 	Compress bool
-	// Responses replays cached responses; nil caches none.
+	// Responses replays cached responses; nil replays none.
 	Responses *responsecache.Cache
 	// Playground and Dashboard are optional pages.
 	Playground, Dashboard http.Handler

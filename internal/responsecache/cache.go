@@ -4,10 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"hash/maphash"
+	"math"
 	"net/http"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,36 +40,23 @@ type Request interface {
 type Options struct {
 	// MaxBytes is about how much memory the responses may take.
 	MaxBytes uint64
-	// Validator is the cache that the dependencies belong to.
-	Validator Validator
+	// Valid reports whether a read would give the value of a dependency again, fresh; see [cache.Cache.Valid].
+	Valid func(d cache.Dependency, now time.Time) bool
 	// Request returns the state of the request with this context.
 	Request func(context.Context) Request
 	// Now is the clock.
 	Now func() time.Time
 }
 
-// Validator reports whether a read would give the value of a dependency again, fresh; see [cache.Cache].
-type Validator interface {
-	Valid(d cache.Dependency, now time.Time) bool
-}
-
-// Cache holds responses. A nil Cache holds none. It is safe for concurrent use.
+// Cache holds responses. It is safe for concurrent use.
 type Cache struct {
-	responses *otter.Cache[uint64, *response] // by the hash of their requests
-	seed      maphash.Seed
-	validator Validator
-	request   func(context.Context) Request
-	now       func() time.Time
+	Options
+	responses *otter.Cache[string, *response] // by the keys of their requests
 	replayed  atomic.Int64
-	buffers   sync.Pool // of *[]byte, for request keys
 }
-
-// requestKey is a text of a caller and all that decides the response.
-type requestKey []byte
 
 // response is a response as it was sent. It is not changed once it is stored.
 type response struct {
-	key                                               requestKey
 	contentType, contentEncoding, vary, contentLength []string
 	body                                              []byte
 	*Provenance
@@ -82,38 +68,33 @@ const (
 	dependencyWeight = 120
 )
 
-func (r *response) weight() uint32 {
-	return uint32(min(responseWeight+cap(r.body)+len(r.key)+len(r.Dependencies)*dependencyWeight, 1<<31-1)) //nolint:gosec // it fits
+func weight(key string, r *response) uint32 {
+	return uint32(min(responseWeight+len(key)+cap(r.body)+len(r.Dependencies)*dependencyWeight, math.MaxInt32)) //nolint:gosec // it fits
 }
 
 // New makes a cache that evicts what is least used.
 func New(o Options) (*Cache, error) {
-	c := &Cache{
-		seed: maphash.MakeSeed(), validator: o.Validator, request: o.Request, now: o.Now,
-		buffers: sync.Pool{New: func() any { return new([]byte) }},
-	}
-	var err error
-	c.responses, err = otter.New(&otter.Options[uint64, *response]{
+	responses, err := otter.New(&otter.Options[string, *response]{
 		MaximumWeight: o.MaxBytes,
-		Weigher:       func(_ uint64, r *response) uint32 { return r.weight() },
-		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[uint64, *response]) time.Duration {
+		Weigher:       weight,
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, *response]) time.Duration {
 			return e.Value.FreshUntil.Sub(o.Now())
 		}),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("responsecache: make the store: %w", err)
 	}
-	return c, nil
+	return &Cache{Options: o, responses: responses}, nil
 }
 
 // get returns the response to an equal request, nil if a read behind it might give something else now.
-func (c *Cache) get(key requestKey, now time.Time) *response {
-	r, ok := c.responses.GetIfPresent(c.hash(key))
-	if !ok || !bytes.Equal(r.key, key) || !now.Before(r.FreshUntil) {
+func (c *Cache) get(key string, now time.Time) *response {
+	r, ok := c.responses.GetIfPresent(key)
+	if !ok || !now.Before(r.FreshUntil) {
 		return nil
 	}
 	for _, d := range r.Dependencies {
-		if !c.validator.Valid(d, now) {
+		if !c.Valid(d, now) {
 			return nil
 		}
 	}
@@ -121,38 +102,22 @@ func (c *Cache) get(key requestKey, now time.Time) *response {
 	return r
 }
 
-// hash is unpredictable to clients. Of two requests with one hash the later is cached.
-func (c *Cache) hash(key requestKey) uint64 { return maphash.Bytes(c.seed, key) }
-
-// put stores a response while it is fresh. It copies the key, whose memory is used again, and the body, whose
-// memory may be larger than its length.
-func (c *Cache) put(key requestKey, r *response) {
-	if c.now().Before(r.FreshUntil) {
-		r.key, r.body = bytes.Clone(key), bytes.Clone(r.body)
+// put stores a response while it is fresh. It copies the body, whose memory may be larger than its length.
+func (c *Cache) put(key string, r *response) {
+	if c.Now().Before(r.FreshUntil) {
+		r.body = bytes.Clone(r.body)
 		r.contentLength = []string{strconv.Itoa(len(r.body))}
-		c.responses.Set(c.hash(key), r)
+		c.responses.Set(key, r)
 	}
 }
 
 // Replayed is how many responses were replayed since the start.
-func (c *Cache) Replayed() int64 {
-	if c == nil {
-		return 0
-	}
-	return c.replayed.Load()
-}
+func (c *Cache) Replayed() int64 { return c.replayed.Load() }
 
 // Size is how many responses there are, and about how many bytes they take.
 func (c *Cache) Size() (entries int, bytes uint64) {
-	if c == nil {
-		return 0, 0
-	}
 	return c.responses.EstimatedSize(), c.responses.WeightedSize()
 }
 
 // Close ends the store's goroutines.
-func (c *Cache) Close() {
-	if c != nil {
-		c.responses.StopAllGoroutines()
-	}
-}
+func (c *Cache) Close() { c.responses.StopAllGoroutines() }

@@ -23,25 +23,19 @@ var deciders = []string{"Accept", "Accept-Encoding", "Content-Type"}
 // Middleware answers a request with the cached response to an equal one, or as next does. A successful
 // response of next is cached if next allows that.
 func (c *Cache) Middleware(next http.Handler) http.Handler {
-	if c == nil {
-		return next
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		request := c.request(r.Context())
+		request := c.Request(r.Context())
 		caller := request.CallerDigest()
 		if caller == (cache.Caller{}) || !cacheable(r) {
 			next.ServeHTTP(w, r)
 			return
 		}
-		buffer := c.buffers.Get().(*[]byte)
-		defer c.buffers.Put(buffer)
-		key, body, err := readRequest(r, caller, (*buffer)[:0])
-		*buffer = key
+		key, body, err := readRequest(r, caller)
 		if err != nil { // which next meets as well
 			next.ServeHTTP(w, withBody(r, body))
 			return
 		}
-		now := c.now() // not earlier: the body may have taken seconds
+		now := c.Now() // not earlier: the body may have taken seconds
 		if cached := c.get(key, now); cached != nil {
 			request.Replay(w.Header(), cached.Provenance, now)
 			cached.writeTo(w)
@@ -72,11 +66,11 @@ func cacheable(r *http.Request) bool {
 	return true
 }
 
-// readRequest reads a request's body and appends the request's key to key. The body is a part of that. With
-// an error the body is what arrived of it.
-func readRequest(r *http.Request, caller cache.Caller, key requestKey) (_ requestKey, body []byte, err error) {
-	key = append(key, caller[:]...)
-	key = appendPart(key, r.Method)
+// readRequest reads a request's body and makes the request's key: a text of the caller and all that decides
+// the response. With an error the body is what arrived of it.
+func readRequest(r *http.Request, caller cache.Caller) (_ string, body []byte, err error) {
+	key := make([]byte, 0, 256+len(r.RequestURI)+int(r.ContentLength))
+	key = appendPart(append(key, caller[:]...), r.Method)
 	key = appendPart(key, r.RequestURI)
 	for _, name := range deciders {
 		line := ""
@@ -88,11 +82,11 @@ func readRequest(r *http.Request, caller cache.Caller, key requestKey) (_ reques
 	start, length := len(key), int(r.ContentLength)
 	key = slices.Grow(key, length)[:start+length]
 	n, err := io.ReadFull(r.Body, key[start:])
-	return key, key[start : start+n], err
+	return string(key), key[start : start+n], err
 }
 
 // appendPart appends a part with its length, so that no two lists of parts make one key.
-func appendPart(key requestKey, part string) requestKey {
+func appendPart(key []byte, part string) []byte {
 	return append(binary.AppendUvarint(key, uint64(len(part))), part...)
 }
 

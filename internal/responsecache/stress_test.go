@@ -53,7 +53,7 @@ func TestRevokedIsNotReplayed(t *testing.T) {
 		}, cachetest.StringCodec, memory, process)
 		t.Cleanup(func() { _ = r.cache[i].Close(context.Background()) })
 	}
-	if r.responses, err = New(Options{MaxBytes: 1 << 20, Validator: r.cache[0], Now: time.Now}); err != nil {
+	if r.responses, err = New(Options{MaxBytes: 1 << 20, Valid: r.cache[0].Valid, Now: time.Now}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.responses.Close)
