@@ -11,7 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -29,22 +28,20 @@ const connTimeout = 30 * time.Second
 // harness is the service in front of an authentik that counts its calls.
 type harness struct {
 	*servicetest.Service
-	authentik *upstreamtest.Authentik
+	authentik *servicetest.Authentik
 }
 
 func newHarness(t *testing.T) *harness {
 	t.Helper()
-	authentik := upstreamtest.New(upstreamtest.Options{})
+	authentik := servicetest.StartAuthentik(t, upstreamtest.Options{})
 	authentik.AddCode(upstreamtest.Code{PK: 17, Owner: upstreamtest.UserAlice, Expires: time.Now().Add(time.Hour)})
 	for id, fault := range hostile {
 		authentik.AddCode(upstreamtest.Code{PK: id, Owner: upstreamtest.UserAlice, Expires: time.Now().Add(time.Hour)})
 		authentik.SetFault(id, fault)
 	}
-	srv := httptest.NewServer(authentik)
-	t.Cleanup(func() { authentik.Close(); srv.Close() })
 	binary := servicetest.Build(t)
 	return &harness{
-		Service: servicetest.Start(t, binary, nil, "AUTHENTIK_URL="+srv.URL, "UPSTREAM_TIMEOUT=2s",
+		Service: servicetest.Start(t, binary, nil, "AUTHENTIK_URL="+authentik.URL, "UPSTREAM_TIMEOUT=2s",
 			// Without a cache a row's calls do not depend on the rows before.
 			"CACHE_TTL=0s"),
 		authentik: authentik,

@@ -1,4 +1,4 @@
-// Apollo's automatic persisted queries: a hash alone, and the text once where the hash is unknown.
+// Apollo's automatic persisted queries: the hash alone, and the text once if the hash is unknown.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
@@ -14,7 +14,7 @@ function connect(options) {
   return { client: new ApolloClient({ cache: new InMemoryCache(), link }), requests };
 }
 
-/** sent is what a request held: its method, and whether the text, the hash or both. */
+/** sent describes a request: its method, and whether it holds the text, the hash or both. */
 function sent({ method, url, body }) {
   const { query, extensions } = body ?? Object.fromEntries(url.searchParams);
   const { persistedQuery } = typeof extensions === "string" ? JSON.parse(extensions) : extensions;
@@ -23,7 +23,7 @@ function sent({ method, url, body }) {
   return query === undefined ? `${method} hash` : `${method} hash and text`;
 }
 
-/** fresh is a query that the service does not know yet. */
+/** fresh returns a query that the service does not know. */
 const fresh = (name) => gql`query ${name}($id: ID!) { authorizationCode(id: $id) { id user { id username } } }`;
 
 for (const [method, useGETForHashedQueries] of [["POST", false], ["GET", true]]) {
@@ -55,7 +55,7 @@ for (const [method, useGETForHashedQueries] of [["POST", false], ["GET", true]])
 
 const unknown = { variables: { id: "17" }, extensions: { persistedQuery: { version: 1, sha256Hash: sha256("nothing") } } };
 
-/** json sends a request and reads the answer. */
+/** json sends a request and returns the response. */
 async function json(input, init) {
   const response = await fetch(input, { ...init, headers: { ...headers, "Content-Type": "application/json" } });
   return { status: response.status, stored: response.headers.get("Cache-Control"), body: await response.json() };

@@ -12,7 +12,7 @@ function connect(options, typePolicies) {
   return { client, requests };
 }
 
-/** failure is the first error of an answer. */
+/** failure returns the first error of a response. */
 async function failure(promise) {
   const error = await promise.then(() => assert.fail("the query succeeded"), (e) => e);
   assert.ok(CombinedGraphQLErrors.is(error), error);
@@ -62,7 +62,7 @@ test("every object is kept by its type and id", async () => {
   assert.deepEqual(Object.keys(cache).sort(), ["AuthorizationCode:17", ...groups, "OAuth2Provider:1", "ROOT_QUERY", "User:101"].sort());
   assert.deepEqual(cache["AuthorizationCode:17"].user, { __ref: "User:101" });
 
-  // What one query fetched, another reads by its id.
+  // Another query finds the code by its id in the cache.
   const fragment = gql`fragment Name on User { username }`;
   assert.equal(client.readFragment({ id: "User:101", fragment }).username, "alice");
   assert.equal(requests.length, 1);
@@ -85,7 +85,7 @@ test("polling shows what has changed", { timeout: 30_000 }, async () => {
   });
   polled.stopPolling();
   client.stop();
-  // Polls while an answer is fresh cost authentik nothing, and nobody is told of them.
+  // Polls while the code is fresh do not reach authentik, and do not notify the observer.
   assert.ok(requests.length > seen.size, `${requests.length} requests`);
 });
 

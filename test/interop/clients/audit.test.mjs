@@ -1,4 +1,4 @@
-// The audit of the GraphQL over HTTP specification that the graphql-http project keeps.
+// The graphql-http project's audit of the GraphQL over HTTP specification.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { serverAudits } from "graphql-http";
@@ -13,7 +13,7 @@ let ok = 0;
 for (const audit of audits) {
   test(audit.name, async () => {
     const result = await audit.fn();
-    // A SHOULD or a MAY that does not hold is a warning or a notice.
+    // A SHOULD or a MAY that does not hold is reported as a warning or a notice.
     assert.equal(result.status, "ok", result.reason);
     ok++;
   });

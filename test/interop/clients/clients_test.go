@@ -1,7 +1,6 @@
 package clients
 
 import (
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,8 +25,8 @@ func TestClients(t *testing.T) {
 			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), "node", "--test", "--test-reporter=spec", "--test-timeout=120000", file)
 			cmd.Env = append(environ(binary),
-				// A code is fetched again after a second, so that a poll sees a change. The demo's 503
-				// asks for a longer wait than the timeout allows, so it is answered at once.
+				// CACHE_TTL lets a poll see a change. The demo's 503 asks for a longer wait than
+				// UPSTREAM_TIMEOUT allows, so that it is answered at once.
 				"SERVICE_URL="+servicetest.Start(t, binary, []string{"-demo"}, "CACHE_TTL=1s", "UPSTREAM_TIMEOUT=2s").URL,
 				"COLLIDING_URL="+servicetest.Start(t, binary, nil, "AUTHENTIK_URL="+startColliding(t)).URL,
 			)
@@ -40,18 +39,16 @@ func TestClients(t *testing.T) {
 	}
 }
 
-// startColliding starts an authentik whose code 1 belongs to provider 1. The demo has no objects of
-// the same id; a real authentik has, as it counts codes, providers and users from 1 each.
+// startColliding starts an authentik whose code 1 belongs to provider 1. Objects of a real authentik have
+// such ids, as it counts each resource from 1, but those of the demo have not.
 func startColliding(t *testing.T) (url string) {
 	t.Helper()
-	a := upstreamtest.New(upstreamtest.Options{})
+	a := servicetest.StartAuthentik(t, upstreamtest.Options{})
 	a.AddCode(upstreamtest.Code{PK: upstreamtest.ProviderGrafana, Owner: upstreamtest.UserAlice, Provider: upstreamtest.ProviderGrafana})
-	srv := httptest.NewServer(a)
-	t.Cleanup(func() { a.Close(); srv.Close() })
-	return srv.URL
+	return a.URL
 }
 
-// needNode skips the test where node or the packages are not installed, and fails it in CI.
+// needNode skips the test if node or the packages are not installed, or fails it if CI=true.
 func needNode(t *testing.T) {
 	t.Helper()
 	_, err := exec.LookPath("node")
@@ -68,8 +65,7 @@ func needNode(t *testing.T) {
 	fail("%v: install Node.js 20 or later and run npm ci --prefix test/interop/clients --ignore-scripts", err)
 }
 
-// environ is the environment of a program that runs in node: authentik-graphql is on its PATH, and
-// nothing is fetched from npm.
+// environ returns the environment of a program in node: authentik-graphql is on its PATH, and npm is offline.
 func environ(binary string) []string {
 	path := filepath.Dir(binary) + string(os.PathListSeparator) + os.Getenv("PATH")
 	return append(os.Environ(), "PATH="+path, "npm_config_offline=true", "NO_COLOR=1")

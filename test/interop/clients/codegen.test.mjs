@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { project } from "./project.mjs";
 import { page, url } from "./service.mjs";
 
-// The example of docs/clients.md has the program that a user writes. This one asks for every field there is.
+// docs/clients.md has the program that a user writes. This one selects every field.
 const document = readFileSync(new URL("../../../graph/testdata/every-field.graphql", import.meta.url), "utf8");
 
 const config = `
@@ -45,7 +45,7 @@ const cursor: string = page.edges[0]!.cursor;
 const end: string | null = page.pageInfo.endCursor;
 const total: number = page.totalCount;
 
-// What is nullable is so in the types, and what may be anything must be looked at first.
+// Nullable fields are nullable in the types, and values of any JSON are unknown.
 export const mistakes = [
   // @ts-expect-error
   () => code.user.username,

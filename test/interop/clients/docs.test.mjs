@@ -1,4 +1,4 @@
-// Runs the examples of docs/clients.md as they stand there, but for the service's address.
+// Runs the examples of docs/clients.md unchanged but for the service's address.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -9,7 +9,7 @@ const read = (name) => readFileSync(new URL(name, import.meta.url), "utf8");
 const guide = read("../../../docs/clients.md");
 const { dependencies } = JSON.parse(read("package.json"));
 
-/** example gives the shell lines of a client's section, and its files by their names. */
+/** example returns the shell lines of a client's section, and its files by name. */
 function example(title) {
   const section = guide.split(`\n## ${title}\n`)[1]?.split(/\n##+ /)[0];
   assert.ok(section, `docs/clients.md has no section ${title}`);
@@ -25,7 +25,7 @@ function example(title) {
   return { lines, files };
 }
 
-/** start writes an example's files, and runs its lines but for those that install packages. */
+/** start writes an example's files and runs its lines, except those that install packages. */
 async function start({ lines, files }) {
   const app = project(files);
   for (const line of lines) {
@@ -42,7 +42,7 @@ async function start({ lines, files }) {
   return app;
 }
 
-/** failing asks for a code that does not exist. */
+/** failing changes an example to ask for a code that does not exist. */
 const failing = (files) => Object.fromEntries(Object.entries(files).map(([name, text]) => [name, text.replace('id: "17"', 'id: "404"')]));
 
 for (const title of ["Apollo Client", "urql", "graphql-request"]) {

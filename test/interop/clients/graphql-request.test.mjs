@@ -8,7 +8,7 @@ function connect(options) {
   return { client: new GraphQLClient(url, { headers, fetch, ...options }), requests };
 }
 
-/** failure is the error that a request ends with. */
+/** failure returns the error of a request. */
 async function failure(promise) {
   const error = await promise.then(() => assert.fail("the request succeeded"), (e) => e);
   assert.ok(error instanceof ClientError, error);

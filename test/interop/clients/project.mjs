@@ -1,4 +1,4 @@
-// A folder with an application in it, which has the packages of this one installed.
+// A folder with an application, which has the packages of this folder installed.
 import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-/** project writes files, by their names, into a new folder, which is removed when the process ends. */
+/** project writes files, by name, to a new folder, which is removed when the process ends. */
 export function project(files) {
   const dir = mkdtempSync(join(tmpdir(), "clients-"));
   process.on("exit", () => rmSync(dir, { recursive: true }));
@@ -21,7 +21,7 @@ export function project(files) {
   return {
     dir,
     write,
-    /** sh runs a line of a shell in the folder, and gives what it prints. */
+    /** sh runs a shell line in the folder and returns its output. */
     async sh(line) {
       try {
         return (await run("sh", ["-ec", line], { cwd: dir })).stdout;

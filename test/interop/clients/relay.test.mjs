@@ -16,7 +16,7 @@ before(async () => {
     "revoke.js": "graphql`" + revocation.replace("Revoke", "revokeMutation") + "`;",
     "relay.config.json": '{"src": ".", "schema": "schema.graphql", "language": "javascript", "eagerEsModules": true}',
   });
-  // relay-compiler knows no schema extensions: the first paragraph, which is for gateways, is left out.
+  // relay-compiler does not accept schema extensions: remove the first paragraph, which is for gateways.
   await app.sh("authentik-graphql -schema | sed '1,/^$/d' > schema.graphql");
   await app.sh("npx relay-compiler");
   const compiled = async (name) => (await import(pathToFileURL(join(app.dir, `__generated__/${name}.graphql.js`)))).default;
@@ -37,7 +37,7 @@ function connect({ endpoint = url, token = headers, ...options } = {}) {
   return new Environment({ network, store: new Store(new RecordSource()), getDataID, ...options });
 }
 
-/** ask gives the field's result: a value, or errors. */
+/** ask returns the field's result: a value, or errors. */
 async function ask(environment, id) {
   const { authorizationCode } = await fetchQuery(environment, codeQuery, { id }).toPromise();
   return authorizationCode;

@@ -1,9 +1,9 @@
-// What the tests of all clients share: where the service is, and what it answers.
+// What the tests of all clients share: the service's address and its expected answers.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 
-/** guide gives what docs/clients.md has in its place of a pattern's first group. */
+/** guide returns what the first group of a pattern matches in docs/clients.md. */
 const text = readFileSync(new URL("../../../docs/clients.md", import.meta.url), "utf8");
 export const guide = (pattern) => text.match(pattern)?.[1] ?? assert.fail(`docs/clients.md has no ${pattern}`);
 
@@ -21,7 +21,7 @@ export const document = `query Code($id: ID!) {
   }
 }`;
 
-/** A page of the codes, the oldest first: those that stay. `directive` is of a client's own. */
+/** A page of the codes, oldest first, as these are not deleted. `directive` is a directive of the client. */
 export const page = (directive = "") => `query Page($first: Int!, $after: String) {
   authorizationCodes(first: $first, after: $after, order: OLDEST_FIRST) ${directive} {
     totalCount
@@ -34,7 +34,7 @@ export const revocation = `mutation Revoke($id: ID!) {
   revokeAuthorizationCode(id: $id) { id uncertain }
 }`;
 
-/** ids are those of a page's codes. */
+/** ids returns the ids of a page's codes. */
 export const ids = (connection) => connection.edges.map(({ node }) => node.id);
 
 /** What alice is shown of code 17. */
@@ -47,7 +47,7 @@ export const alice = {
   provider: "Grafana",
 };
 
-/** summary reduces an answer to what alice is shown. */
+/** summary reduces a code to the fields of alice. */
 export function summary(code) {
   return {
     id: code.id,
@@ -59,7 +59,7 @@ export function summary(code) {
   };
 }
 
-/** The ids of the demo that answer an error, with its code. */
+/** The demo's ids with a fixed error, and its code. */
 export const errors = {
   400: "BAD_USER_INPUT",
   403: "FORBIDDEN",
@@ -68,7 +68,7 @@ export const errors = {
   503: "UPSTREAM_UNAVAILABLE",
 };
 
-/** recorder is a fetch that keeps what was asked. */
+/** recorder returns a fetch that records the requests. */
 export function recorder() {
   const requests = [];
   const record = async (input, init = {}) => {

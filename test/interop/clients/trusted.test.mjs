@@ -1,4 +1,4 @@
-// Trusted documents: the service runs those alone that a client's own tool wrote to a file.
+// Trusted documents: the service runs only documents that a client's own tool wrote to a file.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -14,7 +14,7 @@ import relay from "relay-runtime";
 import { project } from "./project.mjs";
 import { alice, document, headers, recorder, summary, url } from "./service.mjs";
 
-/** serve starts a service that runs the documents of a file, and gives its address. */
+/** serve starts a service that runs only the documents of a file, and returns its address. */
 async function serve(t, file) {
   const settings = { TRUSTED_DOCUMENTS: file, TRUSTED_DOCUMENTS_ONLY: "true", LISTEN_ADDR: "127.0.0.1:0", LOG_FORMAT: "json" };
   const service = spawn("authentik-graphql", ["-demo"], { env: { PATH: process.env.PATH, ...settings }, stdio: ["ignore", "ignore", "pipe"] });
@@ -35,13 +35,13 @@ async function serve(t, file) {
   assert.fail(`the service does not listen\n${lines.join("\n")}`);
 }
 
-/** post sends a body and gives the answer. */
+/** post sends a body and returns the response. */
 async function post(endpoint, body) {
   const response = await fetch(endpoint, { method: "POST", headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) });
   return response.json();
 }
 
-/** onlyTrusted asserts that the same document with one blank more is refused. */
+/** onlyTrusted asserts that the same document with one more blank is refused. */
 async function onlyTrusted(endpoint) {
   const { errors } = await post(endpoint, { query: `${document} `, variables: { id: "17" } });
   assert.equal(errors[0].extensions.code, "DOCUMENT_NOT_TRUSTED");

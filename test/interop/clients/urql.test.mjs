@@ -31,7 +31,7 @@ for (const [method, preferGetMethod] of [["POST", false], ["GET", true]]) {
   }
 }
 
-// urql 5 and later send a query by GET unless they are told otherwise.
+// urql 5 and later send queries by GET by default.
 test("the default is GET", async () => {
   const { client, requests } = connect();
   const { data } = await client.query(gql(document), { id: "17" });
@@ -45,7 +45,7 @@ test("a rate limit says how long to wait", async () => {
   assert.ok(error.graphQLErrors[0].extensions.retryAfter > 0);
 });
 
-// A GET without any header that a browser asks the service about first is refused, whoever sends it.
+// A GET without any header that would make a browser send a preflight is refused.
 for (const [preferGetMethod, code] of [[false, "UNAUTHENTICATED"], [true, "BAD_REQUEST"]]) {
   test(`no token is ${code} ${preferGetMethod ? "by GET" : "by POST"}`, async () => {
     const { client } = connect({ fetchOptions: {}, preferGetMethod });

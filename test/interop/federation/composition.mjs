@@ -1,4 +1,4 @@
-// Reads a list of compositions, each a list of subgraphs, from stdin; writes what each gave.
+// Reads a list of compositions, each a list of subgraphs, from stdin, and writes their results.
 import { text } from 'node:stream/consumers'
 import { composeServices } from '@apollo/composition'
 import { parse } from 'graphql'

@@ -14,7 +14,7 @@ type subgraph struct {
 	SDL  string `json:"sdl"`
 }
 
-// composition is a set of subgraphs and what composing them must give.
+// composition is a set of subgraphs and the expected result of composing them.
 type composition struct {
 	name      string
 	subgraphs []subgraph
@@ -43,7 +43,7 @@ func testComposition(t *testing.T, sdl string) {
 			cases = append(cases, c)
 		}
 	}
-	// A scalar may be specified elsewhere, or not at all: the first subgraph's word stands.
+	// A scalar may be specified elsewhere, or not at all: the first subgraph's specification counts.
 	const inconsistent = "INCONSISTENT_NON_REPEATABLE_DIRECTIVE_ARGUMENTS"
 	specified := `@specifiedBy(url: "https://www.rfc-editor.org/rfc/rfc3339")`
 	cases = append(cases,
@@ -51,12 +51,12 @@ func testComposition(t *testing.T, sdl string) {
 			subgraphs: append([]subgraph{own}, replaced(t, []subgraph{connects}, `https://www\.rfc-editor\.org`, "https://scalars.example.com")...)},
 		composition{name: "scalars not specified", fields: []string{ours, connected, specified},
 			subgraphs: append([]subgraph{own}, replaced(t, []subgraph{connects}, `@specifiedBy\(.*\)`, "")...)},
-		// What must not compose, so that the cases above prove something.
+		// What must not compose, or the cases above would prove nothing.
 		composition{name: "a field that the service has", errors: []string{"INVALID_FIELD_SHARING"},
 			subgraphs: append([]subgraph{own}, replaced(t, []subgraph{adds}, `department: String`, "email: String")...)},
 		composition{name: "a PageInfo that is not shared", errors: []string{"INVALID_FIELD_SHARING", "INVALID_FIELD_SHARING", "INVALID_FIELD_SHARING", "INVALID_FIELD_SHARING"},
 			subgraphs: append([]subgraph{own}, replaced(t, []subgraph{connects}, `PageInfo @shareable`, "PageInfo")...)},
-		composition{name: "a user who is known to the neighbour alone", errors: []string{"SATISFIABILITY_ERROR"},
+		composition{name: "a user known only to the neighbour", errors: []string{"SATISFIABILITY_ERROR"},
 			subgraphs: append([]subgraph{own}, replaced(t, []subgraph{adds}, `type Query \{`, "type Query { me: User")...)},
 	)
 	for i, got := range compose(t, cases) {
@@ -97,7 +97,7 @@ func compose(t *testing.T, cases []composition) (results []composed) {
 	return results
 }
 
-// replaced changes every subgraph's schema and fails if one has nothing to change.
+// replaced changes every subgraph's schema. It fails the test if there is nothing to change.
 func replaced(t *testing.T, subgraphs []subgraph, pattern, by string) (list []subgraph) {
 	t.Helper()
 	for _, s := range subgraphs {
@@ -110,8 +110,7 @@ func replaced(t *testing.T, subgraphs []subgraph, pattern, by string) (list []su
 	return list
 }
 
-// codes are what stands before the messages; one code for all errors of the same kind about fields
-// of one type.
+// codes returns the codes of messages. Successive errors of satisfiability have one.
 func codes(messages []string) (list []string) {
 	for _, m := range messages {
 		code, _, _ := strings.Cut(m, ":")

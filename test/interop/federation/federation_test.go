@@ -14,8 +14,8 @@ import (
 	"authentik-graphql/internal/servicetest"
 )
 
-// TestFederation starts the service, without introspection, and a second subgraph, and puts the
-// gateways before them.
+// TestFederation starts the service, without introspection, and a second subgraph, and asks them through
+// gateways.
 func TestFederation(t *testing.T) {
 	servicetest.Long(t)
 	inventory := examples + "inventory"
@@ -64,10 +64,10 @@ func TestFederation(t *testing.T) {
 	})
 }
 
-// listening is how all the gateways and subgraphs of the examples say where they are.
+// listening matches the line on which the gateways and subgraphs of the examples print their address.
 var listening = regexp.MustCompile(`(?i)listening on (http://[^\s\x1b]+)`)
 
-// testCosmo composes as docs/gateways.md says, in a folder that has the example's very files.
+// testCosmo composes as docs/gateways.md says, in a folder with links to the example's files.
 func testCosmo(t *testing.T, sdl string) {
 	here, err := filepath.Abs(examples)
 	if err != nil {

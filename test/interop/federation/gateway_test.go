@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// testGateway asks a gateway over the service and the inventory as its clients do.
+// testGateway sends queries to a gateway in front of the service and the inventory.
 func testGateway(t *testing.T, url string) {
 	tests := []struct {
 		name, token, query string
@@ -103,7 +103,7 @@ func testGateway(t *testing.T, url string) {
 	t.Run("callers at once", func(t *testing.T) { testCallersAtOnce(t, url) })
 }
 
-// testRevocation goes to the second of alice's oldest codes and revokes it.
+// testRevocation pages to the second of alice's oldest codes and revokes it.
 func testRevocation(t *testing.T, url string) {
 	type page struct {
 		AuthorizationCodes struct {
@@ -145,8 +145,8 @@ func testRevocation(t *testing.T, url string) {
 	}
 }
 
-// testCallersAtOnce: gateways share requests that are under way, and must not share them between
-// callers. Alice and bob ask the same at once, and each sees one code.
+// testCallersAtOnce: gateways share simultaneous requests, but must not share them between callers. Alice
+// and bob send the same query at once, and each sees one code.
 func testCallersAtOnce(t *testing.T, url string) {
 	const query = `{ seenCodes(ids: [17, 18]) { scope } }`
 	sees := map[string]string{
@@ -167,7 +167,7 @@ func testCallersAtOnce(t *testing.T, url string) {
 	group.Wait()
 }
 
-// serviceSDL asks the service for its schema as a gateway does: without a token.
+// serviceSDL reads the service's schema as a gateway does, without a token.
 func serviceSDL(t *testing.T, url string) string {
 	t.Helper()
 	var data struct {
@@ -228,7 +228,7 @@ func post(ctx context.Context, url, token, query string) (got reply, err error) 
 	return got, json.Unmarshal(got.body, &got)
 }
 
-// compact writes JSON without white space and with sorted keys: gateways order fields as they like.
+// compact returns JSON without white space and with sorted keys: gateways choose the order of fields.
 func compact(t *testing.T, text string) string {
 	t.Helper()
 	var v any

@@ -15,7 +15,7 @@ import (
 
 const examples = "../../../examples/federation/"
 
-// needsPackages ends the test if node or the packages of a folder are missing.
+// needsPackages skips the test if node or the packages of a folder are missing, or fails it if CI=true.
 func needsPackages(t *testing.T, dirs ...string) {
 	t.Helper()
 	var missing []string
@@ -36,8 +36,7 @@ func needsPackages(t *testing.T, dirs ...string) {
 	}
 }
 
-// start runs a program until the test ends and returns what the first group of ready found in a line
-// of its output.
+// start runs a program until the test ends and returns what the first group of ready matches in its output.
 func start(t *testing.T, dir string, environ []string, ready *regexp.Regexp, name string, args ...string) string {
 	t.Helper()
 	read, write, err := os.Pipe()
@@ -52,7 +51,7 @@ func start(t *testing.T, dir string, environ []string, ready *regexp.Regexp, nam
 		_ = read.Close()
 		t.Fatalf("start %s: %v", name, err)
 	}
-	var output strings.Builder // of the reader, until it has ended
+	var output strings.Builder // the reader's until it has ended
 	found := make(chan string, 1)
 	var reader sync.WaitGroup
 	reader.Go(func() {
@@ -90,7 +89,7 @@ func start(t *testing.T, dir string, environ []string, ready *regexp.Regexp, nam
 	return ""
 }
 
-// run runs a program to its end and returns what it printed.
+// run runs a program and returns its output.
 func run(t *testing.T, dir, stdin string, environ []string, name string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
@@ -106,7 +105,7 @@ func run(t *testing.T, dir, stdin string, environ []string, name string, args ..
 // with adds variables to this process's environment.
 func with(variables ...string) []string { return append(os.Environ(), variables...) }
 
-// freePort finds a port for a program that does not say which one the system gave it.
+// freePort finds a port for a program that does not print which port the system gave it.
 func freePort(t *testing.T) string {
 	t.Helper()
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
