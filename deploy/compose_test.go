@@ -16,7 +16,7 @@ import (
 	"authentik-graphql/internal/servicetest"
 )
 
-// loadCompose reads the file as Compose does: what its schema does not know is an error.
+// loadCompose reads the file as Compose does: anything that its schema does not know is an error.
 func loadCompose(t *testing.T) *types.Project {
 	t.Helper()
 	dir, err := os.Getwd()
@@ -26,7 +26,7 @@ func loadCompose(t *testing.T) *types.Project {
 	project, err := loader.LoadWithContext(t.Context(), types.ConfigDetails{
 		WorkingDir:  dir,
 		ConfigFiles: []types.ConfigFile{{Filename: "compose.yaml", Content: []byte(read(t, "compose.yaml"))}},
-		Environment: types.Mapping{}, // it needs no variables
+		Environment: types.Mapping{}, // the file needs no variables
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -66,7 +66,7 @@ func TestComposeService(t *testing.T) {
 	}
 }
 
-// mounted are the paths of a service's secrets.
+// mounted returns the paths of a service's secrets.
 func mounted(s types.ServiceConfig) (paths []string) {
 	for _, secret := range s.Secrets {
 		paths = append(paths, "/run/secrets/"+secret.Source)
@@ -74,7 +74,7 @@ func mounted(s types.ServiceConfig) (paths []string) {
 	return paths
 }
 
-// meet tells whether two services share a network.
+// meet reports whether two services share a network.
 func meet(a, b types.ServiceConfig) bool {
 	return slices.ContainsFunc(slices.Collect(maps.Keys(a.Networks)), func(network string) bool {
 		_, ok := b.Networks[network]
@@ -82,8 +82,8 @@ func meet(a, b types.ServiceConfig) bool {
 	})
 }
 
-// TestComposePublishes: only authentik and the service can be reached from outside, from this host
-// alone, and not where metrics are.
+// TestComposePublishes: only authentik and the clients' port of the service are published, and only on the
+// loopback.
 func TestComposePublishes(t *testing.T) {
 	published := map[string][]string{}
 	for name, service := range loadCompose(t).Services {
@@ -97,7 +97,7 @@ func TestComposePublishes(t *testing.T) {
 	}
 }
 
-// TestComposeHealth: each service that another waits for, or that is not ours, says whether it lives.
+// TestComposeHealth: each service but ours has a health check.
 func TestComposeHealth(t *testing.T) {
 	for name, service := range loadCompose(t).Services {
 		if (service.HealthCheck == nil) != (name == "graphql") { // the image has its own
@@ -106,10 +106,11 @@ func TestComposeHealth(t *testing.T) {
 	}
 }
 
-// secretName tells the names of variables that hold a secret.
+// secretName matches the names of variables that hold a secret.
 var secretName = regexp.MustCompile(`(PASSWORD|SECRET)(_KEY)?(_FILE)?$`)
 
-// fileOf is the file that a variable names, as the service and PostgreSQL, or as authentik take it.
+// fileOf returns the file that a variable names: by its suffix for the service and PostgreSQL, by its value
+// for authentik.
 func fileOf(variable, value string) (file string, named bool) {
 	if strings.HasSuffix(variable, "_FILE") {
 		return value, true
@@ -117,7 +118,7 @@ func fileOf(variable, value string) (file string, named bool) {
 	return strings.CutPrefix(value, "file://")
 }
 
-// TestComposeSecrets: each is a file of its own, which git does not know, and goes to those who read it.
+// TestComposeSecrets: each secret is a file that git ignores, and is mounted where it is read.
 func TestComposeSecrets(t *testing.T) {
 	project := loadCompose(t)
 	readme := read(t, "README.md")

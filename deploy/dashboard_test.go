@@ -46,7 +46,7 @@ func readDashboard(t *testing.T) (d dashboard) {
 	return d
 }
 
-// TestDashboardLayout: Grafana 10 and later can show it as it is meant.
+// TestDashboardLayout checks the dashboard's layout for Grafana 10 and later.
 func TestDashboardLayout(t *testing.T) {
 	d := readDashboard(t)
 	if d.SchemaVersion < 38 || d.UID == "" {
@@ -103,7 +103,7 @@ func TestDashboardQueries(t *testing.T) {
 			rules = append(rules, map[string]string{"record": "test:query" + strings.Repeat("x", len(rules)), "expr": fill.Replace(target.Expr)})
 		}
 	}
-	file, err := json.Marshal(map[string]any{"groups": []any{map[string]any{"name": "test", "rules": rules}}}) // which is YAML, too
+	file, err := json.Marshal(map[string]any{"groups": []any{map[string]any{"name": "test", "rules": rules}}}) // JSON is YAML
 	if err != nil {
 		t.Fatal(err)
 	}

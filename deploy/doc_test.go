@@ -1,5 +1,4 @@
-// Package deploy holds what it takes to run the service elsewhere: an image, and files for Compose,
-// Kubernetes and systemd. README.md says how to use each. The tests build and run what they can, and
-// check the rest with the types and rules of those who read it, in a module of its own: the service's
-// has nothing to do with theirs.
+// Package deploy tests the files that run the service: the image, and those of Compose, Kubernetes and
+// systemd. The tests build and run what they can, and check the rest with the types and rules of the
+// programs that read it. It is a module of its own, so that the service does not depend on those.
 package deploy

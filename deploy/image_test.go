@@ -23,7 +23,7 @@ const (
 	imageName = "localhost/authentik-graphql"
 )
 
-// buildah runs buildah with a storage of the test's own.
+// buildah runs buildah with a temporary storage.
 type buildah struct {
 	t       *testing.T
 	program string
@@ -43,7 +43,7 @@ func newBuildah(t *testing.T) buildah {
 	return buildah{t, program, []string{"--storage-driver", "vfs", "--root", filepath.Join(dir, "store"), "--runroot", filepath.Join(dir, "run")}}
 }
 
-// try returns what it prints, without the last newline.
+// try returns the output without the last newline.
 func (b buildah) try(args ...string) (string, error) {
 	cmd := exec.CommandContext(b.t.Context(), b.program, slices.Concat(b.storage, args)...)
 	out, err := cmd.CombinedOutput()
@@ -79,8 +79,8 @@ func read(t *testing.T, name string) string {
 	return string(content)
 }
 
-// rootfs makes a folder that stands in for the first stage, with the files where that installs them:
-// the binary, and as roots the certificate that a test's server has.
+// rootfs makes a folder in place of the first stage, with the files that it installs: the binary, and the
+// test server's certificate as roots.
 func rootfs(t *testing.T, binary string, roots []byte) (dir string, files []string) {
 	t.Helper()
 	first, _ := stages(t)
@@ -101,18 +101,18 @@ func rootfs(t *testing.T, binary string, roots []byte) (dir string, files []stri
 	return dir, files
 }
 
-// TestImage builds the Dockerfile's last stage around a binary that is built here, and runs it.
+// TestImage builds the Dockerfile's last stage around a binary of this machine, and runs it.
 func TestImage(t *testing.T) {
 	b := newBuildah(t)
 	authentik := httptest.NewTLSServer(upstreamtest.New(upstreamtest.Options{}))
 	t.Cleanup(authentik.Close)
 	stand, files := rootfs(t, servicetest.Build(t, "-ldflags=-s -w"), certificate(authentik))
-	// Its format is Docker's, as OCI's knows no health check.
+	// The format is Docker's, as OCI's has no health check.
 	b.do("bud", "--isolation", "chroot", "--pull-never", "--format", "docker", "--build-context", "build="+stand,
 		"--build-arg", "VERSION=v1.2.3", "-f", "Dockerfile", "-t", imageName, t.TempDir())
 	config := b.config()
 	container := b.do("from", "--pull-never", imageName)
-	// run runs the entrypoint as the image's user; the host's network is its own.
+	// run runs the entrypoint as the image's user in the host's network.
 	run := func(flag string, settings ...string) (string, error) {
 		args := []string{"run", "--isolation", "chroot"}
 		for _, setting := range settings {
@@ -149,7 +149,7 @@ func certificate(srv *httptest.Server) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
 }
 
-// imageConfig is what a container runtime reads.
+// imageConfig is the configuration of an image.
 type imageConfig struct {
 	User         string
 	Env          []string
@@ -194,7 +194,7 @@ func checkImage(t *testing.T, c imageConfig) {
 	}
 }
 
-// checkFiles: the image holds the files of the first stage and no others.
+// checkFiles checks that the image holds the files of the first stage and no others.
 func checkFiles(t *testing.T, root string, want []string) {
 	var files []string
 	var size int64
@@ -219,7 +219,8 @@ func checkFiles(t *testing.T, root string, want []string) {
 	}
 }
 
-// TestDockerfileBuilds: what cannot be built without a registry fits the rest of the repository.
+// TestDockerfileBuilds checks the first stage, which cannot be built without a registry, against the
+// repository.
 func TestDockerfileBuilds(t *testing.T) {
 	first, last := stages(t)
 	release := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "../go.mod"))
@@ -234,7 +235,8 @@ func TestDockerfileBuilds(t *testing.T) {
 	}
 }
 
-// TestDockerignore: what is left out is what git ignores, or Go would call the image's binary changed.
+// TestDockerignore: the image's build leaves out exactly what git ignores. If it left out more, Go would
+// mark the binary as changed.
 func TestDockerignore(t *testing.T) {
 	var want []string
 	for pattern := range strings.Lines(read(t, "../.gitignore")) {

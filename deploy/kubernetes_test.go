@@ -26,7 +26,7 @@ import (
 	"authentik-graphql/internal/servicetest"
 )
 
-// cluster is what kubectl apply -k makes.
+// cluster has the objects that kubectl apply -k makes.
 type cluster struct {
 	namespace      core.Namespace
 	serviceAccount core.ServiceAccount
@@ -37,8 +37,7 @@ type cluster struct {
 	network        networking.NetworkPolicy
 }
 
-// loadCluster builds the kustomization, and decodes each object as a server would that takes an
-// unknown field for a mistake.
+// loadCluster builds the kustomization and decodes each object strictly: an unknown field is an error.
 func loadCluster(t *testing.T) cluster {
 	t.Helper()
 	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), "kubernetes")
@@ -78,7 +77,7 @@ func (c cluster) pod() core.PodTemplateSpec { return c.deployment.Spec.Template 
 
 func (c cluster) container() core.Container { return c.pod().Spec.Containers[0] }
 
-// selects tells whether a selector finds the pods, and not all there are.
+// selects reports whether a selector matches the pods, and not every pod.
 func (c cluster) selects(t *testing.T, selector *meta.LabelSelector) bool {
 	t.Helper()
 	s, err := meta.LabelSelectorAsSelector(selector)
@@ -111,7 +110,7 @@ func TestKubernetesSelectors(t *testing.T) {
 	}
 }
 
-// TestKubernetesSettings: the binary takes what the pods have in their environment.
+// TestKubernetesSettings: the binary accepts the environment of the pods.
 func TestKubernetesSettings(t *testing.T) {
 	c := loadCluster(t)
 	container := c.container()
@@ -147,7 +146,7 @@ func TestKubernetesSettings(t *testing.T) {
 	}
 }
 
-// TestKubernetesProbes: what is asked is where the service answers it.
+// TestKubernetesProbes: the service answers each probe at its port and path.
 func TestKubernetesProbes(t *testing.T) {
 	c := loadCluster(t)
 	container := c.container()
@@ -185,7 +184,7 @@ func TestKubernetesProbes(t *testing.T) {
 	}
 }
 
-// TestKubernetesSecurity: the namespace admits nothing but restricted pods, and these are.
+// TestKubernetesSecurity: the namespace admits only restricted pods, and the pods are.
 func TestKubernetesSecurity(t *testing.T) {
 	c := loadCluster(t)
 	pod, container := c.pod(), c.container()
@@ -214,7 +213,7 @@ func TestKubernetesSecurity(t *testing.T) {
 	}
 }
 
-// TestKubernetesMonitor: the README's PodMonitor finds the pods, and gives them the job of the alerts.
+// TestKubernetesMonitor: the README's PodMonitor selects the pods, and gives them the job of the alerts.
 func TestKubernetesMonitor(t *testing.T) {
 	c := loadCluster(t)
 	var monitor struct {
@@ -239,7 +238,7 @@ func TestKubernetesMonitor(t *testing.T) {
 	}
 }
 
-// TestKubernetesNetwork: metrics are not where clients come, and nothing is open to everybody.
+// TestKubernetesNetwork: clients cannot reach the metrics, and nothing is open to every pod.
 func TestKubernetesNetwork(t *testing.T) {
 	spec := loadCluster(t).network.Spec
 	if want := []networking.PolicyType{networking.PolicyTypeIngress, networking.PolicyTypeEgress}; !slices.Equal(spec.PolicyTypes, want) {
@@ -260,7 +259,7 @@ func TestKubernetesNetwork(t *testing.T) {
 	}
 }
 
-// addRule notes the namespaces of a rule by its ports; the pods' own is "", and everybody "*".
+// addRule adds the namespaces of a rule by its ports: "" for that of the pods, "*" for all.
 func addRule(peers map[string][]string, ports []networking.NetworkPolicyPort, rule []networking.NetworkPolicyPeer) {
 	var namespaces []string
 	for _, peer := range rule {

@@ -14,7 +14,7 @@ import (
 	"authentik-graphql/internal/servicetest"
 )
 
-// samples are contents that the secrets' files may have, by the setting that names them.
+// samples are valid contents of files with secrets, by setting.
 var samples = map[string]string{
 	"CACHE_SECRET_FILE": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
 	"REDIS_URL_FILE":    "redis://authentik-graphql:password@redis.example.com:6379/0",
@@ -23,8 +23,7 @@ var samples = map[string]string{
 	"CALLERS_FILE":         "grafana 5270c37850d4465ec6b741c2ead2f30e02f675c162078d7096e41d6f33440268",
 }
 
-// accepts checks an environment with what the binary says of its settings. files are the paths that
-// the deployment gives to the process.
+// accepts checks an environment with the binary. files are the paths that the deployment mounts.
 func accepts(t *testing.T, binary string, environ map[string]string, files ...string) {
 	t.Helper()
 	given := map[string]bool{}
@@ -47,8 +46,8 @@ func accepts(t *testing.T, binary string, environ map[string]string, files ...st
 	servicetest.Accepts(t, binary, list...)
 }
 
-// drain returns how long the service takes to stop at most: it waits for load balancers, for idle connections, and
-// for requests that run.
+// drain returns how long the service takes to stop at most: it waits for load balancers, for idle
+// connections, and for requests that run.
 func drain(t *testing.T, settings map[string]string) time.Duration {
 	t.Helper()
 	source := read(t, "../internal/httpserver/server.go")
@@ -76,7 +75,7 @@ func number(t *testing.T, text string) int64 {
 	return n
 }
 
-// memory is what the process aims to stay within, with as many connections: the README's formula.
+// memory returns the process's memory limit for a number of connections, by the README's formula.
 func memory(t *testing.T, settings map[string]string, connections int64) int64 {
 	t.Helper()
 	cache, err := humanize.ParseBytes(settings["CACHE_MEMORY"])
@@ -86,8 +85,8 @@ func memory(t *testing.T, settings map[string]string, connections int64) int64 {
 	return int64(cache) + 64<<20 + max(0, connections-500)*(32<<10)
 }
 
-// mostMemory is that with every connection that the settings allow, and a tenth more: the limit is a
-// soft one.
+// mostMemory returns the limit for all connections that the settings allow, and a tenth more: it is a soft
+// limit.
 func mostMemory(t *testing.T, settings map[string]string) int64 {
 	t.Helper()
 	return memory(t, settings, number(t, settings["MAX_CONNECTIONS"])) * 11 / 10

@@ -18,7 +18,7 @@ import (
 
 const unitFile = "systemd/authentik-graphql.service"
 
-// units are the unit as it is, and with what the README adds for one token for all callers.
+// units returns the unit unchanged, and with the README's addition for service mode.
 func units(t *testing.T) map[string]string {
 	t.Helper()
 	added := regexp.MustCompile("(?s)```ini\n(.*?)```").FindStringSubmatch(read(t, "README.md"))
@@ -29,7 +29,7 @@ func units(t *testing.T) map[string]string {
 	return map[string]string{"as it is": unit, "edited": unit + added[1]}
 }
 
-// directives are a unit's, by name; what systemd does not know is found by TestSystemdVerify.
+// directives returns a unit's directives by name. TestSystemdVerify finds unknown ones.
 func directives(unit string) map[string][]string {
 	found := map[string][]string{}
 	for line := range strings.Lines(unit) {
@@ -40,15 +40,14 @@ func directives(unit string) map[string][]string {
 	return found
 }
 
-// analyze runs systemd-analyze, which needs no systemd that runs.
+// analyze runs systemd-analyze, which does not need a running systemd.
 func analyze(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), servicetest.Program(t, "systemd-analyze"), args...).CombinedOutput()
 	return string(out), err
 }
 
-// TestSystemdVerify: systemd has nothing to say about the unit, once its program is there. A name that
-// it does not know is only a warning.
+// TestSystemdVerify: systemd accepts the unit without a warning, such as one for an unknown directive.
 func TestSystemdVerify(t *testing.T) {
 	binary := servicetest.Build(t)
 	for name, unit := range units(t) {
@@ -63,7 +62,7 @@ func TestSystemdVerify(t *testing.T) {
 	}
 }
 
-// TestSystemdSecurity: the unit is exposed no more than the README says.
+// TestSystemdSecurity: the unit's exposure is at most what the README says.
 func TestSystemdSecurity(t *testing.T) {
 	stated := regexp.MustCompile(`exposure of (\d)\.(\d)\b`).FindStringSubmatch(read(t, "README.md"))
 	if stated == nil {
@@ -75,7 +74,7 @@ func TestSystemdSecurity(t *testing.T) {
 	}
 }
 
-// TestSystemdSettings: the binary takes the environment of the unit, with the README's file.
+// TestSystemdSettings: the binary accepts the environment of the unit and of the README's file.
 func TestSystemdSettings(t *testing.T) {
 	binary, readme := servicetest.Build(t), read(t, "README.md")
 	for name, text := range units(t) {
@@ -105,8 +104,8 @@ func TestSystemdSettings(t *testing.T) {
 	}
 }
 
-// TestSystemdCommands runs those of the README below a folder, with a systemd that does nothing: they make
-// each file that the unit names, -check finds all well, and after an upgrade and back nothing is left.
+// TestSystemdCommands runs the README's commands below a folder, with a systemd that does nothing. They make
+// each file that the unit names, -check succeeds, and an upgrade and its rollback leave nothing behind.
 func TestSystemdCommands(t *testing.T) {
 	authentik := httptest.NewServer(upstreamtest.New(upstreamtest.Options{}))
 	t.Cleanup(authentik.Close)
@@ -149,7 +148,7 @@ func TestSystemdCommands(t *testing.T) {
 	}
 }
 
-// startRedis starts one on a socket, of which it returns the path.
+// startRedis starts a Redis on a socket and returns its path.
 func startRedis(t *testing.T) (socket string) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "redis.sock")
