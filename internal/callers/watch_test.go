@@ -1,31 +1,18 @@
 package callers
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-)
 
-// writeFile replaces a file atomically, as an editor of secrets should.
-func writeFile(t *testing.T, path, content string) string {
-	t.Helper()
-	if err := os.WriteFile(path+".new", []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
+	"authentik-graphql/internal/servicetest"
+)
 
 // parseWord accepts any content that does not begin with "bad".
 func parseWord(content []byte) (string, error) {
@@ -35,38 +22,16 @@ func parseWord(content []byte) (string, error) {
 	return string(content), nil
 }
 
-// logBuffer is a log that may be written while it is read.
-type logBuffer struct {
-	mu sync.Mutex
-	b  []byte
-}
-
-func (l *logBuffer) Write(line []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.b = append(l.b, line...)
-	return len(line), nil
-}
-
-// take returns what was written since the last time.
-func (l *logBuffer) take() []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b := l.b
-	l.b = nil
-	return b
-}
-
 // TestWatchedFile changes a file in steps, with a poll after each.
 func TestWatchedFile(t *testing.T) {
-	path := writeFile(t, filepath.Join(t.TempDir(), "file"), "one")
+	path := servicetest.WriteFile(t, filepath.Join(t.TempDir(), "file"), "one")
 	remove := func(t *testing.T) {
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
 	}
 	write := func(content string) func(*testing.T) {
-		return func(t *testing.T) { writeFile(t, path, content) }
+		return func(t *testing.T) { servicetest.WriteFile(t, path, content) }
 	}
 	steps := []struct {
 		name   string
@@ -86,23 +51,21 @@ func TestWatchedFile(t *testing.T) {
 		{"changes again", write("three"), "three", "INFO"},
 	}
 	synctest.Test(t, func(t *testing.T) {
-		var out logBuffer
+		out := servicetest.NewBuffer()
 		f, err := openWatched("WORD", path, parseWord)
 		if err != nil || f.current() != "one" {
 			t.Fatalf("%v", err)
 		}
-		stop := watch(slog.New(slog.NewJSONHandler(&out, nil)), f)
+		stop := watch(slog.New(slog.NewJSONHandler(out, nil)), f)
 		for _, step := range steps {
+			before := len(out.Lines())
 			step.change(t)
 			time.Sleep(watchInterval) // in the bubble's time
 			synctest.Wait()
 			said := ""
-			for line := range bytes.Lines(out.take()) {
-				var l struct{ Level, Error string }
-				if err := json.Unmarshal(line, &l); err != nil {
-					t.Fatal(err)
-				}
-				said += strings.TrimSpace(l.Level + " " + l.Error)
+			for _, line := range out.Lines()[before:] {
+				why, _ := line["error"].(string)
+				said += strings.TrimSpace(line["level"].(string) + " " + why)
 			}
 			if f.current() != step.value || said != step.log {
 				t.Errorf("%s: %q is in use and the log says %q, want %q and %q", step.name, f.current(), said, step.value, step.log)

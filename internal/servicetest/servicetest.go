@@ -42,6 +42,18 @@ func File(t testing.TB, name string) string {
 	return string(b)
 }
 
+// WriteFile replaces a file atomically, as an editor of secrets should, and returns its path.
+func WriteFile(t testing.TB, path, content string) string {
+	t.Helper()
+	if err := os.WriteFile(path+".new", []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // Authentik is a fake authentik that listens.
 type Authentik struct {
 	*upstreamtest.Authentik

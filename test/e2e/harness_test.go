@@ -47,6 +47,7 @@ var (
 	newBuffer  = servicetest.NewBuffer
 	startFake  = servicetest.StartAuthentik
 	file       = servicetest.File
+	writeFile  = servicetest.WriteFile
 )
 
 // schema returns the text that the binary embeds.

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -40,7 +41,7 @@ func onDelete(faults ...upstreamtest.Fault) upstreamtest.Fault {
 var (
 	proper = upstreamtest.Fault{Name: "proper", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) { next.ServeHTTP(w, r) }}
 	lost   = upstreamtest.Fault{Name: "lost", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		next.ServeHTTP(&capture{header: http.Header{}}, r)
+		next.ServeHTTP(httptest.NewRecorder(), r)
 		upstreamtest.Reset.Serve(w, r, next)
 	}}
 	unknown404 = upstreamtest.Fault{Name: "unknown", Serve: func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {

@@ -18,18 +18,6 @@ import (
 
 const bobsCode = `{ authorizationCode(id: "18") { id user { username } } }`
 
-// writeFile replaces a file atomically, as secrets should be.
-func writeFile(t *testing.T, path, content string) string {
-	t.Helper()
-	if err := os.WriteFile(path+".new", []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 // serviceFiles are the two files of service mode and the settings that name them.
 type serviceFiles struct{ Token, Callers string }
 
@@ -112,12 +100,8 @@ func TestOwnTokensHaveNoNames(t *testing.T) {
 func TestServiceCallersShareLoads(t *testing.T) {
 	files := newServiceFiles(t, upstreamtest.TokenRoot, callerOf("a", "token-a")+callerOf("b", "token-b"))
 	up, a := newWorld(t, upstreamtest.Options{}, files.settings()...)
-	arrived, release := make(chan struct{}, 2), make(chan struct{})
-	up.SetFault(17, upstreamtest.Fault{Name: "held", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		arrived <- struct{}{}
-		<-release
-		next.ServeHTTP(w, r)
-	}})
+	held, arrived, release := hold()
+	up.SetFault(17, held)
 	answers := make(chan reply, 2)
 	ask := func(token string, sent func()) {
 		req := newQuery(t, a.URL, token, aliceCode)
@@ -126,7 +110,7 @@ func TestServiceCallersShareLoads(t *testing.T) {
 	}
 	go ask("token-a", func() {})
 	<-arrived
-	go ask("token-b", func() { close(release) })
+	go ask("token-b", release)
 	for range 2 {
 		if got := <-answers; len(got.Errors) > 0 {
 			t.Errorf("%s", got.Body)

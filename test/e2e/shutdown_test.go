@@ -184,12 +184,8 @@ func TestShutdownGivesLeasesBack(t *testing.T) {
 	}
 	_ = query(t, a.URL, upstreamtest.TokenAlice, aliceCode)
 	before := keys()
-	arrived, release := make(chan struct{}), make(chan struct{})
-	up.SetFault(17, upstreamtest.Fault{Name: "held", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		close(arrived)
-		<-release
-		next.ServeHTTP(w, r)
-	}})
+	held, arrived, release := hold()
+	up.SetFault(17, held)
 	for asked := false; !asked; { // until the cached entry is stale and is revalidated
 		if got := query(t, a.URL, upstreamtest.TokenAlice, aliceCode); len(got.Errors) > 0 {
 			t.Fatalf("%s", got.Body)
@@ -205,7 +201,7 @@ func TestShutdownGivesLeasesBack(t *testing.T) {
 	}
 	a.stop()
 	<-a.Log.Contains(`"msg":"draining"`)
-	close(release)
+	release()
 	if err := a.Stop(); err != nil {
 		t.Error(err)
 	}
@@ -217,15 +213,10 @@ func TestShutdownGivesLeasesBack(t *testing.T) {
 // startDraining stops a service while a request waits for authentik, which answers once goOn is called.
 func startDraining(t *testing.T) (a *instance, goOn func(), answered chan reply) {
 	t.Helper()
-	arrived, release := make(chan struct{}), make(chan struct{})
 	up, a := newWorld(t, upstreamtest.Options{})
-	goOn = sync.OnceFunc(func() { close(release) })
+	held, arrived, goOn := hold()
 	t.Cleanup(goOn)
-	up.SetFault(17, upstreamtest.Fault{Name: "held", Serve: func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		close(arrived)
-		<-release
-		next.ServeHTTP(w, r)
-	}})
+	up.SetFault(17, held)
 	answered = make(chan reply, 1)
 	go func() { answered <- query(t, a.URL, upstreamtest.TokenAlice, aliceCode) }()
 	<-arrived
