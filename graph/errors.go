@@ -39,17 +39,26 @@ var public = map[upstream.Kind]apierror.Error{
 func present(ctx context.Context, err error) *gqlerror.Error {
 	req := FromContext(ctx)
 	out := graphql.DefaultErrorPresenter(ctx, err)
-	shown, extensions := publicForm(err)
 	if argument, at := unreadable(ctx, out); argument != "" {
-		shown, out.Path = apierror.New(apierror.BadUserInput, argument+" cannot be this value."), at
-		err = shown
+		err, out.Path = apierror.New(apierror.BadUserInput, argument+" cannot be this value."), at
 	}
-	if shown == nil { // an error of GraphQL's own is about the client's document
-		shown = apierror.New(fmt.Sprint(out.Extensions["code"]), shorten(out.Message))
-	}
-	extensions["code"] = shown.Code
+	shown := publicForm(err)
+	extensions := map[string]any{"code": shown.Code}
 	if req.ID != "" {
 		extensions["requestId"] = req.ID
+	}
+	if shown.Limit != "" {
+		extensions["limit"] = shown.Limit
+	}
+	wait := shown.RetryAfter
+	if e, ok := errors.AsType[*upstream.Error](err); ok {
+		wait = max(wait, e.RetryAfter)
+		if e.Status != 0 {
+			extensions["upstreamStatus"] = e.Status
+		}
+	}
+	if wait > 0 {
+		extensions["retryAfter"] = wholeSeconds(wait)
 	}
 	req.noteError(shown.Code, cause(err))
 	return &gqlerror.Error{
@@ -81,36 +90,24 @@ func shorten(message string) string {
 	return strings.ToValidUTF8(message[:most], "") + "..."
 }
 
-// publicForm returns the form in which a client sees an error, and its extensions. The form is nil for an
-// error that GraphQL itself made.
-func publicForm(err error) (*apierror.Error, map[string]any) {
-	extensions := make(map[string]any, 4)
+// publicForm returns the form in which a client sees an error.
+func publicForm(err error) *apierror.Error {
 	if e, ok := errors.AsType[*apierror.Error](err); ok {
-		if e.Limit != "" {
-			extensions["limit"] = e.Limit
-		}
-		addRetryAfter(extensions, e.RetryAfter)
-		if behind, ok := errors.AsType[*upstream.Error](e.Err); ok {
-			addUpstream(extensions, behind)
-		}
-		return e, extensions
+		return e
 	}
 	if e, ok := errors.AsType[*upstream.Error](err); ok {
-		addUpstream(extensions, e)
-		return upstreamForm(e), extensions
+		return upstreamForm(e)
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		e := public[upstream.Timeout]
-		return &e, extensions
+		return upstreamForm(&upstream.Error{Kind: upstream.Timeout})
 	}
 	if e, ok := errors.AsType[*gqlerror.Error](err); ok {
-		switch e.Extensions["code"] {
-		case errcode.ParseFailed, errcode.ValidationFailed:
-			return nil, extensions
+		switch code := e.Extensions["code"]; code {
+		case errcode.ParseFailed, errcode.ValidationFailed: // about the client's document
+			return apierror.New(fmt.Sprint(code), shorten(e.Message))
 		}
 	}
-	e := public[upstream.Internal]
-	return &e, extensions
+	return upstreamForm(&upstream.Error{Kind: upstream.Internal})
 }
 
 // cause unwraps an error for the log. Where in the document it happened concerns the client alone.
@@ -122,20 +119,6 @@ func cause(err error) error {
 		return e.Err
 	}
 	return err
-}
-
-// addUpstream adds what a client may know of authentik's response.
-func addUpstream(extensions map[string]any, e *upstream.Error) {
-	if e.Status != 0 {
-		extensions["upstreamStatus"] = e.Status
-	}
-	addRetryAfter(extensions, e.RetryAfter)
-}
-
-func addRetryAfter(extensions map[string]any, wait time.Duration) {
-	if wait > 0 {
-		extensions["retryAfter"] = wholeSeconds(wait)
-	}
 }
 
 // wholeSeconds rounds up: a client that comes back too early waits a second time.
@@ -159,14 +142,7 @@ func upstreamForm(e *upstream.Error) *apierror.Error {
 	return &shown
 }
 
-// panicError is a panic as an error, with its stack for the log.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic: %v\n%s", e.value, e.stack) }
-
+// recovered makes an error of a panic, with the stack for the log.
 func recovered(_ context.Context, value any) error {
-	return &panicError{value: value, stack: debug.Stack()}
+	return fmt.Errorf("panic: %v\n%s", value, debug.Stack())
 }

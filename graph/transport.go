@@ -133,8 +133,7 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, p *params, fo
 	}
 	if resp == nil || stopped == tooLate { // the context ended before there was a response
 		status = http.StatusGatewayTimeout
-		timeout := public[upstream.Timeout]
-		resp = &graphql.Response{Errors: gqlerror.List{present(ctx, &timeout)}}
+		resp = &graphql.Response{Errors: gqlerror.List{present(ctx, upstreamForm(&upstream.Error{Kind: upstream.Timeout}))}}
 	}
 	if stale := req.setFreshness(w.Header(), len(resp.Errors) > 0 || stopped != notStopped, t.now()); stale != nil {
 		resp.Extensions = map[string]any{"cache": stale}
