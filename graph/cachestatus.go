@@ -63,9 +63,7 @@ func remaining(read grants.Freshness, now time.Time) int {
 func leastFresh(reads map[readKey]*read) *read {
 	var least *read
 	for _, read := range reads {
-		switch {
-		case !read.shown():
-		case least == nil, lessFresh(read.freshness, least.freshness):
+		if read.shown() && (least == nil || lessFresh(read.freshness, least.freshness)) {
 			least = read
 		}
 	}

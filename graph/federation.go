@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+	"golang.org/x/sync/errgroup"
 
 	"authentik-graphql/graph/generated"
 	"authentik-graphql/graph/model"
@@ -30,16 +30,14 @@ func (r *Resolver) Service() model.Service { return model.Service{Sdl: &r.sdl} }
 func (r *Resolver) Entities(ctx context.Context, representations []map[string]any) []model.Entity {
 	list := make([]model.Entity, len(representations))
 	path := graphql.GetPath(ctx)
-	var group sync.WaitGroup
-	slots := make(chan struct{}, maxEntitiesAtOnce)
+	var group errgroup.Group
+	group.SetLimit(maxEntitiesAtOnce)
 	req := FromContext(ctx)
 	for i, representation := range representations {
 		if req.stopped() != notStopped {
 			break
 		}
-		slots <- struct{}{}
-		group.Go(func() {
-			defer func() { <-slots }()
+		group.Go(func() error {
 			entity, err := r.entity(ctx, representation)
 			if err == nil {
 				list[i] = entity
@@ -47,9 +45,10 @@ func (r *Resolver) Entities(ctx context.Context, representations []map[string]an
 				at := append(append(ast.Path{}, path...), ast.PathIndex(i))
 				graphql.AddError(ctx, &gqlerror.Error{Err: err, Path: at, Message: err.Error()})
 			}
+			return nil
 		})
 	}
-	group.Wait()
+	_ = group.Wait() // it has no error: each is its entity's own
 	return list
 }
 

@@ -3,7 +3,6 @@ package graph
 import (
 	"context"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -24,41 +23,36 @@ const (
 	reserveTimeout = time.Second
 )
 
-// memoryBudget bounds the bytes that all requests together hold.
-type memoryBudget struct{ left *semaphore.Weighted }
-
-func newMemoryBudget() *memoryBudget { return &memoryBudget{semaphore.NewWeighted(budgetBytes)} }
+// newMemoryBudget bounds the bytes that all requests together hold.
+func newMemoryBudget() *semaphore.Weighted { return semaphore.NewWeighted(budgetBytes) }
 
 // reservation is one request's part of a budget. The zero value holds nothing.
 type reservation struct {
-	granted atomic.Int64 // beyond freeBytes
 	mu      sync.Mutex
-	budget  *memoryBudget
+	granted int64 // beyond freeBytes
+	budget  *semaphore.Weighted
 	refused bool // a request does not wait a second time
 }
 
 // reserve makes the reservation cover a number of bytes. It waits a little, and returns false if the
 // budget is still used up.
-func (r *reservation) reserve(ctx context.Context, b *memoryBudget, bytes int64) bool {
-	if bytes <= freeBytes+r.granted.Load() {
-		return true
-	}
+func (r *reservation) reserve(ctx context.Context, budget *semaphore.Weighted, bytes int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	missing := bytes - freeBytes - r.granted.Load()
+	missing := bytes - freeBytes - r.granted
 	if missing <= 0 || r.refused {
-		return !r.refused
+		return missing <= 0
 	}
 	missing = min((missing+blockBytes-1)/blockBytes*blockBytes, budgetBytes)
-	if !b.left.TryAcquire(missing) {
+	if !budget.TryAcquire(missing) { // which Acquire does not once the context has ended
 		ctx, cancel := context.WithTimeout(ctx, reserveTimeout)
 		defer cancel()
-		if r.refused = b.left.Acquire(ctx, missing) != nil; r.refused {
+		if r.refused = budget.Acquire(ctx, missing) != nil; r.refused {
 			return false
 		}
 	}
-	r.budget = b
-	r.granted.Add(missing)
+	r.budget = budget
+	r.granted += missing
 	return true
 }
 
@@ -66,8 +60,9 @@ func (r *reservation) reserve(ctx context.Context, b *memoryBudget, bytes int64)
 func (r *reservation) release() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if n := r.granted.Swap(0); n > 0 {
-		r.budget.left.Release(n)
+	if r.budget != nil {
+		r.budget.Release(r.granted)
+		r.granted, r.budget = 0, nil
 	}
 }
 
@@ -92,7 +87,7 @@ const (
 
 // responseBudget is what one response, and what all of them together, may take.
 type responseBudget struct {
-	memory   *memoryBudget
+	memory   *semaphore.Weighted
 	maxBytes int64 // Limits.Answer
 }
 

@@ -13,14 +13,6 @@ const (
 	typeResponse = "application/graphql-response+json"
 )
 
-var charsets = map[string][]string{
-	typeJSON:     {typeJSON + "; charset=utf-8"},
-	typeResponse: {typeResponse + "; charset=utf-8"},
-}
-
-// withCharset returns the Content-Type for one of the two.
-func withCharset(contentType string) []string { return charsets[contentType] }
-
 // negotiate picks the media type of the response (RFC 9110, section 12.5.1): the one with the higher
 // quality, JSON if both have the same or nothing is said.
 func negotiate(accept []string) (contentType string, ok bool) {

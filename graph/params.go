@@ -101,7 +101,7 @@ func (t transport) readPost(r *http.Request, memory *reservation) (*wireParams, 
 }
 
 // readBody reads a body once memory is reserved for it.
-func (t transport) readBody(r *http.Request, memory *reservation) (body []byte, _ *apierror.Error) {
+func (t transport) readBody(r *http.Request, memory *reservation) ([]byte, *apierror.Error) {
 	length := r.ContentLength
 	if length > int64(t.limits.Body) { // before any of it is reserved or read
 		return nil, t.bodyTooLarge()
@@ -112,13 +112,7 @@ func (t transport) readBody(r *http.Request, memory *reservation) (body []byte, 
 	if !memory.reserve(r.Context(), t.bodies, length) {
 		return nil, overloaded()
 	}
-	var err error
-	if r.ContentLength >= 0 {
-		body = make([]byte, length)
-		_, err = io.ReadFull(r.Body, body)
-	} else {
-		body, err = io.ReadAll(r.Body)
-	}
+	body, err := io.ReadAll(r.Body)
 	if err == nil {
 		return body, nil
 	}
@@ -179,9 +173,6 @@ func isJSONType(h http.Header) bool {
 	lines := h["Content-Type"]
 	if len(lines) != 1 {
 		return false
-	}
-	if lines[0] == typeJSON { // as most clients write it
-		return true
 	}
 	mediaType, params, err := mime.ParseMediaType(lines[0])
 	charset := strings.ToLower(params["charset"])

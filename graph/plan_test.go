@@ -320,7 +320,7 @@ func TestPlansAreStopped(t *testing.T) {
 	t.Run("out of memory", func(t *testing.T) {
 		long := strings.Repeat("n", 2*freeBytes)
 		planner := testPlanner(t, &drawnSource{upstream.Grant{User: &upstream.User{Name: &long}}, 3})
-		if !planner.budget.memory.left.TryAcquire(budgetBytes) {
+		if !planner.budget.memory.TryAcquire(budgetBytes) {
 			t.Fatal("something is reserved")
 		}
 		doc := testDocument(t, three)

@@ -51,9 +51,8 @@ func marshal(v any) []byte {
 }
 
 func write(w http.ResponseWriter, status int, contentType string, body []byte) {
-	h := w.Header()
-	h["Content-Type"] = withCharset(contentType)
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	w.Header().Set("Content-Type", contentType+"; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
 }

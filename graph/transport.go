@@ -11,6 +11,7 @@ import (
 	"github.com/vektah/gqlparser/v2/validator"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/sync/semaphore"
 
 	"authentik-graphql/graph/document"
 	"authentik-graphql/internal/apierror"
@@ -27,7 +28,7 @@ type transport struct {
 	interceptor
 	now       func() time.Time
 	limits    document.Limits
-	bodies    *memoryBudget
+	bodies    *semaphore.Weighted
 	documents *document.Library
 	planner   planner
 	spans     *spans.Tracer
