@@ -20,9 +20,9 @@ type Options struct {
 	Policy Policy
 	// LoadTimeout bounds a load together with the lookups and stores around it.
 	LoadTimeout time.Duration
-	// Classify returns the outcome that an error of a [Loader] stands for; nil means [Error] for all.
+	// Classify returns the outcome that an error of a [Loader] stands for.
 	Classify func(error) Outcome
-	// Now is the clock; nil means time.Now.
+	// Now is the clock.
 	Now func() time.Time
 	// Spans makes the spans of reads; nil makes none.
 	Spans *spans.Tracer
@@ -44,7 +44,7 @@ type Cache[V any] struct {
 	// renewals are of leases. They may wait for Redis after their load has ended.
 	renewals     sync.WaitGroup
 	tombstones   *tombstones
-	listVersions listVersions
+	listVersions *listVersions
 	stats        counters
 	// stored numbers the entries that are stored in memory.
 	stored atomic.Int64
@@ -55,12 +55,6 @@ type Loader[V any] func(ctx context.Context) (Entry[V], error)
 
 // New makes a cache over memory and, unless it is nil, over Redis.
 func New[V any](o Options, codec Codec[V], memory Store, redis Shared) *Cache[V] {
-	if o.Classify == nil {
-		o.Classify = func(error) Outcome { return Error }
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
 	c := &Cache[V]{
 		policy:     o.Policy,
 		timeout:    o.LoadTimeout,
@@ -73,7 +67,7 @@ func New[V any](o Options, codec Codec[V], memory Store, redis Shared) *Cache[V]
 		flights:    newFlights[V](o.LoadTimeout, o.Spans),
 		tombstones: newTombstones(o.Now),
 	}
-	c.listVersions.redis, c.listVersions.stats = redis, &c.stats
+	c.listVersions = &listVersions{redis: redis, tombstones: c.tombstones, stats: &c.stats, known: map[string]listVersion{}}
 	if redis == nil {
 		keys, _ := DeriveKeys(NewSecret()) // it has the right size
 		c.hash = keys.ResourceHash
@@ -83,7 +77,6 @@ func New[V any](o Options, codec Codec[V], memory Store, redis Shared) *Cache[V]
 	redis.Listen(func(hash ResourceHash) {
 		c.stats.revocationsReceived.Add(1)
 		c.tombstones.add(hash, c.tombstoneTTL())
-		c.listVersions.clear()
 	})
 	return c
 }
@@ -240,8 +233,7 @@ func (c *Cache[V]) Drop(ctx context.Context, key Key) error {
 // not know yet. They do not use a stale entry of the resource.
 func (c *Cache[V]) Revoke(ctx context.Context, id ResourceID) error {
 	c.addTombstone(id)
-	// Afterwards, because until Redis has started another version the old one may be read again.
-	defer c.listVersions.clear()
+	defer c.addTombstone(id) // once more, to invalidate list versions that were read before Redis knew
 	if c.redis == nil {
 		return nil
 	}

@@ -16,8 +16,7 @@ type Codec[V any] struct {
 	Decode func(text string) (V, error)
 }
 
-// ErrorCodec turns the origin's errors into bytes and back, so that processes can share them. The zero codec
-// shares none.
+// ErrorCodec turns the origin's errors into bytes and back, so that processes can share them.
 type ErrorCodec struct {
 	// Encode returns nil for an error that is not to be shared.
 	Encode func(error) []byte
@@ -37,10 +36,7 @@ var errNoCodec = errors.New("cache: the error cannot be encoded")
 func encodeEntry(c ErrorCodec, e Encoded) ([]byte, error) {
 	payload := []byte(e.Value)
 	if e.Outcome != Value {
-		if payload = nil; c.Encode != nil {
-			payload = c.Encode(e.Err)
-		}
-		if payload == nil {
+		if payload = c.Encode(e.Err); payload == nil {
 			return nil, errNoCodec
 		}
 	}
@@ -64,17 +60,11 @@ func decodeEntry(c ErrorCodec, b []byte) (e Encoded, err error) {
 	e.FreshOnly = b[1]&flagFreshOnly != 0
 	e.FetchedAt = time.UnixMicro(int64(binary.BigEndian.Uint64(b[2:]))).UTC()
 	e.EndsAt = time.UnixMicro(int64(binary.BigEndian.Uint64(b[10:]))).UTC()
-	payload := b[envelopeHeader:]
-	switch {
-	case e.Outcome == Value:
-		e.Value = string(payload)
+	if e.Outcome == Value {
+		e.Value = string(b[envelopeHeader:])
 		return e, nil
-	case c.Decode == nil:
-		err = errNoCodec
-	default:
-		e.Err, err = c.Decode(payload)
 	}
-	if err == nil && e.Err == nil {
+	if e.Err, err = c.Decode(b[envelopeHeader:]); err == nil && e.Err == nil {
 		err = errNoCodec
 	}
 	if err != nil {

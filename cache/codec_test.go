@@ -73,7 +73,7 @@ func TestMemoryDecodes(t *testing.T) {
 // TestMemoryCannotDecode: an entry that cannot be decoded is a miss.
 func TestMemoryCannotDecode(t *testing.T) {
 	d := decodings{fails: true}
-	c := cache.New(cache.Options{Policy: cache.Policy{TTL: ttl}, LoadTimeout: time.Second}, d.codec(), newMemory(t, time.Now), nil)
+	c := cache.New(cache.Options{Policy: cache.Policy{TTL: ttl}, LoadTimeout: time.Second, Now: time.Now}, d.codec(), newMemory(t, time.Now), nil)
 	o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
 	mustGet(t, c, key, o.returns("value"), "value", cache.FromOrigin)
 	mustGet(t, c, key, o.returns("again"), "again", cache.FromOrigin)

@@ -44,12 +44,6 @@ type connection struct {
 
 func newConnection(client redis.UniversalClient, o StoreOptions) *connection {
 	c := &connection{client: client, log: o.Logger, observe: o.Observe, spans: o.Spans}
-	if c.log == nil {
-		c.log = slog.Default()
-	}
-	if c.observe == nil {
-		c.observe = func(Operation, time.Duration, error) {}
-	}
 	c.breaker = circuitbreaker.NewBuilder[any]().
 		WithFailureThreshold(breakerThreshold).
 		WithSuccessThreshold(1).
@@ -80,7 +74,9 @@ func (c *connection) do(ctx context.Context, op Operation, run func(context.Cont
 	defer span.End()
 	began := time.Now()
 	err := run(ctx)
-	c.observe(op, time.Since(began), err)
+	if c.observe != nil {
+		c.observe(op, time.Since(began), err)
+	}
 	if err == nil {
 		c.breaker.RecordSuccess()
 		return nil

@@ -308,14 +308,6 @@ func TestEnvelope(t *testing.T) {
 			t.Errorf("got %v, error %v", e, err)
 		}
 	})
-	t.Run("errors without a codec", func(t *testing.T) {
-		if b, err := encodeEntry(ErrorCodec{}, Entry[string]{Err: errors.New("no"), Outcome: Denied}); err == nil {
-			t.Errorf("encoded to %x", b)
-		}
-		if e, err := decodeEntry(ErrorCodec{}, mustEncode(t, Entry[string]{Err: errors.New("no"), Outcome: Denied})); !errors.Is(err, errUntrusted) {
-			t.Errorf("decoded to %v, error %v", e, err)
-		}
-	})
 }
 
 func TestNothingPrintsSecrets(t *testing.T) {

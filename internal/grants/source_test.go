@@ -29,7 +29,7 @@ func newSource(t *testing.T, authentik http.Handler, codec cache.Codec[Value]) *
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	c := cache.New(cache.Options{Policy: cache.Policy{TTL: time.Hour}, LoadTimeout: time.Minute, Classify: Classify}, codec, memory, nil)
+	c := cache.New(cache.Options{Policy: cache.Policy{TTL: time.Hour}, LoadTimeout: time.Minute, Classify: Classify, Now: time.Now}, codec, memory, nil)
 	t.Cleanup(func() { _ = c.Close(context.Background()) })
 	client := upstream.NewClient(upstream.Options{BaseURL: base, Timeout: 10 * time.Second, Logger: log})
 	t.Cleanup(client.Close)

@@ -49,7 +49,7 @@ func TestRevokedIsNotReplayed(t *testing.T) {
 		}
 		r.cache[i] = cache.New(cache.Options{
 			Policy: cache.Policy{TTL: time.Minute, NegativeTTL: time.Minute}, LoadTimeout: time.Minute,
-			Classify: func(error) cache.Outcome { return cache.Denied },
+			Classify: func(error) cache.Outcome { return cache.Denied }, Now: time.Now,
 		}, cachetest.StringCodec, memory, process)
 		t.Cleanup(func() { _ = r.cache[i].Close(context.Background()) })
 	}
