@@ -113,7 +113,7 @@ func (t transport) readBody(r *http.Request, memory *reservation) ([]byte, *apie
 		return nil, overloaded()
 	}
 	body, err := io.ReadAll(r.Body)
-	if err == nil {
+	if err == nil && int64(len(body)) >= r.ContentLength {
 		return body, nil
 	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
