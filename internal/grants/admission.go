@@ -24,7 +24,8 @@ const (
 
 // admission bounds what tokens cost authentik that it does not know. Until authentik has accepted a token
 // once, the token makes one call at a time, and all such tokens share a part of the calls. A token that was
-// rejected makes no call for a moment. So a client that invents tokens cannot take the others' turns.
+// rejected makes no call for a moment, but one that had been accepted before is tried once more first. So a
+// client that invents tokens cannot take the others' turns.
 type admission struct {
 	unknown  *semaphore.Weighted
 	now      func() time.Time
