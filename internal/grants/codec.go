@@ -2,6 +2,7 @@ package grants
 
 import (
 	"errors"
+	"strings"
 
 	"authentik-graphql/cache"
 	"authentik-graphql/upstream"
@@ -10,58 +11,34 @@ import (
 // Value is what the cache holds: a value of one of the types that [Codec] knows.
 type Value = any
 
-// Codec stores values in memory and in Redis.
-var Codec = newCodec(
-	kindOf('g', upstream.AppendGrant, upstream.RestoreGrant),
-	kindOf('l', upstream.AppendRows, upstream.RestoreRows),
-)
+// Codec stores values in memory and in Redis: a byte that names the type, and the value.
+var Codec = cache.Codec[Value]{Encode: encode, Decode: decode}
 
-// kind is a type of values in their stored form, which begins with the kind's name.
-type kind struct {
-	name   byte
-	encode func(b []byte, v Value) (longer []byte, ok bool)
-	decode func(stored string) (Value, error)
+func encode(b []byte, v Value) []byte {
+	switch v := v.(type) {
+	case *upstream.Grant:
+		return upstream.AppendGrant(append(b, 'g'), v)
+	case *upstream.Rows:
+		return upstream.AppendRows(append(b, 'l'), v)
+	}
+	return b // which cannot be decoded
 }
 
-func kindOf[T any](name byte, encode func([]byte, T) []byte, decode func(string) (T, error)) kind {
-	return kind{
-		name: name,
-		encode: func(b []byte, v Value) ([]byte, bool) {
-			t, ok := v.(T)
-			if !ok {
-				return b, false
-			}
-			return encode(append(b, name), t), true
-		},
-		decode: func(stored string) (Value, error) { return decode(stored) },
+func decode(stored string) (Value, error) {
+	switch {
+	case strings.HasPrefix(stored, "g"):
+		return upstream.RestoreGrant(stored[1:])
+	case strings.HasPrefix(stored, "l"):
+		return upstream.RestoreRows(stored[1:])
 	}
-}
-
-var errUnknownKind = errors.New("grants: a stored value of an unknown kind")
-
-func newCodec(kinds ...kind) cache.Codec[Value] {
-	return cache.Codec[Value]{
-		Encode: func(b []byte, v Value) []byte {
-			for _, k := range kinds {
-				if b, ok := k.encode(b, v); ok {
-					return b
-				}
-			}
-			return b // which cannot be decoded
-		},
-		Decode: func(stored string) (Value, error) {
-			for _, k := range kinds {
-				if stored != "" && stored[0] == k.name {
-					return k.decode(stored[1:])
-				}
-			}
-			return nil, errUnknownKind
-		},
-	}
+	return nil, errors.New("grants: a stored value of an unknown type")
 }
 
 // ErrorCodec shares authentik's errors with other processes.
-var ErrorCodec = cache.ErrorCodec{Encode: encodeError, Decode: decodeError}
+var ErrorCodec = cache.ErrorCodec{
+	Encode: encodeError,
+	Decode: func(stored []byte) (origin, err error) { return upstream.RestoreError(stored) },
+}
 
 // encodeError stores authentik's errors alone. Another process may well succeed where this one did not get
 // an answer.
@@ -71,14 +48,6 @@ func encodeError(err error) []byte {
 		return nil
 	}
 	return upstream.EncodeError(e)
-}
-
-func decodeError(stored []byte) (origin, err error) {
-	e, err := upstream.RestoreError(stored)
-	if err != nil {
-		return nil, err
-	}
-	return e, nil
 }
 
 // Classify maps an error of a load to what it means for cached values.

@@ -89,7 +89,7 @@ func TestCodec(t *testing.T) {
 	}
 }
 
-// TestAnotherResource reads a resource that is no grant. It takes an endpoint of authentik and a kind of values.
+// TestAnotherResource reads a resource that is no grant. It takes an endpoint of authentik and a codec.
 func TestAnotherResource(t *testing.T) {
 	type provider struct{ name string }
 	endpoint := upstream.Endpoint[*provider]{
@@ -98,9 +98,10 @@ func TestAnotherResource(t *testing.T) {
 			return &provider{string(body)}, nil, nil
 		},
 	}
-	codec := newCodec(kindOf('p',
-		func(b []byte, p *provider) []byte { return append(b, p.name...) },
-		func(stored string) (*provider, error) { return &provider{stored}, nil }))
+	codec := cache.Codec[Value]{
+		Encode: func(b []byte, v Value) []byte { return append(b, v.(*provider).name...) },
+		Decode: func(stored string) (Value, error) { return &provider{stored}, nil },
+	}
 	source, caller := newSource(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`"grafana"`))
