@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"sync/atomic"
@@ -32,75 +31,56 @@ type watchedFile[T any] struct {
 // openWatched reads a file. Its errors begin with the setting's name.
 func openWatched[T any](setting, path string, parse func([]byte) (T, error)) (*watchedFile[T], error) {
 	f := &watchedFile[T]{setting: setting, path: path, parse: parse}
-	content, err := f.read()
-	if err != nil {
-		return nil, err
-	}
-	return f, f.accept(content, sha256.Sum256(content))
+	_, err := f.load()
+	return f, err
 }
 
 // current returns the last good content.
 func (f *watchedFile[T]) current() T { return *f.value.Load() }
 
-// reread takes over new content if it is good. Otherwise the last good content stays in use. The log says
-// so once for each problem, and once when the file is good again.
-func (f *watchedFile[T]) reread(log *slog.Logger) {
-	content, err := f.read()
-	if err == nil {
-		digest := sha256.Sum256(content)
-		if digest == f.digest && f.problem == "" {
-			return
-		}
-		err = f.accept(content, digest)
-	}
-	if err == nil {
-		f.problem = ""
-		log.Info("file read again", "setting", f.setting, "path", f.path)
-		return
-	}
-	if problem := err.Error(); problem != f.problem {
-		f.problem = problem
-		log.Warn("file cannot be used; its last good content stays in use", "setting", f.setting, "error", problem)
-	}
-}
-
-func (f *watchedFile[T]) accept(content []byte, digest [sha256.Size]byte) error {
-	value, err := f.parse(content)
-	if err != nil {
-		return fmt.Errorf("%s %w", f.setting, err)
-	}
-	f.value.Store(&value)
-	f.digest = digest
-	return nil
-}
-
-func (f *watchedFile[T]) read() ([]byte, error) {
+// load takes over content that is good and, unless there is a problem, new.
+func (f *watchedFile[T]) load() (taken bool, err error) {
 	content, err := readRegular(f.path)
 	if err != nil {
-		return nil, fmt.Errorf("%s cannot be read: %w", f.setting, err)
+		return false, fmt.Errorf("%s cannot be read: %w", f.setting, err)
 	}
-	return content, nil
+	digest := sha256.Sum256(content)
+	if digest == f.digest && f.problem == "" {
+		return false, nil
+	}
+	value, err := f.parse(content)
+	if err != nil {
+		return false, fmt.Errorf("%s %w", f.setting, err)
+	}
+	f.value.Store(&value)
+	f.digest, f.problem = digest, ""
+	return true, nil
+}
+
+// reread loads the file again. If it is not good, its last good content stays in use. The log says so once for
+// each problem, and once when the file is good again.
+func (f *watchedFile[T]) reread(log *slog.Logger) {
+	taken, err := f.load()
+	switch {
+	case taken:
+		log.Info("file read again", "setting", f.setting, "path", f.path)
+	case err != nil && err.Error() != f.problem:
+		f.problem = err.Error()
+		log.Warn("file cannot be used; its last good content stays in use", "setting", f.setting, "error", f.problem)
+	}
 }
 
 // readRegular reads a regular file. Others may never end: opening a pipe waits for its writer.
 func readRegular(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
+	switch info, err := os.Stat(path); {
+	case err != nil:
 		return nil, err
-	}
-	if !info.Mode().IsRegular() {
+	case !info.Mode().IsRegular():
 		return nil, errors.New("it is not a regular file")
+	case info.Size() > maxWatchedFile:
+		return nil, errors.New("it is larger than 4 MiB")
 	}
-	file, err := os.Open(path) //nolint:gosec // the operator names the file
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }()
-	content, err := io.ReadAll(io.LimitReader(file, maxWatchedFile+1))
-	if err == nil && len(content) > maxWatchedFile {
-		err = errors.New("it is larger than 4 MiB")
-	}
-	return content, err
+	return os.ReadFile(path) //nolint:gosec // the operator names the file
 }
 
 // watch rereads files every watchInterval until stop is called. stop waits for a running read.
