@@ -1,7 +1,6 @@
 package demo
 
 import (
-	"io/fs"
 	"net/http"
 	"path"
 
@@ -40,18 +39,12 @@ type Caller struct {
 // first caller. URLs in the page and in redirects are relative, for proxies that strip a path prefix.
 func Dashboard(callers []Caller) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /dashboard", serveFile("index.html"))
+	mux.HandleFunc("GET /dashboard", func(w http.ResponseWriter, r *http.Request) { serveFile(w, r, "index.html") })
+	mux.HandleFunc("GET /dashboard/{file}", func(w http.ResponseWriter, r *http.Request) { serveFile(w, r, r.PathValue("file")) })
 	mux.HandleFunc("GET /dashboard/{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Location", "../dashboard")
 		w.WriteHeader(http.StatusPermanentRedirect)
 	})
-	files, err := fs.Glob(dashboard.Files, "*.[jc]s*")
-	if err != nil {
-		panic(err) // the pattern is valid
-	}
-	for _, file := range files {
-		mux.HandleFunc("GET /dashboard/"+file, serveFile(file))
-	}
 	mux.HandleFunc("GET /dashboard/examples.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
@@ -60,19 +53,18 @@ func Dashboard(callers []Caller) http.Handler {
 	return mux
 }
 
-func serveFile(name string) http.HandlerFunc {
-	content, err := fs.ReadFile(dashboard.Files, name)
+func serveFile(w http.ResponseWriter, r *http.Request, name string) {
+	content, err := dashboard.Files.ReadFile(name)
 	if err != nil {
-		panic(err) // the compiler has embedded it
+		http.NotFound(w, r)
+		return
 	}
-	return func(w http.ResponseWriter, _ *http.Request) {
-		h := w.Header()
-		h.Set("Content-Security-Policy", dashboardPolicy)
-		h.Set("Content-Type", contentTypes[path.Ext(name)])
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Cache-Control", "no-store")
-		_, _ = w.Write(content)
-	}
+	h := w.Header()
+	h.Set("Content-Security-Policy", dashboardPolicy)
+	h.Set("Content-Type", contentTypes[path.Ext(name)])
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-store")
+	_, _ = w.Write(content)
 }
