@@ -321,7 +321,7 @@ func (c *Cache[V]) encode(e Entry[V]) Encoded {
 	if e.Outcome != Value {
 		return withValue(e, "")
 	}
-	return withValue(e, string(c.codec.Encode(nil, e.Value)))
+	return withValue(e, string(c.codec.Encode(make([]byte, 0, 4<<10), e.Value)))
 }
 
 func (c *Cache[V]) decode(e Encoded) (value V, err error) {

@@ -34,17 +34,19 @@ var errNoCodec = errors.New("cache: the error cannot be encoded")
 
 // encodeEntry returns an entry in the form in which it is sealed.
 func encodeEntry(c ErrorCodec, e Encoded) ([]byte, error) {
-	payload := []byte(e.Value)
+	payload := e.Value
 	if e.Outcome != Value {
-		if payload = c.Encode(e.Err); payload == nil {
+		encoded := c.Encode(e.Err)
+		if encoded == nil {
 			return nil, errNoCodec
 		}
+		payload = string(encoded)
 	}
-	b := make([]byte, 0, envelopeHeader+len(payload))
 	flags := byte(0)
 	if e.FreshOnly {
 		flags |= flagFreshOnly
 	}
+	b := make([]byte, 0, envelopeHeader+len(payload))
 	b = append(b, byte(e.Outcome), flags)
 	b = binary.BigEndian.AppendUint64(b, uint64(e.FetchedAt.UnixMicro()))
 	b = binary.BigEndian.AppendUint64(b, uint64(e.EndsAt.UnixMicro()))

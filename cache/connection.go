@@ -23,7 +23,7 @@ const (
 	redisTimeout = 150 * time.Millisecond
 	// operationTimeout bounds a whole operation.
 	operationTimeout = 2 * redisTimeout
-	// After breakerThreshold failures in a row Redis is left alone for breakerDelay.
+	// After breakerThreshold failures in a row operations are skipped for breakerDelay.
 	breakerThreshold = 5
 	breakerDelay     = time.Second
 )
@@ -58,8 +58,8 @@ func newConnection(client redis.UniversalClient, o StoreOptions) *connection {
 	return c
 }
 
-// errBreakerOpen is returned for an operation that Redis was spared after failures.
-var errBreakerOpen = errors.New("cache: Redis is left alone after failures")
+// errBreakerOpen is returned for an operation that was skipped after failures.
+var errBreakerOpen = errors.New("cache: the circuit breaker of Redis is open")
 
 // do runs one operation. It outlives the request that wants it: an operation that is cut off costs its
 // connection, and a caller that leaves says nothing about Redis.
@@ -84,7 +84,7 @@ func (c *connection) do(ctx context.Context, op Operation, run func(context.Cont
 	kind := failureKind(err)
 	spans.Fail(span, kind)
 	switch kind {
-	case poolExhausted: // that is our own crowd, not Redis
+	case poolExhausted: // by our own load, which is no fault of Redis
 		c.breaker.RecordSuccess()
 	case refused:
 		c.breaker.RecordSuccess()

@@ -94,7 +94,7 @@ type Result[V any] struct {
 	FreshUntil time.Time
 	// Stale is why the value was returned after that.
 	Stale Staleness
-	// Cause is the error that a stale value covers up; nil if the origin is only slow.
+	// Cause is the error because of which the value is stale; nil if the origin is only slow.
 	Cause error
 	// Replaced reports that the origin was asked because an older value had become stale.
 	Replaced bool

@@ -8,6 +8,8 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"hash"
+	"sync"
 )
 
 // SecretSize is the size in bytes of the secret that all keys are derived from.
@@ -17,6 +19,8 @@ const SecretSize = 32
 type Keys struct {
 	caller, names []byte
 	sealKey
+	// macs are keyed with names, because that costs more than a MAC.
+	macs *sync.Pool
 }
 
 // NewSecret makes a random secret.
@@ -36,11 +40,13 @@ func DeriveKeys(secret []byte) (*Keys, error) {
 		key, _ := hkdf.Key(sha256.New, secret, nil, info, SecretSize) // fails only for a size over 255 hashes
 		return key
 	}
-	return &Keys{
+	k := &Keys{
 		caller:  derive("authentik-graphql caller digest"),
 		names:   derive("authentik-graphql redis names"),
 		sealKey: derive("authentik-graphql seal"),
-	}, nil
+	}
+	k.macs = &sync.Pool{New: func() any { return hmac.New(sha256.New, k.names) }}
+	return k, nil
 }
 
 // CallerKey returns the key under which a credential is digested into a [Caller].
@@ -58,17 +64,18 @@ func (k Keys) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 // resource's.
 type redisKeys struct {
 	entry, failure, lease, tombstone string
-	// mac is the content of a genuine tombstone.
+	// mac is the content of a genuine tombstone: the part of the resource's MAC that is not its hash. Only a
+	// process with the secret can make it, so that a foreign value under a tombstone's name revokes nothing.
 	mac string
 }
 
 func (k *Keys) redisKeys(prefix string, key Key) redisKeys {
-	hash := k.ResourceHash(key.id)
-	slot := slotOf(prefix, hash)
+	resource := k.sum("resource", key.id.resource, key.id.packed())
+	slot := slotOf(prefix, ResourceHash(resource[:16]))
 	d := encode(k.sum("value", format, string(key.caller[:]), key.id.resource, key.id.packed(), key.variant, key.listVersion))
 	return redisKeys{
 		entry: slot + "v" + d, failure: slot + "e" + d, lease: slot + "l" + d, tombstone: slot + "x",
-		mac: k.tombstoneMAC(hash),
+		mac: encode(resource[16:]),
 	}
 }
 
@@ -91,14 +98,10 @@ func (k *Keys) ResourceHash(id ResourceID) ResourceHash {
 	return ResourceHash(k.sum("resource", id.resource, id.packed())[:16])
 }
 
-// tombstoneMAC returns the content of a tombstone. Only a process with the secret can make it, so that a
-// foreign value under a tombstone's name revokes nothing.
-func (k *Keys) tombstoneMAC(hash ResourceHash) string {
-	return encode(k.sum("tombstone", string(hash[:]))[:16])
+// notification returns the message that notifies processes of a revocation: the hash and its MAC.
+func (k *Keys) notification(hash ResourceHash) string {
+	return encode(hash[:]) + encode(k.sum("notification", string(hash[:]))[:16])
 }
-
-// notification returns the message that notifies processes of a revocation.
-func (k *Keys) notification(hash ResourceHash) string { return encode(hash[:]) + k.tombstoneMAC(hash) }
 
 // readNotification reverses notification. ok is false for anything that no process with the secret made.
 func (k *Keys) readNotification(message string) (hash ResourceHash, ok bool) {
@@ -111,7 +114,7 @@ func (k *Keys) readNotification(message string) (hash ResourceHash, ok bool) {
 		return ResourceHash{}, false
 	}
 	hash = ResourceHash(b)
-	return hash, hmac.Equal([]byte(k.tombstoneMAC(hash)), []byte(message[n:]))
+	return hash, hmac.Equal([]byte(k.notification(hash)), []byte(message))
 }
 
 // sum returns the MAC of its parts. Each is hashed with its length, so that no two lists of parts collide.
@@ -120,7 +123,9 @@ func (k *Keys) sum(parts ...string) []byte {
 	for _, part := range parts {
 		message = append(binary.BigEndian.AppendUint32(message, uint32(len(part))), part...)
 	}
-	mac := hmac.New(sha256.New, k.names)
+	mac := k.macs.Get().(hash.Hash)
+	defer k.macs.Put(mac)
+	mac.Reset()
 	_, _ = mac.Write(message)
 	return mac.Sum(nil)
 }

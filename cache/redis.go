@@ -188,7 +188,7 @@ func (r *Redis) Revoke(ctx context.Context, id ResourceID, ttl time.Duration) er
 // ResourceHash implements [Shared].
 func (r *Redis) ResourceHash(id ResourceID) ResourceHash { return r.keys.ResourceHash(id) }
 
-// Listen implements [Shared]. It is called at most once.
+// Listen implements [Shared].
 func (r *Redis) Listen(notify func(ResourceHash)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop, r.subscription.notify = cancel, notify
@@ -222,8 +222,8 @@ func (r *Redis) Close() error {
 
 // RedisStatus is what this process knows about its Redis, without asking it.
 type RedisStatus struct {
-	// Breaker is closed while Redis is used, open while it is left alone, and half-open while it is tried
-	// again.
+	// Breaker is closed while Redis is used, open while operations are skipped, and half-open while it is
+	// tried again.
 	Breaker string
 	// InSync reports that this process is notified of revocations.
 	InSync bool
@@ -251,7 +251,7 @@ func (r *Redis) Status() RedisStatus {
 	}
 }
 
-// Check reads from Redis, unless that is left alone. A PING would be answered by a node of a cluster that is
+// Check reads from Redis, unless the breaker is open. A PING would be answered by a node of a cluster that is
 // down, and to a user who may read nothing.
 func (r *Redis) Check(ctx context.Context) error {
 	return r.do(ctx, opCheck, func(ctx context.Context) error {

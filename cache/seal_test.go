@@ -135,7 +135,7 @@ func TestGolden(t *testing.T) {
 		{"caller key", hex.EncodeToString(k.CallerKey()), "0846dbf680c8b4b69f60d06dab6df0d01bd944ad492f027fdd8f99027c8a0303"},
 		{"name", name, "authentik-graphql:{581eY7AD1t_avYLdrVRXjQ}vWKeUkB9a_X9qRQRp-5sHneMzO1yM_Mn6tIcTgdgh0tE"},
 		{"tombstone", k.redisKeys(testPrefix, key).tombstone, "authentik-graphql:{581eY7AD1t_avYLdrVRXjQ}x"},
-		{"message", k.notification(k.ResourceHash(key.id)), "581eY7AD1t_avYLdrVRXjQsmn6zHZWiVohzABIEIX4KA"},
+		{"message", k.notification(k.ResourceHash(key.id)), "581eY7AD1t_avYLdrVRXjQNGXU7DTZoWesG7O9JTmLgA"},
 		{"name with a variant", k.redisKeys(testPrefix, makeKey(t, callerOf(0xaa), "authorization_codes", 42, "token")).entry, "authentik-graphql:{581eY7AD1t_avYLdrVRXjQ}vSx0BUAXqe757Rd7IT9ztQnQ3dRoRDc31SxG5HaqtNn4"},
 		{"envelope", hex.EncodeToString(mustEncode(t, Entry[string]{
 			Value:     "value",

@@ -10,7 +10,7 @@ type Stats struct {
 	Loads, Joined int64
 	// Untrusted counts the values in Redis that no process with our secret stored under their name.
 	Untrusted int64
-	// RedisErrors counts the operations that failed or that Redis was spared after failures.
+	// RedisErrors counts the operations that failed or were skipped after failures.
 	RedisErrors int64
 	// LeaseWaits counts pauses while another process loads, LeasesLost the loads whose lease lapsed because
 	// it could not be renewed.

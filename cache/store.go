@@ -40,7 +40,7 @@ type Shared interface {
 	Revoke(ctx context.Context, id ResourceID, ttl time.Duration) error
 	// ResourceHash returns the hash under which processes are notified of a revocation.
 	ResourceHash(id ResourceID) ResourceHash
-	// Listen calls notify for every revocation until the store is closed.
+	// Listen calls notify for every revocation until the store is closed. It may be called once.
 	Listen(notify func(ResourceHash))
 	// Subscription returns the generation of the present subscription to revocations; 0 before the first.
 	Subscription() int64
