@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"strings"
 
 	"github.com/maypok86/otter/v2"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -16,11 +17,7 @@ import (
 // hash is the SHA-256 of a document's text, by which Apollo's protocol asks for it.
 type hash [sha256.Size]byte
 
-// hashOf hashes a text. One of usual length is hashed without memory of its own.
-func hashOf(text string) hash {
-	onStack := make([]byte, 0, 2<<10)
-	return sha256.Sum256(append(onStack, text...))
-}
+func hashOf(text string) hash { return sha256.Sum256([]byte(text)) }
 
 // TextStore shares the texts of persisted queries between processes. It may lose one: a client sends it
 // again.
@@ -50,10 +47,8 @@ type Options struct {
 // Library finds the documents of requests, and keeps those that were used recently.
 type Library struct {
 	parser
-	trusted     Trusted
-	trustedOnly bool
-	texts       TextStore
-	documents   *otter.Cache[hash, *Document]
+	options   Options
+	documents *otter.Cache[hash, *Document]
 }
 
 // NewLibrary makes a library.
@@ -65,13 +60,7 @@ func NewLibrary(o Options) (*Library, error) {
 	if err != nil {
 		return nil, fmt.Errorf("document: make the cache: %w", err)
 	}
-	return &Library{
-		parser:      newParser(o.Schema, o.Limits, o.Suggest),
-		trusted:     o.Trusted,
-		trustedOnly: o.TrustedOnly,
-		texts:       o.Texts,
-		documents:   documents,
-	}, nil
+	return &Library{newParser(o.Schema, o.Limits, o.Suggest), o, documents}, nil
 }
 
 // Size returns how many documents are kept, and about how many bytes they take.
@@ -107,11 +96,6 @@ func (r Result) Operation(name string) *ast.OperationDefinition {
 	return r.AST.Operations.ForName(name)
 }
 
-var (
-	errNotPersisted = apierror.New(apierror.PersistedQueryNotFound, "PersistedQueryNotFound")
-	errOtherText    = apierror.New(apierror.BadRequest, "extensions.persistedQuery.sha256Hash is not the SHA-256 of the query.")
-)
-
 func notTrusted(message string) Result {
 	return Result{Errors: apierror.New(apierror.DocumentNotTrusted, message).List()}
 }
@@ -125,23 +109,32 @@ func (l *Library) Find(ctx context.Context, q Query) Result {
 	if id == "" {
 		id = q.Hash
 	}
-	if doc := l.trusted[id]; doc != nil {
+	if doc := l.options.Trusted[id]; doc != nil {
 		if q.Text != "" && q.Text != doc.Text {
 			return Result{Refused: apierror.New(apierror.BadRequest, "The query is not the trusted document with this id.")}
 		}
 		return Result{Document: doc, AST: doc.AST, Trusted: true}
 	}
 	switch {
-	case q.ID != "" && len(l.trusted) == 0:
+	case q.ID != "" && len(l.options.Trusted) == 0:
 		return notTrusted("This service has no trusted documents.")
 	case q.ID != "":
 		return notTrusted("No trusted document has this documentId.")
-	case l.trustedOnly:
-		return l.schemaOnly(q)
-	case q.Hash != "":
-		return l.persisted(ctx, q)
+	case q.Text == "":
+		return l.persisted(ctx, q.Hash)
 	}
-	return l.prepare(q.Text, hashOf(q.Text))
+	h := hashOf(q.Text)
+	switch {
+	case q.Hash != "" && q.Hash != hex.EncodeToString(h[:]):
+		return Result{Refused: apierror.New(apierror.BadRequest, "extensions.persistedQuery.sha256Hash is not the SHA-256 of the query.")}
+	case l.options.TrustedOnly && !l.asksForSDL(q.Text):
+		return notTrusted("This service runs trusted documents only: ask for one by its id.")
+	}
+	found := l.prepare(q.Text, h)
+	if q.Hash != "" && found.Document != nil && l.options.Texts != nil && !l.options.TrustedOnly {
+		l.options.Texts.Keep(ctx, h, q.Text)
+	}
+	return found
 }
 
 // prepare returns the document of a text.
@@ -161,27 +154,13 @@ func (l *Library) prepare(text string, h hash) Result {
 	return valid(doc)
 }
 
-// schemaOnly allows no other document than the one by which gateways ask for the schema.
-func (l *Library) schemaOnly(q Query) Result {
-	if q.Text == "" && q.Hash != "" {
-		return Result{Refused: errNotPersisted} // the gateway then sends the text
-	}
-	if h, ok := parseHash(q.Hash); q.Hash != "" && (!ok || h != hashOf(q.Text)) {
-		return Result{Refused: errOtherText}
-	}
-	parsed, errs := l.parse(q.Text)
-	if q.Text == "" || errs != nil || !asksForSDL(parsed.ast) {
-		return notTrusted("This service runs trusted documents only: ask for one by its id.")
-	}
-	return l.prepare(q.Text, hashOf(q.Text))
-}
-
-// asksForSDL reports whether a document asks for the subgraph's schema and nothing else.
-func asksForSDL(doc *ast.QueryDocument) bool {
-	if len(doc.Fragments) > 0 {
+// asksForSDL reports whether a text asks for the subgraph's schema and nothing else, as gateways do.
+func (l *Library) asksForSDL(text string) bool {
+	doc, errs := l.parse(text)
+	if errs != nil || len(doc.ast.Fragments) > 0 {
 		return false
 	}
-	for _, op := range doc.Operations {
+	for _, op := range doc.ast.Operations {
 		for _, selection := range op.SelectionSet {
 			if f, ok := selection.(*ast.Field); !ok || f.Name != "_service" && f.Name != "__typename" {
 				return false
@@ -191,36 +170,19 @@ func asksForSDL(doc *ast.QueryDocument) bool {
 	return true
 }
 
-// persisted finds a persisted query by its hash, or registers the text that comes with it if it is
-// valid.
-func (l *Library) persisted(ctx context.Context, q Query) Result {
-	h, ok := parseHash(q.Hash)
-	if q.Text != "" {
-		if !ok || h != hashOf(q.Text) {
-			return Result{Refused: errOtherText}
+// persisted finds a document by its hash, in 64 lower-case hexadecimal digits.
+func (l *Library) persisted(ctx context.Context, digits string) Result {
+	decoded, err := hex.DecodeString(digits)
+	if err == nil && len(decoded) == sha256.Size && digits == strings.ToLower(digits) && !l.options.TrustedOnly {
+		h := hash(decoded)
+		if doc, ok := l.documents.GetIfPresent(h); ok {
+			return valid(doc)
 		}
-		found := l.prepare(q.Text, h)
-		if found.Document != nil && l.texts != nil {
-			l.texts.Keep(ctx, h, q.Text)
-		}
-		return found
-	}
-	if !ok {
-		return Result{Refused: errNotPersisted}
-	}
-	if doc, ok := l.documents.GetIfPresent(h); ok {
-		return valid(doc)
-	}
-	if l.texts != nil {
-		if text, ok := l.texts.Text(ctx, h); ok && hashOf(text) == h {
-			return l.prepare(text, h)
+		if l.options.Texts != nil {
+			if text, ok := l.options.Texts.Text(ctx, h); ok && hashOf(text) == h {
+				return l.prepare(text, h)
+			}
 		}
 	}
-	return Result{Refused: errNotPersisted}
-}
-
-// parseHash reads a SHA-256 in 64 lower-case hexadecimal digits.
-func parseHash(s string) (h hash, ok bool) {
-	n, err := hex.Decode(h[:], []byte(s[:min(len(s), hex.EncodedLen(len(h)))]))
-	return h, err == nil && n == len(h) && s == hex.EncodeToString(h[:])
+	return Result{Refused: apierror.New(apierror.PersistedQueryNotFound, "PersistedQueryNotFound")} // the client sends the text
 }
