@@ -50,9 +50,9 @@ func mapProvider(p *upstream.Provider) *model.OAuth2Provider {
 		ID:                                 p.PK.String(),
 		Pk:                                 int32(p.PK),
 		Name:                               p.Name,
-		AuthenticationFlow:                 p.AuthenticationFlow,
-		AuthorizationFlow:                  p.AuthorizationFlow,
-		InvalidationFlow:                   p.InvalidationFlow,
+		AuthenticationFlow:                 (*string)(p.AuthenticationFlow),
+		AuthorizationFlow:                  (*string)(p.AuthorizationFlow),
+		InvalidationFlow:                   (*string)(p.InvalidationFlow),
 		PropertyMappings:                   p.PropertyMappings,
 		Component:                          p.Component,
 		AssignedApplicationSlug:            p.AssignedApplicationSlug,
@@ -70,8 +70,8 @@ func mapProvider(p *upstream.Provider) *model.OAuth2Provider {
 		RefreshTokenValidity:               p.RefreshTokenValidity,
 		RefreshTokenThreshold:              p.RefreshTokenThreshold,
 		IncludeClaimsInIDToken:             p.IncludeClaimsInIDToken,
-		SigningKey:                         p.SigningKey,
-		EncryptionKey:                      p.EncryptionKey,
+		SigningKey:                         (*string)(p.SigningKey),
+		EncryptionKey:                      (*string)(p.EncryptionKey),
 		RedirectUris:                       each(p.RedirectURIs, mapRedirectURI),
 		LogoutURI:                          p.LogoutURI,
 		BackchannelLogoutURI:               p.LogoutURI,
@@ -114,7 +114,7 @@ func mapUser(u *upstream.User) *model.User {
 		UID:                u.UID,
 		Path:               u.Path,
 		Type:               enum[model.UserType](u.Type),
-		UUID:               u.UUID,
+		UUID:               (*string)(u.UUID),
 		PasswordChangeDate: u.PasswordChangeDate,
 		LastUpdated:        u.LastUpdated,
 	}
@@ -122,19 +122,19 @@ func mapUser(u *upstream.User) *model.User {
 
 func mapGroup(g upstream.Group) model.Group {
 	return model.Group{
-		ID:          g.PK,
-		Pk:          g.PK,
+		ID:          string(g.PK),
+		Pk:          string(g.PK),
 		NumPk:       g.NumPK,
 		Name:        g.Name,
 		IsSuperuser: g.IsSuperuser,
-		Parent:      g.Parent,
+		Parent:      (*string)(g.Parent),
 		ParentName:  g.ParentName,
 		Attributes:  g.Attributes,
 	}
 }
 
 func mapRole(r upstream.Role) model.Role {
-	return model.Role{ID: r.PK, Pk: r.PK, Name: r.Name}
+	return model.Role{ID: string(r.PK), Pk: string(r.PK), Name: r.Name}
 }
 
 // each maps a list; nil, which is null, stays nil.

@@ -87,7 +87,7 @@ func starting(a answer, wait time.Duration) bool {
 	switch a.status {
 	case http.StatusOK:
 		return bytes.Contains(a.body, []byte("authentik starting")) && // which hardly any body does
-			unquote(memberOf(a.body, "error")) == "authentik starting" && memberOf(a.body, "pk") == ""
+			unquote(memberOf(a.body, "error")) == "authentik starting" && memberOf(a.body, "pk") == nil
 	case http.StatusBadGateway:
 		return bytes.Contains(a.body, []byte("failed to connect to authentik backend"))
 	case http.StatusServiceUnavailable:
@@ -128,34 +128,16 @@ const maxFieldNames = 8
 // fieldNames returns the names in a 400's body that look like arguments. The texts with them are dropped,
 // because they repeat what was sent.
 func fieldNames(body []byte) (names []string) {
-	var r reader
-	err := r.read(string(body), func() {
-		r.object(func(name string) {
-			isList := r.peek() == '['
-			r.next()
-			if isList && isIdentifier(name) && name != "non_field_errors" && len(names) < maxFieldNames {
-				names = append(names, strings.Clone(name)) // a part would keep the whole body in memory
-			}
-		})
-	})
-	if err != nil {
+	if !isJSON(body) {
 		return nil
 	}
+	for name, value := range members(body) {
+		isList := value.Kind() == '['
+		if isList && isIdentifier(name) && name != "non_field_errors" && len(names) < maxFieldNames {
+			names = append(names, name)
+		}
+	}
 	return names
-}
-
-// memberOf returns the first member of that name in a body that is an object, "" if there is none.
-// What follows it may be cut off.
-func memberOf(body []byte, name string) (value string) {
-	var r reader
-	_ = r.read(string(body), func() {
-		r.object(func(n string) {
-			if v := r.next(); n == name && value == "" {
-				value = v
-			}
-		})
-	})
-	return value
 }
 
 func isIdentifier(s string) bool {

@@ -1,9 +1,11 @@
 // Package upstream calls authentik's REST API. It turns each answer into a value of our types or into one
-// typed [Error]. It knows neither GraphQL nor caches; the names of the schema's fields in its tables are for
+// typed [Error]. It knows neither GraphQL nor caches; the names of the schema's fields in its tags are for
 // redaction alone.
 //
-// A type and the table of its fields are in one file: grant.go, provider.go, user.go. fetch.go fetches any
-// [Endpoint], list.go parts of lists.
+// The types are in grant.go, provider.go and user.go. Decoding, storage and redaction follow from the tags of
+// their fields: "json" is the name that authentik sends, "schema" the name in the schema where that is not
+// the same in camel case. A time is omitempty, for year 1 is its zero and a time that authentik sends.
+// fetch.go fetches any [Endpoint], list.go parts of lists.
 //
 // What authentik promises differs by release, 2023.10 to 2026.2, and every release departs from its own
 // OpenAPI document. The rules here follow what running releases do:

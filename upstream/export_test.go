@@ -54,25 +54,15 @@ type Page = paging.Page[*Grant]
 
 // DecodePage reads a page.
 func DecodePage(body []byte, sent time.Time) (p Page, dropped []string, err error) {
-	return decode(body, sent, func(d *decoder) Page { return decodePage(d, (*decoder).grant) })
+	return decode("", func(d *decoder) (Page, error) { return d.page(body, sent) })
 }
 
 // Application is a resource that is no grant.
 type Application struct {
-	Slug     string
-	Name     *string
-	Provider *Provider
+	Slug     string    `json:"slug"`
+	Name     *string   `json:"name"`
+	Provider *Provider `json:"provider_obj"`
 }
-
-var applicationObject = newObject("application", "Application",
-	field[Application]{
-		name:     "slug",
-		decode:   func(d *decoder, _ string, a *Application) { a.Slug, _ = d.text() },
-		complete: func(_ *decoder, _ string, a *Application) bool { return a.Slug != "" },
-	},
-	text("name", func(a *Application) **string { return &a.Name }),
-	nested("provider_obj", func(a *Application) **Provider { return &a.Provider }, providerObject),
-)
 
 // ErrNoApplication is what a 404 means for an application.
 var ErrNoApplication = errors.New("no such application")
@@ -81,8 +71,15 @@ var ErrNoApplication = errors.New("no such application")
 func ApplicationAt(slug string) Endpoint[*Application] {
 	return Endpoint[*Application]{
 		Path: "/api/v3/core/applications/" + slug + "/",
-		Decode: func(body []byte, sent time.Time) (*Application, []string, error) {
-			return decode(body, sent, applicationObject.value)
+		Decode: func(body []byte, _ time.Time) (*Application, []string, error) {
+			return decode("application", func(d *decoder) (*Application, error) {
+				a := new(Application)
+				err := d.unmarshal(body, a)
+				if err == nil && a.Slug == "" {
+					err = errors.New("slug is missing")
+				}
+				return a, err
+			})
 		},
 		NotFound: ErrNoApplication,
 	}

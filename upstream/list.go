@@ -8,9 +8,11 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"authentik-graphql/upstream/internal/paging"
 )
@@ -87,33 +89,24 @@ type Admit func(call func() error) error
 // Each call to authentik is made through admit, if that is not nil.
 func (c *Client) List(
 	ctx context.Context, cred Credential, resource Resource, q Query, admit Admit,
-) (Answer[*Rows], error) {
-	keyOf := func(g *Grant) int32 { return int32(g.PK) }
-	return fetchRows(ctx, c, cred, resource.path(), q, keyOf, (*decoder).grant, admit)
-}
-
-// fetchRows is List for rows of any type, with their primary keys and how one is read.
-func fetchRows[R any](
-	ctx context.Context, c *Client, cred Credential, path string, q Query,
-	keyOf func(R) int32, row func(*decoder) R, admit Admit,
-) (list Answer[*paging.Part[R]], err error) {
-	var none Answer[*paging.Part[R]]
+) (list Answer[*Rows], err error) {
+	var none Answer[*Rows]
 	if admit == nil {
 		admit = func(call func() error) error { return call() }
 	}
 	if cred.IsZero() {
 		return none, &Error{Kind: Unauthenticated}
 	}
-	readPage := func(ctx context.Context, size, number int) (paging.Page[R], error) {
+	readPage := func(ctx context.Context, size, number int) (paging.Page[*Grant], error) {
 		if q.CallCount != nil {
 			q.CallCount.Add(1)
 		}
-		var page Answer[paging.Page[R]]
+		var page Answer[paging.Page[*Grant]]
 		err := admit(func() (err error) {
-			page, err = Fetch(ctx, c, cred, Endpoint[paging.Page[R]]{
-				Path: path + "?" + q.parameters(size, number),
-				Decode: func(body []byte, sent time.Time) (paging.Page[R], []string, error) {
-					return decode(body, sent, func(d *decoder) paging.Page[R] { return decodePage(d, row) })
+			page, err = Fetch(ctx, c, cred, Endpoint[paging.Page[*Grant]]{
+				Path: resource.path() + "?" + q.parameters(size, number),
+				Decode: func(body []byte, sent time.Time) (paging.Page[*Grant], []string, error) {
+					return decode("", func(d *decoder) (paging.Page[*Grant], error) { return d.page(body, sent) })
 				},
 				NotFound: paging.ErrPageGone,
 			})
@@ -124,7 +117,7 @@ func fetchRows[R any](
 		}
 		return page.Value, err
 	}
-	part, err := paging.Read(ctx, q.paging(), keyOf, readPage)
+	part, err := paging.Read(ctx, q.paging(), func(g *Grant) int32 { return int32(g.PK) }, readPage)
 	switch e, ok := errors.AsType[*Error](err); {
 	case err == nil:
 		list.Value = &part
@@ -137,91 +130,72 @@ func fetchRows[R any](
 	return none, &Error{Kind: InvalidResponse, Status: http.StatusOK, Err: err}
 }
 
-// pageNumbers are the members of a page's pagination that must be there.
-var pageNumbers = [...]string{"count", "start_index", "end_index", "current", "total_pages"}
+// sentPage is a page as authentik sends it.
+type sentPage struct {
+	Results    []jsontext.Value `json:"results"`
+	Pagination struct {
+		Count      *int32 `json:"count"`
+		StartIndex *int32 `json:"start_index"`
+		EndIndex   *int32 `json:"end_index"`
+		Current    *int32 `json:"current"`
+		TotalPages *int32 `json:"total_pages"`
+	} `json:"pagination"`
+}
 
-// decodePage reads a page of a list whose rows are read by the function.
-func decodePage[R any](d *decoder, row func(*decoder) R) (p paging.Page[R]) {
-	var results, pagination bool
-	var numbers [len(pageNumbers)]int
-	missing := slices.Clone(pageNumbers[:])
-	d.object(func(name string) {
-		switch name {
-		case "results":
-			p.Rows = nil
-			results = d.elements(func() { p.Rows = append(p.Rows, row(d)) })
-		case "pagination":
-			pagination = d.object(func(name string) {
-				i := slices.Index(pageNumbers[:], name)
-				if n, ok := d.integer(); i >= 0 && ok {
-					numbers[i], missing[i] = int(n), ""
-				}
-			})
-		default:
-			d.next()
+// page reads a page of grants. The last page does not tell its size.
+func (d *decoder) page(body []byte, sent time.Time) (p paging.Page[*Grant], err error) {
+	var s sentPage
+	if err := d.unmarshal(body, &s); err != nil {
+		return p, err
+	}
+	n := s.Pagination
+	numbers := []*int32{n.Count, n.StartIndex, n.EndIndex, n.Current, n.TotalPages}
+	if s.Results == nil || slices.Contains(numbers, nil) {
+		return p, errors.New("decode: results or a number of pagination is missing")
+	}
+	p.Count = int(*n.Count)
+	p.Start = max(0, int(*n.StartIndex)-1) // 0 on an empty page
+	if *n.Current < *n.TotalPages {
+		// It is not the number of rows: one may be deleted after they were counted.
+		p.Size = max(0, int(*n.EndIndex)-int(*n.StartIndex)+1)
+	}
+	for _, row := range s.Results {
+		g, err := d.grant(row, sent)
+		if err != nil {
+			return paging.Page[*Grant]{}, err
 		}
-	})
-	if !results || !pagination {
-		d.refuse("results or pagination is missing")
+		p.Rows = append(p.Rows, g)
 	}
-	if name := strings.Join(missing, ""); name != "" {
-		d.refuse("a number of pagination is missing: " + name)
-	}
-	count, first, end, current, pages := numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]
-	p.Count = count
-	p.Start = max(0, first-1) // 0 on an empty page
-	if current < pages {      // the last page does not tell its size
-		p.Size = max(0, end-first+1) // not the number of its rows: one may be deleted after they were counted
-	}
-	return p
+	return p, nil
+}
+
+// storedRows is a part of a list as it is stored.
+type storedRows struct {
+	Offset *int     `json:"offset"`
+	Count  *int     `json:"count"`
+	More   *bool    `json:"more"`
+	Rows   []*Grant `json:"rows"`
 }
 
 // AppendRows writes a part of a list for storage, like [AppendGrant].
 func AppendRows(b []byte, r *Rows) []byte {
-	w := writer{append(b, '{')}
-	w.name("offset")
-	w.int(int64(r.Offset))
-	w.name("count")
-	w.int(int64(r.Count))
-	w.name("more")
-	w.b = strconv.AppendBool(w.b, r.More)
-	w.name("rows")
-	w.list(len(r.Rows), func(i int) { grantObject.encode(&w, r.Rows[i]) })
-	return append(w.b, '}')
+	text, _ := json.Marshal(storedRows{&r.Offset, &r.Count, &r.More, r.Rows}, stored)
+	return append(b, text...)
 }
 
-// RestoreRows reads what [AppendRows] wrote. The strings of the rows are parts of it.
-func RestoreRows(stored string) (*Rows, error) {
-	d := decoder{stored: true}
-	r := &Rows{Offset: -1, Count: -1}
-	var hasMore, hasRows bool
-	number := func(place *int) {
-		if n, ok := d.integer(); ok {
-			*place = int(n)
-		}
-	}
-	err := d.read(stored, func() {
-		d.object(func(name string) {
-			switch name {
-			case "offset":
-				number(&r.Offset)
-			case "count":
-				number(&r.Count)
-			case "more":
-				r.More, hasMore = d.boolean()
-			case "rows":
-				r.Rows = nil
-				hasRows = d.elements(func() { r.Rows = append(r.Rows, d.grant()) })
-			default:
-				d.next()
-			}
-		})
-	})
-	if err != nil {
+// RestoreRows reads what [AppendRows] wrote.
+func RestoreRows(text string) (*Rows, error) {
+	var s storedRows
+	if err := unmarshal([]byte(text), &s, stored); err != nil {
 		return nil, err
 	}
-	if r.Offset < 0 || r.Count < 0 || !hasMore || !hasRows {
-		return nil, fmt.Errorf("upstream: stored list: %w", errSyntax)
+	if s.Offset == nil || *s.Offset < 0 || s.Count == nil || *s.Count < 0 || s.More == nil || s.Rows == nil {
+		return nil, errors.New("upstream: stored list is incomplete")
 	}
-	return r, nil
+	for _, g := range s.Rows {
+		if err := g.restore(); err != nil {
+			return nil, err
+		}
+	}
+	return &Rows{Offset: *s.Offset, Count: *s.Count, More: *s.More, Rows: s.Rows}, nil
 }

@@ -1,108 +1,84 @@
 package upstream
 
-import "strings"
+import (
+	"errors"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
 
 // Provider is an OAuth2 provider: the client application a grant was issued to.
 type Provider struct {
-	PK                                 PK
-	Name                               *string
-	AuthenticationFlow                 *string // UUID
-	AuthorizationFlow                  *string // UUID
-	InvalidationFlow                   *string // UUID
-	PropertyMappings                   []string
-	Component                          *string
-	AssignedApplicationSlug            *string
-	AssignedApplicationName            *string
-	AssignedBackchannelApplicationSlug *string
-	AssignedBackchannelApplicationName *string
-	VerboseName                        *string
-	VerboseNamePlural                  *string
-	MetaModelName                      *string
-	ClientType                         *string
-	ClientID                           *string
-	ClientSecret                       *Secret
-	AccessCodeValidity                 *string
-	AccessTokenValidity                *string
-	RefreshTokenValidity               *string
-	RefreshTokenThreshold              *string
-	IncludeClaimsInIDToken             *bool
-	SigningKey                         *string // UUID
-	EncryptionKey                      *string // UUID
-	RedirectURIs                       []RedirectURI
-	LogoutURI                          *string
-	LogoutMethod                       *string
-	SubMode                            *string
-	IssuerMode                         *string
-	JWTFederationSources               []string
-	JWTFederationProviders             []int32
+	PK                                 PK            `json:"pk"`
+	Name                               *string       `json:"name,omitzero"`
+	AuthenticationFlow                 *UUID         `json:"authentication_flow,omitzero"`
+	AuthorizationFlow                  *UUID         `json:"authorization_flow,omitzero"`
+	InvalidationFlow                   *UUID         `json:"invalidation_flow,omitzero"`
+	PropertyMappings                   UUIDs         `json:"property_mappings,omitzero"`
+	Component                          *string       `json:"component,omitzero"`
+	AssignedApplicationSlug            *string       `json:"assigned_application_slug,omitzero"`
+	AssignedApplicationName            *string       `json:"assigned_application_name,omitzero"`
+	AssignedBackchannelApplicationSlug *string       `json:"assigned_backchannel_application_slug,omitzero"`
+	AssignedBackchannelApplicationName *string       `json:"assigned_backchannel_application_name,omitzero"`
+	VerboseName                        *string       `json:"verbose_name,omitzero"`
+	VerboseNamePlural                  *string       `json:"verbose_name_plural,omitzero"`
+	MetaModelName                      *string       `json:"meta_model_name,omitzero"`
+	ClientType                         *string       `json:"client_type,omitzero"`
+	ClientID                           *string       `json:"client_id,omitzero"`
+	ClientSecret                       *Secret       `json:"client_secret,omitzero"`
+	AccessCodeValidity                 *string       `json:"access_code_validity,omitzero"`
+	AccessTokenValidity                *string       `json:"access_token_validity,omitzero"`
+	RefreshTokenValidity               *string       `json:"refresh_token_validity,omitzero"`
+	RefreshTokenThreshold              *string       `json:"refresh_token_threshold,omitzero"`
+	IncludeClaimsInIDToken             *bool         `json:"include_claims_in_id_token,omitzero"`
+	SigningKey                         *UUID         `json:"signing_key,omitzero"`
+	EncryptionKey                      *UUID         `json:"encryption_key,omitzero"`
+	RedirectURIs                       []RedirectURI `json:"redirect_uris,omitzero"`
+	LogoutURI                          *string       `json:"logout_uri,omitzero"`
+	LogoutMethod                       *string       `json:"logout_method,omitzero"`
+	SubMode                            *string       `json:"sub_mode,omitzero"`
+	IssuerMode                         *string       `json:"issuer_mode,omitzero"`
+	JWTFederationSources               UUIDs         `json:"jwt_federation_sources,omitzero"`
+	JWTFederationProviders             []int32       `json:"jwt_federation_providers,omitzero"`
 }
 
-var providerObject = newObject("provider", "OAuth2Provider",
-	key(func(p *Provider) *PK { return &p.PK }),
-	text("name", func(p *Provider) **string { return &p.Name }),
-	uuid("authentication_flow", func(p *Provider) **string { return &p.AuthenticationFlow }),
-	uuid("authorization_flow", func(p *Provider) **string { return &p.AuthorizationFlow }),
-	uuid("invalidation_flow", func(p *Provider) **string { return &p.InvalidationFlow }),
-	uuids("property_mappings", func(p *Provider) *[]string { return &p.PropertyMappings }),
-	text("component", func(p *Provider) **string { return &p.Component }),
-	text("assigned_application_slug", func(p *Provider) **string { return &p.AssignedApplicationSlug }),
-	text("assigned_application_name", func(p *Provider) **string { return &p.AssignedApplicationName }),
-	text("assigned_backchannel_application_slug",
-		func(p *Provider) **string { return &p.AssignedBackchannelApplicationSlug }),
-	text("assigned_backchannel_application_name",
-		func(p *Provider) **string { return &p.AssignedBackchannelApplicationName }),
-	text("verbose_name", func(p *Provider) **string { return &p.VerboseName }),
-	text("verbose_name_plural", func(p *Provider) **string { return &p.VerboseNamePlural }),
-	text("meta_model_name", func(p *Provider) **string { return &p.MetaModelName }),
-	text("client_type", func(p *Provider) **string { return &p.ClientType }),
-	text("client_id", func(p *Provider) **string { return &p.ClientID }),
-	text("client_secret", func(p *Provider) **Secret { return &p.ClientSecret }),
-	text("access_code_validity", func(p *Provider) **string { return &p.AccessCodeValidity }),
-	text("access_token_validity", func(p *Provider) **string { return &p.AccessTokenValidity }),
-	text("refresh_token_validity", func(p *Provider) **string { return &p.RefreshTokenValidity }),
-	text("refresh_token_threshold", func(p *Provider) **string { return &p.RefreshTokenThreshold }),
-	boolean("include_claims_in_id_token", func(p *Provider) **bool { return &p.IncludeClaimsInIDToken }),
-	uuid("signing_key", func(p *Provider) **string { return &p.SigningKey }),
-	uuid("encryption_key", func(p *Provider) **string { return &p.EncryptionKey }),
-	redirectURIs("redirect_uris", func(p *Provider) *[]RedirectURI { return &p.RedirectURIs }),
-	text("logout_uri", func(p *Provider) **string { return &p.LogoutURI }).formerly("backchannel_logout_uri"),
-	text("logout_method", func(p *Provider) **string { return &p.LogoutMethod }),
-	text("sub_mode", func(p *Provider) **string { return &p.SubMode }),
-	text("issuer_mode", func(p *Provider) **string { return &p.IssuerMode }),
-	uuids("jwt_federation_sources", func(p *Provider) *[]string { return &p.JWTFederationSources }).
-		formerly("jwks_sources"),
-	integers("jwt_federation_providers", func(p *Provider) *[]int32 { return &p.JWTFederationProviders }),
-)
+// sentProvider has what earlier releases called otherwise.
+type sentProvider struct {
+	plainProvider
+	BackchannelLogoutURI *string `json:"backchannel_logout_uri"`
+	JWKSSources          UUIDs   `json:"jwks_sources"`
+}
+
+// readProvider reads a provider of any release. A present name prevails unless its value is null.
+func readProvider(in *jsontext.Decoder) (Provider, bool, error) {
+	sent, ok, err := readSentProvider(in)
+	if sent.LogoutURI == nil {
+		sent.LogoutURI = sent.BackchannelLogoutURI
+	}
+	if sent.JWTFederationSources == nil {
+		sent.JWTFederationSources = sent.JWKSSources
+	}
+	return Provider(sent.plainProvider), ok, err
+}
+
+var readSentProvider = object(func(p *sentProvider) bool { return p.PK != 0 })
 
 // RedirectURI is one URI a client may be sent back to. MatchingMode is nil for a release that
 // sends plain lines.
 type RedirectURI struct {
-	MatchingMode *string
-	URL          *string
+	MatchingMode *string `json:"matching_mode,omitzero"`
+	URL          *string `json:"url,omitzero"`
 }
 
-var redirectURIObject = newObject("provider.redirect_uris", "RedirectURI",
-	text("matching_mode", func(u *RedirectURI) **string { return &u.MatchingMode }),
-	text("url", func(u *RedirectURI) **string { return &u.URL }),
-)
-
-// redirectURIs is the list of newer releases and the text of older ones, whose words are entries
-// without a mode.
-func redirectURIs[T any](name string, at func(*T) *[]RedirectURI) field[T] {
-	f := nestedList(name, at, redirectURIObject)
-	decodeList := f.decode
-	f.decode = func(d *decoder, path string, t *T) {
-		if d.peek() != '"' {
-			decodeList(d, path, t)
-			return
-		}
-		all, _ := d.text()
-		words := strings.Fields(all)
-		uris := make([]RedirectURI, len(words))
-		for i := range words {
-			uris[i].URL = &words[i]
-		}
-		*at(t) = uris
+// readRedirectLines reads the text of older releases, whose words are entries without a mode.
+func readRedirectLines(in *jsontext.Decoder, to *[]RedirectURI) error {
+	if in.PeekKind() != '"' {
+		return errors.ErrUnsupported // the list of newer releases
 	}
-	return f
+	raw, err := in.ReadValue()
+	*to = []RedirectURI{}
+	for word := range strings.FieldsSeq(unquote(raw)) {
+		*to = append(*to, RedirectURI{URL: &word})
+	}
+	return err
 }

@@ -3,8 +3,8 @@ package upstream
 import (
 	"bytes"
 	"errors"
-	"io"
-	"strings"
+	"fmt"
+	"iter"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
@@ -17,120 +17,59 @@ var errSyntax = errors.New("decode: not JSON in UTF-8")
 // pair is U+FFFD. AllowInvalidUTF8 is for the latter; bytes that are not UTF-8 are refused beforehand.
 var asSent = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
-// reader reads one JSON text from front to back. After an error there is nothing left to read, so that
-// callers look at err once, at the end.
-type reader struct {
-	text string
-	json *jsontext.Decoder
-	err  error
-}
-
-// read reads a text that is one value by the function value.
-func (r *reader) read(text string, value func()) error {
-	if !utf8.ValidString(text) {
+// unmarshal reads a text that is one value. Its error holds nothing of the text: it goes to the log.
+func unmarshal(text []byte, to any, o json.Options) error {
+	if !utf8.Valid(text) {
 		return errSyntax
 	}
-	r.text, r.json = text, jsontext.NewDecoder(bytes.NewBufferString(text), asSent)
-	value()
-	if r.err == nil {
-		if _, err := r.json.ReadToken(); err != io.EOF { //nolint:errorlint // as io.Reader has it
-			r.err = errSyntax
-		}
+	err := json.Unmarshal(text, to, o)
+	if e, ok := errors.AsType[*json.SemanticError](err); ok {
+		return fmt.Errorf("decode: %q has an unexpected form", e.JSONPointer)
 	}
-	return r.err
+	if err != nil {
+		return errSyntax
+	}
+	return nil
 }
 
 // isJSON reports whether a text is one value. Its strings may hold bytes that are not UTF-8.
 func isJSON(text []byte) bool { return jsontext.Value(text).IsValid(asSent) }
 
-// fail keeps the first error.
-func (r *reader) fail(err error) {
-	if r.err == nil {
-		r.err = err
+// members are those of a body that is an object, as far as it is JSON.
+func members(body []byte) iter.Seq2[string, jsontext.Value] {
+	return func(yield func(string, jsontext.Value) bool) {
+		d := jsontext.NewDecoder(bytes.NewBuffer(body), asSent)
+		if start, err := d.ReadToken(); err != nil || start.Kind() != '{' {
+			return
+		}
+		for d.PeekKind() == '"' {
+			token, _ := d.ReadToken()
+			name := token.String()
+			if value, err := d.ReadValue(); err != nil || !yield(name, value) {
+				return
+			}
+		}
 	}
 }
 
-// peek returns the kind of what comes next, KindInvalid after an error.
-func (r *reader) peek() jsontext.Kind {
-	if r.err != nil {
-		return jsontext.KindInvalid
+// memberOf returns the first member of that name, nil if there is none.
+func memberOf(body []byte, name string) jsontext.Value {
+	for n, value := range members(body) {
+		if n == name {
+			return value
+		}
 	}
-	return r.json.PeekKind()
+	return nil
 }
 
-// next reads a whole value and returns its part of the text, "" after an error.
-func (r *reader) next() string {
-	if r.err != nil {
-		return ""
-	}
-	v, err := r.json.ReadValue()
-	if err != nil {
-		r.fail(errSyntax)
-		return ""
-	}
-	end := int(r.json.InputOffset())
-	return r.text[end-len(v) : end]
-}
-
-// null reads a null, and reports whether there was one.
-func (r *reader) null() bool {
-	isNull := r.peek() == 'n'
-	if isNull {
-		r.next()
-	}
-	return isNull
-}
-
-// object reads an object, and its members by the function. It skips any other value.
-func (r *reader) object(member func(name string)) (isObject bool) {
-	if r.peek() != '{' {
-		r.next()
-		return false
-	}
-	r.within(func() { member(unquote(r.next())) })
-	return true
-}
-
-// elements reads a list, and its elements by the function. It skips any other value.
-func (r *reader) elements(element func()) (isList bool) {
-	if r.peek() != '[' {
-		r.next()
-		return false
-	}
-	r.within(element)
-	return true
-}
-
-// within reads what lies between two brackets.
-func (r *reader) within(read func()) {
-	r.bracket()
-	for kind := r.peek(); kind != '}' && kind != ']' && r.err == nil; kind = r.peek() {
-		read()
-	}
-	r.bracket()
-}
-
-func (r *reader) bracket() {
-	if r.err != nil {
-		return
-	}
-	if _, err := r.json.ReadToken(); err != nil {
-		r.fail(errSyntax)
-	}
-}
-
-// isString reports whether a value is a string.
-func isString(v string) bool { return v != "" && v[0] == '"' }
-
-// unquote returns the text of a JSON string, a part of v if nothing is escaped, and "" for any other
-// value.
-func unquote(v string) string {
+// unquote returns the text of a JSON string, "" for any other value. Half of a surrogate pair is U+FFFD.
+func unquote(v jsontext.Value) string {
 	switch {
-	case !isString(v):
+	case v.Kind() != '"':
 		return ""
-	case strings.IndexByte(v, '\\') < 0:
-		return v[1 : len(v)-1]
+	case !bytes.Contains(v, []byte(`\`)):
+		return string(v[1 : len(v)-1])
 	}
-	text, _ := jsontext.AppendUnquote(nil, v) // with U+FFFD for half of a surrogate pair, which is an error
-	return string(text)
+	s, _ := jsontext.AppendUnquote(nil, v) // half of a pair is an error beside the result
+	return string(s)
 }

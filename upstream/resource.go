@@ -24,6 +24,12 @@ func (r Resource) path() string { return "/api/v3/oauth2/" + string(r) + "/" }
 // row is the path of one row.
 func (r Resource) row(pk PK) string { return r.path() + pk.String() + "/" }
 
+// UUID is in lower case. UUIDs are their texts.
+type (
+	UUID  string
+	UUIDs []string
+)
+
 // PK is authentik's primary key of a row: a 32-bit serial, from 1 to 2147483647.
 type PK int32
 

@@ -3,118 +3,161 @@ package upstream
 import (
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// These make the fields of the tables, by the form of their values.
+// decoder reads an answer into a struct by its json tags. A pointer or list whose value has an unexpected
+// form stays nil.
+type decoder struct {
+	root    string   // begins the names of dropped fields
+	dropped []string // fields of an unexpected form, as user.email: constant texts, for the log and metrics
+	options json.Options
+}
 
-func text[T any, S ~string](name string, at func(*T) **S) field[T] {
-	return optional(name, at, kind[S]{
-		read:  func(d *decoder) (S, bool) { s, ok := d.text(); return S(s), ok },
-		write: func(w *writer, s *S) { w.quote(string(*s)) },
+func newDecoder() *decoder {
+	d := new(decoder)
+	d.options = json.JoinOptions(asSent, json.WithUnmarshalers(json.JoinUnmarshalers(
+		json.UnmarshalFunc(readPK),
+		json.UnmarshalFunc(readUUID),
+		json.UnmarshalFunc(readJSON),
+		optional(d, scalar(text[string])),
+		optional(d, scalar(text[Secret])),
+		optional(d, scalar(uuid[UUID])),
+		optional(d, scalar(boolean)),
+		optional(d, scalar(moment)),
+		optional(d, scalar(integer)),
+		optional(d, readProvider),
+		optional(d, object(func(u *User) bool { return u.PK != 0 })),
+		list[[]string](d, scalar(text[string])),
+		list[UUIDs](d, scalar(uuid[string])),
+		list[[]int32](d, scalar(integer)),
+		list[[]Group](d, object(func(g *Group) bool { return g.PK != "" })),
+		list[[]Role](d, object(func(r *Role) bool { return r.PK != "" })),
+		json.UnmarshalFromFunc(readRedirectLines),
+		list[[]RedirectURI](d, object(func(*RedirectURI) bool { return true })),
+	)))
+	return d
+}
+
+// decoders are kept, because making one takes longer than a grant.
+var decoders = sync.Pool{New: func() any { return newDecoder() }}
+
+// decode reads an answer by the function.
+func decode[T any](root string, read func(d *decoder) (T, error)) (t T, dropped []string, err error) {
+	d := decoders.Get().(*decoder)
+	defer decoders.Put(d)
+	d.root, d.dropped = root, nil
+	t, err = read(d)
+	return t, d.dropped, err
+}
+
+// unmarshal reads an object.
+func (d *decoder) unmarshal(text []byte, to any) error { return unmarshal(text, to, d.options) }
+
+// drop notes that the value just read has an unexpected form.
+func (d *decoder) drop(in *jsontext.Decoder) {
+	path := d.root
+	for name := range in.StackPointer().Tokens() {
+		if _, err := strconv.Atoi(name); err != nil { // not the place in a list
+			path += "." + name
+		}
+	}
+	d.dropped = append(d.dropped, strings.TrimPrefix(path, "."))
+}
+
+// read reads a value other than null, whatever its form, and reports whether that is the expected one.
+type read[V any] func(in *jsontext.Decoder) (v V, ok bool, err error)
+
+// scalar reads a value by its text.
+func scalar[V any](parse func(jsontext.Value) (V, bool)) read[V] {
+	return func(in *jsontext.Decoder) (v V, ok bool, err error) {
+		raw, err := in.ReadValue()
+		if err == nil {
+			v, ok = parse(raw)
+		}
+		return v, ok, err
+	}
+}
+
+// object reads a struct, which has an unexpected form if it is not complete.
+func object[T any](complete func(*T) bool) read[T] {
+	return func(in *jsontext.Decoder) (t T, ok bool, err error) {
+		if in.PeekKind() != '{' {
+			return t, false, in.SkipValue()
+		}
+		err = json.UnmarshalDecode(in, &t)
+		return t, complete(&t), err
+	}
+}
+
+// optional reads a value that may be null. Of a repeated name the last counts.
+func optional[V any](d *decoder, read read[V]) *json.Unmarshalers {
+	return json.UnmarshalFromFunc(func(in *jsontext.Decoder, to **V) error {
+		*to = nil
+		if in.PeekKind() == 'n' {
+			return in.SkipValue()
+		}
+		v, ok, err := read(in)
+		if ok {
+			*to = &v
+		} else {
+			d.drop(in)
+		}
+		return err
 	})
 }
 
-func uuid[T any](name string, at func(*T) **string) field[T]      { return optional(name, at, aUUID) }
-func boolean[T any](name string, at func(*T) **bool) field[T]     { return optional(name, at, aBoolean) }
-func moment[T any](name string, at func(*T) **time.Time) field[T] { return optional(name, at, aMoment) }
-func integer[T any](name string, at func(*T) **int32) field[T]    { return optional(name, at, anInteger) }
-func texts[T any](name string, at func(*T) *[]string) field[T]    { return list(name, at, aText) }
-func uuids[T any](name string, at func(*T) *[]string) field[T]    { return list(name, at, aUUID) }
-func integers[T any](name string, at func(*T) *[]int32) field[T]  { return list(name, at, anInteger) }
-
-var (
-	aText     = kind[string]{(*decoder).text, func(w *writer, s *string) { w.quote(*s) }}
-	aUUID     = kind[string]{(*decoder).uuid, func(w *writer, s *string) { w.quote(*s) }}
-	aBoolean  = kind[bool]{(*decoder).boolean, func(w *writer, v *bool) { w.b = strconv.AppendBool(w.b, *v) }}
-	aMoment   = kind[time.Time]{(*decoder).moment, (*writer).moment}
-	anInteger = kind[int32]{(*decoder).integer, func(w *writer, n *int32) { w.int(int64(*n)) }}
-)
-
-// anyJSON is a value of any form, which is kept as authentik sent it.
-func anyJSON[T any](name string, at func(*T) *jsontext.Value) field[T] {
-	return field[T]{
-		name: name,
-		decode: func(d *decoder, _ string, t *T) {
-			if *at(t) = nil; !d.null() {
-				*at(t) = jsontext.Value(d.next())
-			}
-		},
-		encode: func(w *writer, t *T) {
-			if v := *at(t); len(v) > 0 {
-				w.name(name)
-				w.b = append(w.b, v...)
-			}
-		},
-		clear: func(t *T) { *at(t) = nil },
-	}
+// list reads a list that may be null. One element of another form drops the whole list: a shorter list would
+// be wrong.
+func list[L ~[]E, E any](d *decoder, read read[E]) *json.Unmarshalers {
+	return json.UnmarshalFromFunc(func(in *jsontext.Decoder, to *L) error {
+		*to = nil
+		kind := in.PeekKind()
+		if kind == 'n' {
+			return in.SkipValue()
+		}
+		if kind != '[' {
+			err := in.SkipValue()
+			d.drop(in)
+			return err
+		}
+		_, err := in.ReadToken()
+		items, usable := L{}, true
+		for err == nil && in.PeekKind() != ']' {
+			var item E
+			var ok bool
+			item, ok, err = read(in)
+			items, usable = append(items, item), usable && ok
+		}
+		if err == nil {
+			_, err = in.ReadToken()
+		}
+		if usable {
+			*to = items
+		} else {
+			d.drop(in)
+		}
+		return err
+	})
 }
 
-// key is an object's primary key, without which its answer is refused.
-func key[T any](at func(*T) *PK) field[T] {
-	return field[T]{
-		name: "pk",
-		decode: func(d *decoder, path string, t *T) {
-			n, ok := d.integer()
-			if !ok || n < 1 {
-				d.refuse(path + " is not a primary key")
-			}
-			*at(t) = PK(n)
-		},
-		encode: func(w *writer, t *T) {
-			w.name("pk")
-			w.int(int64(*at(t)))
-		},
-		complete: func(d *decoder, path string, t *T) bool {
-			if *at(t) == 0 {
-				d.refuse(path + " is missing")
-			}
-			return true
-		},
-	}
+func text[S ~string](v jsontext.Value) (S, bool) { return S(unquote(v)), v.Kind() == '"' }
+
+func boolean(v jsontext.Value) (b, ok bool) {
+	return v.Kind() == 't', v.Kind() == 't' || v.Kind() == 'f'
 }
 
-// uuidKey is an element's primary key, without which its list is dropped.
-func uuidKey[T any](at func(*T) *string) field[T] {
-	return field[T]{
-		name:   "pk",
-		decode: func(d *decoder, _ string, t *T) { *at(t), _ = d.uuid() },
-		encode: func(w *writer, t *T) {
-			w.name("pk")
-			w.quote(*at(t))
-		},
-		complete: func(_ *decoder, _ string, t *T) bool { return *at(t) != "" },
-	}
-}
-
-func (d *decoder) text() (string, bool) {
-	v := d.next()
-	return d.own(unquote(v)), isString(v)
-}
-
-// own returns a text for the result: a part of what is read, unless that is large. A part would keep
-// all of it in memory.
-func (d *decoder) own(text string) string {
-	if len(d.reader.text) > smallBody {
-		return strings.Clone(text)
-	}
-	return text
-}
-
-func (d *decoder) boolean() (b, ok bool) {
-	v := d.next()
-	return v == "true", v == "true" || v == "false"
-}
-
-func (d *decoder) uuid() (string, bool) {
-	text := strings.ToLower(unquote(d.next()))
-	if len(text) != 36 {
+func uuid[S ~string](v jsontext.Value) (S, bool) {
+	s := strings.ToLower(unquote(v))
+	if len(s) != 36 {
 		return "", false
 	}
-	for i := range len(text) {
-		switch c := text[i]; i {
+	for i := range len(s) {
+		switch c := s[i]; i {
 		case 8, 13, 18, 23:
 			if c != '-' {
 				return "", false
@@ -125,17 +168,43 @@ func (d *decoder) uuid() (string, bool) {
 			}
 		}
 	}
-	return d.own(text), true
+	return S(s), true
 }
 
-func (d *decoder) moment() (time.Time, bool) {
-	t, err := time.Parse(time.RFC3339Nano, unquote(d.next()))
+func moment(v jsontext.Value) (time.Time, bool) {
+	t, err := time.Parse(time.RFC3339Nano, unquote(v))
 	t = t.UTC() // whose year may be another, which cannot be written
 	return t, err == nil && t.Year() >= 0 && t.Year() <= 9999
 }
 
 // integer reads 17 and 17.0: authentik documents some of its integers as numbers.
-func (d *decoder) integer() (int32, bool) {
-	n, err := strconv.ParseInt(strings.TrimSuffix(d.next(), ".0"), 10, 32)
+func integer(v jsontext.Value) (int32, bool) {
+	n, err := strconv.ParseInt(strings.TrimSuffix(string(v), ".0"), 10, 32)
 	return int32(n), err == nil
+}
+
+// readPK reads a primary key, without which an answer is refused.
+func readPK(v []byte, pk *PK) error {
+	n, ok := integer(v)
+	if !ok || n < 1 {
+		return errBadPK
+	}
+	*pk = PK(n)
+	return nil
+}
+
+// readUUID reads the primary key of an element, without which its list is dropped.
+func readUUID(v []byte, id *UUID) error {
+	*id, _ = uuid[UUID](v)
+	return nil
+}
+
+// readJSON keeps a value of any form, without blanks.
+func readJSON(v []byte, to *jsontext.Value) error {
+	*to = nil
+	if kept := jsontext.Value(v).Clone(); kept.Kind() != 'n' {
+		_ = kept.Compact() // it was read as JSON
+		*to = kept
+	}
+	return nil
 }
