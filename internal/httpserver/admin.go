@@ -18,66 +18,43 @@ const (
 	adminStopTimeout = time.Second
 )
 
-// admin is the listener for operators.
-type admin struct {
-	addr  string
-	srv   *http.Server
-	ended chan struct{}
-}
-
-// listenAdmin begins to serve operators. It returns nil if there is no address for them.
-func (s *Server) listenAdmin(ctx context.Context) (*admin, error) {
+// listenAdmin begins to serve operators, if there is an address for them.
+func (s *Server) listenAdmin(ctx context.Context) error {
 	if s.o.AdminAddr == "" {
-		return nil, nil
+		return nil
 	}
 	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.o.AdminAddr)
 	if err != nil {
-		return nil, fmt.Errorf("ADMIN_ADDR: %w; every process of a host needs its own, or off", err)
+		return fmt.Errorf("ADMIN_ADDR: %w; every process of a host needs its own, or off", err)
 	}
 	conns := &connectionLimit{limit: adminConnections, refused: func() {}}
-	a := &admin{
-		addr: ln.Addr().String(),
-		srv: &http.Server{
-			Handler:           conns.handler(s.AdminHandler()),
-			ConnContext:       conns.connContext,
-			ConnState:         conns.connState,
-			ReadHeaderTimeout: 5 * time.Second,
-			ReadTimeout:       5 * time.Second,
-			WriteTimeout:      10 * time.Second,
-			IdleTimeout:       10 * time.Second, // a scraper may as well connect again
-			MaxHeaderBytes:    8 << 10,
-			ErrorLog:          newServerLog(s.o.Log),
-		},
-		ended: make(chan struct{}),
+	s.adminAddr = ln.Addr().String()
+	s.admin = http.Server{
+		Handler:           conns.handler(s.AdminHandler()),
+		ConnContext:       conns.connContext,
+		ConnState:         conns.connState,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       5 * time.Second,
+		WriteTimeout:      10 * time.Second,
+		IdleTimeout:       10 * time.Second, // a scraper may as well connect again
+		MaxHeaderBytes:    8 << 10,
+		ErrorLog:          newServerLog(s.o.Log),
 	}
 	go func() {
-		defer close(a.ended)
-		if err := a.srv.Serve(conns.listener(ln)); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.admin.Serve(conns.listener(ln)); !errors.Is(err, http.ErrServerClosed) {
 			s.o.Log.Error("the admin listener ended", "error", err)
 		}
 	}()
-	return a, nil
+	return nil
 }
 
-// stop closes the listener and its connections.
-func (a *admin) stop() {
-	if a == nil {
-		return
-	}
+// stopAdmin closes the listener for operators and its connections.
+func (s *Server) stopAdmin() {
 	ctx, cancel := context.WithTimeout(context.Background(), adminStopTimeout)
 	defer cancel()
-	if a.srv.Shutdown(ctx) != nil {
-		_ = a.srv.Close()
+	if s.admin.Shutdown(ctx) != nil {
+		_ = s.admin.Close()
 	}
-	<-a.ended
-}
-
-// String returns the address it listens on.
-func (a *admin) String() string {
-	if a == nil {
-		return "off"
-	}
-	return a.addr
 }
 
 // AdminHandler returns what operators reach. It takes no body.

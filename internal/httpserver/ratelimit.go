@@ -18,7 +18,7 @@ import (
 // maxRateCallers is how many callers' allowances are remembered. A caller that is forgotten has a whole burst again.
 const maxRateCallers = 10000
 
-// rateLimiter gives each caller an allowance in this process. Nil limits no caller.
+// rateLimiter gives each caller an allowance in this process.
 type rateLimiter struct {
 	limit      rate.Limit
 	burst      int
@@ -33,11 +33,7 @@ type callerKey struct {
 	address netip.Addr
 }
 
-// newRateLimiter returns nil for a rate of 0.
 func newRateLimiter(r float64, now func() time.Time) *rateLimiter {
-	if r == 0 {
-		return nil
-	}
 	allowances, _ := lru.New[callerKey, *rate.Limiter](maxRateCallers) // fails only for a size below 1
 	return &rateLimiter{limit: rate.Limit(r), burst: max(1, int(2*r)), now: now, allowances: allowances}
 }
@@ -45,9 +41,6 @@ func newRateLimiter(r float64, now func() time.Time) *rateLimiter {
 // handler answers 429 to a caller without an allowance, before the body is read. Preflights are free: the browser
 // sends them, not the caller.
 func (l *rateLimiter) handler(next http.Handler) http.Handler {
-	if l == nil {
-		return next
-	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodOptions {
 			if wait := l.take(keyOf(graph.FromContext(r.Context()), r.RemoteAddr)); wait > 0 {

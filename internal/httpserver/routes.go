@@ -25,9 +25,12 @@ func (s *Server) routes() (http.Handler, error) {
 	if s.o.Responses != nil {
 		endpoint = s.o.Responses.Middleware(endpoint)
 	}
-	limiter := newRateLimiter(s.o.RateLimit, s.o.Now)
+	endpoint = checkHead(endpoint)
+	if s.o.RateLimit > 0 {
+		endpoint = newRateLimiter(s.o.RateLimit, s.o.Now).handler(endpoint)
+	}
 	mux := http.NewServeMux()
-	mux.Handle(graphqlPath, s.protect(limiter.handler(checkHead(endpoint))))
+	mux.Handle(graphqlPath, s.protect(endpoint))
 	if s.o.Playground != nil {
 		mux.Handle("/{$}", s.o.Playground)
 		mux.Handle("/playground/", s.o.Playground)

@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,9 +88,10 @@ type Server struct {
 	handler  http.Handler
 
 	// These are set by Listen.
-	listener net.Listener
-	admin    *admin
-	memory   *memoryLimit
+	listener  net.Listener
+	admin     http.Server // zero without an address for operators
+	adminAddr string
+	memory    *memoryLimit
 }
 
 // New makes a Server that does not listen yet.
@@ -115,7 +117,7 @@ func (s *Server) Listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
-	if s.admin, err = s.listenAdmin(ctx); err != nil {
+	if err := s.listenAdmin(ctx); err != nil {
 		return errors.Join(err, ln.Close())
 	}
 	s.listener = s.conns.listener(ln)
@@ -130,11 +132,11 @@ func (s *Server) Listen(ctx context.Context) error {
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // AdminAddr returns the address for operators, or "off".
-func (s *Server) AdminAddr() string { return s.admin.String() }
+func (s *Server) AdminAddr() string { return cmp.Or(s.adminAddr, "off") }
 
 // Serve answers requests until ctx ends, and then lets those that run finish.
 func (s *Server) Serve(ctx context.Context) error {
-	defer s.admin.stop() // last: operators see the rest of the shutdown
+	defer s.stopAdmin() // last: operators see the rest of the shutdown
 	defer s.memory.end()
 	srv := &http.Server{
 		Handler:           s.conns.handler(s.handler),
@@ -181,21 +183,14 @@ func (s *Server) drain(srv *http.Server) error {
 func (s *Server) stop(srv *http.Server) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.requestTimeout())
 	defer cancel()
-	err := ignoreClosed(s.listener.Close())
+	_ = s.listener.Close() // it may have failed, which Serve reports
 	s.conns.ending.Store(true)
 	for grace := time.Now().Add(idleGrace); s.conns.open.Load() > 0 && time.Now().Before(grace); {
 		time.Sleep(idlePoll)
 	}
-	if e := srv.Shutdown(ctx); ignoreClosed(e) != nil {
-		err = errors.Join(err, fmt.Errorf("requests were still running after %s: %w", s.requestTimeout(), e), srv.Close())
+	var err error
+	if e := srv.Shutdown(ctx); errors.Is(e, context.DeadlineExceeded) { // others are of the closed listener
+		err = errors.Join(fmt.Errorf("requests were still running after %s: %w", s.requestTimeout(), e), srv.Close())
 	}
 	return errors.Join(err, s.o.Close(ctx))
-}
-
-// ignoreClosed drops the error of a listener that was closed before.
-func ignoreClosed(err error) error {
-	if errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
 }
