@@ -67,7 +67,7 @@ func New[V any](o Options, codec Codec[V], memory Store, redis Shared) *Cache[V]
 		flights:    newFlights[V](o.LoadTimeout, o.Spans),
 		tombstones: newTombstones(o.Now),
 	}
-	c.listVersions = &listVersions{redis: redis, tombstones: c.tombstones, stats: &c.stats, known: map[string]listVersion{}}
+	c.listVersions = newListVersions(redis, c.tombstones, &c.stats)
 	if redis == nil {
 		keys, _ := DeriveKeys(NewSecret()) // it has the right size
 		c.hash = keys.ResourceHash

@@ -128,9 +128,10 @@ func failureKind(err error) string {
 
 // refuses reports whether Redis works but does not store: it is full, or a replica.
 func refuses(err error) bool {
+	// Before release 7 an error in a script is reported as one of the script.
+	inScript := redis.HasErrorPrefix(err, "Error running script")
 	for _, prefix := range []string{"OOM", "READONLY", "MISCONF", "NOREPLICAS", "NOPERM"} {
-		// Before release 7 an error in a script is reported as one of the script.
-		if redis.HasErrorPrefix(err, prefix) || redis.HasErrorPrefix(err, "Error running script") && strings.Contains(err.Error(), "-"+prefix+" ") {
+		if redis.HasErrorPrefix(err, prefix) || inScript && strings.Contains(err.Error(), "-"+prefix+" ") {
 			return true
 		}
 	}

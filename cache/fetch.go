@@ -14,8 +14,8 @@ import (
 const (
 	// leaseRenewal is how often a load renews its lease.
 	leaseRenewal = 500 * time.Millisecond
-	// firstPause is how long a fetch pauses at most before it looks again at the lease of another process. The
-	// pause doubles pauseDoublings times.
+	// firstPause is how long a fetch pauses at most before it looks again at the lease of another process.
+	// The pause doubles pauseDoublings times.
 	firstPause     = 8 * time.Millisecond
 	pauseDoublings = 4
 )

@@ -38,13 +38,16 @@ type call[V any] struct {
 	offer   *Result[V]
 }
 
+// loadFunc is what a flight does. It may offer a stale result meanwhile; only the first offer counts.
+type loadFunc[V any] func(ctx context.Context, offer func(Result[V])) (Result[V], error)
+
 func newFlights[V any](timeout time.Duration, tracer *spans.Tracer) *flights[V] {
 	return &flights[V]{timeout: timeout, spans: tracer, calls: map[Key]*call[V]{}}
 }
 
-// join returns the key's flight. If there is none it starts one. Only load's first offer counts. joined
-// reports that the flight was under way.
-func (f *flights[V]) join(ctx context.Context, key Key, load func(ctx context.Context, offer func(Result[V])) (Result[V], error)) (c *call[V], joined bool) {
+// join returns the key's flight. If there is none it starts one. joined reports that the flight was under
+// way.
+func (f *flights[V]) join(ctx context.Context, key Key, load loadFunc[V]) (c *call[V], joined bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c, joined = f.calls[key]
@@ -61,7 +64,7 @@ func (f *flights[V]) join(ctx context.Context, key Key, load func(ctx context.Co
 var errNoReturn = errors.New("cache: load did not return")
 
 // run makes one load. A panic becomes its error.
-func (f *flights[V]) run(ctx context.Context, key Key, c *call[V], load func(context.Context, func(Result[V])) (Result[V], error)) {
+func (f *flights[V]) run(ctx context.Context, key Key, c *call[V], load loadFunc[V]) {
 	ctx, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	defer func() {

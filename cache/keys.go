@@ -72,7 +72,8 @@ type redisKeys struct {
 func (k *Keys) redisKeys(prefix string, key Key) redisKeys {
 	resource := k.sum("resource", key.id.resource, key.id.packed())
 	slot := slotOf(prefix, ResourceHash(resource[:16]))
-	d := encode(k.sum("value", format, string(key.caller[:]), key.id.resource, key.id.packed(), key.variant, key.listVersion))
+	value := k.sum("value", format, string(key.caller[:]), key.id.resource, key.id.packed(), key.variant, key.listVersion)
+	d := encode(value)
 	return redisKeys{
 		entry: slot + "v" + d, failure: slot + "e" + d, lease: slot + "l" + d, tombstone: slot + "x",
 		mac: encode(resource[16:]),

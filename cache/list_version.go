@@ -27,6 +27,10 @@ type listVersion struct {
 	subscription int64
 }
 
+func newListVersions(redis Shared, t *tombstones, stats *counters) *listVersions {
+	return &listVersions{redis: redis, tombstones: t, stats: stats, known: map[string]listVersion{}}
+}
+
 // current returns the version of a resource's lists. While Redis cannot be asked, it is one of this process's
 // own.
 func (l *listVersions) current(ctx context.Context, resource string) string {

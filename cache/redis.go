@@ -47,8 +47,7 @@ type Redis struct {
 	stop         context.CancelFunc // of the background work; nil before Listen
 	background   sync.WaitGroup
 
-	// leases counts those that were acquired, untrustedTexts the texts of which no process sealed what is
-	// there.
+	// leases counts acquired leases, untrustedTexts the texts that no process with the secret sealed.
 	leases, untrustedTexts atomic.Int64
 }
 

@@ -228,19 +228,13 @@ func testConcurrent(t *testing.T, h Harness) {
 		caller := fmt.Sprint("caller ", worker%4)
 		wg.Go(func() {
 			for i := range int32(50) {
-				key, err := cache.NewKey(Caller(caller), "codes", i%5+1, "")
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				value := fmt.Sprint(caller, "/", i%5+1)
+				key, value := Key(t, caller, i%5+1), fmt.Sprint(caller, "/", i%5+1)
 				var e cache.Entry[string]
 				var found bool
-				err = patiently(func() error { return h.Set(key, entry(value), time.Minute) })
-				if err != nil {
+				if err := patiently(func() error { return h.Set(key, entry(value), time.Minute) }); err != nil {
 					t.Errorf("set: %v", err)
 				}
-				err = patiently(func() (err error) {
+				err := patiently(func() (err error) {
 					e, found, err = h.Get(key)
 					return err
 				})
