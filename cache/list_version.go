@@ -35,7 +35,7 @@ func newListVersions(redis Shared, t *tombstones, stats *counters) *listVersions
 // own.
 func (l *listVersions) current(ctx context.Context, resource string) string {
 	known := l.get(resource)
-	if l.isCurrent(resource, known.name) {
+	if l.valid(known) {
 		return known.name
 	}
 	version := listVersion{name: rand.Text(), revocations: l.tombstones.count()}
@@ -53,6 +53,9 @@ func (l *listVersions) current(ctx context.Context, resource string) string {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if first := l.known[resource]; l.valid(first) { // two versions made at once would part those who share a load
+		return first.name
+	}
 	l.known[resource] = version
 	return version.name
 }
@@ -60,8 +63,11 @@ func (l *listVersions) current(ctx context.Context, resource string) string {
 // isCurrent reports whether a name is known to be the present version, without asking Redis.
 func (l *listVersions) isCurrent(resource, name string) bool {
 	known := l.get(resource)
-	return known.name == name && name != "" && known.revocations == l.tombstones.count() &&
-		(l.redis == nil || l.redis.InSync(known.subscription))
+	return known.name == name && l.valid(known)
+}
+
+func (l *listVersions) valid(v listVersion) bool {
+	return v.name != "" && v.revocations == l.tombstones.count() && (l.redis == nil || l.redis.InSync(v.subscription))
 }
 
 func (l *listVersions) get(resource string) listVersion {
