@@ -13,7 +13,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9/logging"
+
 	"authentik-graphql/cache/cachetest"
+
 	"authentik-graphql/internal/app"
 	"authentik-graphql/internal/servicetest"
 	"authentik-graphql/upstream/upstreamtest"
@@ -30,6 +33,7 @@ const (
 func TestMain(m *testing.M) {
 	flag.Parse()
 	_ = flag.Set("test.parallel", "4")
+	logging.Disable() // of go-redis, as the program does
 	os.Exit(m.Run())
 }
 
