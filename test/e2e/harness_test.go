@@ -38,9 +38,8 @@ func TestMain(m *testing.M) {
 }
 
 type (
-	reply  = servicetest.Reply
-	buffer = servicetest.Buffer
-	fake   = servicetest.Authentik
+	reply = servicetest.Reply
+	fake  = servicetest.Authentik
 )
 
 var (

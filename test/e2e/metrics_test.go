@@ -41,12 +41,6 @@ func readScrape(t *testing.T, text string) scrape {
 	return s
 }
 
-// metrics returns a scrape.
-func (d *direct) metrics() string {
-	d.t.Helper()
-	return getMetrics(d.t, d.service.AdminHandler())
-}
-
 func (d *direct) scrape() scrape {
 	d.t.Helper()
 	return scrapeHandler(d.t, d.service.AdminHandler())
