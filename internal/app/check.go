@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"strconv"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/redis/go-redis/v9"
 
 	"authentik-graphql/upstream"
@@ -39,7 +39,7 @@ func (p *program) check(ctx context.Context) error {
 	} else {
 		row("token", tryToken(ctx, client, p.in.callers.Token()))
 		names, tokens := p.in.callers.Count()
-		_, _ = fmt.Fprintf(p.Stdout, "%-10s ok, %s, %s\n", "callers", counted(names, "caller"), counted(tokens, "token"))
+		_, _ = fmt.Fprintf(p.Stdout, "%-10s ok, %s, %s\n", "callers", english.Plural(names, "caller", ""), english.Plural(tokens, "token", ""))
 	}
 	if failed {
 		return errors.New("the check failed")
@@ -60,13 +60,6 @@ func tryToken(ctx context.Context, client *upstream.Client, token upstream.Crede
 		}
 	}
 	return err
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return strconv.Itoa(n) + " " + what + "s"
 }
 
 // readRedis reads a key as the cache does. A PING succeeds even on any node of a cluster that is down, and for

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"strings"
 	"time"
@@ -98,9 +99,7 @@ func Load(environ []string, demo bool) (Config, error) {
 	if demo {
 		delete(vars, "AUTHENTIK_URL")
 		for name, value := range demoDefaults {
-			if _, set := vars[name]; !set {
-				vars[name] = value
-			}
+			vars[name] = cmp.Or(vars[name], value)
 		}
 	}
 	var c Config
@@ -121,24 +120,13 @@ func ListenAddr(environ []string) (string, error) {
 }
 
 // Lookup returns a variable of an environment as a process sees it, which is the last of several.
-func Lookup(environ []string, name string) (value string) {
-	for _, entry := range environ {
-		if rest, ok := strings.CutPrefix(entry, name+"="); ok {
-			value = rest
-		}
-	}
-	return value
-}
+func Lookup(environ []string, name string) string { return env.ToMap(environ)[name] }
 
 // variables returns the variables that are set and not empty. A secret may be given as NAME_FILE, the path of
 // a file that holds it.
 func variables(environ []string, m mistakes) map[string]string {
-	vars := map[string]string{}
-	for _, entry := range environ {
-		if name, value, ok := strings.Cut(entry, "="); ok && value != "" {
-			vars[name] = value
-		}
-	}
+	vars := env.ToMap(environ)
+	maps.DeleteFunc(vars, func(_, value string) bool { return value == "" })
 	for _, s := range Settings() {
 		path, given := vars[s.Name+"_FILE"]
 		if !s.Secret || !given {

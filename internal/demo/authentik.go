@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"authentik-graphql/upstream/upstreamtest"
@@ -27,20 +28,18 @@ func StartAuthentik(ctx context.Context, addr string) (*Authentik, error) {
 	}
 	a := &Authentik{addr: ln.Addr(), demo: upstreamtest.NewDemo(upstreamtest.Options{}), failed: make(chan error, 1)}
 	srv := &http.Server{Handler: a.demo, ReadHeaderTimeout: 5 * time.Second}
-	ended := make(chan struct{}, 2)
-	go func() {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	running.Go(func() { a.demo.Run(life) })
+	running.Go(func() {
 		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 			a.failed <- err
 		}
-		ended <- struct{}{}
-	}()
-	life, end := context.WithCancel(context.WithoutCancel(ctx))
-	go func() { a.demo.Run(life); ended <- struct{}{} }()
+	})
 	a.stop = func() {
 		end()
 		_ = srv.Close()
-		<-ended
-		<-ended
+		running.Wait()
 	}
 	return a, nil
 }
