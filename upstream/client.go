@@ -54,7 +54,7 @@ type Client struct {
 	policy    *policy
 	http      *http.Client
 	resty     *resty.Client
-	bodies    *bodies
+	bodies    bodies
 
 	calls   atomic.Int64
 	mu      sync.Mutex
