@@ -23,7 +23,9 @@ func Fetch[T any](ctx context.Context, c *Client, cred Credential, e Endpoint[T]
 	if cred.IsZero() {
 		return Answer[T]{}, &Error{Kind: Unauthenticated}
 	}
-	a, err := c.policy.do(ctx, func(ctx context.Context) (answer, error) { return c.get(ctx, cred, e.Path) })
+	a, err := c.policy.do(ctx, maxRetries, func(ctx context.Context) (answer, error) {
+		return c.get(ctx, cred, e.Path)
+	})
 	if failed, ok := errors.AsType[*Error](err); ok && failed.Kind == NotFound && e.NotFound != nil {
 		failed.Err = e.NotFound
 	}

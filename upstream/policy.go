@@ -13,7 +13,7 @@ import (
 const (
 	// maxQueued is how many calls may wait for their turn. More would only fail later.
 	maxQueued = 1024
-	// maxRetries bounds what one caller's failure costs an authentik that is failing already.
+	// maxRetries, of a GET, bounds what one caller's failure costs an authentik that is failing already.
 	maxRetries = 2
 	// firstPause is the shortest pause before a retry. It doubles with each retry, and jitter of up to the
 	// same length is added, so that calls that failed together are not retried together.
@@ -57,16 +57,16 @@ func newPolicy(o Options) *policy {
 	}
 }
 
-// do makes a GET, with up to two retries where they may help, and returns the last result. The timeout
-// covers everything: the wait for a turn, all tries, and the pauses between them.
-func (p *policy) do(ctx context.Context, call func(context.Context) (answer, error)) (answer, error) {
+// do makes a call, with up to that many retries where they may help, and returns the last result. The
+// timeout covers everything: the wait for a turn, all tries, and the pauses between them.
+func (p *policy) do(ctx context.Context, retries int, call func(context.Context) (answer, error)) (answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, errTimeUp)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
 		return answer{}, transportError(err)
 	}
 	a, made, err := p.try(ctx, call)
-	for n := 0; made && n < maxRetries && pause(ctx, err, n); n++ {
+	for n := 0; made && n < retries && pause(ctx, err, n); n++ {
 		again, made, retryErr := p.try(ctx, call)
 		if !made {
 			break // the failure before says more than the rejection
@@ -74,17 +74,6 @@ func (p *policy) do(ctx context.Context, call func(context.Context) (answer, err
 		p.retries.Add(1)
 		a, err = again, retryErr
 	}
-	return a, err
-}
-
-// once makes a call without retries.
-func (p *policy) once(ctx context.Context, call func(context.Context) (answer, error)) (answer, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, errTimeUp)
-	defer cancel()
-	if err := ctx.Err(); err != nil {
-		return answer{}, transportError(err)
-	}
-	a, _, err := p.try(ctx, call)
 	return a, err
 }
 
