@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"hash"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -61,35 +62,22 @@ func (c Credential) reveal() string {
 // and hashes of installations with different keys cannot be matched.
 type Digester struct{ macs sync.Pool }
 
-// digest is a MAC with its key, and memory for its input and output.
-type digest struct {
-	mac   hash.Hash
-	token []byte
-	sum   [sha256.Size]byte
-}
-
 // NewDigester makes a Digester with a secret key.
 func NewDigester(key []byte) *Digester {
-	return &Digester{sync.Pool{New: func() any { return &digest{mac: hmac.New(sha256.New, key)} }}}
+	return &Digester{sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
 }
 
 // Digest is the credential's hash.
 func (d *Digester) Digest(c Credential) [sha256.Size]byte {
-	g := d.macs.Get().(*digest)
-	defer d.macs.Put(g)
-	g.mac.Reset()
-	g.token = append(g.token[:0], c.reveal()...)
-	_, _ = g.mac.Write(g.token)
-	clear(g.token)
-	g.mac.Sum(g.sum[:0])
-	return g.sum
+	mac := d.macs.Get().(hash.Hash)
+	defer d.macs.Put(mac)
+	mac.Reset()
+	_, _ = io.WriteString(mac, c.reveal())
+	return [sha256.Size]byte(mac.Sum(nil))
 }
 
 // SHA256 is the token's plain hash, by which a list of callers names it without containing it.
-func (c Credential) SHA256() [sha256.Size]byte {
-	onStack := make([]byte, 0, 256) // enough for tokens of the usual length
-	return sha256.Sum256(append(onStack, c.reveal()...))
-}
+func (c Credential) SHA256() [sha256.Size]byte { return sha256.Sum256([]byte(c.reveal())) }
 
 // setHeader puts the credential on a request to authentik.
 func (c Credential) setHeader(h http.Header) { h["Authorization"] = []string{"Bearer " + c.reveal()} }
