@@ -64,10 +64,6 @@ func measure(ctx context.Context, o options) (t tables, err error) {
 	if err != nil {
 		return t, err
 	}
-	full, err := os.ReadFile(filepath.Join(root, "graph", "testdata", "every-field.graphql"))
-	if err != nil {
-		return t, err
-	}
 	if b.dir, err = os.MkdirTemp("", "bench"); err != nil {
 		return t, err
 	}
@@ -87,7 +83,7 @@ func measure(ctx context.Context, o options) (t tables, err error) {
 			return t, err
 		}
 	}
-	all := workloads(string(full), o)
+	all := workloads(o)
 	for _, w := range all {
 		if !b.only.MatchString(w.name) {
 			continue

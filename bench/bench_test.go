@@ -55,7 +55,7 @@ func TestBenchmark(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := workloads("", o)
+	all := workloads(o)
 	if len(got.rows) != len(all) || len(got.memory) != len(o.memoryConns) {
 		t.Fatalf("%d rows, %d of memory", len(got.rows), len(got.memory))
 	}

@@ -30,7 +30,7 @@ type workload struct {
 	restart  bool // each round has a new process with an empty memory: a fifth of the rounds, each 12.5 times as long
 }
 
-//go:embed testdata/*.json testdata/list.graphql
+//go:embed testdata/*.json testdata/*.graphql
 var testdata embed.FS
 
 const (
@@ -40,11 +40,13 @@ const (
 	tailSize  = len(`2006-01-02T15:04:05.999999999Z"}}}` + "\n")
 )
 
-// workloads returns the rows of the table. full is the document that asks for every field of a code.
-func workloads(full string, o options) []workload {
+// workloads returns the rows of the table.
+func workloads(o options) []workload {
 	query := func(document string, headers ...string) [][]byte {
 		return [][]byte{post(map[string]any{"query": document, "variables": variables}, headers...)}
 	}
+	text, _ := testdata.ReadFile("testdata/full.graphql")
+	full := string(text)
 	persisted := map[string]any{"persistedQuery": map[string]any{"version": 1, "sha256Hash": fmt.Sprintf("%x", sha256.Sum256([]byte(full)))}}
 	list, _ := testdata.ReadFile("testdata/list.graphql")
 	var documents [][]byte

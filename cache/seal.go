@@ -8,8 +8,9 @@ import (
 	"errors"
 )
 
-// formatVersion begins every sealed value and is part of its name. Raise it with every change of the envelope
-// or of the encoding of values: what an older process stored is then a miss.
+// formatVersion begins every sealed value and is part of its name. Raise it when the envelope changes, or the
+// meaning of what values are encoded as: what an older process stored is then a miss. A further field needs no
+// other version.
 const formatVersion = 3
 
 const format = string(rune(formatVersion))
