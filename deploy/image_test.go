@@ -140,7 +140,7 @@ func TestImage(t *testing.T) {
 			t.Errorf("%v\n%s", err, out)
 		}
 		if out, err := run("-healthcheck", "LISTEN_ADDR=127.0.0.1:1"); err == nil || !strings.Contains(out, "unhealthy: ") {
-			t.Errorf("of nobody: %v\n%s", err, out)
+			t.Errorf("without a listener: %v\n%s", err, out)
 		}
 	})
 }

@@ -263,7 +263,7 @@ func TestFreshnessOfLists(t *testing.T) {
 		t.Errorf("%s", stale.Body)
 	}
 	if got := ask(t, failing, upstreamtest.TokenAlice, "authorizationCodes(first: 3)"); got.Codes() != "UPSTREAM_ERROR" {
-		t.Errorf("a list that nobody asked for before: %s", got.Body)
+		t.Errorf("a list that was never read: %s", got.Body)
 	}
 	if got := ask(t, failing, upstreamtest.TokenRoot, "authorizationCodes"); got.Codes() != "UPSTREAM_ERROR" {
 		t.Errorf("another caller's: %s", got.Body)

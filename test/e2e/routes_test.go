@@ -22,14 +22,14 @@ func TestBrowsersOfOtherOrigins(t *testing.T) {
 	}{
 		{"friend's post", open, "POST", map[string]string{"Origin": friend, "Sec-Fetch-Site": "cross-site"}, 200, friend},
 		{"stranger's post", open, "POST", map[string]string{"Origin": stranger, "Sec-Fetch-Site": "cross-site"}, 403, ""},
-		{"post when nobody is allowed", closed, "POST", map[string]string{"Origin": friend, "Sec-Fetch-Site": "cross-site"}, 403, ""},
+		{"post when no origin is allowed", closed, "POST", map[string]string{"Origin": friend, "Sec-Fetch-Site": "cross-site"}, 403, ""},
 		{"own page's post", closed, "POST", map[string]string{"Sec-Fetch-Site": "same-origin"}, 200, ""},
 		{"no browser's post", closed, "POST", nil, 200, ""},
 		{"null origin", open, "POST", map[string]string{"Origin": "null", "Sec-Fetch-Site": "cross-site"}, 403, ""},
 		{"friend's preflight", open, "OPTIONS", map[string]string{"Origin": friend, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type,traceparent,tracestate"}, 204, friend},
 		{"stranger's preflight", open, "OPTIONS", map[string]string{"Origin": stranger, "Access-Control-Request-Method": "POST"}, 204, ""},
 		{"preflight of another header", open, "OPTIONS", map[string]string{"Origin": friend, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "x-evil"}, 204, ""},
-		{"preflight when nobody is allowed", closed, "OPTIONS", map[string]string{"Origin": friend, "Access-Control-Request-Method": "POST"}, 405, ""},
+		{"preflight when no origin is allowed", closed, "OPTIONS", map[string]string{"Origin": friend, "Access-Control-Request-Method": "POST"}, 405, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -235,7 +235,7 @@ func TestReadOnlyCallers(t *testing.T) {
 		{"reader's query of two", a, "reader", `{"query":"query q { __typename }","operationName":"q"}`, ""},
 		{"reader's query", a, "reader", `{"query":"{ __typename }"}`, ""},
 		{"writer's", a, "writer", `{"query":"` + mutation + `"}`, "GRAPHQL_VALIDATION_FAILED"},
-		{"of nobody on the list", a, "unknown", `{"query":"` + mutation + `"}`, "GRAPHQL_VALIDATION_FAILED"},
+		{"of an unknown caller", a, "unknown", `{"query":"` + mutation + `"}`, "GRAPHQL_VALIDATION_FAILED"},
 		{"by one's own token", own, upstreamtest.TokenAlice, `{"query":"` + mutation + `"}`, "GRAPHQL_VALIDATION_FAILED"},
 	}
 	for _, tt := range tests {
@@ -266,7 +266,7 @@ func TestReadOnlyCallers(t *testing.T) {
 func TestServiceModeMistakes(t *testing.T) {
 	good := newServiceFiles(t, "t0k3n", callerOf("a", "t1"))
 	bad := newServiceFiles(t, "\n", callerOf("a", "t1")+"b s3cr3t\n"+callerOf("a", "t1"))
-	empty := newServiceFiles(t, "s3cr3t s3cr3t", "# nobody\n")
+	empty := newServiceFiles(t, "s3cr3t s3cr3t", "# no caller\n")
 	large := newServiceFiles(t, "t0k3n", strings.Repeat("#\n", 2<<20)+"#")
 	tests := []struct {
 		name     string
@@ -307,7 +307,7 @@ func TestServiceModeCheck(t *testing.T) {
 	up := startFake(t, upstreamtest.Options{})
 	one := callerOf("a", "t1")
 	three := one + callerOf("b", "t2") + callerOf("b", "t3", "write")
-	const nobody = "http://127.0.0.1:1"
+	const unreachable = "http://127.0.0.1:1"
 	tests := []struct {
 		name, url string
 		settings  []string
@@ -317,7 +317,7 @@ func TestServiceModeCheck(t *testing.T) {
 		{"one", up.URL, newServiceFiles(t, upstreamtest.TokenRoot, one).settings(), true, "token      ok\ncallers    ok, 1 caller, 1 token\n"},
 		{"three", up.URL, newServiceFiles(t, upstreamtest.TokenAlice, three).settings(), true, "token      ok\ncallers    ok, 2 callers, 3 tokens\n"},
 		{"rejected", up.URL, newServiceFiles(t, "t0k3n", one).settings(), false, "token      FAILED  authentik rejects it\ncallers    ok, 1 caller, 1 token\n"},
-		{"not asked", nobody, newServiceFiles(t, "t0k3n", one).settings(), false, "token      FAILED  upstream: "},
+		{"unreachable", unreachable, newServiceFiles(t, "t0k3n", one).settings(), false, "token      FAILED  upstream: "},
 		{"off", up.URL, nil, true, "callers    not used: each sends a token of authentik\n"},
 	}
 	for _, tt := range tests {

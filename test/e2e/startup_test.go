@@ -143,7 +143,7 @@ func TestHealthcheckFails(t *testing.T) {
 	}
 	defer func() { _ = silent.Close() }()
 	for _, tt := range []struct{ name, addr, want string }{
-		{"nobody listens", "127.0.0.1:1", "unhealthy: dial tcp 127.0.0.1:1: "},
+		{"no listener", "127.0.0.1:1", "unhealthy: dial tcp 127.0.0.1:1: "},
 		{"another status", answers(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }), " answers /healthz with status 503"},
 		{"a redirect to what is healthy", answers(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, healthy.URL+"/healthz", http.StatusFound)
