@@ -100,22 +100,14 @@ const mimeJSON = "application/json"
 
 // saysJSON compares the media type only, because only some releases send a charset.
 func saysJSON(h http.Header) bool {
-	said := h.Get("Content-Type")
-	if said == mimeJSON { // without parsing
-		return true
-	}
-	mediaType, _, err := mime.ParseMediaType(said)
+	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	return err == nil && mediaType == mimeJSON
 }
 
 // retryAfter reads the header's form in seconds, the only one that authentik and its router use, and caps it
 // at an hour. It is 0 if the header is absent or unreadable.
 func retryAfter(h http.Header) time.Duration {
-	said := h.Get("Retry-After")
-	if said == "" {
-		return 0
-	}
-	s, err := strconv.Atoi(said)
+	s, err := strconv.Atoi(h.Get("Retry-After"))
 	if err != nil || s < 0 {
 		return 0
 	}
@@ -144,15 +136,13 @@ func isIdentifier(s string) bool {
 	return s != "" && len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz_") == ""
 }
 
-// id is authentik's own id of the request, if it is harmless.
-func (a answer) id() string { return cleanID(a.header.Get("X-Authentik-Id")) }
-
-// cleanID keeps authentik's request id only if it is harmless in a log line.
-func cleanID(s string) string {
-	if len(s) > 64 || strings.Trim(s, "0123456789abcdefABCDEF-") != "" {
+// id is authentik's own id of the request, if it is harmless in a log line.
+func (a answer) id() string {
+	id := a.header.Get("X-Authentik-Id")
+	if len(id) > 64 || strings.Trim(id, "0123456789abcdefABCDEF-") != "" {
 		return ""
 	}
-	return s
+	return id
 }
 
 // transportError classifies a call without an answer.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -44,17 +45,16 @@ type Options struct {
 
 // Client calls authentik. It is safe for concurrent use and lives as long as the process.
 type Client struct {
-	base      string
-	timeout   time.Duration
-	userAgent []string
-	now       func() time.Time
-	log       *slog.Logger
-	spans     *spans.Tracer
-	server    *url.URL
-	policy    *policy
-	http      *http.Client
-	resty     *resty.Client
-	bodies    bodies
+	base    string
+	timeout time.Duration
+	now     func() time.Time
+	log     *slog.Logger
+	spans   *spans.Tracer
+	server  *url.URL
+	policy  *policy
+	http    *http.Client
+	resty   *resty.Client
+	bodies  bodies
 
 	calls   atomic.Int64
 	mu      sync.Mutex
@@ -83,25 +83,25 @@ func NewClient(o Options) *Client {
 	}
 	hc := newHTTPClient(o.RootCAs, o.Concurrency)
 	return &Client{
-		base:      strings.TrimRight(o.BaseURL.String(), "/"),
-		timeout:   o.Timeout,
-		userAgent: []string{o.UserAgent},
-		now:       o.Now,
-		log:       o.Logger,
-		spans:     o.Spans,
-		server:    o.BaseURL,
-		policy:    newPolicy(o),
-		http:      hc,
-		resty:     newResty(hc),
-		bodies:    newBodies(),
-		dropped:   map[string]int64{},
+		base:    strings.TrimRight(o.BaseURL.String(), "/"),
+		timeout: o.Timeout,
+		now:     o.Now,
+		log:     o.Logger,
+		spans:   o.Spans,
+		server:  o.BaseURL,
+		policy:  newPolicy(o),
+		http:    hc,
+		resty:   newResty(hc, o.UserAgent),
+		bodies:  newBodies(),
+		dropped: map[string]int64{},
 	}
 }
 
 // newResty uses resty for making requests alone. Its cookie jar, retries, redirects, body reading, debug
 // output and warnings (one for each request over plain HTTP) stay off.
-func newResty(hc *http.Client) *resty.Client {
+func newResty(hc *http.Client, userAgent string) *resty.Client {
 	return resty.NewWithClient(hc).
+		SetHeader("User-Agent", userAgent).
 		SetRetryCount(0).
 		SetDisableWarn(true).
 		SetDoNotParseResponse(true)
@@ -111,9 +111,7 @@ func newResty(hc *http.Client) *resty.Client {
 func (c *Client) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	req := c.resty.R().SetContext(ctx)
-	req.Header["User-Agent"] = c.userAgent
-	resp, err := req.Get(c.base + "/-/health/ready/")
+	resp, err := c.resty.R().SetContext(ctx).Get(c.base + "/-/health/ready/")
 	if err != nil {
 		return fmt.Errorf("reach authentik: %w", err)
 	}
@@ -173,12 +171,9 @@ func (c *Client) Stats() Stats {
 		Running:  int64(len(c.policy.slots)),
 		Queued:   c.policy.queued.Load(),
 		Rejected: c.policy.rejected.Load(),
-		Dropped:  make(map[string]int64, len(c.dropped)),
+		Dropped:  maps.Clone(c.dropped),
 	}
 	s.BreakerState, s.BreakerOpened = c.policy.breaker.state()
-	for name, n := range c.dropped {
-		s.Dropped[name] = n
-	}
 	return s
 }
 

@@ -22,7 +22,7 @@ func RetryAfter(value string) time.Duration {
 }
 
 // CleanID is authentik's id of a request as it is kept.
-func CleanID(s string) string { return cleanID(s) }
+func CleanID(s string) string { return answer{header: http.Header{"X-Authentik-Id": {s}}}.id() }
 
 // ValidJSON reports whether a text is JSON.
 func ValidJSON(text []byte) bool { return isJSON(text) }

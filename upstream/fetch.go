@@ -70,14 +70,11 @@ func (c *Client) get(ctx context.Context, cred Credential, path string) (a answe
 	return a, nil
 }
 
-var acceptJSON = []string{mimeJSON}
-
 // send sends one request. It returns the answer with its body, which the caller frees, or an *Error.
 func (c *Client) send(ctx context.Context, method string, cred Credential, path string) (answer, error) {
 	c.calls.Add(1)
 	sent := c.now()
-	req := c.resty.R().SetContext(ctx)
-	req.Header["Accept"], req.Header["User-Agent"] = acceptJSON, c.userAgent // resty copies them
+	req := c.resty.R().SetContext(ctx).SetHeader("Accept", mimeJSON)
 	cred.setHeader(req.Header)
 	c.spans.Inject(ctx, req.Header)
 	resp, err := req.Execute(method, c.base+path)
