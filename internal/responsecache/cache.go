@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"hash/maphash"
 	"math"
 	"net/http"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,46 +53,54 @@ type Options struct {
 // Cache holds responses. It is safe for concurrent use.
 type Cache struct {
 	Options
-	responses *otter.Cache[string, *response] // by the keys of their requests
+	// responses are found by a hash of their requests. Clients do not know its seed. Of two requests with
+	// one hash, the later has its response stored.
+	responses *otter.Cache[uint64, *response]
+	seed      maphash.Seed
 	replayed  atomic.Int64
+	buffers   sync.Pool // of *[]byte, for requests that are looked up
 }
 
 // response is a response as it was sent. It is not changed once it is stored.
 type response struct {
+	request                                           []byte // made by readRequest
 	contentType, contentEncoding, vary, contentLength []string
 	body                                              []byte
 	*Provenance
 }
 
-// What a response takes beside its key and body, about: its fields and the store's node, and each dependency.
+// What a response takes beside its request and body, about: its fields and the store's node, and each dependency.
 const (
 	responseWeight   = 800
 	dependencyWeight = 120
 )
 
-func weight(key string, r *response) uint32 {
-	return uint32(min(responseWeight+len(key)+cap(r.body)+len(r.Dependencies)*dependencyWeight, math.MaxInt32)) //nolint:gosec // it fits
+func weight(_ uint64, r *response) uint32 {
+	return uint32(min(responseWeight+len(r.request)+cap(r.body)+len(r.Dependencies)*dependencyWeight, math.MaxInt32)) //nolint:gosec // it fits
 }
 
 // New makes a cache that evicts what is least used.
 func New(o Options) (*Cache, error) {
-	responses, err := otter.New(&otter.Options[string, *response]{
+	responses, err := otter.New(&otter.Options[uint64, *response]{
 		MaximumWeight: o.MaxBytes,
 		Weigher:       weight,
-		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, *response]) time.Duration {
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[uint64, *response]) time.Duration {
 			return e.Value.FreshUntil.Sub(o.Now())
 		}),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("responsecache: make the store: %w", err)
 	}
-	return &Cache{Options: o, responses: responses}, nil
+	return &Cache{
+		Options: o, responses: responses, seed: maphash.MakeSeed(),
+		buffers: sync.Pool{New: func() any { return new([]byte) }},
+	}, nil
 }
 
 // get returns the response to an equal request, nil if a read behind it might give something else now.
-func (c *Cache) get(key string, now time.Time) *response {
-	r, ok := c.responses.GetIfPresent(key)
-	if !ok || !now.Before(r.FreshUntil) {
+func (c *Cache) get(request []byte, now time.Time) *response {
+	r, ok := c.responses.GetIfPresent(maphash.Bytes(c.seed, request))
+	if !ok || !bytes.Equal(r.request, request) || !now.Before(r.FreshUntil) {
 		return nil
 	}
 	for _, d := range r.Dependencies {
@@ -102,12 +112,13 @@ func (c *Cache) get(key string, now time.Time) *response {
 	return r
 }
 
-// put stores a response while it is fresh. It copies the body, whose memory may be larger than its length.
-func (c *Cache) put(key string, r *response) {
+// put stores a response while it is fresh. It copies the request, and the body, whose memory may be larger
+// than its length.
+func (c *Cache) put(request []byte, r *response) {
 	if c.Now().Before(r.FreshUntil) {
-		r.body = bytes.Clone(r.body)
+		r.request, r.body = bytes.Clone(request), bytes.Clone(r.body)
 		r.contentLength = []string{strconv.Itoa(len(r.body))}
-		c.responses.Set(key, r)
+		c.responses.Set(maphash.Bytes(c.seed, request), r)
 	}
 }
 

@@ -3,6 +3,7 @@ package responsecache
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -54,9 +55,9 @@ func fresh(clock *cachetest.Clock) *Provenance {
 }
 
 // keyOf is the key of a request with this body.
-func keyOf(t testing.TB, caller cache.Caller, body string) string {
+func keyOf(t testing.TB, caller cache.Caller, body string) []byte {
 	t.Helper()
-	key, _, err := readRequest(httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body)), caller)
+	key, _, err := readRequest(nil, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body)), caller)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,13 +98,25 @@ func TestGet(t *testing.T) {
 	}
 }
 
+// TestOneHash checks that a response is not found by the hash of its request alone.
+func TestOneHash(t *testing.T) {
+	c, clock := newCache(t, 1<<20, always)
+	alices, bobs := keyOf(t, alice, "request"), keyOf(t, bob, "request")
+	c.put(alices, &response{Provenance: fresh(clock)})
+	stored, _ := c.responses.GetIfPresent(maphash.Bytes(c.seed, alices))
+	c.responses.Set(maphash.Bytes(c.seed, bobs), stored)
+	if c.get(alices, clock.Now()) == nil || c.get(bobs, clock.Now()) != nil {
+		t.Error("a request gets the response to another one with its hash")
+	}
+}
+
 // TestPutNothingStale checks that a response that is not fresh is not stored.
 func TestPutNothingStale(t *testing.T) {
 	c, clock := newCache(t, 1<<20, always)
 	old := fresh(clock)
 	old.FreshUntil = clock.Now()
-	c.put("", &response{Provenance: old})
-	if got := c.get("", clock.Now()); got != nil {
+	c.put(nil, &response{Provenance: old})
+	if got := c.get(nil, clock.Now()); got != nil {
 		t.Errorf("got %v", got)
 	}
 }
@@ -131,8 +144,8 @@ func TestMemoryIsBounded(t *testing.T) {
 func TestBodyTakesItsLength(t *testing.T) {
 	c, clock := newCache(t, 1<<20, always)
 	for _, length := range []int{0, 100, 5000} {
-		c.put("", &response{body: make([]byte, length, 16<<10), Provenance: fresh(clock)})
-		if got := c.get("", clock.Now()); cap(got.body) > length*3/2 || len(got.body) != length {
+		c.put(nil, &response{body: make([]byte, length, 16<<10), Provenance: fresh(clock)})
+		if got := c.get(nil, clock.Now()); cap(got.body) > length*3/2 || len(got.body) != length {
 			t.Errorf("%d bytes are kept in an array of %d", length, cap(got.body))
 		}
 	}
@@ -242,12 +255,12 @@ func BenchmarkLookup(b *testing.B) {
 	c, clock := newCache(b, 64<<20, always)
 	body := strings.NewReader(strings.Repeat("x", 1100))
 	r := httptest.NewRequest(http.MethodPost, "/", body)
-	key, _, _ := readRequest(r, alice)
+	key, _, _ := readRequest(nil, r, alice)
 	c.put(key, &response{Provenance: fresh(clock)})
 	b.ReportAllocs()
 	for b.Loop() {
 		_, _ = body.Seek(0, io.SeekStart)
-		if key, _, _ = readRequest(r, alice); c.get(key, clock.Now()) == nil {
+		if key, _, _ = readRequest(nil, r, alice); c.get(key, clock.Now()) == nil {
 			b.Fatal("gone")
 		}
 	}

@@ -30,7 +30,10 @@ func (c *Cache) Middleware(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		key, body, err := readRequest(r, caller)
+		buffer := c.buffers.Get().(*[]byte)
+		defer c.buffers.Put(buffer)
+		key, body, err := readRequest((*buffer)[:0], r, caller)
+		*buffer = key
 		if err != nil { // which next meets as well
 			next.ServeHTTP(w, withBody(r, body))
 			return
@@ -66,10 +69,9 @@ func cacheable(r *http.Request) bool {
 	return true
 }
 
-// readRequest reads a request's body and makes the request's key: a text of the caller and all that decides
-// the response. With an error the body is what arrived of it.
-func readRequest(r *http.Request, caller cache.Caller) (_ string, body []byte, err error) {
-	key := make([]byte, 0, 256+len(r.RequestURI)+int(r.ContentLength))
+// readRequest reads a request's body and appends the request's key to key: the caller and all that decides
+// the response. The body is a part of that. With an error the body is what arrived of it.
+func readRequest(key []byte, r *http.Request, caller cache.Caller) (_, body []byte, err error) {
 	key = appendPart(append(key, caller[:]...), r.Method)
 	key = appendPart(key, r.RequestURI)
 	for _, name := range deciders {
@@ -82,7 +84,7 @@ func readRequest(r *http.Request, caller cache.Caller) (_ string, body []byte, e
 	start, length := len(key), int(r.ContentLength)
 	key = slices.Grow(key, length)[:start+length]
 	n, err := io.ReadFull(r.Body, key[start:])
-	return string(key), key[start : start+n], err
+	return key, key[start : start+n], err
 }
 
 // appendPart appends a part with its length, so that no two lists of parts make one key.
