@@ -52,7 +52,10 @@ func (s *Server) end(r *http.Request, w *responseWriter) {
 	if facts.Err != nil {
 		attrs = append(attrs, slog.String("error", facts.Err.Error()))
 	}
-	s.o.Log.LogAttrs(r.Context(), level, "request", attrs...)
+	// Logger.LogAttrs would look for the caller's line, which no log of ours shows.
+	record := slog.NewRecord(w.request.Start.Add(took), level, "request", 0)
+	record.AddAttrs(attrs...)
+	_ = s.o.Log.Handler().Handle(r.Context(), record)
 }
 
 // levelOf logs a failure of this service as an error, one of authentik as a warning, and probes for debugging
