@@ -35,6 +35,9 @@ func newBodies() bodies { return bodies{semaphore.NewWeighted(largeBodies)} }
 // the body, even after an error.
 func (b bodies) read(ctx context.Context, resp *http.Response) (body []byte, free func(), err error) {
 	free = func() {}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return nil, free, nil // its body is the connection, whose reads do not end with ctx
+	}
 	whole := resp.StatusCode == http.StatusOK && saysJSON(resp.Header)
 	if whole && resp.ContentLength > maxBody {
 		return nil, free, errTooLarge

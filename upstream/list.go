@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -132,7 +133,7 @@ func (c *Client) List(
 
 // sentPage is a page as authentik sends it.
 type sentPage struct {
-	Results    []jsontext.Value `json:"results"`
+	Results    sentRows `json:"results"`
 	Pagination struct {
 		Count      *int32 `json:"count"`
 		StartIndex *int32 `json:"start_index"`
@@ -142,16 +143,46 @@ type sentPage struct {
 	} `json:"pagination"`
 }
 
+// sentRows are the rows of a page. Reading ends at the first one that is no grant.
+type sentRows struct {
+	decoder *decoder
+	sent    time.Time
+	rows    []*Grant // nil if there is no list
+}
+
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
+func (r *sentRows) UnmarshalJSONFrom(in *jsontext.Decoder) error {
+	if start, err := in.ReadToken(); err != nil || start.Kind() != '[' {
+		return cmp.Or(err, errNoRows)
+	}
+	r.rows = []*Grant{}
+	for in.PeekKind() != ']' {
+		row, err := in.ReadValue()
+		if err != nil {
+			return err
+		}
+		g, err := r.decoder.grant(row, r.sent)
+		if err != nil {
+			return err
+		}
+		r.rows = append(r.rows, g)
+	}
+	_, err := in.ReadToken()
+	return err
+}
+
+var errNoRows = errors.New("decode: results or a number of pagination is missing")
+
 // page reads a page of grants. The last page does not tell its size.
 func (d *decoder) page(body []byte, sent time.Time) (p paging.Page[*Grant], err error) {
-	var s sentPage
+	s := sentPage{Results: sentRows{decoder: d, sent: sent}}
 	if err := d.unmarshal(body, &s); err != nil {
 		return p, err
 	}
 	n := s.Pagination
 	numbers := []*int32{n.Count, n.StartIndex, n.EndIndex, n.Current, n.TotalPages}
-	if s.Results == nil || slices.Contains(numbers, nil) {
-		return p, errors.New("decode: results or a number of pagination is missing")
+	if s.Results.rows == nil || slices.Contains(numbers, nil) {
+		return p, errNoRows
 	}
 	p.Count = int(*n.Count)
 	p.Start = max(0, int(*n.StartIndex)-1) // 0 on an empty page
@@ -159,13 +190,7 @@ func (d *decoder) page(body []byte, sent time.Time) (p paging.Page[*Grant], err 
 		// It is not the number of rows: one may be deleted after they were counted.
 		p.Size = max(0, int(*n.EndIndex)-int(*n.StartIndex)+1)
 	}
-	for _, row := range s.Results {
-		g, err := d.grant(row, sent)
-		if err != nil {
-			return paging.Page[*Grant]{}, err
-		}
-		p.Rows = append(p.Rows, g)
-	}
+	p.Rows = s.Results.rows
 	return p, nil
 }
 

@@ -76,9 +76,10 @@ func readRedirectLines(in *jsontext.Decoder, to *[]RedirectURI) error {
 		return errors.ErrUnsupported // the list of newer releases
 	}
 	raw, err := in.ReadValue()
-	*to = []RedirectURI{}
-	for word := range strings.FieldsSeq(unquote(raw)) {
-		*to = append(*to, RedirectURI{URL: &word})
+	words := strings.Fields(unquote(raw))
+	*to = make([]RedirectURI, len(words))
+	for i := range words {
+		(*to)[i].URL = &words[i]
 	}
 	return err
 }

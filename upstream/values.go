@@ -128,10 +128,14 @@ func list[L ~[]E, E any](d *decoder, read read[E]) *json.Unmarshalers {
 		_, err := in.ReadToken()
 		items, usable := L{}, true
 		for err == nil && in.PeekKind() != ']' {
+			if !usable { // which the rest of a list does not change, however long it is
+				err = in.SkipValue()
+				continue
+			}
 			var item E
-			var ok bool
-			item, ok, err = read(in)
-			items, usable = append(items, item), usable && ok
+			if item, usable, err = read(in); usable {
+				items = append(items, item)
+			}
 		}
 		if err == nil {
 			_, err = in.ReadToken()
