@@ -68,6 +68,11 @@ type logWriter struct {
 
 	mu      sync.Mutex
 	pending []byte
+
+	// writing is held while lines are written, so that a slow out holds up no request until the buffer is
+	// full.
+	writing sync.Mutex
+	spare   []byte
 }
 
 func newLogWriter(out io.Writer) *logWriter {
@@ -80,10 +85,13 @@ func newLogWriter(out io.Writer) *logWriter {
 // nowhere else to log it.
 func (w *logWriter) Write(line []byte) (int, error) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.pending)+len(line) > logBuffer {
-		w.write()
+	full := len(w.pending)+len(line) > logBuffer
+	w.mu.Unlock()
+	if full {
+		w.flush()
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if len(w.pending) == 0 {
 		w.timer.Reset(logDelay)
 	}
@@ -93,18 +101,17 @@ func (w *logWriter) Write(line []byte) (int, error) {
 
 // flush returns once every line that was added before the call is written.
 func (w *logWriter) flush() {
+	w.writing.Lock()
+	defer w.writing.Unlock()
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.write()
-}
-
-// write writes what is pending. Callers hold mu.
-func (w *logWriter) write() {
-	if len(w.pending) > 0 {
-		_, _ = w.out.Write(w.pending)
+	lines := w.pending
+	w.pending = w.spare[:0]
+	w.mu.Unlock()
+	if len(lines) > 0 {
+		_, _ = w.out.Write(lines)
 	}
-	w.pending = w.pending[:0]
-	if cap(w.pending) > 2*logBuffer {
-		w.pending = nil // do not keep the memory that one huge line took
+	w.spare = lines
+	if cap(lines) > 2*logBuffer {
+		w.spare = nil // do not keep the memory that one huge line took
 	}
 }

@@ -108,3 +108,32 @@ func TestNoLogLineIsLost(t *testing.T) {
 		t.Errorf("lines: %v", next)
 	}
 }
+
+// stalledWriter is an output whose reader has stopped.
+type stalledWriter struct{ writing, resume chan struct{} }
+
+func (w stalledWriter) Write(b []byte) (int, error) {
+	w.writing <- struct{}{}
+	<-w.resume
+	return len(b), nil
+}
+
+// TestStalledOutput checks that a line is accepted while an earlier one cannot be written.
+func TestStalledOutput(t *testing.T) {
+	out := stalledWriter{make(chan struct{}, 8), make(chan struct{})}
+	log, flush := NewLogger(out, LogOptions{})
+	log.Info("first")
+	<-out.writing
+	accepted := make(chan struct{})
+	go func() {
+		log.Info("second")
+		close(accepted)
+	}()
+	select {
+	case <-accepted:
+	case <-time.After(20 * time.Second):
+		t.Error("a line waits for the output")
+	}
+	close(out.resume)
+	flush()
+}

@@ -51,8 +51,9 @@ func NewTracing(client *otlp.Client, version string, log *slog.Logger) *Tracing 
 	if err != nil {
 		log.Warn("OTEL_RESOURCE_ATTRIBUTES has an entry that is not name=value; the others are used")
 	}
+	exporting, _ := otlptrace.New(context.Background(), client) // Start of the client does not fail
 	t := &Tracing{exporter: &exporter{
-		SpanExporter: otlptrace.NewUnstarted(client),
+		SpanExporter: exporting,
 		log:          log, sometimes: rate.Sometimes{Interval: lossInterval},
 	}}
 	t.provider = sdk.NewTracerProvider(sdk.WithBatcher(t.exporter), sdk.WithResource(about),
