@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"sync/atomic"
@@ -72,15 +73,23 @@ func (f *watchedFile[T]) reread(log *slog.Logger) {
 
 // readRegular reads a regular file. Others may never end: opening a pipe waits for its writer.
 func readRegular(path string) ([]byte, error) {
-	switch info, err := os.Stat(path); {
-	case err != nil:
+	info, err := os.Stat(path)
+	if err != nil {
 		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, errors.New("it is not a regular file")
-	case info.Size() > maxWatchedFile:
-		return nil, errors.New("it is larger than 4 MiB")
 	}
-	return os.ReadFile(path) //nolint:gosec // the operator names the file
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a regular file")
+	}
+	file, err := os.Open(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	content, err := io.ReadAll(io.LimitReader(file, maxWatchedFile+1))
+	if err == nil && len(content) > maxWatchedFile {
+		err = errors.New("it is larger than 4 MiB")
+	}
+	return content, err
 }
 
 // watch rereads files every watchInterval until stop is called. stop waits for a running read.
