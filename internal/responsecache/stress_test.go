@@ -39,10 +39,10 @@ func TestRevokedIsNotReplayed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	commons := cachetest.NewFakeRedis(keys, time.Now)
+	redis := cachetest.NewFakeRedis(keys, time.Now)
 	r := &revocations{gone: make([]atomic.Bool, rows), over: make([]atomic.Bool, rows)}
-	first := commons.Process()
-	for i, process := range []*cachetest.Process{first, commons.Process()} {
+	first := redis.Process()
+	for i, process := range []*cachetest.Process{first, redis.Process()} {
 		memory, err := cache.NewMemory(1<<20, time.Now)
 		if err != nil {
 			t.Fatal(err)

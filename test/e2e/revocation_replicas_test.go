@@ -169,7 +169,7 @@ func TestRevocationWithoutSubscription(t *testing.T) {
 		if err := c.Do(t.Context(), "CLIENT", "KILL", "TYPE", "pubsub").Err(); err != nil {
 			t.Fatal(err)
 		}
-		cachetest.Eventually(t, "the process knows that it is deaf", func() bool {
+		cachetest.Eventually(t, "the process knows that it is out of sync", func() bool {
 			return len(p.another.linesWith("msg", "Redis subscription lost; each read asks Redis for revocations")) > len(before)
 		})
 		mustRevoke(t, p.here, pk)
@@ -230,7 +230,7 @@ func TestRevocationWhileRedisIsDown(t *testing.T) {
 	wantGone(t, p.here, upstreamtest.TokenRoot, pk)
 	wantGone(t, p.here, upstreamtest.TokenDave, pk)
 	p.redis.Restart()
-	cachetest.Eventually(t, "the other process hears of it", func() bool {
+	cachetest.Eventually(t, "the other process is notified", func() bool {
 		single, listed := showsRow(t, p.another, upstreamtest.TokenRoot, pk)
 		return !single && !listed
 	})
