@@ -36,14 +36,25 @@ type recording struct {
 // kinds of their keys, since fake and recording tell of different worlds.
 func TestReplay(t *testing.T) {
 	for _, release := range upstreamtest.Releases() {
-		if release == upstreamtest.R2024_12 {
-			continue // not recorded, see TestKeysOf2024_12
+		if !recorded(release) {
+			continue
 		}
 		t.Run(string(release), func(t *testing.T) {
 			for _, rec := range readRecordings(t, release) {
 				t.Run(rec.Case, func(t *testing.T) { replay(t, release, rec) })
 			}
 		})
+	}
+}
+
+// recorded reports whether testdata has recordings of a release. 2024.12 has none,
+// see TestKeysOf2024_12; others differ from a recorded one by what is tested apart.
+func recorded(release upstreamtest.Release) bool {
+	switch release {
+	case upstreamtest.R2024_12, upstreamtest.R2025_12_5, upstreamtest.R2026_2_3, upstreamtest.R2026_5, upstreamtest.R2026_8:
+		return false
+	default:
+		return true
 	}
 }
 

@@ -19,7 +19,7 @@ type wire struct {
 func (f wire) row(resource Resource, r row) object {
 	o := object{
 		{"pk", r.PK},
-		{"provider", f.provider(f.world.provider(int64(r.Provider)))},
+		{"provider", f.nestedProvider(f.world.provider(int64(r.Provider)))},
 		{"user", f.user(f.world.named(r.Owner))},
 		{"is_expired", r.expired(f.now)},
 		{"expires", timestamp(r.Expires)},
@@ -30,7 +30,16 @@ func (f wire) row(resource Resource, r row) object {
 	return o
 }
 
-func (f wire) provider(p *provider) object {
+// nestedProvider writes the provider of a row.
+func (f wire) nestedProvider(p *provider) object {
+	if f.release.genericProvider() {
+		return f.genericProvider(p)
+	}
+	return f.provider(p)
+}
+
+// genericProvider writes the keys that providers of every kind have.
+func (f wire) genericProvider(p *provider) object {
 	r := f.release
 	o := object{
 		{"pk", p.pk},
@@ -49,6 +58,13 @@ func (f wire) provider(p *provider) object {
 	o.add("verbose_name", "OAuth2/OpenID Provider")
 	o.add("verbose_name_plural", "OAuth2/OpenID Providers")
 	o.add("meta_model_name", "authentik_providers_oauth2.oauth2provider")
+	return o
+}
+
+// provider writes the whole provider.
+func (f wire) provider(p *provider) object {
+	r := f.release
+	o := f.genericProvider(p)
 	o.add("client_type", p.clientType)
 	o.add("client_id", p.clientID)
 	o.add("client_secret", p.clientSecret)
