@@ -82,8 +82,10 @@ func leaves(v reflect.Value) (paths []string) {
 				paths = append(paths, path)
 				return
 			}
-			for i := range v.NumField() {
-				walk(path+"."+v.Type().Field(i).Name, v.Field(i))
+			for _, f := range reflect.VisibleFields(v.Type()) {
+				if !f.Anonymous && f.Name != "Audience" { // which goes with clientId and with claims
+					walk(path+"."+f.Name, v.FieldByIndex(f.Index))
+				}
 			}
 		default:
 			paths = append(paths, path)
@@ -110,9 +112,9 @@ func fill(v reflect.Value) {
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
 		fill(v.Index(0))
 	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Field(i).CanSet() {
-				fill(v.Field(i))
+		for _, f := range reflect.VisibleFields(v.Type()) {
+			if field := v.FieldByIndex(f.Index); field.CanSet() {
+				fill(field)
 			}
 		}
 	}

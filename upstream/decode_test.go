@@ -237,6 +237,7 @@ func TestWrongTypes(t *testing.T) {
 		{"provider", "verbose_name_plural", "VerboseNamePlural", text},
 		{"provider", "meta_model_name", "MetaModelName", text},
 		{"provider", "client_type", "ClientType", text},
+		{"provider", "grant_types", "GrantTypes", texts},
 		{"provider", "client_id", "ClientID", text},
 		{"provider", "client_secret", "ClientSecret", text},
 		{"provider", "access_code_validity", "AccessCodeValidity", text},
@@ -281,6 +282,7 @@ func TestWrongTypes(t *testing.T) {
 		{"role", "name", "Name", text},
 		{"uri", "url", "URL", text},
 		{"uri", "matching_mode", "MatchingMode", text},
+		{"uri", "redirect_uri_type", "Type", text},
 	} {
 		t.Run(tc.where+"."+tc.key, func(t *testing.T) {
 			name := tc.where + "." + tc.key
@@ -335,9 +337,9 @@ func TestEveryFieldIsRead(t *testing.T) {
 	body := `{"pk":7,"provider":{"pk":1,"name":"n","authentication_flow":"U","authorization_flow":"U","invalidation_flow":"U",
 		"property_mappings":["U"],"component":"c","assigned_application_slug":"s","assigned_application_name":"n",
 		"assigned_backchannel_application_slug":"s","assigned_backchannel_application_name":"n","verbose_name":"v",
-		"verbose_name_plural":"v","meta_model_name":"m","client_type":"confidential","client_id":"i","client_secret":"s",
+		"verbose_name_plural":"v","meta_model_name":"m","client_type":"confidential","grant_types":["g"],"client_id":"i","client_secret":"s",
 		"access_code_validity":"a","access_token_validity":"a","refresh_token_validity":"r","refresh_token_threshold":"r",
-		"include_claims_in_id_token":false,"signing_key":"U","encryption_key":"U","redirect_uris":[{"matching_mode":"m","url":"u"}],
+		"include_claims_in_id_token":false,"signing_key":"U","encryption_key":"U","redirect_uris":[{"matching_mode":"m","url":"u","redirect_uri_type":"t"}],
 		"logout_uri":"l","logout_method":"l","sub_mode":"s","issuer_mode":"i","jwt_federation_sources":["U"],"jwt_federation_providers":[0]},
 		"user":{"pk":2,"username":"u","name":"n","is_active":false,"last_login":"T","date_joined":"T","is_superuser":false,
 		"groups":["U"],"groups_obj":[{"pk":"U","num_pk":0,"name":"n","is_superuser":false,"parent":"U","parent_name":"p","attributes":{}}],
@@ -348,7 +350,8 @@ func TestEveryFieldIsRead(t *testing.T) {
 	if len(dropped) > 0 {
 		t.Errorf("dropped %q", dropped)
 	}
-	c.Expired = true // the one field that may be false
+	c.Expired = true                                         // the one field that may be false
+	c.Provider.Partial, c.Provider.Audience = true, new("i") // a whole provider has neither
 	var walk func(path string, v reflect.Value)
 	walk = func(path string, v reflect.Value) {
 		switch v.Kind() {
@@ -413,7 +416,7 @@ func TestStrictFields(t *testing.T) {
 		{"provider empty", provider, `"provider":{}`},
 		{"provider.pk null", provider, `"provider":{"pk":null}`},
 		{"provider.pk text", provider, `"provider":{"pk":"1"}`},
-		{"provider.pk zero", provider, `"provider":{"pk":0}`},
+		{"provider.pk beyond 32 bits", provider, `"provider":{"pk":2147483648}`},
 		{"user missing", user, ``},
 		{"user null", user, `"user":null`},
 		{"user number", user, `"user":2`},
@@ -421,7 +424,7 @@ func TestStrictFields(t *testing.T) {
 		{"user empty", user, `"user":{}`},
 		{"user.pk null", user, `"user":{"pk":null}`},
 		{"user.pk text", user, `"user":{"pk":"2"}`},
-		{"user.pk negative", user, `"user":{"pk":-2}`},
+		{"user.pk fraction", user, `"user":{"pk":2.5}`},
 		{"is_expired number", expired, `"is_expired":0`},
 		{"is_expired text", expired, `"is_expired":"false"`},
 		{"is_expired list", expired, `"is_expired":[]`},

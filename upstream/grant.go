@@ -42,6 +42,7 @@ const maxClaimsDepth = 64
 // sentGrant is a grant as authentik sends it.
 type sentGrant struct {
 	plainGrant
+	PK        *PK            `json:"pk"`
 	IsExpired jsontext.Value `json:"is_expired"`
 	Expires   jsontext.Value `json:"expires"`
 	IDToken   jsontext.Value `json:"id_token"` // JSON within a text
@@ -55,9 +56,10 @@ func (d *decoder) grant(body []byte, sent time.Time) (*Grant, error) {
 		return nil, err
 	}
 	g := Grant(s.plainGrant)
-	if g.PK == 0 || g.Provider == nil || g.User == nil {
-		return nil, errors.New("decode: pk, provider or user is missing")
+	if s.PK == nil || *s.PK < 1 || g.Provider == nil || g.User == nil {
+		return nil, errors.New("decode: pk, provider or user is missing or has an unexpected form")
 	}
+	g.PK = *s.PK
 	if g.Scope == nil {
 		g.Scope = []string{}
 	}
@@ -65,6 +67,7 @@ func (d *decoder) grant(body []byte, sent time.Time) (*Grant, error) {
 		claims := jsontext.Value(unquote(s.IDToken))
 		if claims.Compact() == nil && jsondepth.Of(claims) <= maxClaimsDepth {
 			g.Claims = claims
+			g.Provider.setAudience(claims)
 		} else {
 			d.dropped = append(d.dropped, "id_token")
 		}

@@ -13,7 +13,7 @@ var grantTypes = map[Resource]string{
 
 // schemaTypes names the types in the schema of what a grant contains.
 var schemaTypes = map[reflect.Type]string{
-	reflect.TypeFor[Provider]():    "OAuth2Provider",
+	reflect.TypeFor[Provider]():    providerType,
 	reflect.TypeFor[RedirectURI](): "RedirectURI",
 	reflect.TypeFor[User]():        "User",
 	reflect.TypeFor[Group]():       "Group",
@@ -41,17 +41,36 @@ func makeRedactions() map[Resource]map[string][]int {
 	return all
 }
 
-// addRedactions adds those of a struct. A field is named by its tag "schema", else by the camel case of its
-// name in JSON.
+// providerRedactions are the same for a provider that is read by itself.
+var providerRedactions = func() map[string][]int {
+	all := map[string][]int{}
+	addRedactions(all, providerType, reflect.TypeFor[Provider](), nil)
+	return all
+}()
+
+const providerType = "OAuth2Provider"
+
+// oauth2Fields are the fields of the schema's OAuth2Provider that a partial provider lacks.
+var oauth2Fields = func() map[string]bool {
+	fields := map[string]bool{}
+	for f := range reflect.TypeFor[oauth2Settings]().Fields() {
+		fields[schemaName(f)] = true
+	}
+	for coordinate, effective := range deprecated {
+		fields[strings.TrimPrefix(coordinate, providerType+".")] = fields[strings.TrimPrefix(effective, providerType+".")]
+	}
+	return fields
+}()
+
+// LackedByPartial reports whether a partial provider lacks a field of the schema's OAuth2Provider.
+func LackedByPartial(field string) bool { return oauth2Fields[field] }
+
+// addRedactions adds those of a struct.
 func addRedactions(all map[string][]int, typeName string, t reflect.Type, path []int) {
-	for f := range t.Fields() {
-		name := f.Tag.Get("schema")
+	for _, f := range reflect.VisibleFields(t) {
+		name := schemaName(f)
 		if kind := f.Type.Kind(); kind != reflect.Pointer && kind != reflect.Slice || name == "-" {
 			continue
-		}
-		if name == "" {
-			name, _, _ = strings.Cut(f.Tag.Get("json"), ",")
-			name = camelCase(name)
 		}
 		path := append(slices.Clone(path), f.Index...)
 		all[typeName+"."+name] = path
@@ -59,6 +78,15 @@ func addRedactions(all map[string][]int, typeName string, t reflect.Type, path [
 			addRedactions(all, below, f.Type.Elem(), path)
 		}
 	}
+}
+
+// schemaName is a field's name in the schema: its tag "schema", else the camel case of its name in JSON.
+func schemaName(f reflect.StructField) string {
+	if name := f.Tag.Get("schema"); name != "" {
+		return name
+	}
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return camelCase(name)
 }
 
 // camelCase is how the schema spells a name of authentik's.
@@ -87,9 +115,23 @@ func Redactable(coordinate string) (effective string, ok bool) {
 // RedactGrant sets the fields with these coordinates to null. The caller must be the only one that holds
 // the grant. EndsAt stays, so that a grant whose expires is redacted still expires.
 func RedactGrant(resource Resource, g *Grant, coordinates []string) {
+	redact(reflect.ValueOf(g), redactions[resource], coordinates)
+	if g.Provider != nil && slices.ContainsFunc(coordinates, func(c string) bool {
+		return c == providerType+".clientId" || c == grantTypes[resource]+".claims"
+	}) {
+		g.Provider.Audience = nil
+	}
+}
+
+// RedactProvider does the same with a provider that was read by itself.
+func RedactProvider(p *Provider, coordinates []string) {
+	redact(reflect.ValueOf(p), providerRedactions, coordinates)
+}
+
+func redact(v reflect.Value, paths map[string][]int, coordinates []string) {
 	for _, coordinate := range coordinates {
-		if path := redactions[resource][coordinate]; path != nil {
-			setNull(reflect.ValueOf(g), path)
+		if path := paths[coordinate]; path != nil {
+			setNull(v, path)
 		}
 	}
 }

@@ -30,7 +30,8 @@ type (
 	UUIDs []string
 )
 
-// PK is authentik's primary key of a row: a 32-bit serial, from 1 to 2147483647.
+// PK is authentik's primary key of a row: a 32-bit integer. That of a row which is read by it is from 1 to
+// 2147483647; examples made from its OpenAPI document may have any in what is nested.
 type PK int32
 
 var errBadPK = errors.New("not a decimal integer from 1 to 2147483647 without sign, space or leading zero")

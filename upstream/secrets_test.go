@@ -32,6 +32,7 @@ func TestNoSecretIsPrinted(t *testing.T) {
 	addTo(values, "group", code.User.Groups[0])
 	addTo(values, "role", code.User.Roles[0])
 	addTo(values, "redirect URI", code.Provider.RedirectURIs[0])
+	addTo(values, "providers", upstream.Providers{Rows: []*upstream.Provider{code.Provider}})
 	addTo(values, "answer", upstream.Answer[*upstream.Grant]{Value: code})
 	addTo(values, "error", *wrapped)
 	values["error itself"] = wrapped

@@ -30,6 +30,22 @@ type User struct {
 	LastUpdated        *time.Time     `json:"last_updated,omitempty"`
 }
 
+// sentUser has what authentik must send.
+type sentUser struct {
+	plainUser
+	PK *PK `json:"pk"`
+}
+
+func readUser(in *jsontext.Decoder) (u User, ok bool, err error) {
+	s, ok, err := readSentUser(in)
+	if u = User(s.plainUser); ok {
+		u.PK = *s.PK
+	}
+	return u, ok, err
+}
+
+var readSentUser = object(func(u *sentUser) bool { return u.PK != nil })
+
 // Group is a group of users; PK is a UUID.
 type Group struct {
 	PK          UUID           `json:"pk"`

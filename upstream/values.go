@@ -21,7 +21,6 @@ type decoder struct {
 func newDecoder() *decoder {
 	d := new(decoder)
 	d.options = json.JoinOptions(asSent, json.WithUnmarshalers(json.JoinUnmarshalers(
-		json.UnmarshalFunc(readPK),
 		json.UnmarshalFunc(readUUID),
 		json.UnmarshalFunc(readJSON),
 		optional(d, scalar(text[string])),
@@ -30,8 +29,9 @@ func newDecoder() *decoder {
 		optional(d, scalar(boolean)),
 		optional(d, scalar(moment)),
 		optional(d, scalar(integer)),
+		optional(d, scalar(primaryKey)),
 		optional(d, readProvider),
-		optional(d, object(func(u *User) bool { return u.PK != 0 })),
+		optional(d, readUser),
 		list[[]string](d, scalar(text[string])),
 		list[UUIDs](d, scalar(uuid[string])),
 		list[[]int32](d, scalar(integer)),
@@ -187,14 +187,9 @@ func integer(v jsontext.Value) (int32, bool) {
 	return int32(n), err == nil
 }
 
-// readPK reads a primary key, without which an answer is refused.
-func readPK(v []byte, pk *PK) error {
+func primaryKey(v jsontext.Value) (PK, bool) {
 	n, ok := integer(v)
-	if !ok || n < 1 {
-		return errBadPK
-	}
-	*pk = PK(n)
-	return nil
+	return PK(n), ok
 }
 
 // readUUID reads the primary key of an element, without which its list is dropped.
