@@ -27,7 +27,7 @@ const (
 	textBackendDown    = "failed to connect to authentik backend: "
 )
 
-// What the Allow header of each route says.
+// What the Allow header says of grants, and of the page of an error.
 const (
 	allowList   = "GET, HEAD, OPTIONS"
 	allowObject = "GET, DELETE, HEAD, OPTIONS"

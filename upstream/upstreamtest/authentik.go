@@ -22,9 +22,11 @@ type Options struct {
 	// call the methods of the fake, to add and remove rows between two pages for
 	// one.
 	OnRequest func(*http.Request)
-	// Permissions gives users of the world global permissions besides those they
-	// have, by username, such as "delete_accesstoken"; see
-	// [Resource.DeletePermission].
+	// Permissions gives users of the world permissions besides those they have, by
+	// username. A global one is its name, such as "delete_accesstoken" or
+	// "view_oauth2provider"; see [Resource.DeletePermission] and [ViewProvider]. One
+	// on a single provider has the primary key after a colon, as in
+	// "view_oauth2provider:2".
 	Permissions map[string][]string
 	// PageSize and MaxPageSize are the tenant's settings for the default and the
 	// largest size of a page, 20 and 100 if 0. Releases up to 2025.8 have no such
@@ -37,15 +39,17 @@ type Authentik struct {
 	options Options
 	world   *world
 
-	mu       sync.Mutex
-	tables   map[Resource]*table
-	faults   map[rowKey]Fault
-	latency  time.Duration
-	tally    tally
-	conns    connCounter
-	inFlight map[int]context.CancelFunc
-	serial   int
-	closed   bool
+	mu           sync.Mutex
+	tables       map[Resource]*table
+	providers    map[int32]*provider // what they point to never changes
+	nextProvider int32
+	faults       map[rowKey]Fault
+	latency      time.Duration
+	tally        tally
+	conns        connCounter
+	inFlight     map[int]context.CancelFunc
+	serial       int
+	closed       bool
 }
 
 var _ http.Handler = (*Authentik)(nil)
@@ -62,15 +66,21 @@ func New(o Options) *Authentik {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Authentik{
-		options:  o,
-		world:    newWorld(o.Permissions),
-		tables:   newTables(),
-		faults:   map[rowKey]Fault{},
-		tally:    newTally(),
-		conns:    connCounter{},
-		inFlight: map[int]context.CancelFunc{},
+	a := &Authentik{
+		options:   o,
+		world:     newWorld(o.Permissions),
+		tables:    newTables(),
+		providers: map[int32]*provider{},
+		faults:    map[rowKey]Fault{},
+		tally:     newTally(),
+		conns:     connCounter{},
+		inFlight:  map[int]context.CancelFunc{},
 	}
+	for _, p := range providers() {
+		a.providers[p.pk] = &p
+		a.nextProvider = max(a.nextProvider, p.pk+1)
+	}
+	return a
 }
 
 // Close ends requests that hang or wait, so that a server can shut down.

@@ -1,9 +1,9 @@
 // Package upstreamtest is a fake authentik that speaks real HTTP.
 //
 // It serves authorization_codes, access_tokens and refresh_tokens below
-// /api/v3/oauth2/, single rows and lists, and the two health pages. It answers as
-// the chosen release of authentik was recorded to: same status, same headers,
-// same keys in the same order. The recordings lie in testdata and are replayed
+// /api/v3/oauth2/ and the providers at /api/v3/providers/oauth2/, single rows and
+// lists, and the two health pages. It answers as the chosen release of authentik
+// was recorded to: same status, same headers, same keys in the same order. The recordings lie in testdata and are replayed
 // against the fake by its tests.
 //
 // The package backs both the demo mode of the shipped program and the tests of
@@ -12,15 +12,17 @@
 //
 // # World
 //
-// The people, groups and providers are fixed, see the User and Token
-// constants; rows are added by the caller with [Authentik.AddCode] and
-// [Authentik.AddToken]. [Demo] adds codes and tokens by itself and lets them live
+// The people and groups are fixed, see the User and Token constants. There are
+// three providers, see the Provider constants; [Authentik.AddProvider] adds more.
+// Rows are added by the caller with [Authentik.AddCode] and [Authentik.AddToken]. [Demo] adds codes and tokens by itself and lets them live
 // and die as they do in authentik.
 //
 // # What is left out
 //
-// Sessions, cookies, used_by, throttling, translation and the descriptions of
-// OPTIONS. Releases 2023.10 and 2024.8 were recorded without authentik's router
+// Sessions, cookies, used_by, throttling, translation, changes of providers, most
+// filters of their list, and the descriptions of OPTIONS. Providers were recorded
+// in 2026.5 alone; other releases are played with its rules of who may read them.
+// Releases 2023.10, 2024.8 and 2026.5 were recorded without authentik's router
 // in front and so are played without it; 2024.12 was not recorded at all: its
 // fields follow its OpenAPI document, its behaviour is that of 2024.8 behind the
 // router of 2025.8.

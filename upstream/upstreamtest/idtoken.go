@@ -47,7 +47,7 @@ func idToken(owner *user, p *provider, issued, expires time.Time) string {
 		GivenName:     given,
 		Username:      owner.username,
 		Nickname:      owner.username,
-		Groups:        pks(owner.groups, func(g group) string { return g.name }),
+		Groups:        each(owner.groups, func(g group) string { return g.name }),
 	}, "", "    ")
 	if err != nil {
 		panic(fmt.Sprintf("upstreamtest: encode claims: %v", err))

@@ -1,6 +1,10 @@
 package upstreamtest
 
-import "time"
+import (
+	"fmt"
+	"slices"
+	"time"
+)
 
 // What a fault can be set for, besides the id of a row.
 const (
@@ -21,8 +25,8 @@ func (a *Authentik) SetFault(pk int32, f Fault) {
 	a.SetResourceFault(AuthorizationCodes, pk, f)
 }
 
-// SetResourceFault is SetFault for a row of any resource; AllRequests means all
-// requests of that resource, its list included.
+// SetResourceFault is SetFault for a row of any resource, a provider included;
+// AllRequests means all requests of that resource, its list included.
 func (a *Authentik) SetResourceFault(resource Resource, pk int32, f Fault) {
 	a.setFault(rowKey{resource, pk}, f)
 }
@@ -35,8 +39,8 @@ func (a *Authentik) SetListFault(resource Resource, f Fault) {
 func (a *Authentik) setFault(key rowKey, f Fault) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if key.resource != "" {
-		a.table(key.resource) // panics if there is none
+	if key.resource != "" && !slices.Contains(served(), key.resource) {
+		panic(fmt.Sprintf("upstreamtest: unknown resource %q", key.resource))
 	}
 	if f.Serve == nil {
 		delete(a.faults, key)

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// collection answers for the list of a resource.
+// collection answers for a list of grants.
 func (a *Authentik) collection(r *http.Request, resource Resource, caller *user) reply {
 	if refusal := refuse(r.Method, resource, caller); refusal != "" {
 		return a.detail(http.StatusForbidden, allowList, refusal)
@@ -22,12 +22,12 @@ func (a *Authentik) collection(r *http.Request, resource Resource, caller *user)
 		return a.notAllowed(r.Method, allowList)
 	}
 	q := r.URL.Query()
-	keep, wrong := a.world.filters(q)
+	keep, wrong := a.filters(q)
 	if len(wrong) > 0 {
 		return a.json(http.StatusBadRequest, allowList, wrong)
 	}
 	rows := a.rows(resource, func(r row) bool { return visible(r, caller) && keep(r) })
-	a.world.sort(rows, last(q, "ordering"))
+	sort(rows, a.world.comparisons(), last(q, "ordering"), "provider,expires")
 	p, ok := paginate(a.options, q, len(rows))
 	if !ok {
 		return a.detail(http.StatusNotFound, allowList, textInvalidPage)
@@ -36,22 +36,24 @@ func (a *Authentik) collection(r *http.Request, resource Resource, caller *user)
 	if slices.ContainsFunc(rows, a.unprintable) {
 		return page(r.Method, http.StatusInternalServerError)
 	}
-	results, format := make([]object, len(rows)), a.format(r)
-	for i, r := range rows {
-		results[i] = format.row(resource, r)
-	}
+	format := a.format(r)
+	return a.page(allowList, p, each(rows, func(r row) object { return format.row(resource, r) }))
+}
+
+// page writes one page of a list.
+func (a *Authentik) page(allow string, p pageOf, results []object) reply {
 	body := object{{"pagination", p.object()}, {"results", results}}
 	body.addIf(a.options.Release.from(R2025_8), "autocomplete", object{})
-	return a.json(http.StatusOK, allowList, body)
+	return a.json(http.StatusOK, allow, body)
 }
 
 // filters reads the two filters. A value that names nothing that exists is an
 // error, not an empty list; all errors are told at once.
-func (w *world) filters(q url.Values) (keep func(row) bool, wrong object) {
+func (a *Authentik) filters(q url.Values) (keep func(row) bool, wrong object) {
 	keep = func(row) bool { return true }
 	if value := last(q, "user"); value != "" {
 		n, _ := parseInt(value) // 0, if it does not parse, is no user
-		u := w.user(func(u *user) bool { return int64(u.pk) == n })
+		u := a.world.user(func(u *user) bool { return int64(u.pk) == n })
 		if u == nil {
 			wrong.add("user", []string{textInvalidChoice})
 		} else {
@@ -60,8 +62,7 @@ func (w *world) filters(q url.Values) (keep func(row) bool, wrong object) {
 	}
 	if value := last(q, "provider"); value != "" {
 		n, _ := parseInt(value) // 0, if it does not parse, is no provider
-		p := w.provider(n)
-		if p == nil {
+		if p := a.provider(n); p == nil {
 			wrong.add("provider", []string{textInvalidChoice})
 		} else {
 			byUser := keep
@@ -71,14 +72,14 @@ func (w *world) filters(q url.Values) (keep func(row) bool, wrong object) {
 	return keep, wrong
 }
 
-// sort orders rows that are sorted by id. Terms it does not know are
-// ignored one by one; with none left the default order is taken.
-func (w *world) sort(rows []row, ordering string) {
-	terms := w.comparisons(ordering)
+// sort orders rows that are sorted by id. Terms that are not known are ignored
+// one by one; with none left the usual order is taken.
+func sort[T any](rows []T, known map[string]func(x, y T) int, ordering, usual string) {
+	terms := termsOf(known, ordering)
 	if len(terms) == 0 {
-		terms = w.comparisons("provider,expires")
+		terms = termsOf(known, usual)
 	}
-	slices.SortStableFunc(rows, func(x, y row) int {
+	slices.SortStableFunc(rows, func(x, y T) int {
 		for _, term := range terms {
 			if c := term(x, y); c != 0 {
 				return c
@@ -88,14 +89,18 @@ func (w *world) sort(rows []row, ordering string) {
 	})
 }
 
-func (w *world) comparisons(ordering string) []func(x, y row) int {
-	known := map[string]func(x, y row) int{
+// comparisons are the terms by which grants are ordered.
+func (w *world) comparisons() map[string]func(x, y row) int {
+	return map[string]func(x, y row) int{
 		"pk":       func(x, y row) int { return cmp.Compare(x.PK, y.PK) },
 		"provider": func(x, y row) int { return cmp.Compare(x.Provider, y.Provider) },
 		"user":     func(x, y row) int { return cmp.Compare(w.named(x.Owner).pk, w.named(y.Owner).pk) },
 		"expires":  func(x, y row) int { return compareExpires(x.Expires, y.Expires) },
 	}
-	var terms []func(x, y row) int
+}
+
+func termsOf[T any](known map[string]func(x, y T) int, ordering string) []func(x, y T) int {
+	var terms []func(x, y T) int
 	for _, term := range strings.Split(ordering, ",") {
 		name, descending := strings.CutPrefix(strings.TrimSpace(term), "-")
 		compare, ok := known[name]
@@ -103,7 +108,7 @@ func (w *world) comparisons(ordering string) []func(x, y row) int {
 			continue
 		}
 		if descending {
-			terms = append(terms, func(x, y row) int { return compare(y, x) })
+			terms = append(terms, func(x, y T) int { return compare(y, x) })
 			continue
 		}
 		terms = append(terms, compare)

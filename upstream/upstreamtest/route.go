@@ -38,12 +38,16 @@ func (a *Authentik) locate(p string) target {
 	if p == "/-/health/ready/" || p == "/-/health/live/" {
 		return target{place: atHealth}
 	}
-	rest, below := strings.CutPrefix(p, oauth2Path)
-	name, rest, slash := strings.Cut(rest, "/")
-	resource := Resource(name)
-	if !below || !slash || !slices.Contains(Resources(), resource) {
-		return target{place: elsewhere}
+	for _, resource := range served() {
+		if rest, below := strings.CutPrefix(p, resource.Path()); below {
+			return locateBelow(resource, rest)
+		}
 	}
+	return target{place: elsewhere}
+}
+
+// locateBelow takes apart what follows the path of a resource.
+func locateBelow(resource Resource, rest string) target {
 	if rest == "" {
 		return target{place: atList, resource: resource}
 	}
@@ -83,9 +87,19 @@ func (a *Authentik) answer(r *http.Request) reply {
 	case atHealth:
 		return a.health(r)
 	case atList:
-		return a.guard(r, allowList, func(caller *user) reply { return a.collection(r, t.resource, caller) })
+		return a.guard(r, t.resource.allowList(), func(caller *user) reply {
+			if t.resource == Providers {
+				return a.providerList(r, caller)
+			}
+			return a.collection(r, t.resource, caller)
+		})
 	case atObject:
-		return a.guard(r, allowObject, func(caller *user) reply { return a.object(r, t, caller) })
+		return a.guard(r, t.resource.allowObject(), func(caller *user) reply {
+			if t.resource == Providers {
+				return a.oneProvider(r, t, caller)
+			}
+			return a.object(r, t, caller)
+		})
 	default:
 		return page(r.Method, http.StatusNotFound)
 	}
@@ -134,7 +148,7 @@ func (a *Authentik) guard(r *http.Request, allow string, view func(caller *user)
 	return view(caller)
 }
 
-// object answers for one row.
+// object answers for one grant.
 func (a *Authentik) object(r *http.Request, t target, caller *user) reply {
 	release := a.options.Release
 	if !release.from(R2024_8) {

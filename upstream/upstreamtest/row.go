@@ -14,7 +14,8 @@ type Code struct {
 	PK int32
 	// Owner is the username of one of the world's users.
 	Owner string
-	// Provider is one of the Provider constants, ProviderGrafana if 0.
+	// Provider is one of the Provider constants or the PK of a provider that was
+	// added, ProviderGrafana if 0.
 	Provider int32
 	// Expires is the end of validity; the zero time is sent as null. Note that
 	// releases up to 2024.12 answer 500 for such a row unless NeverExpires is
@@ -43,11 +44,13 @@ type Token struct {
 	Revoked bool
 }
 
-// row is a row of any table; those of codes leave the last two fields empty.
+// row is a row of any table of grants; those of codes have no idToken and are not
+// revoked.
 type row struct {
 	Code
 	idToken string
 	revoked bool
+	issuer  *provider // the provider when the row was read, not stored
 }
 
 // expired is what is_expired says at now.
@@ -77,7 +80,7 @@ func newTables() map[Resource]*table {
 }
 
 // AddCode adds a row, replacing one with the same PK, and returns its PK. An
-// owner or provider the world does not know is a programming error and panics.
+// owner or provider that does not exist is a programming error and panics.
 func (a *Authentik) AddCode(c Code) int32 {
 	return a.add(AuthorizationCodes, row{Code: c})
 }
@@ -101,7 +104,9 @@ func (a *Authentik) add(resource Resource, r row) int32 {
 	if r.Provider == 0 {
 		r.Provider = ProviderGrafana
 	}
-	owner, provider := a.world.named(r.Owner), a.world.provider(int64(r.Provider))
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	owner, provider := a.world.named(r.Owner), a.providers[r.Provider]
 	if owner == nil || provider == nil {
 		panic(fmt.Sprintf("upstreamtest: row of unknown owner %q or provider %d", r.Owner, r.Provider))
 	}
@@ -114,8 +119,6 @@ func (a *Authentik) add(resource Resource, r row) int32 {
 		}
 		r.idToken = idToken(owner, provider, issued, r.Expires)
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	t := a.table(resource)
 	if r.PK == 0 {
 		r.PK = t.nextPK
@@ -132,10 +135,14 @@ func (a *Authentik) RemoveCode(pk int32) { a.Remove(AuthorizationCodes, pk) }
 // RemoveToken removes a token, as the cleanup or the end of a session would.
 func (a *Authentik) RemoveToken(resource Resource, pk int32) { a.Remove(resource, pk) }
 
-// Remove removes a row of any resource.
+// Remove removes a row of any resource, with a provider also its grants.
 func (a *Authentik) Remove(resource Resource, pk int32) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if resource == Providers {
+		a.removeProvider(pk)
+		return
+	}
 	delete(a.table(resource).rows, pk)
 }
 
@@ -163,12 +170,12 @@ func (a *Authentik) Token(resource Resource, pk int32) (Token, bool) {
 	return r.token(), ok
 }
 
-// table returns the table of a resource; the lock must be held. An unknown
+// table returns the table of a kind of grant; the lock must be held. Any other
 // resource is a programming error and panics.
 func (a *Authentik) table(resource Resource) *table {
 	t := a.tables[resource]
 	if t == nil {
-		panic(fmt.Sprintf("upstreamtest: unknown resource %q", resource))
+		panic(fmt.Sprintf("upstreamtest: no grants named %q", resource))
 	}
 	return t
 }
@@ -177,6 +184,7 @@ func (a *Authentik) row(resource Resource, pk int32) (row, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	r, ok := a.table(resource).rows[pk]
+	r.issuer = a.providers[r.Provider]
 	return r, ok
 }
 
@@ -184,6 +192,9 @@ func (a *Authentik) row(resource Resource, pk int32) (row, bool) {
 func (a *Authentik) rows(resource Resource, keep func(row) bool) []row {
 	a.mu.Lock()
 	all := slices.Collect(maps.Values(a.table(resource).rows))
+	for i := range all {
+		all[i].issuer = a.providers[all[i].Provider]
+	}
 	a.mu.Unlock()
 	all = slices.DeleteFunc(all, func(r row) bool { return !keep(r) })
 	slices.SortFunc(all, func(x, y row) int { return cmp.Compare(x.PK, y.PK) })

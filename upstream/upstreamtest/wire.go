@@ -1,6 +1,8 @@
 package upstreamtest
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -19,7 +21,7 @@ type wire struct {
 func (f wire) row(resource Resource, r row) object {
 	o := object{
 		{"pk", r.PK},
-		{"provider", f.nestedProvider(f.world.provider(int64(r.Provider)))},
+		{"provider", f.nestedProvider(r.issuer)},
 		{"user", f.user(f.world.named(r.Owner))},
 		{"is_expired", r.expired(f.now)},
 		{"expires", timestamp(r.Expires)},
@@ -35,7 +37,12 @@ func (f wire) nestedProvider(p *provider) object {
 	if f.release.genericProvider() {
 		return f.genericProvider(p)
 	}
-	return f.provider(p)
+	return f.provider(p, true)
+}
+
+// readProvider writes a provider that caller reads by itself.
+func (f wire) readProvider(p *provider, caller *user) object {
+	return f.provider(p, !f.release.from(R2026_8) || caller.holds(ChangeProvider, p.pk))
 }
 
 // genericProvider writes the keys that providers of every kind have.
@@ -61,13 +68,14 @@ func (f wire) genericProvider(p *provider) object {
 	return o
 }
 
-// provider writes the whole provider.
-func (f wire) provider(p *provider) object {
+// provider writes the whole provider, with its client secret or without.
+func (f wire) provider(p *provider, secret bool) object {
 	r := f.release
 	o := f.genericProvider(p)
 	o.add("client_type", p.clientType)
+	o.addIf(r.from(R2026_5), "grant_types", list(p.grantTypes))
 	o.add("client_id", p.clientID)
-	o.add("client_secret", p.clientSecret)
+	o.addIf(secret, "client_secret", p.clientSecret)
 	o.add("access_code_validity", "minutes=1")
 	o.add("access_token_validity", "hours=1")
 	o.add("refresh_token_validity", "days=30")
@@ -92,6 +100,9 @@ func (f wire) provider(p *provider) object {
 
 // redirects is one pattern a line up to 2024.8, an array of objects later.
 func (f wire) redirects(all []redirect) any {
+	if !f.release.from(R2026_5) {
+		all = slices.DeleteFunc(list(all), func(r redirect) bool { return r.kind != "" })
+	}
 	if !f.release.from(R2024_12) {
 		lines := make([]string, len(all))
 		for i, r := range all {
@@ -102,6 +113,7 @@ func (f wire) redirects(all []redirect) any {
 	objects := make([]object, len(all))
 	for i, r := range all {
 		objects[i] = object{{"matching_mode", r.mode}, {"url", r.url}}
+		objects[i].addIf(f.release.from(R2026_5), "redirect_uri_type", cmp.Or(r.kind, "authorization"))
 	}
 	return objects
 }
@@ -118,9 +130,9 @@ func (f wire) user(u *user) object {
 	}
 	o.addIf(r.from(R2025_8), "date_joined", changed)
 	o.add("is_superuser", u.superuser)
-	o.add("groups", pks(u.groups, func(g group) string { return g.pk }))
+	o.add("groups", each(u.groups, func(g group) string { return g.pk }))
 	o.add("groups_obj", f.groups(u.groups))
-	o.addIf(r.from(R2025_12), "roles", pks(u.roles, func(r role) string { return r.pk }))
+	o.addIf(r.from(R2025_12), "roles", each(u.roles, func(r role) string { return r.pk }))
 	o.addIf(r.from(R2025_12), "roles_obj", f.roles(u.roles))
 	o.add("email", u.email)
 	o.add("avatar", u.avatar)
@@ -163,13 +175,13 @@ func (f wire) roles(all []role) any {
 	return objects
 }
 
-// pks returns the keys of all, never nil.
-func pks[T any](all []T, pk func(T) string) []string {
-	keys := make([]string, len(all))
+// each returns what of makes of all, never nil.
+func each[T, U any](all []T, of func(T) U) []U {
+	made := make([]U, len(all))
 	for i, v := range all {
-		keys[i] = pk(v)
+		made[i] = of(v)
 	}
-	return keys
+	return made
 }
 
 // list keeps an empty list from being written as null.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 )
 
 // The bearer tokens the world knows.
@@ -24,7 +25,7 @@ const (
 	UserRoot  = "root"
 )
 
-// The primary keys of the providers, for the providers of rows.
+// The primary keys of the world's providers, for the providers of rows.
 const (
 	ProviderGrafana int32 = 1 // confidential, application and three redirect URIs
 	ProviderMobile  int32 = 2 // public client
@@ -38,7 +39,7 @@ type user struct {
 	email       string
 	token       string
 	superuser   bool
-	permissions []string // global ones
+	permissions []string // see Options.Permissions
 	lastLogin   any      // string or nil
 	groups      []group
 	roles       []role
@@ -55,6 +56,20 @@ func (u *user) may(method string, resource Resource) bool {
 	return u.superuser || (method == http.MethodDelete && slices.Contains(u.permissions, resource.DeletePermission()))
 }
 
+// holds reports whether u holds a permission on one object.
+func (u *user) holds(permission string, pk int32) bool {
+	return u.superuser || slices.Contains(u.permissions, permission) ||
+		slices.Contains(u.permissions, fmt.Sprintf("%s:%d", permission, pk))
+}
+
+// holdsAny reports whether u holds a permission, be it on one object only.
+func (u *user) holdsAny(permission string) bool {
+	return u.superuser || slices.ContainsFunc(u.permissions, func(p string) bool {
+		name, _, _ := strings.Cut(p, ":")
+		return name == permission
+	})
+}
+
 type group struct {
 	pk         string
 	numPK      int
@@ -67,34 +82,14 @@ type group struct {
 
 type role struct{ pk, name string }
 
-type provider struct {
-	pk                 int32
-	name               string
-	authenticationFlow any // string or nil, like all flows and keys below
-	authorizationFlow  any
-	invalidationFlow   any
-	propertyMappings   []string
-	slug, application  any
-	clientType         string
-	clientID           string
-	clientSecret       string
-	signingKey         any
-	redirects          []redirect
-	logoutURI          string
-	federated          []int
-}
-
-type redirect struct{ mode, url string }
-
-// world is everything besides codes and tokens: users and providers. It never changes.
+// world is the users, who never change.
 type world struct {
-	users     []user
-	providers []provider
+	users []user
 }
 
 // newWorld makes the world, with further permissions by username.
 func newWorld(permissions map[string][]string) *world {
-	w := &world{users: users(), providers: providers()}
+	w := &world{users: users()}
 	for i := range w.users {
 		w.users[i].avatar = avatar(w.users[i].initials)
 	}
@@ -110,7 +105,7 @@ func newWorld(permissions map[string][]string) *world {
 
 // deletePermissions are those to delete rows of every resource.
 func deletePermissions() []string {
-	return pks(Resources(), Resource.DeletePermission)
+	return each(Resources(), Resource.DeletePermission)
 }
 
 // user returns the user that match accepts, nil if there is none.
@@ -126,16 +121,6 @@ func (w *world) user(match func(*user) bool) *user {
 // named returns the user with that username, nil if there is none.
 func (w *world) named(username string) *user {
 	return w.user(func(u *user) bool { return u.username == username })
-}
-
-// provider returns the provider with that primary key, nil if there is none.
-func (w *world) provider(pk int64) *provider {
-	for i := range w.providers {
-		if int64(w.providers[i].pk) == pk {
-			return &w.providers[i]
-		}
-	}
-	return nil
 }
 
 func users() []user {
@@ -192,43 +177,6 @@ func alice() user {
 			`"nested":{"list":[1,2.5,null,true,{"deep":"ümläut"}],"empty":{},"none":null},"settings":{"locale":""}}`),
 		uid:  "6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b",
 		path: "users/emea", uuid: "aaaaaaaa-0000-4000-8000-000000000101",
-	}
-}
-
-func providers() []provider {
-	const authorizationFlow = "bf54bcd6-8559-4c0e-a5d2-e8f2d9afe281"
-	return []provider{
-		{
-			pk: ProviderGrafana, name: "Grafana",
-			authenticationFlow: "4d9fbfbd-120c-426b-83d8-4fbf6a9c87ae",
-			authorizationFlow:  authorizationFlow,
-			invalidationFlow:   "d8f32731-e052-4a36-a13a-196ecd2948f1",
-			propertyMappings: []string{
-				"a76dd404-e4f0-4110-8eb8-3b59c8007384",
-				"2fa47e9e-1ebb-44d4-8b68-8c50eaac2bfc",
-				"75af60a4-8c7c-42f9-bcd6-b955500c25a0",
-			},
-			slug: "grafana", application: "Grafana", clientType: "confidential",
-			clientID: "grafana-client-id", clientSecret: "grafana-client-secret-0123456789",
-			signingKey: "d9687bcd-1866-4337-898f-53b20b301af0",
-			redirects: []redirect{
-				{"strict", "https://grafana.example.com/login/generic_oauth"},
-				{"strict", "https://grafana.example.com/alt"},
-				{"regex", `https://.*\.preview\.example\.com/cb`},
-			},
-			logoutURI: "https://grafana.example.com/logout", federated: []int{2},
-		},
-		{
-			pk: ProviderMobile, name: "Mobile", authorizationFlow: authorizationFlow,
-			invalidationFlow: "d8f32731-e052-4a36-a13a-196ecd2948f1",
-			slug:             "mobile", application: "Mobile", clientType: "public",
-			clientID: "mobile-client-id", clientSecret: "mobile-client-secret-0123456789",
-			redirects: []redirect{{"regex", ".*"}},
-		},
-		{
-			pk: ProviderOrphan, name: "Orphan", clientType: "confidential",
-			clientID: "orphan-client-id", clientSecret: "orphan-client-secret-0123456789",
-		},
 	}
 }
 
