@@ -52,6 +52,7 @@ var elsewhere = map[command]string{
 	{"docs/gateways.md", "wgc router compose"}:        "test/interop/federation/federation_test.go",
 	{"docs/security.md", "sha256sum"}:                 "docs/pages_test.go",
 	{"docs/settings.md", "REDIS_MODE=cluster"}:        "docs/settings_test.go",
+	{"docs/settings.md", "openssl s_client"}:          "docs/settings_test.go",
 	{"docs/operations.md", "promtool test rules"}:     "deploy/alerts_test.go",
 	{"deploy/README.md", "make dist"}:                 ".ci/run",
 	{"deploy/README.md", "secrets/postgres-password"}: "deploy/compose_test.go",

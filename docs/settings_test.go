@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"authentik-graphql/cache/cachetest"
 	"authentik-graphql/internal/config"
@@ -93,5 +95,23 @@ func TestSettingsRedis(t *testing.T) {
 	}
 	if len(replace) > 0 {
 		t.Errorf("settings.md has no example of %v", slices.Collect(maps.Keys(replace)))
+	}
+}
+
+// TestSettingsCertificate runs the command that prints a fingerprint. The service accepts the certificate by it.
+func TestSettingsCertificate(t *testing.T) {
+	servicetest.Program(t, "openssl")
+	fake := upstreamtest.New(upstreamtest.Options{})
+	up := servicetest.StartTLS(t, fake, servicetest.DefaultCertificate(t, time.Now()))
+	command := regexp.MustCompile("(?m)^openssl s_client .*$").FindString(servicetest.File(t, "docs/settings.md"))
+	command = strings.Replace(command, "auth.example.com:443", up.Listener.Addr().String(), 1)
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", command).Output()
+	_, fingerprint, found := strings.Cut(strings.TrimSpace(string(out)), "=")
+	if err != nil || !found {
+		t.Fatalf("%s: %v\n%s", command, err, out)
+	}
+	got, err := servicetest.Check(t, servicetest.Build(t), "AUTHENTIK_URL="+up.URL, "AUTHENTIK_CERT_SHA256="+fingerprint)
+	if err != nil || !strings.Contains(got, "authentik  ok\n") {
+		t.Errorf("%s: %v\n%s", fingerprint, err, got)
 	}
 }

@@ -147,7 +147,7 @@ func (a answer) id() string {
 
 // transportError classifies a call without an answer.
 func transportError(err error) *Error {
-	e := &Error{Kind: Unavailable, Err: fmt.Errorf("call authentik: %w", err)}
+	e := &Error{Kind: Unavailable, Err: fmt.Errorf("call authentik: %w", withRemedy(err))}
 	if isTimeout(err) {
 		e.Kind = Timeout
 	}

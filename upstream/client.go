@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -25,6 +26,9 @@ type Options struct {
 	BaseURL *url.URL
 	// RootCAs verify authentik's certificate; nil is the system's.
 	RootCAs *x509.CertPool
+	// Pins, if there are any, take the place of RootCAs: authentik must present a certificate with one of
+	// these SHA-256 fingerprints.
+	Pins [][sha256.Size]byte
 	// Timeout bounds one call from start to last byte, including the wait for its turn and retries. With
 	// 0 every call fails.
 	Timeout time.Duration
@@ -81,7 +85,7 @@ func NewClient(o Options) *Client {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	hc := newHTTPClient(o.RootCAs, o.Concurrency)
+	hc := newHTTPClient(tlsConfig(o.RootCAs, o.Pins), o.Concurrency)
 	return &Client{
 		base:    strings.TrimRight(o.BaseURL.String(), "/"),
 		timeout: o.Timeout,
@@ -113,7 +117,7 @@ func (c *Client) Ready(ctx context.Context) error {
 	defer cancel()
 	resp, err := c.resty.R().SetContext(ctx).Get(c.base + "/-/health/ready/")
 	if err != nil {
-		return fmt.Errorf("reach authentik: %w", err)
+		return fmt.Errorf("reach authentik: %w", withRemedy(err))
 	}
 	defer func() { _ = resp.RawBody().Close() }()
 	if resp.StatusCode() == http.StatusNotFound {

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"crypto/tls"
 	"errors"
 	"net/http"
 	"time"
@@ -83,4 +84,9 @@ func ApplicationAt(slug string) Endpoint[*Application] {
 		},
 		NotFound: ErrNoApplication,
 	}
+}
+
+// KeepSessions lets a client resume the TLS sessions of others.
+func (c *Client) KeepSessions(sessions tls.ClientSessionCache) {
+	c.http.Transport.(*http.Transport).TLSClientConfig.ClientSessionCache = sessions
 }

@@ -92,6 +92,7 @@ func (p *program) newClient(observe func(time.Duration, error), tracing *telemet
 	return upstream.NewClient(upstream.Options{
 		BaseURL:     p.cfg.AuthentikURL.URL,
 		RootCAs:     p.in.authentikCAs,
+		Pins:        p.cfg.AuthentikPins,
 		Timeout:     p.cfg.UpstreamTimeout,
 		Concurrency: p.cfg.Concurrency,
 		UserAgent:   "authentik-graphql/" + buildinfo.Version(),

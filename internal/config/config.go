@@ -32,9 +32,10 @@ type Config struct {
 
 // BasicSettings are the settings that every installation needs first.
 type BasicSettings struct {
-	AuthentikURL    BaseURL `env:"AUTHENTIK_URL" example:"https://auth.example.com" help:"Base URL of authentik, with its path prefix if it has one. Required, except with -demo, which brings a fake authentik."`
-	AuthentikCAFile string  `env:"AUTHENTIK_CA_FILE" example:"/etc/ssl/authentik.pem" help:"PEM file of certificates to trust for authentik, in addition to the system's."`
-	ListenAddr      string  `env:"LISTEN_ADDR" envDefault:":8080" example:"127.0.0.1:8080" help:"Address to listen on; :8080 is port 8080 on every interface. With -demo the default is 127.0.0.1:8080."`
+	AuthentikURL    BaseURL      `env:"AUTHENTIK_URL" example:"https://auth.example.com" help:"Base URL of authentik, with its path prefix if it has one. Required, except with -demo, which brings a fake authentik."`
+	AuthentikCAFile string       `env:"AUTHENTIK_CA_FILE" example:"/etc/ssl/authentik.pem" help:"PEM file of certificates to trust for authentik, in addition to the system's."`
+	AuthentikPins   fingerprints `env:"AUTHENTIK_CERT_SHA256" example:"5270c37850d4465ec6b741c2ead2f30e02f675c162078d7096e41d6f33440268" help:"SHA-256 fingerprints of certificates in hexadecimal, separated by commas. authentik must present one of them, whatever its names, issuer and dates: for a certificate that cannot be verified, in place of AUTHENTIK_CA_FILE."`
+	ListenAddr      string       `env:"LISTEN_ADDR" envDefault:":8080" example:"127.0.0.1:8080" help:"Address to listen on; :8080 is port 8080 on every interface. With -demo the default is 127.0.0.1:8080."`
 }
 
 // CacheSettings are the settings of how long values are cached, and in how much memory.

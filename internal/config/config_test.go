@@ -18,6 +18,7 @@ import (
 const (
 	testSecret = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 	testURL    = "AUTHENTIK_URL=https://auth.example.com"
+	testPin    = "5270c37850d4465ec6b741c2ead2f30e02f675c162078d7096e41d6f33440268"
 )
 
 func TestConfigMistakes(t *testing.T) {
@@ -30,6 +31,14 @@ func TestConfigMistakes(t *testing.T) {
 		{"no scheme", []string{"AUTHENTIK_URL=auth.example.com"}, []string{"AUTHENTIK_URL is not an http:// or https:// URL"}},
 		{"user in URL", []string{"AUTHENTIK_URL=https://u:s3cr3t@auth.example.com"}, []string{"AUTHENTIK_URL must not have a user"}},
 		{"API in URL", []string{testURL + "/api/v3/"}, []string{"AUTHENTIK_URL is authentik's base address"}},
+		{"short fingerprint", []string{testURL, "AUTHENTIK_CERT_SHA256=" + testPin[2:]}, []string{"AUTHENTIK_CERT_SHA256 must list SHA-256 fingerprints, each of 64 hexadecimal digits; for example 5270c378"}},
+		{"long fingerprint", []string{testURL, "AUTHENTIK_CERT_SHA256=" + testPin + "00"}, []string{"AUTHENTIK_CERT_SHA256 must list SHA-256 fingerprints"}},
+		{"fingerprint not hexadecimal", []string{testURL, "AUTHENTIK_CERT_SHA256=" + "zz" + testPin[2:]}, []string{"AUTHENTIK_CERT_SHA256 must list SHA-256 fingerprints"}},
+		{"fingerprint of SHA-1", []string{testURL, "AUTHENTIK_CERT_SHA256=" + testPin[:40]}, []string{"AUTHENTIK_CERT_SHA256 must list SHA-256 fingerprints"}},
+		{"fingerprint missing after a comma", []string{testURL, "AUTHENTIK_CERT_SHA256=" + testPin + ","}, []string{"AUTHENTIK_CERT_SHA256 must list SHA-256 fingerprints"}},
+		{"no fingerprint", []string{testURL, "AUTHENTIK_CERT_SHA256=none"}, []string{"AUTHENTIK_CERT_SHA256 must list SHA-256 fingerprints"}},
+		{"fingerprint and roots", []string{testURL, "AUTHENTIK_CERT_SHA256=" + testPin, "AUTHENTIK_CA_FILE=x"}, []string{"AUTHENTIK_CERT_SHA256 cannot be used with AUTHENTIK_CA_FILE"}},
+		{"fingerprint without TLS", []string{"AUTHENTIK_URL=http://auth.example.com", "AUTHENTIK_CERT_SHA256=" + testPin}, []string{"AUTHENTIK_CERT_SHA256 needs an AUTHENTIK_URL that begins with https://"}},
 		{"no port", []string{testURL, "LISTEN_ADDR=localhost"}, []string{"LISTEN_ADDR is not host:port; for example 127.0.0.1:8080"}},
 		{"no port of the admin listener", []string{testURL, "ADMIN_ADDR=9464"}, []string{"ADMIN_ADDR is neither host:port nor off; for example 127.0.0.1:9464"}},
 		{"off for the wrong one", []string{testURL, "LISTEN_ADDR=off"}, []string{"LISTEN_ADDR is not host:port"}},
@@ -137,6 +146,21 @@ func TestConfigDefaultsAndValues(t *testing.T) {
 	}
 	if demo, err = Load([]string{"ADMIN_ADDR=127.0.0.1:1"}, true); err != nil || demo.AdminAddr != "127.0.0.1:1" {
 		t.Errorf("demo with an admin listener: %v, %v", demo, err)
+	}
+}
+
+// TestPins: fingerprints are read as openssl prints them and as others do, and -demo has no use for them.
+func TestPins(t *testing.T) {
+	second := "52:70:C3:78:50:D4:46:5E:C6:B7:41:C2:EA:D2:F3:0E:02:F6:75:C1:62:07:8D:70:96:E4:1D:6F:33:44:02:69"
+	cfg, err := Load([]string{testURL, "AUTHENTIK_CERT_SHA256=" + testPin + ", " + second}, false)
+	want := testPin + "," + testPin[:62] + "69"
+	if err != nil || len(cfg.AuthentikPins) != 2 || cfg.AuthentikPins.String() != want || !strings.Contains(fmt.Sprint(cfg), want) {
+		t.Errorf("got %v, %v", cfg, err)
+	}
+	for _, pin := range []string{testPin, "x"} {
+		if _, err := Load([]string{testURL, "AUTHENTIK_CERT_SHA256=" + pin}, true); err == nil || !strings.Contains(err.Error(), "AUTHENTIK_CERT_SHA256 ") {
+			t.Errorf("%s with -demo: %v", pin, err)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 // validate checks the ranges of values and what they require of one another.
 func (c *Config) validate(demo bool, m mistakes) {
 	m.require(c.AuthentikURL.URL != nil || demo, "AUTHENTIK_URL", "is required")
+	c.validatePins(demo, m)
 	c.validateRanges(m)
 	m.require(c.LogFormat == "json" || c.LogFormat == "text", "LOG_FORMAT", "must be json or text")
 	m.require(IsAddr(c.ListenAddr), "LISTEN_ADDR", "is not host:port")
@@ -25,6 +26,18 @@ func (c *Config) validate(demo bool, m mistakes) {
 		m.require(false, "REDACT", err.Error())
 	}
 	c.validateRedis(m)
+}
+
+// validatePins refuses fingerprints where no certificate would be compared with them: whoever sets them relies on
+// it. With roots it would be open whether either or both must match.
+func (c *Config) validatePins(demo bool, m mistakes) {
+	if len(c.AuthentikPins) == 0 {
+		return
+	}
+	const name = "AUTHENTIK_CERT_SHA256"
+	m.require(!demo, name, "cannot be used with -demo, whose authentik has no certificate")
+	m.require(c.AuthentikCAFile == "", name, "cannot be used with AUTHENTIK_CA_FILE: set one of them")
+	m.require(c.AuthentikURL.URL == nil || c.AuthentikURL.Scheme == "https", name, "needs an AUTHENTIK_URL that begins with https://")
 }
 
 // validateRanges checks the values that have a range. The ranges of times are far above any use, and low enough

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
@@ -45,6 +47,29 @@ func (u BaseURL) String() string {
 		return ""
 	}
 	return u.URL.String()
+}
+
+// fingerprints are SHA-256 hashes of certificates.
+type fingerprints [][sha256.Size]byte
+
+// UnmarshalText reads hexadecimal digits of either case, with the colons that openssl prints or without.
+func (f *fingerprints) UnmarshalText(text []byte) error {
+	for item := range strings.SplitSeq(string(text), ",") {
+		b, err := hex.DecodeString(strings.ReplaceAll(strings.TrimSpace(item), ":", ""))
+		if err != nil || len(b) != sha256.Size {
+			return valueError("must list SHA-256 fingerprints, each of 64 hexadecimal digits")
+		}
+		*f = append(*f, [sha256.Size]byte(b))
+	}
+	return nil
+}
+
+func (f fingerprints) String() string {
+	all := make([]string, len(f))
+	for i, hash := range f {
+		all[i] = hex.EncodeToString(hash[:])
+	}
+	return strings.Join(all, ",")
 }
 
 type origins []string

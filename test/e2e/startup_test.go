@@ -18,6 +18,7 @@ import (
 
 	"authentik-graphql/internal/app"
 	"authentik-graphql/internal/demo"
+	"authentik-graphql/internal/servicetest"
 	"authentik-graphql/upstream/upstreamtest"
 )
 
@@ -209,6 +210,36 @@ func TestSelfSignedAuthentik(t *testing.T) {
 	friend := startApp(t, nil, "AUTHENTIK_URL="+srv.URL, "AUTHENTIK_CA_FILE="+file)
 	if got := query(t, friend.URL, upstreamtest.TokenAlice, aliceCode); len(got.Errors) > 0 {
 		t.Errorf("with the file: %s", got.Body)
+	}
+}
+
+// TestPinnedAuthentik: AUTHENTIK_CERT_SHA256 alone lets the service use a certificate such as authentik's default
+// one. If authentik presents another, -check and the log say which.
+func TestPinnedAuthentik(t *testing.T) {
+	t.Parallel()
+	world := upstreamtest.New(upstreamtest.Options{})
+	world.AddCode(upstreamtest.Code{PK: 17, Owner: upstreamtest.UserAlice, Provider: upstreamtest.ProviderGrafana, Expires: time.Now().Add(time.Hour)})
+	certificate := servicetest.DefaultCertificate(t, time.Now())
+	srv := servicetest.StartTLS(t, world, certificate)
+	good := servicetest.Fingerprint(certificate)
+	other := servicetest.Fingerprint(servicetest.DefaultCertificate(t, time.Now()))
+
+	friend := startApp(t, nil, "AUTHENTIK_URL="+srv.URL, "AUTHENTIK_CERT_SHA256="+other+","+good)
+	if got := query(t, friend.URL, upstreamtest.TokenAlice, aliceCode); len(got.Errors) > 0 {
+		t.Errorf("with the pin: %s", got.Body)
+	}
+	stranger := startApp(t, nil, "AUTHENTIK_URL="+srv.URL, "AUTHENTIK_CERT_SHA256="+other)
+	got := query(t, stranger.URL, upstreamtest.TokenAlice, aliceCode)
+	const advice = "either authentik has a new one, or something else answers at AUTHENTIK_URL"
+	if log := stranger.Log.String(); got.Codes() != "UPSTREAM_UNAVAILABLE" || strings.Contains(string(got.Body), good) || !strings.Contains(log, good) || !strings.Contains(log, advice) {
+		t.Errorf("with another pin: %s\n%s", got.Body, log)
+	}
+	for pin, want := range map[string]string{good: "authentik  ok\n", other: "authentik  FAILED  "} {
+		var out bytes.Buffer
+		err := run(t.Context(), []string{"-check"}, []string{"AUTHENTIK_URL=" + srv.URL, "AUTHENTIK_CERT_SHA256=" + pin}, &out, io.Discard)
+		if !strings.Contains(out.String(), want) || (err != nil) != strings.Contains(out.String(), good) || (err != nil) != strings.Contains(out.String(), advice) {
+			t.Errorf("-check: %v\n%s", err, out.String())
+		}
 	}
 }
 
