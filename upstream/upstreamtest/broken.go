@@ -74,6 +74,23 @@ func serveCut(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	panic(http.ErrAbortHandler) // the server's way to close without the rest
 }
 
+func serveNotReady(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	accept, status := strings.Join(r.Header["Accept"], ","), http.StatusServiceUnavailable
+	answer := canned("", status, plainType+"; charset=utf-8", textStarting)
+	switch {
+	case strings.Contains(accept, jsonType):
+		answer = Starting503JSON
+	case strings.Contains(accept, "text/html"):
+		answer = canned("", status, htmlType, string(htmlPage(status)))
+	}
+	answer.Serve(w, r, next)
+}
+
+func serveLost(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	captured(r, next)
+	serveNotReady(w, r, next)
+}
+
 func serveSlowBody(w http.ResponseWriter, r *http.Request, next http.Handler, d time.Duration) {
 	const parts = 10
 	c := captured(r, next)

@@ -42,7 +42,8 @@ var (
 
 // The core is starting. The 502 forms are those of releases up to 2025.8, where
 // even the JSON one is labelled text; Starting200 is 2025.10.0 alone; the 503
-// forms are those of later releases, chosen there by the Accept header.
+// forms are those of later releases up to 2026.5, chosen there by the Accept
+// header.
 var (
 	Starting502Text = canned("starting-502-text", http.StatusBadGateway, plainType+"; charset=utf-8", textBackendDown+textStarting)
 	Starting502JSON = canned("starting-502-json", http.StatusBadGateway, plainType+"; charset=utf-8", errorBody(textBackendDown+textStarting))
@@ -56,6 +57,18 @@ var (
 var (
 	BackendDown502JSON = canned("backend-down-502-json", http.StatusBadGateway, jsonType, errorBody(unixDown))
 	BackendDown502Text = canned("backend-down-502-text", http.StatusBadGateway, plainType, unixDown)
+)
+
+// The server of 2026.8, which stands in place of the router, never answers 502.
+var (
+	// NotReady503 is its answer while the core is not ready or cannot be reached,
+	// whatever the method, in the form that the Accept header asks for.
+	NotReady503 = Fault{Name: "not-ready-503", Serve: serveNotReady}
+	// Lost503 performs the request and answers as NotReady503, as if the core had
+	// gone away before its answer.
+	Lost503 = Fault{Name: "lost-503", Serve: serveLost}
+	// Timeout408 is its answer when the core takes too long.
+	Timeout408 = canned("timeout-408", http.StatusRequestTimeout, "", "")
 )
 
 // Answers that are not the API's: a wrong base URL, a login page in front, a
@@ -144,6 +157,7 @@ func Faults() []Fault {
 		Error500, Empty405,
 		Starting502Text, Starting502JSON, Starting200, Starting503JSON, Starting503Text, Starting503HTML,
 		BackendDown502JSON, BackendDown502Text,
+		NotReady503, Lost503, Timeout408,
 		HTML404, Text404, HTML200, Redirect301, Redirect302,
 		Empty200, WrongJSON, WrongArray, WrongObject, WrongPK, CutJSON,
 		Hang, Reset, DropKeptAlive, Endless,

@@ -41,6 +41,9 @@ var wantOf = map[string]want{
 	"starting-503-html":     {status: 503, mime: "text/html", header: "Retry-After: 5", body: "<!DOCTYPE html>"},
 	"backend-down-502-json": {status: 502, mime: "application/json", body: `{"error":"failed to connect to authentik backend: dial unix `},
 	"backend-down-502-text": {status: 502, mime: "text/plain", body: "failed to connect to authentik backend: dial unix "},
+	"not-ready-503":         {status: 503, mime: "application/json", header: "Retry-After: 5", body: `{"error":"authentik starting"}`},
+	"lost-503":              {status: 503, mime: "application/json", header: "Retry-After: 5", body: `{"error":"authentik starting"}`},
+	"timeout-408":           {status: 408, header: "Content-Length: 0"},
 	"html-404":              {status: 404, mime: "text/html; charset=utf-8", body: "<!DOCTYPE html>"},
 	"text-404":              {status: 404, mime: "text/plain; charset=utf-8", body: "404 page not found"},
 	"html-200":              {status: 200, mime: "text/html; charset=utf-8", body: "<!DOCTYPE html>"},
@@ -272,5 +275,40 @@ func TestCloseEndsHang(t *testing.T) {
 	fake.Close()
 	if err := <-failed; err == nil {
 		t.Error("an answer")
+	}
+}
+
+// TestNotReady checks the answer for a core that is not ready: the form follows the Accept header, the method does
+// not matter, and a request whose answer was lost was performed.
+func TestNotReady(t *testing.T) {
+	fake := upstreamtest.New(upstreamtest.Options{Release: upstreamtest.R2026_8})
+	fake.AddCode(upstreamtest.Code{PK: 17, Owner: upstreamtest.UserDave, Expires: anHourAhead})
+	srv := start(t, fake)
+	ask := func(method, accept string) (status int, mime, retryAfter string) {
+		headers := bearer(upstreamtest.TokenDave)
+		headers.Set("Accept", accept)
+		status, got, _ := send(t, method, srv.URL+upstreamtest.Path+"17/", headers)
+		return status, got.Get("Content-Type"), got.Get("Retry-After")
+	}
+	fake.SetFault(17, upstreamtest.NotReady503)
+	for _, tt := range []struct{ method, accept, mime, retryAfter string }{
+		{"GET", "application/json", "application/json", "5"},
+		{"DELETE", "application/json", "application/json", "5"},
+		{"GET", "text/html,application/xhtml+xml", "text/html; charset=utf-8", ""},
+		{"GET", "*/*", "text/plain; charset=utf-8", ""},
+	} {
+		if status, mime, after := ask(tt.method, tt.accept); status != 503 || mime != tt.mime || after != tt.retryAfter {
+			t.Errorf("%s for %s: %d %q, retry after %q", tt.method, tt.accept, status, mime, after)
+		}
+	}
+	if _, there := fake.Code(17); !there {
+		t.Error("a request that was refused deleted the code")
+	}
+	fake.SetFault(17, upstreamtest.Lost503)
+	if status, _, _ := ask("DELETE", "application/json"); status != 503 {
+		t.Errorf("lost: %d", status)
+	}
+	if _, there := fake.Code(17); there {
+		t.Error("a request whose answer was lost did not delete the code")
 	}
 }
