@@ -135,7 +135,7 @@ func TestTwoAuthorizationHeaders(t *testing.T) {
 }
 
 func TestCompression(t *testing.T) {
-	for release, want := range map[upstreamtest.Release]string{upstreamtest.R2024_8: "", upstreamtest.R2026_2: "gzip"} {
+	for release, want := range map[upstreamtest.Release]string{upstreamtest.R2024_8: "", upstreamtest.R2026_2: "gzip", upstreamtest.R2026_8: ""} {
 		t.Run(string(release), func(t *testing.T) {
 			fake := upstreamtest.New(upstreamtest.Options{Release: release})
 			fake.AddCode(upstreamtest.Code{Owner: upstreamtest.UserAlice, Expires: anHourAhead})
@@ -203,5 +203,16 @@ func TestIDsAreNotReused(t *testing.T) {
 	second := fake.AddCode(upstreamtest.Code{Owner: upstreamtest.UserAlice})
 	if _, ok := fake.Code(40); ok || second != 41 {
 		t.Errorf("second id %d, row 40 there: %v", second, ok)
+	}
+}
+
+// The router cleans paths by a redirect; the server of 2026.8 passes them on.
+func TestUncleanPath(t *testing.T) {
+	for release, want := range map[upstreamtest.Release]int{upstreamtest.R2026_2_3: http.StatusMovedPermanently, upstreamtest.R2026_8: http.StatusNotFound} {
+		srv := start(t, upstreamtest.New(upstreamtest.Options{Release: release}))
+		status, _, _ := send(t, http.MethodGet, srv.URL+"/api/v3/oauth2//authorization_codes/1/", bearer(upstreamtest.TokenAlice))
+		if status != want {
+			t.Errorf("%s: %d, want %d", release, status, want)
+		}
 	}
 }

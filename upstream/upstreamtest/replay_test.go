@@ -17,7 +17,7 @@ import (
 )
 
 // recording is one exchange with a real authentik. Long lists were cut to their
-// first row and the texts of pages left out.
+// first row, the texts of pages left out, and the ids of users set to the fake's.
 type recording struct {
 	Case    string
 	Request struct {
@@ -51,7 +51,7 @@ func TestReplay(t *testing.T) {
 // see TestKeysOf2024_12; others differ from a recorded one by what is tested apart.
 func recorded(release upstreamtest.Release) bool {
 	switch release {
-	case upstreamtest.R2024_12, upstreamtest.R2025_12_5, upstreamtest.R2026_2_3, upstreamtest.R2026_5, upstreamtest.R2026_8:
+	case upstreamtest.R2024_12, upstreamtest.R2025_12_5, upstreamtest.R2026_2_3, upstreamtest.R2026_8:
 		return false
 	default:
 		return true
@@ -115,6 +115,11 @@ func replay(t *testing.T, release upstreamtest.Release, rec recording) {
 // tokens translates the tokens of the recordings. Those not named were not
 // known to the recorded server either.
 var tokens = strings.NewReplacer(
+	"root-admin-token", upstreamtest.TokenRoot,
+	"viewer-token", upstreamtest.TokenDave,
+	"editor-token", upstreamtest.TokenDave,
+	"svc-token", upstreamtest.TokenDave,
+	"(JWT of client_credentials of client-machine)", upstreamtest.TokenBob,
 	"alice-token", upstreamtest.TokenAlice,
 	"bob-token", upstreamtest.TokenBob,
 	"admin-token", upstreamtest.TokenRoot,
@@ -135,7 +140,8 @@ func recordedWorld(release upstreamtest.Release, name string) *upstreamtest.Auth
 		{PK: 11, Owner: alice, Expires: live},
 		{PK: 12, Owner: bob, Expires: live},
 	}
-	if release == upstreamtest.R2023_10 || release == upstreamtest.R2024_8 {
+	switch release {
+	case upstreamtest.R2023_10, upstreamtest.R2024_8:
 		rows = append(rows,
 			upstreamtest.Code{PK: 4, Owner: bob, Expires: live},
 			upstreamtest.Code{PK: 7, Owner: alice, Provider: upstreamtest.ProviderOrphan, Expires: live},
@@ -145,7 +151,22 @@ func recordedWorld(release upstreamtest.Release, name string) *upstreamtest.Auth
 		if strings.Contains(name, "null-expires") {
 			rows = append(rows, upstreamtest.Code{PK: 3, Owner: alice, NeverExpires: !strings.Contains(name, "expiring-true")})
 		}
-	} else {
+	case upstreamtest.R2026_5:
+		rows = append(rows,
+			upstreamtest.Code{PK: 3, Owner: alice},
+			upstreamtest.Code{PK: 4, Owner: alice, Expires: past, NeverExpires: true},
+			upstreamtest.Code{PK: 5, Owner: alice, Provider: upstreamtest.ProviderOrphan, Expires: live},
+			upstreamtest.Code{PK: 6, Owner: alice, Provider: upstreamtest.ProviderMobile, Expires: live},
+			upstreamtest.Code{PK: 7, Owner: alice, Expires: live},
+			upstreamtest.Code{PK: 8, Owner: bob, Expires: live},
+			upstreamtest.Code{PK: 9, Owner: root, Expires: live},
+			upstreamtest.Code{PK: 10, Owner: bob, Expires: live},
+			upstreamtest.Code{PK: 11, Owner: dave, Expires: live},
+			upstreamtest.Code{PK: 25, Owner: bob, Expires: live},
+			upstreamtest.Code{PK: 72, Owner: dave, Expires: live},
+			upstreamtest.Code{PK: 73, Owner: bob, Expires: live},
+		)
+	default:
 		rows = append(rows,
 			upstreamtest.Code{PK: 3, Owner: alice},
 			upstreamtest.Code{PK: 4, Owner: alice, Provider: upstreamtest.ProviderMobile, Expires: live},
@@ -156,20 +177,55 @@ func recordedWorld(release upstreamtest.Release, name string) *upstreamtest.Auth
 			upstreamtest.Code{PK: 10, Owner: dave, Expires: live},
 		)
 	}
-	fake := upstreamtest.New(upstreamtest.Options{Release: release})
+	fake := upstreamtest.New(upstreamtest.Options{Release: release, Permissions: recordedPermissions(name)})
+	for _, name := range []string{"machine", "wiki proxy"} {
+		fake.AddProvider(upstreamtest.Provider{Name: name, Application: name})
+	}
 	for _, row := range rows {
 		row.Scope = scope
 		fake.AddCode(row)
 	}
 	for _, resource := range []upstreamtest.Resource{upstreamtest.AccessTokens, upstreamtest.RefreshTokens} {
-		fake.AddToken(resource, upstreamtest.Token{PK: 1, Owner: alice, Expires: live, Scope: scope})
-		fake.AddToken(resource, upstreamtest.Token{PK: 2, Owner: bob, Expires: live, Scope: scope})
-		fake.AddToken(resource, upstreamtest.Token{PK: 3, Owner: alice, Expires: live, Scope: scope})
+		for _, token := range recordedTokens(release, live, past) {
+			token.Scope = scope
+			fake.AddToken(resource, token)
+		}
 	}
 	for pk := range int32(110) { // for a second page, whatever the default size
 		fake.AddCode(upstreamtest.Code{PK: 1000 + pk, Owner: bob, Expires: live, Scope: scope})
 	}
 	return fake
+}
+
+// recordedTokens are the tokens of either kind.
+func recordedTokens(release upstreamtest.Release, live, past time.Time) []upstreamtest.Token {
+	const alice, bob, dave = upstreamtest.UserAlice, upstreamtest.UserBob, upstreamtest.UserDave
+	if release != upstreamtest.R2026_5 {
+		return []upstreamtest.Token{
+			{PK: 1, Owner: alice, Expires: live}, {PK: 2, Owner: bob, Expires: live}, {PK: 3, Owner: alice, Expires: live},
+		}
+	}
+	return []upstreamtest.Token{
+		{PK: 1, Owner: alice, Expires: live},
+		{PK: 2, Owner: alice, Expires: live, Revoked: true},
+		{PK: 3, Owner: alice, Expires: past},
+		{PK: 4, Owner: bob, Expires: live},
+		{PK: 5, Owner: alice, Provider: upstreamtest.ProviderMobile, Expires: live},
+		{PK: 6, Owner: alice, Expires: live},
+		{PK: 7, Owner: dave, Expires: live},
+	}
+}
+
+// recordedPermissions are those that the caller of a recording held to see providers.
+func recordedPermissions(name string) map[string][]string {
+	switch {
+	case strings.HasSuffix(name, "-as-viewer"), strings.HasPrefix(name, "provider") && strings.HasSuffix(name, "-editor"):
+		return map[string][]string{upstreamtest.UserDave: {upstreamtest.ViewProvider}}
+	case strings.HasPrefix(name, "object-permission-") && strings.HasSuffix(name, "-as-bob"):
+		return map[string][]string{upstreamtest.UserBob: {upstreamtest.ViewProvider + ":2"}}
+	default:
+		return nil
+	}
 }
 
 // send makes one request as it is told to, redirects and compression aside.
