@@ -15,6 +15,7 @@ const (
 	elsewhere place = iota // not routed: the HTML error page
 	outside                // not below the path prefix
 	atHealth
+	atVersion
 	atList
 	atObject
 )
@@ -37,6 +38,9 @@ func (a *Authentik) locate(p string) target {
 	}
 	if p == "/-/health/ready/" || p == "/-/health/live/" {
 		return target{place: atHealth}
+	}
+	if p == versionPath {
+		return target{place: atVersion}
 	}
 	for _, resource := range served() {
 		if rest, below := strings.CutPrefix(p, resource.Path()); below {
@@ -86,6 +90,8 @@ func (a *Authentik) answer(r *http.Request) reply {
 		return plain(http.StatusNotFound, "404 page not found\n", fromRouter)
 	case atHealth:
 		return a.health(r)
+	case atVersion:
+		return a.guard(r, allowVersion, func(caller *user) reply { return a.version(r, caller) })
 	case atList:
 		return a.guard(r, t.resource.allowList(), func(caller *user) reply {
 			if t.resource == Providers {
