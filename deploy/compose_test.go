@@ -13,6 +13,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"authentik-graphql/internal/releases"
 	"authentik-graphql/internal/servicetest"
 )
 
@@ -63,6 +64,14 @@ func TestComposeService(t *testing.T) {
 	}
 	if !service.ReadOnly || !slices.Equal(service.CapDrop, []string{"ALL"}) || !slices.Equal(service.SecurityOpt, []string{"no-new-privileges:true"}) {
 		t.Error("it may do more than it needs")
+	}
+}
+
+// TestComposeRelease: the release of authentik is tested, and has no hole that is known here.
+func TestComposeRelease(t *testing.T) {
+	_, tag, _ := strings.Cut(loadCompose(t).Services["server"].Image, ":")
+	for _, warning := range releases.Warnings(tag) {
+		t.Error(warning)
 	}
 }
 

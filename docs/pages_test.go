@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"authentik-graphql/internal/callers"
+	"authentik-graphql/internal/releases"
 	"authentik-graphql/internal/servicetest"
 	"authentik-graphql/upstream"
 	"authentik-graphql/upstream/upstreamtest"
@@ -98,6 +99,15 @@ func TestErrorsPage(t *testing.T) {
 	for _, code := range codes {
 		if !strings.Contains(page, "`"+code[1]+"`") {
 			t.Errorf("errors.md does not name %s", code[1])
+		}
+	}
+}
+
+// TestPagesRelease: the pages that name the releases of authentik which are supported name those that are tested.
+func TestPagesRelease(t *testing.T) {
+	for _, page := range []string{"README.md", "CHANGELOG.md", "docs/releases.md"} {
+		if want := releases.Oldest + " to " + releases.Newest; !strings.Contains(servicetest.File(t, page), want) {
+			t.Errorf("%s does not say %s", page, want)
 		}
 	}
 }

@@ -131,7 +131,7 @@ func parseFlags(args []string) (f flags, err error) {
 	f.set = flag.NewFlagSet("authentik-graphql", flag.ContinueOnError)
 	f.set.SetOutput(io.Discard) // Run reports mistakes in one line and prints the help itself
 	f.set.BoolVar(&f.demo, "demo", false, "run against a fake authentik inside, with the Playground and three tokens to try")
-	f.set.BoolVar(&f.check, "check", false, "validate the settings, reach authentik and Redis, try the service's own token, print what was found")
+	f.set.BoolVar(&f.check, "check", false, "validate the settings, reach authentik and Redis, try the service's own token, look up authentik's release, print what was found")
 	f.set.Func("fake-authentik", "run the demo's fake authentik alone, on `ADDR`, for several processes of the service to share", func(addr string) error {
 		if f.fakeAuthentik = addr; !config.IsAddr(addr) {
 			return errors.New("is not host:port")
