@@ -17,7 +17,10 @@ var ErrRevoked = errors.New("cache: the resource was revoked")
 
 // Options are the options of a [Cache].
 type Options struct {
+	// Policy is that of every kind of resource that Policies does not name.
 	Policy Policy
+	// Policies are those of other kinds of resources, by the name that their keys have.
+	Policies map[string]Policy
 	// LoadTimeout bounds a load together with the lookups and stores around it.
 	LoadTimeout time.Duration
 	// Classify returns the outcome that an error of a [Loader] stands for.
@@ -31,6 +34,7 @@ type Options struct {
 // Cache reads through memory and Redis.
 type Cache[V any] struct {
 	policy   Policy
+	policies map[string]Policy
 	timeout  time.Duration
 	classify func(error) Outcome
 	now      func() time.Time
@@ -57,6 +61,7 @@ type Loader[V any] func(ctx context.Context) (Entry[V], error)
 func New[V any](o Options, codec Codec[V], memory Store, redis Shared) *Cache[V] {
 	c := &Cache[V]{
 		policy:     o.Policy,
+		policies:   o.Policies,
 		timeout:    o.LoadTimeout,
 		classify:   o.Classify,
 		now:        o.Now,
@@ -123,7 +128,7 @@ func (c *Cache[V]) get(ctx context.Context, key Key, load Loader[V]) (Result[V],
 	if joined {
 		c.stats.joined.Add(1)
 	}
-	if known.mayBeStale(c.policy.StaleWhileRevalidate) {
+	if known.mayBeStale(known.policy.StaleWhileRevalidate) {
 		return known.stale(StaleWhileRevalidate, nil), nil
 	}
 	if joined {
@@ -136,6 +141,7 @@ func (c *Cache[V]) get(ctx context.Context, key Key, load Loader[V]) (Result[V],
 // await waits for a flight until the caller's own deadline, or until the caller may use what the flight
 // offers: at once within the window of revalidation, else when the load has taken a second.
 func (c *Cache[V]) await(ctx context.Context, key Key, call *call[V], began time.Time) (Result[V], error) {
+	policy := c.policyOf(key)
 	accept := func(window time.Duration, why Staleness) (r Result[V], ok bool) {
 		if r = *call.offer; !c.mayUse(key, r, window, began) {
 			return r, false
@@ -152,13 +158,13 @@ func (c *Cache[V]) await(ctx context.Context, key Key, call *call[V], began time
 			return call.result, call.err
 		case <-offered:
 			offered = nil
-			if r, ok := accept(c.policy.StaleWhileRevalidate, StaleWhileRevalidate); ok {
+			if r, ok := accept(policy.StaleWhileRevalidate, StaleWhileRevalidate); ok {
 				return r, nil
 			}
 			waited = time.After(staleWait - time.Since(call.began))
 		case <-waited:
 			waited = nil
-			if r, ok := accept(c.policy.StaleIfError, StaleIfError); ok {
+			if r, ok := accept(policy.StaleIfError, StaleIfError); ok {
 				return r, nil
 			}
 		case <-ctx.Done():
@@ -170,13 +176,13 @@ func (c *Cache[V]) await(ctx context.Context, key Key, call *call[V], began time
 // mayUse checks an offer once more for a caller that may have joined late: after the value's time, or after a
 // revocation that this process missed.
 func (c *Cache[V]) mayUse(key Key, r Result[V], window time.Duration, began time.Time) bool {
-	return staleFor(c.policy, r.Entry, window, c.now()) && !c.Revoked(key.id) &&
+	return staleFor(c.policyOf(key), r.Entry, window, c.now()) && !c.Revoked(key.id) &&
 		(c.inSync(r.subscription) || !r.asked.Before(began))
 }
 
 // Peek returns the caller's value if it is cached and fresh. It does not ask the origin.
 func (c *Cache[V]) Peek(ctx context.Context, key Key) (r Result[V], ok bool) {
-	if key == (Key{}) || c.policy.TTL <= 0 || c.Revoked(key.id) {
+	if key == (Key{}) || c.policyOf(key).TTL <= 0 || c.Revoked(key.id) {
 		return r, false
 	}
 	known := newLookup(c, key)
@@ -198,7 +204,7 @@ func (c *Cache[V]) Peek(ctx context.Context, key Key) (r Result[V], ok bool) {
 // subscription is [Cache.Subscription] from before the origin was asked. Prime neither replaces a newer entry
 // nor interferes with a load.
 func (c *Cache[V]) Prime(key Key, e Entry[V], subscription int64) {
-	if key == (Key{}) || c.policy.TTL <= 0 || !fresh(c.policy, e, c.now()) {
+	if policy := c.policyOf(key); key == (Key{}) || policy.TTL <= 0 || !fresh(policy, e, c.now()) {
 		return
 	}
 	c.flights.ifIdle(key, func() {
@@ -255,7 +261,7 @@ func (c *Cache[V]) ListVersion(ctx context.Context, resource string) string {
 // revocation, nor if its version is not the present one.
 func (c *Cache[V]) Valid(d Dependency, now time.Time) bool {
 	e, found := c.memory.Get(d.key)
-	if !found || e.Outcome != Value || e.number != d.number || !fresh(c.policy, e, now) || !c.inSync(e.subscription) {
+	if !found || e.Outcome != Value || e.number != d.number || !fresh(c.policyOf(d.key), e, now) || !c.inSync(e.subscription) {
 		return false
 	}
 	if d.key.isList() {
@@ -287,9 +293,22 @@ func (c *Cache[V]) inSync(subscription int64) bool {
 
 func (c *Cache[V]) addTombstone(id ResourceID) { c.tombstones.add(c.hash(id), c.tombstoneTTL()) }
 
-// tombstoneTTL is longer than any entry is kept and any load runs that began before the revocation.
+// policyOf returns the policy of the kind of resource that a key is for.
+func (c *Cache[V]) policyOf(key Key) Policy {
+	if p, ok := c.policies[key.id.resource]; ok {
+		return p
+	}
+	return c.policy
+}
+
+// tombstoneTTL is longer than any entry of any kind is kept, because what is made of several may be kept as long,
+// and longer than any load runs that began before the revocation.
 func (c *Cache[V]) tombstoneTTL() time.Duration {
-	return c.policy.longest() + min(c.timeout, 24*time.Hour) + 10*time.Second
+	longest := c.policy.longest()
+	for _, p := range c.policies {
+		longest = max(longest, p.longest())
+	}
+	return longest + min(c.timeout, 24*time.Hour) + 10*time.Second
 }
 
 // readMemory decodes the key's entry. The caller may modify the value but not its strings. An entry that
@@ -308,13 +327,14 @@ func (c *Cache[V]) store(key Key, e *Encoded) {
 		key = key.ofFailure()
 	}
 	e.number = c.stored.Add(1)
-	c.memory.Set(key, *e, c.ttl(*e))
+	c.memory.Set(key, *e, c.ttl(key, *e))
 }
 
 // ttl returns how long an entry is kept: never longer than the policy allows, even if the entry claims to
 // have been fetched in the future.
-func (c *Cache[V]) ttl(e Encoded) time.Duration {
-	return min(keptUntil(c.policy, e).Sub(c.now()), c.policy.longest())
+func (c *Cache[V]) ttl(key Key, e Encoded) time.Duration {
+	policy := c.policyOf(key)
+	return min(keptUntil(policy, e).Sub(c.now()), policy.longest())
 }
 
 func (c *Cache[V]) encode(e Entry[V]) Encoded {

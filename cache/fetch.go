@@ -37,7 +37,7 @@ type fetch[V any] struct {
 }
 
 func (f *fetch[V]) run(ctx context.Context) (Result[V], error) {
-	if f.cache.policy.TTL <= 0 {
+	if f.cache.policyOf(f.key).TTL <= 0 {
 		return f.loadOnly(ctx)
 	}
 	f.known = newLookup(f.cache, f.key) // another flight may have ended since the caller looked
@@ -164,7 +164,7 @@ func (f *fetch[V]) loadAndStore(ctx context.Context) (Result[V], error) {
 	}
 	stored, committed, revoked := c.encode(e), c.redis == nil, false
 	if f.acquired || c.redis != nil && e.Outcome.denies() {
-		revoked, err = f.commit(ctx, stored, c.ttl(stored))
+		revoked, err = f.commit(ctx, stored, c.ttl(f.key, stored))
 		committed = err == nil
 	}
 	if !committed { // and so Redis has not said that the resource is not revoked

@@ -27,7 +27,7 @@ type lookup[V any] struct {
 
 // newLookup looks into memory.
 func newLookup[V any](c *Cache[V], key Key) lookup[V] {
-	k := lookup[V]{cache: c, key: key, policy: c.policy, source: FromMemory, failureSource: FromMemory}
+	k := lookup[V]{cache: c, key: key, policy: c.policyOf(key), source: FromMemory, failureSource: FromMemory}
 	k.entry, k.value, k.found = c.readMemory(key)
 	if !k.fresh() {
 		k.failure, k.hasFailure = c.memory.Get(key.ofFailure())
