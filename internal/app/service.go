@@ -136,13 +136,19 @@ func (s *Service) openCaches() error {
 	if s.documents, err = document.NewLibrary(documents); err != nil {
 		return err
 	}
+	policy := cache.Policy{
+		TTL:                  s.cfg.CacheTTL,
+		StaleWhileRevalidate: s.cfg.StaleWhileRevalidate,
+		StaleIfError:         s.cfg.StaleIfError,
+		NegativeTTL:          s.cfg.NegativeTTL,
+	}
+	ofProviders := policy
+	if policy.TTL > 0 { // else nothing is cached
+		ofProviders.TTL = s.cfg.ProviderTTL
+	}
 	s.cache = cache.New(cache.Options{
-		Policy: cache.Policy{
-			TTL:                  s.cfg.CacheTTL,
-			StaleWhileRevalidate: s.cfg.StaleWhileRevalidate,
-			StaleIfError:         s.cfg.StaleIfError,
-			NegativeTTL:          s.cfg.NegativeTTL,
-		},
+		Policy:      policy,
+		Policies:    map[string]cache.Policy{grants.ProviderResource: ofProviders},
 		LoadTimeout: s.cfg.UpstreamTimeout + time.Second,
 		Classify:    grants.Classify,
 		Now:         s.Now,

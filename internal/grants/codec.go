@@ -20,6 +20,11 @@ func encode(b []byte, v Value) []byte {
 		return upstream.AppendGrant(append(b, 'g'), v)
 	case *upstream.Rows:
 		return upstream.AppendRows(append(b, 'l'), v)
+	case provider:
+		if v.Refusal != nil {
+			return append(append(b, 'r'), upstream.EncodeError(v.Refusal)...)
+		}
+		return upstream.AppendProvider(append(b, 'p'), v.Provider)
 	}
 	return b // which cannot be decoded
 }
@@ -30,6 +35,12 @@ func decode(stored string) (Value, error) {
 		return upstream.RestoreGrant(stored[1:])
 	case strings.HasPrefix(stored, "l"):
 		return upstream.RestoreRows(stored[1:])
+	case strings.HasPrefix(stored, "p"):
+		p, err := upstream.RestoreProvider(stored[1:])
+		return provider{Provider: p}, err
+	case strings.HasPrefix(stored, "r"):
+		refusal, err := upstream.RestoreError([]byte(stored[1:]))
+		return provider{Refusal: refusal}, err
 	}
 	return nil, errors.New("grants: a stored value of an unknown type")
 }

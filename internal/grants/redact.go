@@ -52,7 +52,16 @@ func (r Redaction) String() string { return strings.Join(r.coordinates, ",") }
 // HidesSecret reports whether the clients' secrets are dropped.
 func (r Redaction) HidesSecret() bool { return slices.Contains(r.coordinates, defaultRedaction) }
 
+// Covers reports whether a field of the schema such as `User.email` is null for every caller.
+func (r Redaction) Covers(coordinate string) bool {
+	effective, _ := upstream.Redactable(coordinate)
+	return slices.Contains(r.coordinates, effective)
+}
+
 // Apply drops the fields from a grant that nothing else refers to yet.
 func (r Redaction) Apply(resource upstream.Resource, g *upstream.Grant) {
 	upstream.RedactGrant(resource, g, r.coordinates)
 }
+
+// ApplyToProvider does the same with a provider that was read by itself.
+func (r Redaction) ApplyToProvider(p *upstream.Provider) { upstream.RedactProvider(p, r.coordinates) }
