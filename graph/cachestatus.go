@@ -59,17 +59,6 @@ func remaining(read grants.Freshness, now time.Time) int {
 	return int(read.FreshUntil.Sub(now) / time.Second)
 }
 
-// leastFresh returns the read that stopped or stops being fresh first, nil if none succeeded.
-func leastFresh(reads map[readKey]*read) *read {
-	var least *read
-	for _, read := range reads {
-		if read.shown() && (least == nil || lessFresh(read.freshness, least.freshness)) {
-			least = read
-		}
-	}
-	return least
-}
-
 // lessFresh orders values that were stale when they were read before all others.
 func lessFresh(a, b grants.Freshness) bool {
 	if stale := a.Stale != grants.NotStale; stale != (b.Stale != grants.NotStale) {

@@ -61,7 +61,7 @@ func (r *Resolver) entity(ctx context.Context, representation map[string]any) (e
 	name, _ := representation["__typename"].(string)
 	resolve := resolvable[name]
 	if resolve == nil {
-		return nil, apierror.New(apierror.BadUserInput, "This subgraph resolves entities of the types AuthorizationCode, AccessToken and RefreshToken only.")
+		return nil, apierror.New(apierror.BadUserInput, "This subgraph resolves entities of the types AuthorizationCode, AccessToken, RefreshToken and OAuth2Provider only.")
 	}
 	id, err := representationID(representation["id"])
 	if err != nil {
@@ -76,6 +76,13 @@ var resolvable = map[string]func(ctx context.Context, r *Resolver, id string) (m
 	"AuthorizationCode": entityOf(codes),
 	"AccessToken":       entityOf(accessTokens),
 	"RefreshToken":      entityOf(refreshTokens),
+	providerType: func(ctx context.Context, _ *Resolver, id string) (model.Entity, error) {
+		p, err := unreadProvider(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		return p, nil
+	},
 }
 
 func entityOf[V, T any, P interface {

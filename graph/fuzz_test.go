@@ -66,7 +66,7 @@ func FuzzNegotiate(f *testing.F) {
 	})
 }
 
-type noGrants struct{}
+type noGrants struct{ NoProviders }
 
 func (noGrants) Grant(context.Context, grants.Caller, upstream.Resource, upstream.PK) (GrantRead, error) {
 	return GrantRead{}, &upstream.Error{Kind: upstream.NotFound}

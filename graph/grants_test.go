@@ -17,6 +17,7 @@ import (
 
 // fakeGrants is a source of lists whose rows have the keys from 1 up. It records the queries.
 type fakeGrants struct {
+	graph.NoProviders
 	rows int
 	row  func(pk upstream.PK) *upstream.Grant
 

@@ -48,7 +48,7 @@ func NewHandler(resolver *Resolver, o Options) http.Handler {
 		limits:    o.Limits,
 		bodies:    newMemoryBudget(),
 		documents: o.Documents,
-		planner:   newPlanner(schema.Schema(), r.Query(), r.budget),
+		planner:   newPlanner(schema.Schema(), &r),
 		spans:     o.Spans,
 	}
 }

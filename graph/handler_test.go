@@ -35,6 +35,14 @@ func (f source) Revoke(context.Context, grants.Caller, upstream.Resource, upstre
 	return grants.Revocation{}, &upstream.Error{Kind: upstream.NotFound}
 }
 
+func (source) Providers(ctx context.Context, caller grants.Caller, pks []upstream.PK) []grants.ProviderRead {
+	return graph.NoProviders{}.Providers(ctx, caller, pks)
+}
+
+func (source) CachedProvider(context.Context, grants.Caller, upstream.PK) (r grants.ProviderRead, ok bool) {
+	return r, false
+}
+
 var _ graph.GrantSource = source(nil)
 
 func anyCode(_ context.Context, _ upstream.Credential, pk upstream.PK) (graph.GrantRead, error) {

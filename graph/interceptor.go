@@ -17,6 +17,7 @@ type interceptor struct {
 	federation         bool
 	maxRepresentations int
 	budget             responseBudget
+	roots              *roots // of the operation
 }
 
 // intercept resolves a field. Once a response is stopped its fields are null, at once and without an error,
@@ -33,7 +34,9 @@ func (i interceptor) intercept(ctx context.Context, next graphql.Resolver) (any,
 	var value any
 	err := i.refuse(field)
 	if err == nil {
-		value, err = next(ctx)
+		if value, err = next(ctx); err == nil {
+			value = i.roots.completed(ctx, field, value)
+		}
 	}
 	n := sizeOf(field.Field.Alias, value)
 	if err != nil {

@@ -21,13 +21,13 @@ type plan []rootField
 // rootField is a field at the top of an operation.
 type rootField struct {
 	step
-	field    *ast.Field // the first of those with its response key; it has the arguments
-	resolver resolver   // none for __typename
+	selected
+	resolver resolver // none for __typename
 }
 
 // plan returns the plan of an operation, nil if gqlgen must execute it.
 func (p planner) plan(doc *document.Document, op *ast.OperationDefinition, variables map[string]any) plan {
-	if p.schema == nil || op.Operation != ast.Query {
+	if !p.query.IsValid() || op.Operation != ast.Query {
 		return nil
 	}
 	made, _ := doc.Operations[op].Plan(variables, func() any { return p.compile(op, variables) }).(plan)
@@ -44,7 +44,7 @@ func (p planner) execute(ctx context.Context, doc *document.Document, opCtx *gra
 	if calls == nil {
 		return nil
 	}
-	e := &execution{ctx: ctx, req: FromContext(ctx), budget: p.budget}
+	e := &execution{ctx: ctx, req: FromContext(ctx), budget: p.resolver.budget}
 	resp := &graphql.Response{}
 	if !e.inTime() {
 		return resp
@@ -55,11 +55,31 @@ func (p planner) execute(ctx context.Context, doc *document.Document, opCtx *gra
 	}
 	calls[0].resolve(e)
 	others.Wait()
+	missing := p.completeCalls(ctx, opCtx.Variables, calls)
 	resp.Data = e.write(calls)
 	for _, c := range calls {
 		resp.Errors = append(resp.Errors, c.errs...)
 	}
+	for _, err := range missing {
+		resp.Errors = append(resp.Errors, present(ctx, err))
+	}
 	return resp
+}
+
+// completeCalls completes the providers in the results of the calls, and returns the errors of those that are
+// missing.
+func (p planner) completeCalls(ctx context.Context, variables map[string]any, calls []call) []*gqlerror.Error {
+	all := make([]root, len(calls))
+	for i, c := range calls {
+		all[i] = root{c.selected, c.value}
+	}
+	errs := p.complete(ctx, variables, p.schema.Query, all)
+	for i, c := range calls {
+		if c.in != nil {
+			calls[i].value = reflect.ValueOf(withoutUnread(c.value.Interface()))
+		}
+	}
+	return errs
 }
 
 // call is one call of a resolver, and its result.
@@ -80,7 +100,7 @@ func (p plan) calls(variables map[string]any) []call {
 		if c.resolver.goType == nil {
 			continue
 		}
-		if c.in = c.resolver.arguments(c.field.ArgumentMap(variables)); c.in == nil {
+		if c.in = c.resolver.arguments(c.ArgumentMap(variables)); c.in == nil {
 			return nil
 		}
 	}
@@ -110,7 +130,7 @@ func (c *call) fail(e *execution, err error, at func(context.Context, error) err
 	c.value = reflect.Zero(c.resolver.goType)
 	if e.budget.spend(e.ctx, e.req, errorBytes) {
 		ctx := graphql.WithResponseContext(e.ctx, present, recovered)
-		ctx = graphql.WithFieldContext(ctx, &graphql.FieldContext{Object: "Query", Field: graphql.CollectedField{Field: c.field}})
+		ctx = graphql.WithFieldContext(ctx, &graphql.FieldContext{Object: "Query", Field: graphql.CollectedField{Field: c.Field}})
 		graphql.AddError(ctx, at(ctx, err))
 		c.errs = graphql.GetErrors(ctx)
 	}

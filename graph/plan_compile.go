@@ -8,20 +8,20 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
-	"authentik-graphql/graph/generated"
 	"authentik-graphql/graph/scalar"
 )
 
 // planner compiles plans from the schema and the generated Go types, so that a new field needs no change
-// here. It leaves to gqlgen what it does not know; the zero value leaves everything.
+// here. It leaves to gqlgen what it does not know, and everything without query.
 type planner struct {
-	schema *ast.Schema
-	query  reflect.Value // a generated.QueryResolver
-	budget responseBudget
+	schema   *ast.Schema
+	resolver *Resolver
+	query    reflect.Value // a generated.QueryResolver
 }
 
-func newPlanner(schema *ast.Schema, query generated.QueryResolver, b responseBudget) planner {
-	return planner{schema, reflect.ValueOf(&query).Elem(), b}
+func newPlanner(schema *ast.Schema, r *Resolver) planner {
+	query := r.Query()
+	return planner{schema, r, reflect.ValueOf(&query).Elem()}
 }
 
 // resolver is the method that resolves a root field. The zero value is none.
@@ -38,8 +38,8 @@ type argument struct {
 	read   func(v any, into reflect.Value) error
 }
 
-// resolver returns the resolver of a field of Query. Its parameters are the field's arguments, in order.
-func (p planner) resolver(field *ast.FieldDefinition) (r resolver) {
+// resolverOf returns the resolver of a field of Query. Its parameters are the field's arguments, in order.
+func (p planner) resolverOf(field *ast.FieldDefinition) (r resolver) {
 	for i := range p.query.NumMethod() {
 		if strings.EqualFold(p.query.Type().Method(i).Name, field.Name) {
 			r.fn = p.query.Method(i)
@@ -91,7 +91,7 @@ func (p planner) compile(op *ast.OperationDefinition, variables map[string]any) 
 	c := &compiler{planner: p, variables: variables, unknown: len(op.Directives) > 0}
 	var made plan
 	for _, s := range c.collect(nil, p.schema.Query, op.SelectionSet) {
-		root := rootField{field: s.Field, resolver: p.resolver(s.Definition)}
+		root := rootField{selected: s, resolver: p.resolverOf(s.Definition)}
 		root.step = c.step(s, p.schema.Query, root.resolver.goType)
 		made = append(made, root)
 	}

@@ -38,8 +38,10 @@ const (
 
 // drawnSource has one grant for each key, and fails for some.
 type drawnSource struct {
-	grant upstream.Grant
-	rows  int // of a page, at most
+	NoProviders
+	grant    upstream.Grant
+	provider upstream.Provider // as it is read by itself
+	rows     int               // of a page, at most
 }
 
 var drawnNow = time.Date(2026, 1, 2, 3, 4, 5, 678901000, time.UTC)
@@ -85,6 +87,32 @@ func (s *drawnSource) List(_ context.Context, _ grants.Caller, resource upstream
 	return read, nil
 }
 
+// Providers reads a provider, refuses it or fails, by its key.
+func (s *drawnSource) Providers(_ context.Context, _ grants.Caller, pks []upstream.PK) []grants.ProviderRead {
+	reads := make([]grants.ProviderRead, len(pks))
+	for i, pk := range pks {
+		r := &reads[i]
+		if pk%7 == 0 {
+			r.Err = &upstream.Error{Kind: upstream.Timeout}
+			continue
+		}
+		r.FetchedAt, r.FreshUntil, r.Cached = drawnNow.Add(-time.Duration(pk%60)*time.Second), drawnNow.Add(time.Duration(pk%60)*time.Second), true
+		switch pk % 7 {
+		case 1:
+			r.Err = &upstream.Error{Kind: upstream.Forbidden, Status: 403}
+		case 2:
+			r.Err = &upstream.Error{Kind: upstream.NotFound, Status: 404}
+		case 3:
+			r.Stale = grants.StaleWhileRevalidate
+			fallthrough
+		default:
+			p := s.provider
+			p.PK, r.Value = pk, &p
+		}
+	}
+	return reads
+}
+
 func (s *drawnSource) Revoke(context.Context, grants.Caller, upstream.Resource, upstream.PK) (grants.Revocation, error) {
 	return grants.Revocation{}, &upstream.Error{Kind: upstream.NotFound}
 }
@@ -95,14 +123,16 @@ func twoServers(t testing.TB, source GrantSource, limits document.Limits) (plann
 	resolver := &Resolver{Grants: source, Now: func() time.Time { return drawnNow }}
 	handler := NewHandler(resolver, Options{Limits: limits, Documents: NewTestLibrary(t, limits), Federation: true, SDL: "the SDL"}).(transport)
 	without := handler
-	without.planner = planner{}
+	without.planner.query = reflect.Value{}
 	return handler, without
 }
 
 func testPlanner(t testing.TB, source GrantSource) planner {
 	t.Helper()
-	resolver := &Resolver{Grants: source, Now: time.Now, upstreamCalls: 1}
-	return newPlanner(Schema(), resolver.Query(), responseBudget{memory: newMemoryBudget(), maxBytes: budgetBytes})
+	return newPlanner(Schema(), &Resolver{
+		Grants: source, Now: time.Now, upstreamCalls: 1,
+		budget: responseBudget{memory: newMemoryBudget(), maxBytes: budgetBytes},
+	})
 }
 
 // testDocument parses a valid text.
@@ -159,6 +189,7 @@ func TestPlansEqualGqlgen(tb *testing.T) {
 	rapid.Check(tb, func(t *rapid.T) {
 		source := &drawnSource{rows: 4}
 		fill(t, reflect.ValueOf(&source.grant).Elem())
+		fill(t, reflect.ValueOf(&source.provider).Elem())
 		planned, plain := twoServers(tb, source, DefaultLimits())
 		d := drawDocument(t, planner.schema)
 		text := d.text()
@@ -280,7 +311,7 @@ func (c *ending) Err() error {
 // TestPlansAreStopped compares responses that are too large, too late or out of memory with gqlgen's.
 func TestPlansAreStopped(t *testing.T) {
 	name := strings.Repeat("n", 3000)
-	source := &drawnSource{upstream.Grant{User: &upstream.User{Name: &name}}, 3}
+	source := &drawnSource{grant: upstream.Grant{User: &upstream.User{Name: &name}}, rows: 3}
 	const one, three = `{ authorizationCode(id: 1) { id user { name } } }`, `{ accessTokens(first: 3) { nodes { id user { name } } } }`
 	for _, tt := range []struct {
 		name, document string
@@ -319,8 +350,8 @@ func TestPlansAreStopped(t *testing.T) {
 	})
 	t.Run("out of memory", func(t *testing.T) {
 		long := strings.Repeat("n", 2*freeBytes)
-		planner := testPlanner(t, &drawnSource{upstream.Grant{User: &upstream.User{Name: &long}}, 3})
-		if !planner.budget.memory.TryAcquire(budgetBytes) {
+		planner := testPlanner(t, &drawnSource{grant: upstream.Grant{User: &upstream.User{Name: &long}}, rows: 3})
+		if !planner.resolver.budget.memory.TryAcquire(budgetBytes) {
 			t.Fatal("something is reserved")
 		}
 		doc := testDocument(t, three)

@@ -238,9 +238,9 @@ func fill(t *rapid.T, v reflect.Value) {
 			}
 		}
 	case reflect.Struct:
-		for i := range v.NumField() {
-			if v.Type().Field(i).IsExported() {
-				fill(t, v.Field(i))
+		for _, f := range reflect.VisibleFields(v.Type()) {
+			if f.IsExported() {
+				fill(t, v.FieldByIndex(f.Index))
 			}
 		}
 	case reflect.String:

@@ -36,7 +36,7 @@ func BenchmarkPlan(b *testing.B) {
 	}
 	text := string(full)
 	fields := text[strings.Index(text, "{\n    id"):strings.LastIndex(text, "}")]
-	planned, plain := twoServers(b, &drawnSource{recordedGrant(b), 20}, DefaultLimits())
+	planned, plain := twoServers(b, &drawnSource{grant: recordedGrant(b), rows: 20}, DefaultLimits())
 	for name, document := range map[string]string{
 		"full":  strings.ReplaceAll(text, "$id: ID!", "$id: ID = 1"),
 		"small": `query($id: ID!) { authorizationCode(id: $id) { id isExpired expires scope } }`,

@@ -3,7 +3,9 @@ package graph
 import (
 	"context"
 	"errors"
+	"iter"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,8 +45,12 @@ type Request struct {
 	listSlots [2]sync.Mutex
 	listTurns atomic.Uint32
 
-	mu         sync.Mutex
-	reads      map[readKey]*read
+	unread atomic.Bool // whether the response shows a provider that is to be read
+
+	mu    sync.Mutex
+	reads map[readKey]*read
+	// providers states how fresh the providers are that were read, and the refusals.
+	providers  []grants.Freshness
 	facts      Facts
 	replayable bool
 }
@@ -172,26 +178,132 @@ func (r *Request) listSlot() *sync.Mutex {
 	return slot
 }
 
-// setFreshness sets Cache-Control and Age (RFC 9111) and Cache-Status (RFC 9211) by the least fresh of
-// the values in the response. A response that is stale, has an error, or shows no value must not be
-// stored. It returns extensions.cache, nil if nothing is stale.
+// noteProviders records reads of providers. A refusal determines the response as much as a value.
+func (r *Request) noteProviders(reads []grants.ProviderRead) {
+	for _, read := range reads {
+		if read.Cause != nil {
+			r.noteStale(read.Cause)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, read := range reads {
+		if !read.FreshUntil.IsZero() {
+			r.providers = append(r.providers, read.Freshness)
+		}
+	}
+}
+
+// audiences are the client ids that the tokens of the request name, by the provider. It is nil for a provider of
+// which they name several.
+func (r *Request) audiences() map[upstream.PK]*string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	found := map[upstream.PK]*string{}
+	for g := range r.grants() {
+		if g.Provider == nil || g.Provider.Audience == nil {
+			continue
+		}
+		pk, aud := g.Provider.PK, g.Provider.Audience
+		if other, ok := found[pk]; ok && (other == nil || *other != *aud) {
+			aud = nil
+		}
+		found[pk] = aud
+	}
+	return found
+}
+
+// lacksProviders reports whether anything that was read has a provider that may have to be read by itself.
+func (r *Request) lacksProviders() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.unread.Load() {
+		return true
+	}
+	for g := range r.grants() {
+		if g.Provider != nil && g.Provider.Partial {
+			return true
+		}
+	}
+	return false
+}
+
+// grants yields all grants that were read, in any order. It is called with mu held.
+func (r *Request) grants() iter.Seq[*upstream.Grant] {
+	return func(yield func(*upstream.Grant) bool) {
+		for _, read := range r.reads {
+			var all []*upstream.Grant
+			switch got := read.value.(type) {
+			case GrantRead:
+				all = []*upstream.Grant{got.Value}
+			case ListRead:
+				all = got.Value.Rows
+			case grants.Read[grants.Revocation]:
+				if got.Value.Grant != nil {
+					all = []*upstream.Grant{got.Value.Grant.Value}
+				}
+			}
+			for _, g := range all {
+				if !yield(g) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// setFreshness sets Cache-Control and Age (RFC 9111) and Cache-Status (RFC 9211) by what was read for the
+// response. A response that is stale, has an error, or shows no value must not be stored. It returns
+// extensions.cache, nil if nothing is stale.
 func (r *Request) setFreshness(h http.Header, failed bool, now time.Time) *staleness {
 	h["Cache-Control"] = []string{"no-store"}
 	h["Vary"] = append(h["Vary"], vary)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	least := leastFresh(r.reads)
-	if least == nil {
+	read, ok := r.freshness()
+	if !ok {
 		return nil
 	}
-	r.facts.CacheStatus = stateAge(h, least.freshness, now)
+	r.facts.CacheStatus = stateAge(h, read, now)
 	switch {
-	case least.freshness.Stale != grants.NotStale:
-		return &staleness{Status: "STALE", Age: ageOf(least.freshness, now), Reason: least.freshness.Stale}
+	case read.Stale != grants.NotStale:
+		return &staleness{Status: "STALE", Age: ageOf(read, now), Reason: read.Stale}
 	case !failed:
-		h["Cache-Control"] = []string{maxAge(least.freshness, now)}
+		h["Cache-Control"] = []string{maxAge(read, now)}
 	}
 	return nil
+}
+
+// freshness is that of the response: the age of the least fresh grant, or provider if there is no grant, and the
+// end of the first that stops being fresh. One that is stale makes the response stale. ok is false if nothing was
+// read. It is called with mu held.
+func (r *Request) freshness() (f grants.Freshness, ok bool) {
+	of := func(all []grants.Freshness) {
+		for _, read := range all {
+			if !ok || lessFresh(read, f) {
+				f, ok = read, true
+			}
+		}
+	}
+	var shown []grants.Freshness
+	for _, read := range r.reads {
+		if read.shown() {
+			shown = append(shown, read.freshness)
+		}
+	}
+	of(shown)
+	if !ok {
+		of(r.providers)
+	}
+	for _, p := range r.providers {
+		if f.Stale == grants.NotStale {
+			f.Stale = p.Stale
+		}
+		if p.FreshUntil.Before(f.FreshUntil) {
+			f.FreshUntil = p.FreshUntil
+		}
+	}
+	return f, ok
 }
 
 // CallerDigest implements [responsecache.Request].
@@ -210,20 +322,24 @@ func (r *Request) allowReplay(allowed bool) {
 func (r *Request) Provenance() *responsecache.Provenance {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	least := leastFresh(r.reads)
-	if !r.replayable || least == nil {
+	least, ok := r.freshness()
+	if !r.replayable || !ok {
 		return nil
 	}
+	all := slices.Clone(r.providers)
+	for _, read := range r.reads {
+		all = append(all, read.freshness)
+	}
 	p := &responsecache.Provenance{
-		FetchedAt: least.freshness.FetchedAt, FreshUntil: least.freshness.FreshUntil,
-		Dependencies:  make([]grants.Dependency, 0, len(r.reads)),
+		FetchedAt: least.FetchedAt, FreshUntil: least.FreshUntil,
+		Dependencies:  make([]grants.Dependency, 0, len(all)),
 		OperationType: r.facts.OperationType, OperationName: r.facts.OperationName,
 	}
-	for _, read := range r.reads {
-		if !read.shown() || read.freshness.Stale != grants.NotStale || !read.freshness.Cached {
+	for _, read := range all {
+		if read.FreshUntil.IsZero() || read.Stale != grants.NotStale || !read.Cached {
 			return nil
 		}
-		p.Dependencies = append(p.Dependencies, read.freshness.Dependency)
+		p.Dependencies = append(p.Dependencies, read.Dependency)
 	}
 	return p
 }

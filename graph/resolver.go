@@ -11,7 +11,7 @@ import (
 	"authentik-graphql/upstream"
 )
 
-// GrantSource reads and revokes grants on behalf of a caller.
+// GrantSource reads and revokes grants, and reads their providers, on behalf of a caller.
 //
 // An implementation never gives one caller what only another may see. It returns values that are not changed
 // afterwards, and an [upstream.Error], an [apierror.Error], or the context's error when that ended first.
@@ -19,6 +19,10 @@ type GrantSource interface {
 	Grant(ctx context.Context, caller grants.Caller, resource upstream.Resource, pk upstream.PK) (GrantRead, error)
 	List(ctx context.Context, caller grants.Caller, resource upstream.Resource, q upstream.Query) (ListRead, error)
 	Revoke(ctx context.Context, caller grants.Caller, resource upstream.Resource, pk upstream.PK) (grants.Revocation, error)
+	// Providers returns a read for each primary key.
+	Providers(ctx context.Context, caller grants.Caller, pks []upstream.PK) []grants.ProviderRead
+	// CachedProvider does not ask authentik.
+	CachedProvider(ctx context.Context, caller grants.Caller, pk upstream.PK) (grants.ProviderRead, bool)
 }
 
 // GrantRead and ListRead are a grant and a part of a list, as they were read through the cache.
@@ -30,11 +34,13 @@ type (
 // Resolver is the root of all resolvers.
 type Resolver struct {
 	Grants GrantSource
+	// Redacted reports whether a field such as `User.email` is null for every caller; nil redacts none.
+	Redacted func(coordinate string) bool
 	// Now is the clock by which grants expire.
 	Now func() time.Time
 
-	// upstreamCalls is how many grants and lists one operation may read, and how many calls one list may
-	// take.
+	// upstreamCalls is how many grants and lists one operation may read, how many providers beside them, and
+	// how many calls one list may take.
 	upstreamCalls int
 	sdl           string
 	budget        responseBudget
@@ -95,4 +101,8 @@ func parseID(argument, id string) (upstream.PK, error) {
 		return 0, &apierror.Error{Code: apierror.BadUserInput, Message: argument + " must be a decimal integer from 1 to 2147483647, without sign, space or leading zero.", Err: err}
 	}
 	return pk, nil
+}
+
+func (r *Resolver) redacts(coordinate string) bool {
+	return r.Redacted != nil && r.Redacted(coordinate)
 }

@@ -41,7 +41,7 @@ func TestKindThatIsNoGrant(t *testing.T) {
 	if reads != 2 {
 		t.Errorf("%d reads", reads)
 	}
-	if least := leastFresh(req.reads); least == nil || !least.freshness.FetchedAt.Equal(drawnNow) {
-		t.Errorf("the least fresh read is %v", least)
+	if got, ok := req.freshness(); !ok || !got.FetchedAt.Equal(drawnNow) {
+		t.Errorf("the freshness is %v", got)
 	}
 }

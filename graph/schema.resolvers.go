@@ -47,6 +47,10 @@ func (r *queryResolver) RefreshToken(ctx context.Context, id string) (*model.Ref
 	return one(ctx, r.Resolver, refreshTokens, id)
 }
 
+func (r *queryResolver) Oauth2Provider(ctx context.Context, id string) (*model.OAuth2Provider, error) {
+	return unreadProvider(ctx, id)
+}
+
 func (r *queryResolver) AuthorizationCodes(ctx context.Context, first *int32, after *string, user *string, provider *string, order *model.GrantOrder) (*model.AuthorizationCodeConnection, error) {
 	p, err := page[model.AuthorizationCodeEdge](ctx, r.Resolver, codes, listArgs{first, after, user, provider, order})
 	return (*model.AuthorizationCodeConnection)(p), err

@@ -64,7 +64,7 @@ func TestEverythingIsDescribed(t *testing.T) {
 	}
 }
 
-// TestEveryField checks that the schema has each field that authentik sends in any release up to 2026.2,
+// TestEveryField checks that the schema has each field that authentik sends in any release up to 2026.8,
 // and no other but those made here. Where the name differs, ours follows authentik's after a colon.
 func TestEveryField(t *testing.T) {
 	fields := map[string]string{
@@ -73,11 +73,11 @@ func TestEveryField(t *testing.T) {
 		"RefreshToken":      "pk provider user is_expired expires scope revoked id_token:claims",
 		"OAuth2Provider": "pk name authentication_flow authorization_flow invalidation_flow property_mappings component " +
 			"assigned_application_slug assigned_application_name assigned_backchannel_application_slug " +
-			"assigned_backchannel_application_name verbose_name verbose_name_plural meta_model_name client_type client_id " +
+			"assigned_backchannel_application_name verbose_name verbose_name_plural meta_model_name client_type grant_types client_id " +
 			"client_secret access_code_validity access_token_validity refresh_token_validity refresh_token_threshold " +
 			"include_claims_in_id_token signing_key encryption_key redirect_uris logout_uri backchannel_logout_uri " +
 			"logout_method sub_mode issuer_mode jwks_sources jwt_federation_sources jwt_federation_providers",
-		"RedirectURI": "matching_mode url",
+		"RedirectURI": "matching_mode url redirect_uri_type:type",
 		"User": "pk username name is_active last_login date_joined is_superuser groups:groupIds groups_obj:groups roles:roleIds " +
 			"roles_obj:roles email avatar attributes uid path type uuid password_change_date last_updated",
 		"Group": "pk num_pk name is_superuser parent parent_name attributes",

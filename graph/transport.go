@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"context"
 	"net/http"
 	"time"
 
@@ -123,6 +122,8 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, p *params, fo
 		}
 		resp = &graphql.Response{Errors: graphql.GetErrors(ctx)}
 	} else if resp = t.planner.execute(ctx, found.Document, opCtx); resp == nil && ctx.Err() == nil {
+		t.roots = newRoots(t.planner, opCtx)
+		opCtx.ResolverMiddleware, opCtx.RootResolverMiddleware = t.intercept, t.roots.middleware
 		ctx := graphql.WithOperationContext(ctx, opCtx)
 		resp = t.schema.Exec(ctx)(ctx)
 		resp.Errors = graphql.GetErrors(ctx)
@@ -167,12 +168,10 @@ func (t transport) prepare(p *params, found document.Result) (*graphql.Operation
 		return nil, err.List()
 	}
 	return &graphql.OperationContext{
-		Doc:                    found.Document.AST,
-		Operation:              op,
-		Variables:              variables,
-		DisableIntrospection:   !t.introspection,
-		RecoverFunc:            recovered,
-		ResolverMiddleware:     t.intercept,
-		RootResolverMiddleware: func(ctx context.Context, next graphql.RootResolver) graphql.Marshaler { return next(ctx) },
+		Doc:                  found.Document.AST,
+		Operation:            op,
+		Variables:            variables,
+		DisableIntrospection: !t.introspection,
+		RecoverFunc:          recovered,
 	}, nil
 }

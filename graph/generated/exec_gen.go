@@ -119,6 +119,7 @@ type ComplexityRoot struct {
 		ClientType                         func(childComplexity int) int
 		Component                          func(childComplexity int) int
 		EncryptionKey                      func(childComplexity int) int
+		GrantTypes                         func(childComplexity int) int
 		ID                                 func(childComplexity int) int
 		IncludeClaimsInIDToken             func(childComplexity int) int
 		InvalidationFlow                   func(childComplexity int) int
@@ -153,6 +154,7 @@ type ComplexityRoot struct {
 		AccessTokens       func(childComplexity int, first *int32, after *string, user *string, provider *string, order *model.GrantOrder) int
 		AuthorizationCode  func(childComplexity int, id string) int
 		AuthorizationCodes func(childComplexity int, first *int32, after *string, user *string, provider *string, order *model.GrantOrder) int
+		Oauth2Provider     func(childComplexity int, id string) int
 		RefreshToken       func(childComplexity int, id string) int
 		RefreshTokens      func(childComplexity int, first *int32, after *string, user *string, provider *string, order *model.GrantOrder) int
 		__resolve__service func(childComplexity int) int
@@ -161,6 +163,7 @@ type ComplexityRoot struct {
 
 	RedirectURI struct {
 		MatchingMode func(childComplexity int) int
+		Type         func(childComplexity int) int
 		URL          func(childComplexity int) int
 	}
 
@@ -255,6 +258,7 @@ type QueryResolver interface {
 	AuthorizationCode(ctx context.Context, id string) (*model.AuthorizationCode, error)
 	AccessToken(ctx context.Context, id string) (*model.AccessToken, error)
 	RefreshToken(ctx context.Context, id string) (*model.RefreshToken, error)
+	Oauth2Provider(ctx context.Context, id string) (*model.OAuth2Provider, error)
 	AuthorizationCodes(ctx context.Context, first *int32, after *string, user *string, provider *string, order *model.GrantOrder) (*model.AuthorizationCodeConnection, error)
 	AccessTokens(ctx context.Context, first *int32, after *string, user *string, provider *string, order *model.GrantOrder) (*model.AccessTokenConnection, error)
 	RefreshTokens(ctx context.Context, first *int32, after *string, user *string, provider *string, order *model.GrantOrder) (*model.RefreshTokenConnection, error)
@@ -631,6 +635,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.OAuth2Provider.EncryptionKey(childComplexity), true
+	case "OAuth2Provider.grantTypes":
+		if e.ComplexityRoot.OAuth2Provider.GrantTypes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.OAuth2Provider.GrantTypes(childComplexity), true
 	case "OAuth2Provider.id":
 		if e.ComplexityRoot.OAuth2Provider.ID == nil {
 			break
@@ -822,6 +832,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Query.AuthorizationCodes(childComplexity, args["first"].(*int32), args["after"].(*string), args["user"].(*string), args["provider"].(*string), args["order"].(*model.GrantOrder)), true
 
+	case "Query.oauth2Provider":
+		if e.ComplexityRoot.Query.Oauth2Provider == nil {
+			break
+		}
+
+		args, err := ec.field_Query_oauth2Provider_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Oauth2Provider(childComplexity, args["id"].(string)), true
 	case "Query.refreshToken":
 		if e.ComplexityRoot.Query.RefreshToken == nil {
 			break
@@ -868,6 +889,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RedirectURI.MatchingMode(childComplexity), true
+	case "RedirectURI.type":
+		if e.ComplexityRoot.RedirectURI.Type == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RedirectURI.Type(childComplexity), true
 	case "RedirectURI.url":
 		if e.ComplexityRoot.RedirectURI.URL == nil {
 			break
@@ -1312,6 +1339,15 @@ type Query {
   refreshToken("authentik's primary key, as for ` + "`" + `authorizationCode` + "`" + `." id: ID!): RefreshToken
 
   """
+  One OAuth2 provider, in any release of authentik. It takes the permission to view OAuth2 providers, of
+  all or of this one.
+
+  Null with the error ` + "`" + `FORBIDDEN` + "`" + ` if the caller may view none, and with ` + "`" + `NOT_FOUND` + "`" + ` if there is no such
+  provider or the caller may not view it.
+  """
+  oauth2Provider("authentik's primary key, as for ` + "`" + `authorizationCode` + "`" + `." id: ID!): OAuth2Provider
+
+  """
   The authorization codes that the bearer of the request's token may see, a page at a time. A page
   continues exactly after the code of its cursor, even if codes came or went in between: no code that
   exists during both requests is repeated or left out.
@@ -1640,7 +1676,7 @@ type PageInfo @shareable {
 """
 An OAuth2 or OpenID Connect provider: authentik's settings for one client application.
 """
-type OAuth2Provider @key(fields: "id", resolvable: false) {
+type OAuth2Provider @key(fields: "id") {
   "The same value as ` + "`" + `pk` + "`" + `, for clients and gateways that identify objects by ` + "`" + `id` + "`" + `."
   id: ID!
   "authentik's primary key of the provider."
@@ -1671,54 +1707,110 @@ type OAuth2Provider @key(fields: "id", resolvable: false) {
   verboseNamePlural: String
   "authentik's internal name of the model, ` + "`" + `authentik_providers_oauth2.oauth2provider` + "`" + `."
   metaModelName: String
-  "Whether the client can keep a secret."
+  """
+  Whether the client can keep a secret. Null unless the caller may view OAuth2 providers, from 2025.12.5
+  and 2026.2.3 on.
+  """
   clientType: ClientType
-  "The OAuth2 ` + "`" + `client_id` + "`" + `, at most 255 characters."
+  """
+  The grants by which the client may get tokens, such as ` + "`" + `authorization_code` + "`" + `. Since 2026.5; null unless
+  the caller may view OAuth2 providers.
+  """
+  grantTypes: [String!]
+  """
+  The OAuth2 ` + "`" + `client_id` + "`" + `, at most 255 characters. From 2025.12.5 and 2026.2.3 on, a caller who may not
+  view OAuth2 providers sees it only if the operation reads a token of the provider, which names it in
+  its ` + "`" + `aud` + "`" + ` claim. Null otherwise.
+  """
   clientId: String
   """
   The OAuth2 ` + "`" + `client_secret` + "`" + ` in plain text; without a ` + "`" + `signingKey` + "`" + ` it is also the key that signs
-  the tokens. A credential: null unless the operator of this service has lifted its redaction.
+  the tokens. A credential: null unless the operator of this service has lifted its redaction. Null
+  unless the caller may view OAuth2 providers, from 2025.12.5 and 2026.2.3 on, and unless the caller may
+  change the provider, from 2026.2.7, 2026.5.7 and 2026.8.2 on.
   """
   clientSecret: String
-  "How long an authorization code lives, as a duration such as ` + "`" + `hours=1;minutes=2;seconds=3` + "`" + `."
+  """
+  How long an authorization code lives, as a duration such as ` + "`" + `hours=1;minutes=2;seconds=3` + "`" + `. Null unless
+  the caller may view OAuth2 providers, from 2025.12.5 and 2026.2.3 on.
+  """
   accessCodeValidity: String
-  "How long an access token lives, as a duration such as ` + "`" + `hours=1;minutes=2;seconds=3` + "`" + `."
+  """
+  How long an access token lives, as a duration such as ` + "`" + `hours=1;minutes=2;seconds=3` + "`" + `. Null unless the
+  caller may view OAuth2 providers, from 2025.12.5 and 2026.2.3 on.
+  """
   accessTokenValidity: String
-  "How long a refresh token lives, as a duration such as ` + "`" + `days=30` + "`" + `."
+  """
+  How long a refresh token lives, as a duration such as ` + "`" + `days=30` + "`" + `. Null unless the caller may view OAuth2
+  providers, from 2025.12.5 and 2026.2.3 on.
+  """
   refreshTokenValidity: String
   """
   A refresh token with less remaining validity than this is renewed when it is used: a duration such
-  as ` + "`" + `seconds=0` + "`" + `. Since 2025.10.
+  as ` + "`" + `seconds=0` + "`" + `. Since 2025.10. Null unless the caller may view OAuth2 providers, from 2025.12.5 and
+  2026.2.3 on.
   """
   refreshTokenThreshold: String
-  "Whether claims of the granted scopes are put into the ID token as well."
+  """
+  Whether claims of the granted scopes are put into the ID token as well. Null unless the caller may view
+  OAuth2 providers, from 2025.12.5 and 2026.2.3 on.
+  """
   includeClaimsInIdToken: Boolean
-  "Key pair that signs the tokens; null when they are signed with the client secret."
+  """
+  Key pair that signs the tokens; null when they are signed with the client secret. Null unless the caller
+  may view OAuth2 providers, from 2025.12.5 and 2026.2.3 on.
+  """
   signingKey: UUID
-  "Key pair that encrypts the tokens; null for none. Since 2024.10."
+  """
+  Key pair that encrypts the tokens; null for none. Since 2024.10. Null unless the caller may view OAuth2
+  providers, from 2025.12.5 and 2026.2.3 on.
+  """
   encryptionKey: UUID
   """
   Redirect URIs that the client may use. Up to 2024.8.4 authentik sends one text, of which each word is
-  an entry without a matching mode here.
+  an entry without a matching mode here. Null unless the caller may view OAuth2 providers, from 2025.12.5
+  and 2026.2.3 on.
   """
   redirectUris: [RedirectURI!]
   """
-  URI that is called when a user logs out, empty for none. Since 2025.8.
+  URI that is called when a user logs out, empty for none. Since 2025.8. Null unless the caller may view
+  OAuth2 providers, from 2025.12.5 and 2026.2.3 on.
   """
   logoutUri: String
-  "The name that 2025.8 used for ` + "`" + `logoutUri` + "`" + `; always the same value."
+  """
+  The name that 2025.8 used for ` + "`" + `logoutUri` + "`" + `; always the same value. Null unless the caller may view OAuth2
+  providers, from 2025.12.5 and 2026.2.3 on.
+  """
   backchannelLogoutUri: String @deprecated(reason: "Renamed by authentik 2025.10: use logoutUri.")
-  "How ` + "`" + `logoutUri` + "`" + ` is called. Since 2025.10."
+  """
+  How ` + "`" + `logoutUri` + "`" + ` is called. Since 2025.10. Null unless the caller may view OAuth2 providers, from
+  2025.12.5 and 2026.2.3 on.
+  """
   logoutMethod: LogoutMethod
-  "The source of the tokens' ` + "`" + `sub` + "`" + ` claim, the subject identifier."
+  """
+  The source of the tokens' ` + "`" + `sub` + "`" + ` claim, the subject identifier. Null unless the caller may view OAuth2
+  providers, from 2025.12.5 and 2026.2.3 on.
+  """
   subMode: SubMode
-  "The source of the tokens' ` + "`" + `iss` + "`" + ` claim, the issuer."
+  """
+  The source of the tokens' ` + "`" + `iss` + "`" + ` claim, the issuer. Null unless the caller may view OAuth2 providers,
+  from 2025.12.5 and 2026.2.3 on.
+  """
   issuerMode: IssuerMode
-  "The name that releases up to 2024.10 used for ` + "`" + `jwtFederationSources` + "`" + `; always the same value."
+  """
+  The name that releases up to 2024.10 used for ` + "`" + `jwtFederationSources` + "`" + `; always the same value. Null unless
+  the caller may view OAuth2 providers, from 2025.12.5 and 2026.2.3 on.
+  """
   jwksSources: [UUID!] @deprecated(reason: "Renamed by authentik 2024.12: use jwtFederationSources.")
-  "Sources whose JWTs this provider accepts as client authentication."
+  """
+  Sources whose JWTs this provider accepts as client authentication. Null unless the caller may view
+  OAuth2 providers, from 2025.12.5 and 2026.2.3 on.
+  """
   jwtFederationSources: [UUID!]
-  "Primary keys of providers whose JWTs this provider accepts. Since 2024.12."
+  """
+  Primary keys of providers whose JWTs this provider accepts. Since 2024.12. Null unless the caller may
+  view OAuth2 providers, from 2025.12.5 and 2026.2.3 on.
+  """
   jwtFederationProviders: [Int!]
 }
 
@@ -1733,6 +1825,8 @@ type RedirectURI {
   matchingMode: RedirectURIMatchingMode
   "The URI, or a regular expression for it. May be empty."
   url: String
+  "What the URI is for. Since 2026.5; null in older releases."
+  type: RedirectURIType
 }
 
 """
@@ -1840,6 +1934,18 @@ enum RedirectURIMatchingMode {
   STRICT
   "The whole URI matches the regular expression."
   REGEX
+  "A value that this service does not know, of a newer authentik release."
+  UNKNOWN
+}
+
+"""
+What a redirect URI is for.
+"""
+enum RedirectURIType {
+  "The response to an authorization request (RFC 6749, section 3.1.2)."
+  AUTHORIZATION
+  "The end of a logout (OpenID Connect RP-Initiated Logout)."
+  LOGOUT
   "A value that this service does not know, of a newer authentik release."
   UNKNOWN
 }
@@ -2100,6 +2206,8 @@ func (ec *executionContext) childFields_OAuth2Provider(ctx context.Context, fiel
 		return ec.fieldContext_OAuth2Provider_metaModelName(ctx, field)
 	case "clientType":
 		return ec.fieldContext_OAuth2Provider_clientType(ctx, field)
+	case "grantTypes":
+		return ec.fieldContext_OAuth2Provider_grantTypes(ctx, field)
 	case "clientId":
 		return ec.fieldContext_OAuth2Provider_clientId(ctx, field)
 	case "clientSecret":
@@ -2160,6 +2268,8 @@ func (ec *executionContext) childFields_RedirectURI(ctx context.Context, field g
 		return ec.fieldContext_RedirectURI_matchingMode(ctx, field)
 	case "url":
 		return ec.fieldContext_RedirectURI_url(ctx, field)
+	case "type":
+		return ec.fieldContext_RedirectURI_type(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RedirectURI", field.Name)
 }
@@ -2621,6 +2731,20 @@ func (ec *executionContext) field_Query_authorizationCodes_args(ctx context.Cont
 		return nil, err
 	}
 	args["order"] = arg4
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_oauth2Provider_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
 	return args, nil
 }
 
@@ -4240,6 +4364,29 @@ func (ec *executionContext) fieldContext_OAuth2Provider_clientType(_ context.Con
 	return graphql.NewScalarFieldContext("OAuth2Provider", field, false, false, "ClientType")
 }
 
+func (ec *executionContext) _OAuth2Provider_grantTypes(ctx context.Context, field graphql.CollectedField, obj *model.OAuth2Provider) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OAuth2Provider_grantTypes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.GrantTypes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalOString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_OAuth2Provider_grantTypes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("OAuth2Provider", field, false, false, "String")
+}
+
 func (ec *executionContext) _OAuth2Provider_clientId(ctx context.Context, field graphql.CollectedField, obj *model.OAuth2Provider) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -4887,6 +5034,50 @@ func (ec *executionContext) fieldContext_Query_refreshToken(ctx context.Context,
 	return fc, nil
 }
 
+func (ec *executionContext) _Query_oauth2Provider(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_oauth2Provider(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Oauth2Provider(ctx, fc.Args["id"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.OAuth2Provider) graphql.Marshaler {
+			return ec.marshalOOAuth2Provider2ᚖauthentikᚑgraphqlᚋgraphᚋmodelᚐOAuth2Provider(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_oauth2Provider(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_OAuth2Provider(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_oauth2Provider_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Query_authorizationCodes(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -5215,6 +5406,29 @@ func (ec *executionContext) _RedirectURI_url(ctx context.Context, field graphql.
 }
 func (ec *executionContext) fieldContext_RedirectURI_url(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("RedirectURI", field, false, false, "String")
+}
+
+func (ec *executionContext) _RedirectURI_type(ctx context.Context, field graphql.CollectedField, obj *model.RedirectURI) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RedirectURI_type(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Type, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.RedirectURIType) graphql.Marshaler {
+			return ec.marshalORedirectURIType2ᚖauthentikᚑgraphqlᚋgraphᚋmodelᚐRedirectURIType(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RedirectURI_type(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RedirectURI", field, false, false, "RedirectURIType")
 }
 
 func (ec *executionContext) _RefreshToken_id(ctx context.Context, field graphql.CollectedField, obj *model.RefreshToken) (ret graphql.Marshaler) {
@@ -8177,6 +8391,11 @@ func (ec *executionContext) _OAuth2Provider(ctx context.Context, sel ast.Selecti
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "grantTypes":
+			out.Values[i] = ec._OAuth2Provider_grantTypes(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "clientId":
 			out.Values[i] = ec._OAuth2Provider_clientId(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -8369,6 +8588,12 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Query_refreshToken(ctx, field)
 				})
+		case "oauth2Provider":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_oauth2Provider(ctx, field)
+				})
 		case "authorizationCodes":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
 				true, false,
@@ -8448,6 +8673,11 @@ func (ec *executionContext) _RedirectURI(ctx context.Context, sel ast.SelectionS
 			}
 		case "url":
 			out.Values[i] = ec._RedirectURI_url(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "type":
+			out.Values[i] = ec._RedirectURI_type(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
@@ -10082,6 +10312,22 @@ func (ec *executionContext) unmarshalORedirectURIMatchingMode2ᚖauthentikᚑgra
 }
 
 func (ec *executionContext) marshalORedirectURIMatchingMode2ᚖauthentikᚑgraphqlᚋgraphᚋmodelᚐRedirectURIMatchingMode(ctx context.Context, sel ast.SelectionSet, v *model.RedirectURIMatchingMode) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return v
+}
+
+func (ec *executionContext) unmarshalORedirectURIType2ᚖauthentikᚑgraphqlᚋgraphᚋmodelᚐRedirectURIType(ctx context.Context, v any) (*model.RedirectURIType, error) {
+	if v == nil {
+		return nil, nil
+	}
+	var res = new(model.RedirectURIType)
+	err := res.UnmarshalGQL(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalORedirectURIType2ᚖauthentikᚑgraphqlᚋgraphᚋmodelᚐRedirectURIType(ctx context.Context, sel ast.SelectionSet, v *model.RedirectURIType) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}

@@ -261,47 +261,75 @@ type OAuth2Provider struct {
 	VerboseNamePlural *string `json:"verboseNamePlural,omitempty"`
 	// authentik's internal name of the model, `authentik_providers_oauth2.oauth2provider`.
 	MetaModelName *string `json:"metaModelName,omitempty"`
-	// Whether the client can keep a secret.
+	// Whether the client can keep a secret. Null unless the caller may view OAuth2 providers, from 2025.12.5
+	// and 2026.2.3 on.
 	ClientType *ClientType `json:"clientType,omitempty"`
-	// The OAuth2 `client_id`, at most 255 characters.
+	// The grants by which the client may get tokens, such as `authorization_code`. Since 2026.5; null unless
+	// the caller may view OAuth2 providers.
+	GrantTypes []string `json:"grantTypes,omitempty"`
+	// The OAuth2 `client_id`, at most 255 characters. From 2025.12.5 and 2026.2.3 on, a caller who may not
+	// view OAuth2 providers sees it only if the operation reads a token of the provider, which names it in
+	// its `aud` claim. Null otherwise.
 	ClientID *string `json:"clientId,omitempty"`
 	// The OAuth2 `client_secret` in plain text; without a `signingKey` it is also the key that signs
-	// the tokens. A credential: null unless the operator of this service has lifted its redaction.
+	// the tokens. A credential: null unless the operator of this service has lifted its redaction. Null
+	// unless the caller may view OAuth2 providers, from 2025.12.5 and 2026.2.3 on, and unless the caller may
+	// change the provider, from 2026.2.7, 2026.5.7 and 2026.8.2 on.
 	ClientSecret *string `json:"clientSecret,omitempty"`
-	// How long an authorization code lives, as a duration such as `hours=1;minutes=2;seconds=3`.
+	// How long an authorization code lives, as a duration such as `hours=1;minutes=2;seconds=3`. Null unless
+	// the caller may view OAuth2 providers, from 2025.12.5 and 2026.2.3 on.
 	AccessCodeValidity *string `json:"accessCodeValidity,omitempty"`
-	// How long an access token lives, as a duration such as `hours=1;minutes=2;seconds=3`.
+	// How long an access token lives, as a duration such as `hours=1;minutes=2;seconds=3`. Null unless the
+	// caller may view OAuth2 providers, from 2025.12.5 and 2026.2.3 on.
 	AccessTokenValidity *string `json:"accessTokenValidity,omitempty"`
-	// How long a refresh token lives, as a duration such as `days=30`.
+	// How long a refresh token lives, as a duration such as `days=30`. Null unless the caller may view OAuth2
+	// providers, from 2025.12.5 and 2026.2.3 on.
 	RefreshTokenValidity *string `json:"refreshTokenValidity,omitempty"`
 	// A refresh token with less remaining validity than this is renewed when it is used: a duration such
-	// as `seconds=0`. Since 2025.10.
+	// as `seconds=0`. Since 2025.10. Null unless the caller may view OAuth2 providers, from 2025.12.5 and
+	// 2026.2.3 on.
 	RefreshTokenThreshold *string `json:"refreshTokenThreshold,omitempty"`
-	// Whether claims of the granted scopes are put into the ID token as well.
+	// Whether claims of the granted scopes are put into the ID token as well. Null unless the caller may view
+	// OAuth2 providers, from 2025.12.5 and 2026.2.3 on.
 	IncludeClaimsInIDToken *bool `json:"includeClaimsInIdToken,omitempty"`
-	// Key pair that signs the tokens; null when they are signed with the client secret.
+	// Key pair that signs the tokens; null when they are signed with the client secret. Null unless the caller
+	// may view OAuth2 providers, from 2025.12.5 and 2026.2.3 on.
 	SigningKey *string `json:"signingKey,omitempty"`
-	// Key pair that encrypts the tokens; null for none. Since 2024.10.
+	// Key pair that encrypts the tokens; null for none. Since 2024.10. Null unless the caller may view OAuth2
+	// providers, from 2025.12.5 and 2026.2.3 on.
 	EncryptionKey *string `json:"encryptionKey,omitempty"`
 	// Redirect URIs that the client may use. Up to 2024.8.4 authentik sends one text, of which each word is
-	// an entry without a matching mode here.
+	// an entry without a matching mode here. Null unless the caller may view OAuth2 providers, from 2025.12.5
+	// and 2026.2.3 on.
 	RedirectUris []RedirectURI `json:"redirectUris,omitempty"`
-	// URI that is called when a user logs out, empty for none. Since 2025.8.
+	// URI that is called when a user logs out, empty for none. Since 2025.8. Null unless the caller may view
+	// OAuth2 providers, from 2025.12.5 and 2026.2.3 on.
 	LogoutURI *string `json:"logoutUri,omitempty"`
-	// The name that 2025.8 used for `logoutUri`; always the same value.
+	// The name that 2025.8 used for `logoutUri`; always the same value. Null unless the caller may view OAuth2
+	// providers, from 2025.12.5 and 2026.2.3 on.
 	BackchannelLogoutURI *string `json:"backchannelLogoutUri,omitempty"`
-	// How `logoutUri` is called. Since 2025.10.
+	// How `logoutUri` is called. Since 2025.10. Null unless the caller may view OAuth2 providers, from
+	// 2025.12.5 and 2026.2.3 on.
 	LogoutMethod *LogoutMethod `json:"logoutMethod,omitempty"`
-	// The source of the tokens' `sub` claim, the subject identifier.
+	// The source of the tokens' `sub` claim, the subject identifier. Null unless the caller may view OAuth2
+	// providers, from 2025.12.5 and 2026.2.3 on.
 	SubMode *SubMode `json:"subMode,omitempty"`
-	// The source of the tokens' `iss` claim, the issuer.
+	// The source of the tokens' `iss` claim, the issuer. Null unless the caller may view OAuth2 providers,
+	// from 2025.12.5 and 2026.2.3 on.
 	IssuerMode *IssuerMode `json:"issuerMode,omitempty"`
-	// The name that releases up to 2024.10 used for `jwtFederationSources`; always the same value.
+	// The name that releases up to 2024.10 used for `jwtFederationSources`; always the same value. Null unless
+	// the caller may view OAuth2 providers, from 2025.12.5 and 2026.2.3 on.
 	JwksSources []string `json:"jwksSources,omitempty"`
-	// Sources whose JWTs this provider accepts as client authentication.
+	// Sources whose JWTs this provider accepts as client authentication. Null unless the caller may view
+	// OAuth2 providers, from 2025.12.5 and 2026.2.3 on.
 	JwtFederationSources []string `json:"jwtFederationSources,omitempty"`
-	// Primary keys of providers whose JWTs this provider accepts. Since 2024.12.
+	// Primary keys of providers whose JWTs this provider accepts. Since 2024.12. Null unless the caller may
+	// view OAuth2 providers, from 2025.12.5 and 2026.2.3 on.
 	JwtFederationProviders []int32 `json:"jwtFederationProviders,omitempty"`
+	// reports that authentik sent it without its OAuth2 settings.
+	Partial bool `json:"-"`
+	// reports that only its primary key is known yet.
+	Unread bool `json:"-"`
 }
 
 func (OAuth2Provider) IsEntity() {}
@@ -328,6 +356,8 @@ type RedirectURI struct {
 	MatchingMode *RedirectURIMatchingMode `json:"matchingMode,omitempty"`
 	// The URI, or a regular expression for it. May be empty.
 	URL *string `json:"url,omitempty"`
+	// What the URI is for. Since 2026.5; null in older releases.
+	Type *RedirectURIType `json:"type,omitempty"`
 }
 
 // An OAuth2 refresh token, with which a client gets new access tokens. The token's own value is never
@@ -810,6 +840,67 @@ func (e *RedirectURIMatchingMode) UnmarshalJSON(b []byte) error {
 }
 
 func (e RedirectURIMatchingMode) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What a redirect URI is for.
+type RedirectURIType string
+
+const (
+	// The response to an authorization request (RFC 6749, section 3.1.2).
+	RedirectURITypeAuthorization RedirectURIType = "AUTHORIZATION"
+	// The end of a logout (OpenID Connect RP-Initiated Logout).
+	RedirectURITypeLogout RedirectURIType = "LOGOUT"
+	// A value that this service does not know, of a newer authentik release.
+	RedirectURITypeUnknown RedirectURIType = "UNKNOWN"
+)
+
+var AllRedirectURIType = []RedirectURIType{
+	RedirectURITypeAuthorization,
+	RedirectURITypeLogout,
+	RedirectURITypeUnknown,
+}
+
+func (e RedirectURIType) IsValid() bool {
+	switch e {
+	case RedirectURITypeAuthorization, RedirectURITypeLogout, RedirectURITypeUnknown:
+		return true
+	}
+	return false
+}
+
+func (e RedirectURIType) String() string {
+	return string(e)
+}
+
+func (e *RedirectURIType) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = RedirectURIType(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid RedirectURIType", str)
+	}
+	return nil
+}
+
+func (e RedirectURIType) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *RedirectURIType) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e RedirectURIType) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

@@ -184,7 +184,7 @@ func (s *Service) newEndpoint() http.Handler {
 		Logger: s.log,
 		Now:    s.Now,
 	})
-	return graph.NewHandler(&graph.Resolver{Grants: source, Now: s.Now}, graph.Options{
+	return graph.NewHandler(&graph.Resolver{Grants: source, Redacted: s.cfg.Redaction.Covers, Now: s.Now}, graph.Options{
 		SDL:           s.Schema,
 		Introspection: s.cfg.Introspection,
 		Federation:    s.cfg.Federation,
