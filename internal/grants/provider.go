@@ -3,6 +3,7 @@ package grants
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -46,7 +47,7 @@ func (r ProviderRead) Refused() bool { return r.Err != nil && !r.FreshUntil.IsZe
 func (s *Source) Providers(ctx context.Context, caller Caller, pks []upstream.PK) []ProviderRead {
 	load := s.loadProvider
 	if len(pks) > maxSingleProviders && s.missing(ctx, caller, pks) > maxSingleProviders {
-		load = (&providerList{source: s}).load
+		load = (&providerList{source: s, wanted: pks}).load
 	}
 	reads := make([]ProviderRead, len(pks))
 	eachOf(pks, func(i int, pk upstream.PK) {
@@ -144,6 +145,7 @@ var errListNotRead = errors.New("the list of providers was not read")
 // providerList loads several providers for a caller by one list.
 type providerList struct {
 	source *Source
+	wanted []upstream.PK
 	once   sync.Once
 	answer upstream.Answer[upstream.Providers]
 	err    error
@@ -152,17 +154,7 @@ type providerList struct {
 // load returns a provider of the list as if it had been read by itself.
 func (l *providerList) load(ctx context.Context, caller Caller, pk upstream.PK) (e cache.Entry[Value], err error) {
 	s := l.source
-	l.once.Do(func() {
-		l.err = errListNotRead // if the call panics
-		l.answer, l.err = call(ctx, s, caller, func() (upstream.Answer[upstream.Providers], error) {
-			return s.Client.Providers(ctx, caller.Credential)
-		})
-		if l.err == nil {
-			for _, p := range l.answer.Value.Rows {
-				s.Redaction.ApplyToProvider(p)
-			}
-		}
-	})
+	l.once.Do(func() { l.read(ctx, caller) })
 	e.FetchedAt = l.answer.FetchedAt
 	if refusal := refusalOf(l.err); refusal != nil {
 		return cache.Entry[Value]{Value: provider{Refusal: refusal}, FetchedAt: s.Now()}, nil
@@ -181,4 +173,23 @@ func (l *providerList) load(ctx context.Context, caller Caller, pk upstream.PK) 
 	}
 	e.Value = provider{Refusal: &upstream.Error{Kind: upstream.NotFound}}
 	return e, nil
+}
+
+// read reads the list. Its other rows are cached as well, as they are there.
+func (l *providerList) read(ctx context.Context, caller Caller) {
+	s := l.source
+	l.err = errListNotRead // if the call panics
+	asked := s.Cache.Subscription()
+	l.answer, l.err = call(ctx, s, caller, func() (upstream.Answer[upstream.Providers], error) {
+		return s.Client.Providers(ctx, caller.Credential)
+	})
+	if l.err != nil {
+		return
+	}
+	for _, p := range l.answer.Value.Rows {
+		s.Redaction.ApplyToProvider(p)
+		if key, err := s.providerKey(caller, p.PK); err == nil && !slices.Contains(l.wanted, p.PK) {
+			s.Cache.Prime(key, cache.Entry[Value]{Value: provider{Provider: p}, FetchedAt: l.answer.FetchedAt}, asked)
+		}
+	}
 }

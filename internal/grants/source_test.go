@@ -75,14 +75,16 @@ func TestRevokeWithoutTheCaller(t *testing.T) {
 // TestCodec checks that values of each kind are restored as they were, and that anything else is an error.
 func TestCodec(t *testing.T) {
 	for name, v := range map[string]Value{
-		"a grant": &upstream.Grant{PK: 1, Scope: []string{"openid"}},
-		"a list":  &upstream.Rows{Rows: []*upstream.Grant{{PK: 1, Scope: []string{}}}, Count: 1},
+		"a grant":    &upstream.Grant{PK: 1, Scope: []string{"openid"}},
+		"a list":     &upstream.Rows{Rows: []*upstream.Grant{{PK: 1, Scope: []string{}}}, Count: 1},
+		"a provider": provider{Provider: &upstream.Provider{PK: 1}},
+		"a refusal":  provider{Refusal: &upstream.Error{Kind: upstream.Forbidden, Status: 403}},
 	} {
 		if got, err := Codec.Decode(string(Codec.Encode(nil, v))); err != nil || !reflect.DeepEqual(got, v) {
 			t.Errorf("%s: got %v, %v", name, got, err)
 		}
 	}
-	for _, stored := range []string{"", "{}", "?{}", string(Codec.Encode(nil, "a text"))} {
+	for _, stored := range []string{"", "{}", "?{}", "p", "p{}", "pnull", "r", "r{", string(Codec.Encode(nil, "a text"))} {
 		if got, err := Codec.Decode(stored); err == nil {
 			t.Errorf("%q: got %v", stored, got)
 		}

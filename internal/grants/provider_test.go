@@ -1,0 +1,159 @@
+package grants
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"authentik-graphql/upstream"
+	"authentik-graphql/upstream/upstreamtest"
+)
+
+// pks are the primary keys from 1 to n.
+func pks(n int) (all []upstream.PK) {
+	for i := range n {
+		all = append(all, upstream.PK(i+1))
+	}
+	return all
+}
+
+// describe is the outcome of reads, one letter each: v for a value, f for forbidden, n for not found, e for any
+// other error.
+func describe(reads []ProviderRead, all []upstream.PK) string {
+	var b strings.Builder
+	for i, r := range reads {
+		e, _ := errors.AsType[*upstream.Error](r.Err)
+		switch {
+		case r.Err == nil && r.Value.PK == all[i] && !r.Refused() && !r.FreshUntil.IsZero():
+			b.WriteByte('v')
+		case e != nil && e.Kind == upstream.Forbidden && r.Refused():
+			b.WriteByte('f')
+		case e != nil && e.Kind == upstream.NotFound && r.Refused():
+			b.WriteByte('n')
+		case r.Err != nil && !r.Refused():
+			b.WriteByte('e')
+		default:
+			b.WriteByte('?')
+		}
+	}
+	return b.String()
+}
+
+// TestProviders reads providers, one by one or by a list, and then again from the cache.
+func TestProviders(t *testing.T) {
+	failing := upstreamtest.Fault{Name: "an error", Serve: func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		w.WriteHeader(http.StatusInternalServerError)
+	}}
+	for _, tt := range []struct {
+		name           string
+		token          string
+		providers      int // beside the three of the world
+		read           []upstream.PK
+		fault          int32 // the provider that fails, 0 for none
+		want           string
+		singly, lists  int
+		again, relists int // calls of a second read
+	}{
+		{"none", upstreamtest.TokenRoot, 0, nil, 0, "", 0, 0, 0, 0},
+		{"five", upstreamtest.TokenRoot, 9, pks(5), 0, "vvvvv", 5, 0, 0, 0},
+		{"six", upstreamtest.TokenRoot, 9, pks(6), 0, "vvvvvv", 0, 1, 0, 0},
+		{"twelve", upstreamtest.TokenRoot, 9, pks(12), 0, strings.Repeat("v", 12), 0, 1, 0, 0},
+		{"some do not exist", upstreamtest.TokenRoot, 0, pks(7), 0, "vvvnnnn", 0, 1, 0, 0},
+		{"one does not exist", upstreamtest.TokenRoot, 0, pks(4), 0, "vvvn", 4, 0, 0, 0},
+		{"five are refused", upstreamtest.TokenAlice, 9, pks(5), 0, "fffff", 5, 0, 0, 0},
+		{"six are refused", upstreamtest.TokenAlice, 9, pks(6), 0, "ffffff", 0, 1, 0, 0},
+		{"only one may be viewed", upstreamtest.TokenBob, 9, pks(6), 0, "nvnnnn", 0, 1, 0, 0},
+		{"one fails", upstreamtest.TokenRoot, 9, pks(3), 2, "vev", 3, 0, 0, 0},
+		// authentik lists providers by name: 97 to 99 are last.
+		{"beyond the first page", upstreamtest.TokenRoot, 100, []upstream.PK{1, 2, 3, 50, 97, 98, 99, 103}, 0, "vvvvvvvv", 3, 1, 0, 0},
+		{"beyond the first page, unknown", upstreamtest.TokenRoot, 100, []upstream.PK{1, 2, 3, 4, 5, 99, 999}, 0, "vvvvvvn", 2, 1, 0, 0},
+		{"a token that is not accepted", "invented", 0, pks(6), 0, "eeeeee", 0, 1, 0, 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			up := upstreamtest.New(upstreamtest.Options{
+				Release:     upstreamtest.R2026_8,
+				Permissions: map[string][]string{upstreamtest.UserBob: {upstreamtest.ViewProvider + ":2"}},
+			})
+			t.Cleanup(up.Close)
+			for range tt.providers {
+				up.AddProvider(upstreamtest.Provider{})
+			}
+			if tt.fault > 0 {
+				up.SetResourceFault(upstreamtest.Providers, tt.fault, failing)
+			}
+			source, caller := newSource(t, up, Codec), callerOf(tt.token)
+			for i, want := range []struct{ singly, lists int }{{tt.singly, tt.lists}, {tt.again, tt.relists}} {
+				up.ResetCalls()
+				reads := source.Providers(t.Context(), caller, tt.read)
+				if got := describe(reads, tt.read); got != tt.want {
+					t.Errorf("read %d gives %s, want %s", i, got, tt.want)
+				}
+				calls := up.Calls().ByResource[upstreamtest.Providers]
+				if calls.Retrieve != want.singly || calls.List != want.lists {
+					t.Errorf("read %d: %d GETs and %d lists, want %d and %d", i, calls.Retrieve, calls.List, want.singly, want.lists)
+				}
+				for j, r := range reads {
+					if r.FreshUntil.IsZero() == (tt.want[j] != 'e') || r.Cached != (i == 1 && tt.want[j] != 'e') {
+						t.Errorf("read %d of %d: %+v", i, tt.read[j], r.Freshness)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestProvidersOfTheList finds the providers of a list in the cache that nobody had asked for.
+func TestProvidersOfTheList(t *testing.T) {
+	up := upstreamtest.New(upstreamtest.Options{Release: upstreamtest.R2026_8})
+	t.Cleanup(up.Close)
+	for range 9 {
+		up.AddProvider(upstreamtest.Provider{})
+	}
+	source, root := newSource(t, up, Codec), callerOf(upstreamtest.TokenRoot)
+	source.Providers(t.Context(), root, pks(6))
+	up.ResetCalls()
+	all := pks(12)
+	if got := describe(source.Providers(t.Context(), root, all), all); got != strings.Repeat("v", 12) {
+		t.Errorf("got %s", got)
+	}
+	if n := up.Calls().Total; n > 0 {
+		t.Errorf("%d calls", n)
+	}
+	if r, ok := source.CachedProvider(t.Context(), root, 12); !ok || r.Err != nil || r.Value.PK != 12 {
+		t.Errorf("got %v, %t", r, ok)
+	}
+	if r, ok := source.CachedProvider(t.Context(), callerOf(upstreamtest.TokenAlice), 12); ok {
+		t.Errorf("another caller got %v", r)
+	}
+}
+
+// TestProvidersAreRedacted redacts what is read by itself and what is in a list.
+func TestProvidersAreRedacted(t *testing.T) {
+	up := upstreamtest.New(upstreamtest.Options{Release: upstreamtest.R2026_8})
+	t.Cleanup(up.Close)
+	for range 9 {
+		up.AddProvider(upstreamtest.Provider{RedirectURIs: []string{"https://app.example.com/"}})
+	}
+	source, root := newSource(t, up, Codec), callerOf(upstreamtest.TokenRoot)
+	var err error
+	if source.Redaction, err = ParseRedaction([]string{"OAuth2Provider.subMode", "RedirectURI.url"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, all := range [][]upstream.PK{{12}, pks(7), {11}} {
+		for _, r := range source.Providers(t.Context(), root, all) {
+			p := r.Value
+			if r.Err != nil || p.ClientSecret != nil || p.SubMode != nil || p.ClientID == nil {
+				t.Fatalf("%v: %v, secret %v", all, r.Err, p)
+			}
+			if slices.ContainsFunc(p.RedirectURIs, func(u upstream.RedirectURI) bool { return u.URL != nil }) {
+				t.Errorf("%v: an URL is shown", all)
+			}
+		}
+	}
+	if got := fmt.Sprint(source.Redaction.Covers("OAuth2Provider.clientSecret"), source.Redaction.Covers("OAuth2Provider.clientId"), Redaction{}.Covers("")); got != "true false false" {
+		t.Errorf("covers: %s", got)
+	}
+}
