@@ -62,5 +62,5 @@ func (a *Authentik) Wait(ctx context.Context) error {
 
 // Tokens describes the tokens that the fake authentik accepts.
 func Tokens() string {
-	return fmt.Sprintf("%s, %s (see their own), %s (sees everybody's)", upstreamtest.TokenAlice, upstreamtest.TokenBob, upstreamtest.TokenRoot)
+	return fmt.Sprintf("%s, %s (see their own), %s (sees everybody's, and may view providers)", upstreamtest.TokenAlice, upstreamtest.TokenBob, upstreamtest.TokenRoot)
 }

@@ -1,6 +1,7 @@
 package upstreamtest
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -35,7 +36,7 @@ func DemoFaults() map[int32]Fault {
 		403: Forbidden403,
 		429: Throttled429,
 		500: Error500,
-		503: Starting503JSON,
+		503: NotReady503,
 		504: Hang,
 	}
 }
@@ -47,7 +48,8 @@ func DemoFaults() map[int32]Fault {
 // the cleanup after its hour, the refresh token until its session ends; some are
 // revoked on the way. At the start there are rows of every age.
 //
-// Each user may delete the rows they see, unless Options.Permissions says otherwise.
+// Each user may delete the rows they see, and none but the superuser may view
+// providers, unless Options.Permissions says otherwise.
 type Demo struct {
 	*Authentik
 
@@ -55,9 +57,10 @@ type Demo struct {
 	lives []*life
 }
 
-// NewDemo returns a demo in its first moment. It stands still, apart from the
-// clock, until Run is called.
+// NewDemo returns a demo in its first moment, of release R2026_8 if none is given.
+// It stands still, apart from the clock, until Run is called.
 func NewDemo(o Options) *Demo {
+	o.Release = cmp.Or(o.Release, R2026_8)
 	if o.Permissions == nil {
 		o.Permissions = map[string][]string{UserAlice: deletePermissions(), UserBob: deletePermissions()}
 	}

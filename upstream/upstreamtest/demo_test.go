@@ -1,6 +1,7 @@
 package upstreamtest_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -192,4 +193,22 @@ func TestDemoRunEndsWithContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	d.Run(ctx) // returns, or the test runs into its time limit
+}
+
+// TestDemoProviders checks that the demo is a current authentik: its grants have no client id, and only root may
+// view the providers.
+func TestDemoProviders(t *testing.T) {
+	srv := start(t, upstreamtest.NewDemo(upstreamtest.Options{}).Authentik)
+	grant := fmt.Sprintf("%s%d/", upstreamtest.Path, upstreamtest.DemoAlice)
+	for token, want := range map[string]int{upstreamtest.TokenAlice: 403, upstreamtest.TokenBob: 403, upstreamtest.TokenRoot: 200} {
+		for _, path := range []string{upstreamtest.Providers.Path(), upstreamtest.Providers.Path() + "1/"} {
+			if status, _, body := send(t, http.MethodGet, srv.URL+path, bearer(token)); status != want {
+				t.Errorf("%s as %s: %d %.100s", path, token, status, body)
+			}
+		}
+	}
+	status, _, body := send(t, http.MethodGet, srv.URL+grant, bearer(upstreamtest.TokenRoot))
+	if status != http.StatusOK || bytes.Contains(body, []byte("client_id")) {
+		t.Errorf("%d %s", status, body)
+	}
 }
