@@ -15,6 +15,7 @@ import (
 // waits.
 type roots struct {
 	planner
+	ctx       context.Context //nolint:containedctx // of the operation, whose errors have no field
 	of        *ast.Definition // the type of the operation
 	variables map[string]any
 
@@ -25,12 +26,12 @@ type roots struct {
 }
 
 // newRoots expects the root fields of an operation.
-func newRoots(p planner, op *graphql.OperationContext) *roots {
+func newRoots(ctx context.Context, p planner, op *graphql.OperationContext) *roots {
 	of := p.schema.Query
 	if op.Operation.Operation == ast.Mutation {
 		of = p.schema.Mutation
 	}
-	r := &roots{planner: p, of: of, variables: op.Variables, pending: map[string]int{}, done: make(chan struct{})}
+	r := &roots{planner: p, ctx: ctx, of: of, variables: op.Variables, pending: map[string]int{}, done: make(chan struct{})}
 	for _, field := range graphql.CollectFields(op, op.Operation.SelectionSet, []string{of.Name}) {
 		if strings.HasPrefix(field.Name, "__") { // of introspection, which gqlgen resolves before all others
 			continue
@@ -82,12 +83,12 @@ func (r *roots) arrive(ctx context.Context, key string, value any) {
 	case len(r.pending) == 0:
 		defer func() {
 			if p := recover(); p != nil { // gqlgen does not recover here
-				graphql.AddError(ctx, recovered(ctx, p))
+				graphql.AddError(r.ctx, recovered(ctx, p))
 			}
 			close(r.done)
 		}()
 		for _, err := range r.complete(ctx, r.variables, r.of, r.all) {
-			graphql.AddError(ctx, err)
+			graphql.AddError(r.ctx, err)
 		}
 	}
 }

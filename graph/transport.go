@@ -122,7 +122,7 @@ func (t transport) execute(w http.ResponseWriter, r *http.Request, p *params, fo
 		}
 		resp = &graphql.Response{Errors: graphql.GetErrors(ctx)}
 	} else if resp = t.planner.execute(ctx, found.Document, opCtx); resp == nil && ctx.Err() == nil {
-		t.roots = newRoots(t.planner, opCtx)
+		t.roots = newRoots(ctx, t.planner, opCtx)
 		opCtx.ResolverMiddleware, opCtx.RootResolverMiddleware = t.intercept, t.roots.middleware
 		ctx := graphql.WithOperationContext(ctx, opCtx)
 		resp = t.schema.Exec(ctx)(ctx)
