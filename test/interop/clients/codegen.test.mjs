@@ -28,7 +28,7 @@ const program = `
 import { GraphQLClient } from "graphql-request";
 import { EveryFieldDocument, PageDocument, type EveryFieldQuery, type PageQuery } from "./gql/graphql.js";
 
-const client = new GraphQLClient("${url}", { headers: { Authorization: "Bearer demo-alice" } });
+const client = new GraphQLClient("${url}", { headers: { Authorization: "Bearer demo-root" } });
 const { authorizationCode }: EveryFieldQuery = await client.request(EveryFieldDocument, { id: "17" });
 const code = authorizationCode!;
 const fetchedAt: string = code.fetchedAt;

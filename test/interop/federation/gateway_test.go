@@ -31,7 +31,7 @@ func testGateway(t *testing.T, url string) {
 				"provider":{"name":"Grafana","owner":"team 1"}}}`, nil,
 		},
 		{
-			"from the other to the service and back", "demo-alice",
+			"from the other to the service and back", "demo-root",
 			`{ seenCodes(ids: [17]) { id isExpired user { id department } provider { clientId owner } } }`,
 			`{"seenCodes":[{"id":"17","isExpired":false,"user":{"id":"101","department":"department 101"},
 				"provider":{"clientId":"grafana-client-id","owner":"team 1"}}]}`, nil,
