@@ -14,43 +14,6 @@ import (
 	"authentik-graphql/upstream"
 )
 
-// TestRecordedFailures classifies the recorded answers of every release that are not a 200.
-func TestRecordedFailures(t *testing.T) {
-	for _, release := range recordedReleases(t) {
-		t.Run(release, func(t *testing.T) {
-			n := 0
-			for _, r := range recordings(t, release) {
-				if r.Body != nil {
-					continue
-				}
-				n++
-				t.Run(strconv.Itoa(r.Status)+" "+r.Case, func(t *testing.T) {
-					h := http.Header{}
-					for name, value := range r.Header {
-						h.Set(name, value)
-					}
-					e := upstream.Classify(r.Status, h, []byte(r.Text))
-					if e == nil {
-						t.Fatal("no error")
-					}
-					slices.Sort(e.Fields)
-					if e.Kind.String() != r.Want.Kind || !slices.Equal(e.Fields, r.Want.Fields) ||
-						e.RetryAfter != time.Duration(r.Want.RetryAfter)*time.Second {
-						t.Errorf("got %v, fields %q, retry after %v; want %+v\n%s", e.Kind, e.Fields, e.RetryAfter, r.Want, r.Text)
-					}
-					if e.Status != r.Status || e.AuthentikID != h.Get("X-Authentik-Id") {
-						t.Errorf("status %d, id %q", e.Status, e.AuthentikID)
-					}
-					checkSilent(t, e, r.Text)
-				})
-			}
-			if n < 15 && release != "examples" {
-				t.Errorf("only %d failures", n)
-			}
-		})
-	}
-}
-
 // checkSilent checks that an error contains nothing of the body.
 func checkSilent(t *testing.T, e *upstream.Error, body string) {
 	t.Helper()

@@ -4,27 +4,36 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"authentik-graphql/upstream"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// recording is one answer of a real authentik to a GET: a code, or another answer. Equal answers are kept
-// once, and pages without their text.
+// recording is an answer of a real authentik to a request that this package makes. testdata/README.md describes
+// the files.
 type recording struct {
-	Case string
-	// Body is the code of a 200.
-	Body json.RawMessage
-	// Other answers have a status, headers and a text.
-	Status int
-	Header map[string]string
-	Text   string
-	// Want is what the answer means. It was derived from the contract of authentik's API, not from this
-	// package.
+	// Cases are the names of the recorded exchanges with this answer.
+	Cases    []string
+	Request  string // retrieve, list, delete, provider, providers, ready or version
+	Resource upstream.Resource
+	Status   int // 0 is no answer
+	Header   map[string]string
+	Text     string
+	// Rows are the numbers of the rows that were kept, from 1: one of a single object, the first of a list.
+	Rows []int
+	// PKs are those of all rows of a list.
+	PKs        []upstream.PK
+	Pagination json.RawMessage
+	// Want is what an answer other than a 200 or 204 means. It was derived from the contract of authentik's API,
+	// not from this package.
 	Want struct {
 		Kind       string
 		RetryAfter int // seconds
@@ -37,7 +46,7 @@ type recording struct {
 func recordedReleases(t testing.TB) []string {
 	t.Helper()
 	files, err := filepath.Glob("testdata/recorded/*.jsonl")
-	if err != nil || len(files) != 7 {
+	if err != nil || len(files) != 8 {
 		t.Fatalf("recordings: %d files, error %v", len(files), err)
 	}
 	for i, file := range files {
@@ -46,50 +55,68 @@ func recordedReleases(t testing.TB) []string {
 	return files
 }
 
-func recordings(t testing.TB, release string) []recording {
+// recordings are the answers of a release, and the rows that they refer to.
+func recordings(t testing.TB, release string) (all []recording, rows []json.RawMessage) {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join("testdata", "recorded", release+".jsonl"))
-	if err != nil {
-		t.Fatal(err)
+	each := func(folder string, read func(line []byte) error) {
+		raw, err := os.ReadFile(filepath.Join("testdata", folder, release+".jsonl"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for line := range bytes.Lines(raw) {
+			if n++; read(line) != nil {
+				t.Fatalf("%s of %s, line %d: %v", folder, release, n, read(line))
+			}
+		}
 	}
-	var all []recording
-	for line := range bytes.Lines(raw) {
+	each("rows", func(line []byte) error {
+		rows = append(rows, bytes.TrimSpace(line))
+		return nil
+	})
+	each("recorded", func(line []byte) error {
 		var r recording
 		if err := json.Unmarshal(line, &r); err != nil {
-			t.Fatalf("%s, line %d: %v", release, len(all)+1, err)
+			return err
 		}
 		all = append(all, r)
-	}
-	return all
+		return nil
+	})
+	return all, rows
 }
 
-// recordedCodes calls f with each recorded code as a subtest.
-func recordedCodes(t *testing.T, f func(t *testing.T, release string, r recording)) {
-	for _, release := range recordedReleases(t) {
-		t.Run(release, func(t *testing.T) {
-			n := 0
-			for _, r := range recordings(t, release) {
-				if r.Body != nil {
-					n++
-					t.Run(r.Case, func(t *testing.T) { f(t, release, r) })
+// recordedGrants are the rows of a release that are grants, by the names of their cases. A row of several
+// answers is given once.
+func recordedGrants(t testing.TB, release string) iter.Seq2[string, json.RawMessage] {
+	all, rows := recordings(t, release)
+	return func(yield func(string, json.RawMessage) bool) {
+		seen := map[int]bool{}
+		for _, r := range all {
+			if r.Request != "retrieve" && r.Request != "list" {
+				continue
+			}
+			for i, n := range r.Rows {
+				if seen[n] {
+					continue
+				}
+				seen[n] = true
+				if !yield(fmt.Sprintf("%s/%s/%d", r.Resource, r.Cases[0], i), rows[n-1]) {
+					return
 				}
 			}
-			if n < 10 {
-				t.Errorf("only %d codes", n)
-			}
-		})
+		}
 	}
 }
 
 // recordedCode is the body of one case.
 func recordedCode(t testing.TB, release, name string) []byte {
 	t.Helper()
-	all := recordings(t, release)
-	i := slices.IndexFunc(all, func(r recording) bool { return r.Case == name && r.Body != nil })
+	all, rows := recordings(t, release)
+	i := slices.IndexFunc(all, func(r recording) bool { return slices.Contains(r.Cases, name) && len(r.Rows) == 1 })
 	if i < 0 {
 		t.Fatalf("no case %s of %s", name, release)
 	}
-	return all[i].Body
+	return rows[all[i].Rows[0]-1]
 }
 
 // golden compares got with a file, or writes it under -update.

@@ -64,11 +64,9 @@ func pageSeeds(f *testing.F, add func(body []byte)) {
 		add([]byte(hostile(pagination(50, 2, 3, 21, 40), rowsOf(pks...))))
 	}
 	for _, release := range recordedReleases(f) {
-		for _, r := range recordings(f, release) {
-			if r.Body != nil {
-				add([]byte(hostile(pagination(1, 1, 1, 1, 1), "["+string(r.Body)+"]")))
-				break
-			}
+		for _, row := range recordedGrants(f, release) {
+			add([]byte(hostile(pagination(1, 1, 1, 1, 1), "["+string(row)+"]")))
+			break
 		}
 	}
 	add([]byte(hostile(pagination(-1, -1, -1, -1, -1), `[null,1,"",{}]`)))
