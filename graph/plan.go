@@ -10,6 +10,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"authentik-graphql/graph/document"
+	"authentik-graphql/graph/model"
 )
 
 // plan executes an operation in place of gqlgen's code, which makes an object, a closure and a
@@ -75,7 +76,7 @@ func (p planner) completeCalls(ctx context.Context, variables map[string]any, ca
 	}
 	errs := p.complete(ctx, variables, p.schema.Query, all)
 	for i, c := range calls {
-		if c.in != nil {
+		if c.in != nil && c.resolver.goType == reflect.TypeFor[*model.OAuth2Provider]() {
 			calls[i].value = reflect.ValueOf(withoutUnread(c.value.Interface()))
 		}
 	}

@@ -95,6 +95,7 @@ type completion struct {
 	resolver *Resolver
 	ctx      context.Context //nolint:containedctx // lives as long as the call
 	wanted   []*wanted       // in the order of the response
+	byPK     map[int32]*wanted
 	unread   map[*model.OAuth2Provider]place
 	errs     []*gqlerror.Error
 }
@@ -106,7 +107,7 @@ func (p planner) complete(ctx context.Context, variables map[string]any, of *ast
 		return nil
 	}
 	compiler := &compiler{planner: p, variables: variables}
-	c := &completion{resolver: p.resolver, ctx: ctx, unread: map[*model.OAuth2Provider]place{}}
+	c := &completion{resolver: p.resolver, ctx: ctx, byPK: map[int32]*wanted{}, unread: map[*model.OAuth2Provider]place{}}
 	for _, root := range roots {
 		if s, ok := compiler.providers(root.selected, of); ok && root.value.IsValid() {
 			c.find(ast.Path{ast.PathName(s.field.Alias)}, root.value, &s)
@@ -154,12 +155,11 @@ func (c *completion) want(path ast.Path, p *model.OAuth2Provider, s *providerSel
 	if p.Unread {
 		c.unread[p] = place{slices.Clone(path), s.field}
 	}
-	i := slices.IndexFunc(c.wanted, func(w *wanted) bool { return int32(w.pk) == p.Pk })
-	if i < 0 {
-		i = len(c.wanted)
-		c.wanted = append(c.wanted, &wanted{pk: upstream.PK(p.Pk)})
+	w := c.byPK[p.Pk]
+	if w == nil {
+		w = &wanted{pk: upstream.PK(p.Pk)}
+		c.byPK[p.Pk], c.wanted = w, append(c.wanted, w)
 	}
-	w := c.wanted[i]
 	w.shown = append(w.shown, p)
 	if w.first.field == nil && !p.Unread {
 		w.first = place{append(slices.Clone(path), ast.PathName(s.lacked[0].Alias)), s.lacked[0]}

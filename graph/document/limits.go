@@ -7,7 +7,7 @@ import "authentik-graphql/internal/bytesize"
 type Limits struct {
 	Body            bytesize.Size `env:"MAX_BODY" envDefault:"64KiB" range:"1B to 1GiB" example:"64KiB" help:"Maximum size of a request body."`
 	Answer          bytesize.Size `env:"MAX_ANSWER" envDefault:"8MiB" range:"1B to 1GiB" example:"8MiB" help:"Maximum size of a response."`
-	UpstreamCalls   int           `env:"OPERATION_UPSTREAM_CALLS" envDefault:"100" range:"1 to 1000000" example:"100" help:"Maximum number of different grants and lists that one operation reads, cached or not. One list may take as many requests to authentik."`
+	UpstreamCalls   int           `env:"OPERATION_UPSTREAM_CALLS" envDefault:"100" range:"1 to 1000000" example:"100" help:"Maximum number of different grants and lists that one operation reads, cached or not, and of different OAuth2 providers beside them. One list may take as many requests to authentik."`
 	Complexity      int           `env:"MAX_COMPLEXITY" envDefault:"30000" range:"1 to 1000000" example:"30000" help:"Maximum number of fields in a response, estimated from the document."`
 	Tokens          int           `env:"MAX_TOKENS" envDefault:"3000" range:"1 to 1000000" example:"3000" help:"Maximum number of lexical tokens in a document."`
 	Depth           int           `env:"MAX_DEPTH" envDefault:"16" range:"1 to 1000000" example:"16" help:"Maximum depth of nested fields in a document."`
