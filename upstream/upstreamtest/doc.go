@@ -23,7 +23,11 @@
 // filters of their list, and the descriptions of OPTIONS. Providers were recorded
 // in 2026.5 alone; other releases are played with its rules of who may read them.
 // Releases 2023.10, 2024.8 and 2026.5 were recorded without authentik's router
-// in front and so are played without it; 2024.12 was not recorded at all: its
-// fields follow its OpenAPI document, its behaviour is that of 2024.8 behind the
-// router of 2025.8.
+// in front and so are played without it.
+//
+// Some releases were not recorded at all. The fields of 2024.12 follow its OpenAPI
+// document, its behaviour is that of 2024.8 behind the router of 2025.8. 2025.12.5
+// and 2026.2.3 are 2025.12.4 and 2026.2.2 with the provider of 2026.5 in a grant.
+// 2026.8 is 2026.5 with what its source says of client secrets; its server's own
+// answers are faults, see [NotReady503].
 package upstreamtest
