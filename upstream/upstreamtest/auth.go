@@ -25,11 +25,14 @@ func (a *Authentik) authenticate(header string) (caller *user, refusal string) {
 		}
 		return nil, textBadScheme
 	}
-	caller = a.world.user(func(u *user) bool { return u.token == token })
-	if caller == nil {
+	found := a.world.user(func(u *user) bool { return u.token == token })
+	if found == nil {
 		return nil, textBadToken
 	}
-	return caller, ""
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	asIs := *found // its permissions may change during the request
+	return &asIs, ""
 }
 
 // refuse is the check of model permissions: what it says against the request,

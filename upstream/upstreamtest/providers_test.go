@@ -103,6 +103,27 @@ func TestWhoReadsProviders(t *testing.T) {
 	}
 }
 
+// TestPermissionsChange gives a user permissions and withdraws them while authentik runs.
+func TestPermissionsChange(t *testing.T) {
+	fake := upstreamtest.New(viewers(upstreamtest.R2026_8))
+	srv := start(t, fake)
+	for _, tt := range []struct {
+		permissions []string
+		want        int // the status of provider 1
+	}{
+		{[]string{upstreamtest.ViewProvider}, 200},
+		{[]string{upstreamtest.ViewProvider + ":2"}, 404},
+		{nil, 403},
+	} {
+		fake.SetPermissions(upstreamtest.UserAlice, tt.permissions...)
+		for token, want := range map[string]int{upstreamtest.TokenAlice: tt.want, upstreamtest.TokenDave: 200} {
+			if status, _, _ := send(t, http.MethodGet, srv.URL+upstreamtest.Providers.Path()+"1/", bearer(token)); status != want {
+				t.Errorf("%v, %s: status %d, want %d", tt.permissions, token, status, want)
+			}
+		}
+	}
+}
+
 // names returns the names in the answer for one provider or for a list.
 func names(t *testing.T, body []byte) []string {
 	t.Helper()

@@ -39,7 +39,7 @@ type user struct {
 	email       string
 	token       string
 	superuser   bool
-	permissions []string // see Options.Permissions
+	permissions []string // see Options.Permissions; under the lock of the fake
 	lastLogin   any      // string or nil
 	groups      []group
 	roles       []role
@@ -82,7 +82,7 @@ type group struct {
 
 type role struct{ pk, name string }
 
-// world is the users, who never change.
+// world is the users, of whom nothing changes but their permissions.
 type world struct {
 	users []user
 }
@@ -101,6 +101,18 @@ func newWorld(permissions map[string][]string) *world {
 		u.permissions = append(u.permissions, more...)
 	}
 	return w
+}
+
+// SetPermissions replaces the permissions of a user of the world, in the form of
+// [Options.Permissions]. An unknown user is a programming error and panics.
+func (a *Authentik) SetPermissions(username string, permissions ...string) {
+	u := a.world.named(username)
+	if u == nil {
+		panic(fmt.Sprintf("upstreamtest: permissions of unknown user %q", username))
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	u.permissions = slices.Clone(permissions)
 }
 
 // deletePermissions are those to delete rows of every resource.
