@@ -59,7 +59,8 @@ func remaining(read grants.Freshness, now time.Time) int {
 	return int(read.FreshUntil.Sub(now) / time.Second)
 }
 
-// lessFresh orders values that were stale when they were read before all others.
+// lessFresh orders values that were stale when they were read before all others. Of two that are as fresh, the one
+// that cost a call comes first, so that chance does not decide what Cache-Status says.
 func lessFresh(a, b grants.Freshness) bool {
 	if stale := a.Stale != grants.NotStale; stale != (b.Stale != grants.NotStale) {
 		return stale
@@ -67,5 +68,11 @@ func lessFresh(a, b grants.Freshness) bool {
 	if !a.FreshUntil.Equal(b.FreshUntil) {
 		return a.FreshUntil.Before(b.FreshUntil)
 	}
-	return a.FetchedAt.Before(b.FetchedAt)
+	if !a.FetchedAt.Equal(b.FetchedAt) {
+		return a.FetchedAt.Before(b.FetchedAt)
+	}
+	if a.Cached != b.Cached {
+		return b.Cached
+	}
+	return a.Replaced && !b.Replaced
 }

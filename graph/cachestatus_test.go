@@ -35,6 +35,8 @@ func TestSetFreshness(t *testing.T) {
 		{"a hit", []grants.Freshness{hit}, false, "hit; ttl=3", "private, max-age=3", "2", nil},
 		{"an older hit", []grants.Freshness{older}, false, "hit; ttl=1", "private, max-age=1", "4", nil},
 		{"a miss where a stale one was", []grants.Freshness{replaced}, false, "fwd=stale", "private, max-age=5", "0", nil},
+		{"of equals the one that replaced a stale one", []grants.Freshness{miss, code(true, 0, 5*time.Second, ""), replaced}, false, "fwd=stale", "private, max-age=5", "0", nil},
+		{"of equals the miss", []grants.Freshness{code(true, 0, 5*time.Second, ""), miss}, false, "fwd=miss", "private, max-age=5", "0", nil},
 		{"the least fresh decides", []grants.Freshness{miss, older, hit}, false, "hit; ttl=1", "private, max-age=1", "4", nil},
 		{"with an error", []grants.Freshness{hit}, true, "hit; ttl=3", "no-store", "2", nil},
 		{"stale on an error", []grants.Freshness{onError}, false, "fwd=stale; detail=stale-if-error", "no-store", "20", &staleness{"STALE", 20, grants.StaleIfError}},
