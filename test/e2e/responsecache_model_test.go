@@ -52,10 +52,10 @@ type repeatable struct {
 func newTwins(t *testing.T, rt *rapid.T, processes int, settings ...string) *twins {
 	w := &twins{t: rt, test: t, clock: cachetest.NewClock()}
 	for i := range w.both {
-		in := &installation{up: startFake(t, upstreamtest.Options{Now: w.clock.Now})}
+		in := &installation{up: startFake(t, upstreamtest.Options{Now: w.clock.Now, Release: upstreamtest.R2026_8})}
 		w.both[i] = in
 		for range processes {
-			environ := append(settings, "AUTHENTIK_URL="+in.up.URL)
+			environ := append(settings, "AUTHENTIK_URL="+in.up.URL, "CACHE_PROVIDER_TTL="+providerTTL.String())
 			if processes > 1 {
 				environ = append(environ, fmt.Sprintf("REDIS_PREFIX=twin%d:", i))
 			}
@@ -81,6 +81,41 @@ func (w *twins) close() {
 	}
 }
 
+const (
+	// twinProviders is how many providers both have. If listedProviders are missing, all are read by a list.
+	twinProviders, listedProviders = 9, 6
+	providerTTL                    = 3 * time.Second
+)
+
+// addProviders gives both a token of each provider.
+func (w *twins) addProviders() {
+	for pk := range int32(twinProviders) {
+		w.changeProvider(pk + 1)
+		for _, in := range w.both {
+			in.up.AddToken(upstreamtest.AccessTokens, upstreamtest.Token{
+				PK: pk + 1, Owner: []string{upstreamtest.UserAlice, upstreamtest.UserBob}[pk%2], Provider: pk + 1, NeverExpires: true,
+			})
+		}
+	}
+}
+
+// changeProvider replaces a provider of both.
+func (w *twins) changeProvider(pk int32) {
+	now := w.clock.Now().UnixMilli()
+	for _, in := range w.both {
+		in.up.AddProvider(upstreamtest.Provider{PK: pk, Name: fmt.Sprintf("%d at %d", pk, now), ClientID: fmt.Sprintf("client-%d-%d", pk, now)})
+	}
+}
+
+// permit gives a user of both other permissions to view providers.
+func (w *twins) permit() {
+	username := rapid.SampledFrom([]string{upstreamtest.UserAlice, upstreamtest.UserBob}).Draw(w.t, "user")
+	permissions := rapid.SampledFrom([][]string{nil, {upstreamtest.ViewProvider}, {upstreamtest.ViewProvider + ":2", upstreamtest.ViewProvider + ":3"}}).Draw(w.t, "permissions")
+	for _, in := range w.both {
+		in.up.SetPermissions(username, permissions...)
+	}
+}
+
 // add gives both a code, or replaces it.
 func (w *twins) add(pk int32) {
 	lives := time.Duration(rapid.IntRange(-1, 20).Draw(w.t, "lives")) * time.Second
@@ -99,6 +134,10 @@ var twinDocuments = []string{
 	`query Both($id: ID!, $no: Boolean = false) { authorizationCode(id: $id) @skip(if: $no) { isExpired } accessTokens(first: 2) { nodes { id } } __typename }`,
 	`query Named($id: ID!) { authorizationCode(id: $id) { ...c } } fragment c on Grant { id isExpired provider { name } }`,
 	`query Token($id: ID!) { accessToken(id: $id) { id } }`,
+	`query Provider($id: ID!) { accessToken(id: $id) { id provider { name clientId logoutUri } } }`,
+	`query Providers { accessTokens(first: 6) { nodes { id provider { id clientId } } } }`,
+	`query Root($id: ID!) { oauth2Provider(id: $id) { name clientId } accessToken(id: $id) { provider { clientType } } }`,
+	`query Mixed($id: ID!) { _entities(representations: [{__typename: "OAuth2Provider", id: "3"}, {__typename: "AccessToken", id: "2"}]) { ... on OAuth2Provider { clientId } ... on AccessToken { provider { clientId } } } __schema { queryType { name } } oauth2Provider(id: $id) { name } }`,
 	`{ __schema { queryType { name } } }`,
 	`query Bad($id: ID!) { authorizationCode(id: $id) { nothing } }`,
 	`query A($id: ID!) { authorizationCode(id: $id) { isExpired } } query B($id: ID!) { authorizationCode(id: $id) { scope } }`,
@@ -113,13 +152,16 @@ func (w *twins) draw() repeatable {
 	for _, name := range []string{"id", "other"} {
 		if strings.Contains(document, "$"+name) && rapid.IntRange(0, 9).Draw(w.t, "given") > 0 {
 			variables[name] = pick(name, "1", "2", "3", "4", "x")
+			if strings.Contains(document, "rovider") && rapid.Bool().Draw(w.t, "one of all providers") {
+				variables[name] = fmt.Sprint(rapid.IntRange(1, twinProviders).Draw(w.t, name))
+			}
 		}
 	}
 	if strings.Contains(document, "$first") {
 		variables["first"] = rapid.IntRange(0, 3).Draw(w.t, "first")
 	}
 	parameters := map[string]any{"variables": variables}
-	if name := pick("operation", "", "", "A", "B"); name != "" {
+	if name := pick("operation", "", "", "", "", "", "A", "B"); name != "" {
 		parameters["operationName"] = name
 	}
 	hash := sha256.Sum256([]byte(document))
@@ -140,7 +182,7 @@ func (w *twins) draw() repeatable {
 var twinHeaders = map[string][]string{
 	"Authorization": {"Bearer " + upstreamtest.TokenRoot, "Bearer " + upstreamtest.TokenAlice, "Bearer " + upstreamtest.TokenBob, ""},
 	"Accept":        {"", "application/json", "application/graphql-response+json", "*/*", "text/html"},
-	"Content-Type":  {"application/json", "application/json; charset=utf-8", "text/plain"},
+	"Content-Type":  {"application/json", "application/json; charset=utf-8", "application/json; charset=UTF-8", "text/plain"},
 	"X-Request-ID":  {"one", "two"},
 }
 
@@ -183,15 +225,37 @@ func (q repeatable) request(indent string) *http.Request {
 	return r
 }
 
-// repeat sends an earlier request twice, and a neighbour of it.
+// repeat sends an earlier request until it may be replayed, and a neighbour of it.
 func (w *twins) repeat() {
 	if len(w.sent) == 0 {
 		return
 	}
 	q := rapid.SampledFrom(w.sent).Draw(w.t, "again")
-	w.send(q)
-	w.send(q)
+	for range 3 { // the first reads, the second finds all that it read
+		w.send(q)
+	}
 	w.send(w.neighbour(q))
+}
+
+// relist changes a provider of which a response is replayed, and lists the providers of other tokens: the list has
+// the changed one as well.
+func (w *twins) relist() {
+	asRoot := func(document string, variables map[string]any) repeatable {
+		q := repeatable{parameters: map[string]any{"query": document, "variables": variables}, header: map[string]string{}}
+		for name, values := range twinHeaders {
+			q.header[name] = values[0]
+		}
+		return q
+	}
+	pk := rapid.Int32Range(1, twinProviders-listedProviders).Draw(w.t, "pk")
+	one := asRoot(`query Root($id: ID!) { oauth2Provider(id: $id) { name clientId } accessToken(id: $id) { id } }`, map[string]any{"id": fmt.Sprint(pk)})
+	w.clock.Advance(providerTTL) // no provider is fresh
+	for range 3 {
+		w.send(one)
+	}
+	w.changeProvider(pk)
+	w.send(asRoot(fmt.Sprintf(`{ accessTokens(first: %d) { nodes { provider { clientId } } } }`, listedProviders), nil))
+	w.send(one)
 }
 
 // send sends a request to both, and compares the whole responses and how many calls authentik got.
@@ -281,6 +345,17 @@ func (w *twins) actions() map[string]func(*rapid.T) {
 				in.up.SetListFault(upstreamtest.AuthorizationCodes, fault)
 			}
 		},
+		"a permission changes":             w.permit,
+		"a provider changes":               func() { w.changeProvider(rapid.Int32Range(1, twinProviders).Draw(w.t, "pk")) },
+		"a provider changes and is listed": w.relist,
+		"a provider fails": func() {
+			pk := rapid.Int32Range(1, twinProviders).Draw(w.t, "pk")
+			fault := rapid.SampledFrom([]upstreamtest.Fault{{}, {}, upstreamtest.Forbidden403, upstreamtest.BadRequest400}).Draw(w.t, "fault")
+			for _, in := range w.both {
+				in.up.SetResourceFault(upstreamtest.Providers, pk, fault)
+				in.up.SetListFault(upstreamtest.Providers, fault)
+			}
+		},
 		"a code is revoked": func() {
 			if rapid.IntRange(0, 7).Draw(w.t, "rarely") == 0 {
 				w.revoke()
@@ -314,6 +389,7 @@ func TestReplayChangesNothing(t *testing.T) {
 				for pk := range int32(4) {
 					w.add(pk + 1)
 				}
+				w.addProviders()
 				rt.Repeat(w.actions())
 				for _, s := range w.both[0].processes {
 					hits += int64(scrapeHandler(t, s.AdminHandler())[`cache_reads_total{level="response",result="hit"}`])
