@@ -60,6 +60,7 @@ type Client struct {
 	resty   *resty.Client
 	bodies  bodies
 
+	keys    *keyCounts
 	calls   atomic.Int64
 	mu      sync.Mutex
 	dropped map[string]int64
@@ -97,6 +98,7 @@ func NewClient(o Options) *Client {
 		http:    hc,
 		resty:   newResty(hc, o.UserAgent),
 		bodies:  newBodies(),
+		keys:    &keyCounts{log: o.Logger, unknown: map[Key]int64{}},
 		dropped: map[string]int64{},
 	}
 }

@@ -5,9 +5,10 @@
 // The types are in grant.go, provider.go and user.go. Decoding, storage and redaction follow from the tags of
 // their fields: "json" is the name that authentik sends, "schema" the name in the schema where that is not
 // the same in camel case. A time is omitempty, for year 1 is its zero and a time that authentik sends.
-// fetch.go fetches any [Endpoint], list.go parts of lists.
+// fetch.go fetches any [Endpoint], list.go parts of lists. keys.go counts the keys that authentik's answers lack, and
+// those that no field is for.
 //
-// What authentik promises differs by release, 2023.10 to 2026.2, and every release departs from its own
+// What authentik promises differs by release, 2023.10 to 2026.8, and every release departs from its own
 // OpenAPI document. The rules here follow what running releases do:
 //
 //   - Only pk, provider.pk and user.pk are required. Everything else may be absent or null, and an optional

@@ -3,6 +3,7 @@ package upstream
 import (
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -55,7 +56,14 @@ type Page = paging.Page[*Grant]
 
 // DecodePage reads a page.
 func DecodePage(body []byte, sent time.Time) (p Page, dropped []string, err error) {
-	return decode("", func(d *decoder) (Page, error) { return d.page(body, sent) })
+	return decode("", nil, func(d *decoder) (Page, error) { return d.page(body, sent) })
+}
+
+// KeysOf are the keys that are counted in a grant.
+func KeysOf(body []byte, sent time.Time) (absent, unknown map[Key]int64) {
+	counts := &keyCounts{log: slog.New(slog.DiscardHandler), unknown: map[Key]int64{}}
+	_, _, _ = decode("", counts, func(d *decoder) (*Grant, error) { return d.grant(body, sent) })
+	return counts.all()
 }
 
 // Application is a resource that is no grant.
@@ -73,7 +81,7 @@ func ApplicationAt(slug string) Endpoint[*Application] {
 	return Endpoint[*Application]{
 		Path: "/api/v3/core/applications/" + slug + "/",
 		Decode: func(body []byte, _ time.Time) (*Application, []string, error) {
-			return decode("application", func(d *decoder) (*Application, error) {
+			return decode("application", nil, func(d *decoder) (*Application, error) {
 				a := new(Application)
 				err := d.unmarshal(body, a)
 				if err == nil && a.Slug == "" {

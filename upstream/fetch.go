@@ -46,11 +46,14 @@ func (c *Client) Retrieve(ctx context.Context, cred Credential, resource Resourc
 	return Fetch(ctx, c, cred, Endpoint[*Grant]{
 		Path: resource.row(pk),
 		Decode: func(body []byte, sent time.Time) (*Grant, []string, error) {
-			g, dropped, err := DecodeGrant(body, sent)
-			if err == nil && g.PK != pk {
-				err = errors.New("the answer is another row")
-			}
-			return g, dropped, err
+			return decode("", c.keys, func(d *decoder) (*Grant, error) {
+				d.codes = resource == AuthorizationCodes
+				g, err := d.grant(body, sent)
+				if err == nil && g.PK != pk {
+					err = errors.New("the answer is another row")
+				}
+				return g, err
+			})
 		},
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -91,6 +92,29 @@ func FuzzDecodeGrant(f *testing.F) {
 		}
 		checkCode(t, reflect.ValueOf(*c))
 		checkRoundTrip(t, c)
+	})
+}
+
+// FuzzKeys checks that the names of keys are fit for a metric's labels, and few.
+func FuzzKeys(f *testing.F) {
+	seeds(f, func(body []byte) { f.Add(body) })
+	for _, members := range []string{`"a":1,"\u0061":{},"A":1,"":[],"\ud800":1`, `"a":1,"a":2,"username":1`} {
+		f.Add([]byte(with("user", members)))
+		f.Add([]byte(with("", members)))
+	}
+	label := regexp.MustCompile(`^[a-z0-9_]{1,64}$`)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		absent, unknown := upstream.KeysOf(body, sent)
+		if len(absent) > 100 || len(unknown) > 32+6 {
+			t.Errorf("%d absent, %d unknown", len(absent), len(unknown))
+		}
+		for _, keys := range []map[upstream.Key]int64{absent, unknown} {
+			for key, n := range keys {
+				if n < 1 || !label.MatchString(key.Object) || !label.MatchString(key.Field) {
+					t.Errorf("%+v: %d", key, n)
+				}
+			}
+		}
 	})
 }
 

@@ -85,8 +85,7 @@ func schemaName(f reflect.StructField) string {
 	if name := f.Tag.Get("schema"); name != "" {
 		return name
 	}
-	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-	return camelCase(name)
+	return camelCase(jsonName(f))
 }
 
 // camelCase is how the schema spells a name of authentik's.

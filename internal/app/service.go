@@ -74,7 +74,7 @@ func newService(p *program) (*Service, error) {
 		return nil, err
 	}
 	sources := telemetry.Sources{
-		Cache: s.cache.Stats, Upstream: s.client.Stats, Replays: s.responses.Replayed,
+		Cache: s.cache.Stats, Upstream: s.client.Stats, Keys: s.client.Keys, Replays: s.responses.Replayed,
 		Responses: s.responses.Size, Memory: s.memory.Size, Documents: s.documents.Size,
 		OpenConnections: s.server.OpenConnections, Draining: s.server.Draining,
 		MaxConnections: p.cfg.MaxConnections, UpstreamConcurrency: p.cfg.Concurrency,

@@ -14,6 +14,7 @@ import (
 type Sources struct {
 	Cache    func() cache.Stats
 	Upstream func() upstream.Stats
+	Keys     func() (absent, unknown map[upstream.Key]int64)
 	Redis    func() cache.RedisStatus // nil without Redis
 	// Replays counts the responses that the response cache replayed.
 	Replays func() int64
@@ -31,6 +32,7 @@ func (m *Metrics) Collect(s Sources) {
 	m.collectStores(s)
 	m.collectCache(s)
 	m.collectUpstream(s)
+	m.collectKeys(s.Keys)
 	if s.Redis != nil {
 		m.collectRedis(s)
 	}

@@ -15,7 +15,8 @@ import (
 // namespace begins the name of each metric of the service.
 const namespace = "authentik_graphql"
 
-// Metrics are the service's metrics, in a registry of their own. Every series exists from the start.
+// Metrics are the service's metrics, in a registry of their own. Every series exists from the start, but for those
+// of keys in authentik's answers.
 type Metrics struct {
 	registry  *prometheus.Registry
 	factory   promauto.Factory         // registers what it makes

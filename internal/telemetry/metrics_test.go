@@ -30,6 +30,7 @@ func allMetrics(redis bool) *Metrics {
 	s := Sources{
 		Cache:           func() (s cache.Stats) { return s },
 		Upstream:        func() (s upstream.Stats) { return s },
+		Keys:            someKeys,
 		Replays:         zero,
 		Memory:          size,
 		Responses:       size,
@@ -43,6 +44,15 @@ func allMetrics(redis bool) *Metrics {
 	}
 	m.Collect(s)
 	return m
+}
+
+// someKeys are one key of each object.
+func someKeys() (absent, unknown map[upstream.Key]int64) {
+	absent = map[upstream.Key]int64{}
+	for _, object := range []string{"grant", "provider", "redirect_uri", "user", "group", "role"} {
+		absent[upstream.Key{Object: object, Field: "name"}] = 3
+	}
+	return absent, map[upstream.Key]int64{{Object: "user", Field: "nick"}: 4, {Object: "user", Field: "other"}: 5}
 }
 
 // metric is the type of a metric, and its labels with their values.
@@ -88,7 +98,7 @@ func TestMetricNames(t *testing.T) {
 		fmt.Fprintf(&list, "%s %s\n", all[name].kind, name)
 		for _, label := range slices.Sorted(maps.Keys(all[name].labels)) {
 			values := strings.Join(slices.Sorted(slices.Values(all[name].labels[label])), " ")
-			if name == namespace+"_build_info" {
+			if name == namespace+"_build_info" || label == "field" {
 				values = "*"
 			}
 			fmt.Fprintf(&list, "  %s: %s\n", label, values)
@@ -125,6 +135,21 @@ func TestMetricsAreWellFormed(t *testing.T) {
 	}
 }
 
+// TestKeyMetrics has a series for each key that was counted.
+func TestKeyMetrics(t *testing.T) {
+	w := httptest.NewRecorder()
+	allMetrics(false).Handler(slog.New(slog.DiscardHandler)).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	for _, series := range []string{
+		`absent_keys_total{field="name",object="redirect_uri"} 3`,
+		`unknown_keys_total{field="nick",object="user"} 4`,
+		`unknown_keys_total{field="other",object="user"} 5`,
+	} {
+		if !strings.Contains(w.Body.String(), "\n"+namespace+"_upstream_"+series+"\n") {
+			t.Errorf("no %s", series)
+		}
+	}
+}
+
 // TestDocumentedMetrics compares the table of docs/operations.md with the metrics, their labels and the
 // labels' values.
 func TestDocumentedMetrics(t *testing.T) {
@@ -153,7 +178,7 @@ func TestDocumentedMetrics(t *testing.T) {
 				t.Errorf("the row of %s does not name %s", name, label)
 			}
 			for _, value := range values {
-				if label != "code" && label != "version" && label != "goversion" && !strings.Contains(table, "`"+value+"`") {
+				if !slices.Contains([]string{"code", "version", "goversion", "field"}, label) && !strings.Contains(table, "`"+value+"`") {
 					t.Errorf("the table does not name %s of %s", value, name)
 				}
 			}

@@ -86,6 +86,22 @@ const (
 	revoke   = `{"query":"mutation { revokeAuthorizationCode(id: 2) { id } }"}`
 )
 
+// TestKeysAreCounted checks which keys the metrics name for an authentik of 2026.2.2.
+func TestKeysAreCounted(t *testing.T) {
+	t.Parallel()
+	a := openDirect(t)
+	a.ask(codeTwo)
+	scrape := a.scrape()
+	if n := scrape[`upstream_absent_keys_total{field="grant_types",object="provider"}`]; n != 1 { // since 2026.5
+		t.Errorf("grant_types is absent %v times", n)
+	}
+	for series, n := range scrape {
+		if strings.HasPrefix(series, "upstream_unknown_keys_total{") {
+			t.Errorf("%s %v", series, n)
+		}
+	}
+}
+
 // TestMetricsCount has a row for each outcome of a request and each result of a read.
 func TestMetricsCount(t *testing.T) {
 	t.Parallel()
