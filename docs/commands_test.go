@@ -45,6 +45,8 @@ var elsewhere = map[command]string{
 	{"docs/clients.md", "npm install"}:                "test/interop/clients/docs.test.mjs",
 	{"docs/clients.md", "npx relay-compiler"}:         "test/interop/clients/docs.test.mjs",
 	{"docs/clients.md", "npx graphql-codegen"}:        "test/interop/clients/docs.test.mjs",
+	{"docs/clients.md", "prism-cli"}:                  "test/interop/clients/mock.test.mjs",
+	{"docs/clients.md", "node mock.js"}:               "test/interop/clients/mock.test.mjs",
 	{"docs/gateways.md", "inventory && npm ci"}:       "test/interop/federation/federation_test.go",
 	{"docs/gateways.md", "apollo-gateway && npm ci"}:  "test/interop/federation/federation_test.go",
 	{"docs/gateways.md", "seenCodes"}:                 "test/interop/federation/federation_test.go",
@@ -63,7 +65,7 @@ var elsewhere = map[command]string{
 }
 
 // unrun are programs that no test runs. CONTRIBUTING.md lists them.
-var unrun = []string{"docker", "kubectl", "systemctl", "./router"}
+var unrun = []string{"docker", "kubectl", "systemctl", "./router", "prism"}
 
 // TestCommands runs the commands of the pages for users by the scripts in testdata. Each of the others has a
 // test elsewhere.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -50,6 +51,28 @@ func TestRecordings(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPageExample reads the example of a code on the page of authentik's API field by field, once its pk is the one
+// that is asked for. Those in it, of the provider and the user, stay 0.
+func TestPageExample(t *testing.T) {
+	example, err := os.ReadFile("testdata/page-example.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := bytes.Replace(example, []byte(`"pk": 0`), []byte(`"pk": 17`), 1)
+	server := serve(t, func(w http.ResponseWriter, _ *http.Request) { answer(w, string(body)) })
+	c := client(t, server.URL)
+	got, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkGrant(t, got.Value, body)
+	if p := got.Value.Provider; p.PK != 0 || got.Value.User.PK != 0 || p.Partial || len(c.Stats().Dropped) > 0 {
+		t.Errorf("provider %v, partial %t, user %v, dropped %v", p.PK, p.Partial, got.Value.User.PK, c.Stats().Dropped)
+	}
+	_, err = c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk+1)
+	wantKind(t, err, upstream.InvalidResponse)
 }
 
 // answer serves the recorded answer.
