@@ -55,7 +55,7 @@ func encodeEntry(c ErrorCodec, e Encoded) ([]byte, error) {
 
 // decodeEntry reverses encodeEntry.
 func decodeEntry(c ErrorCodec, b []byte) (e Encoded, err error) {
-	if len(b) < envelopeHeader || b[0] > byte(Error) || b[1]&^flagFreshOnly != 0 {
+	if len(b) < envelopeHeader || b[0] > byte(Refused) || b[1]&^flagFreshOnly != 0 {
 		return e, errUntrusted
 	}
 	e.Outcome = Outcome(b[0])

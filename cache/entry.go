@@ -55,13 +55,16 @@ const (
 	Unavailable
 	// Error: any other failure. It says nothing about older values, but reads do not fall back to them.
 	Error
+	// Refused: something that is not the origin refused the caller. It does not invalidate older values, but the
+	// caller gets them no longer than they are fresh.
+	Refused
 )
 
 // denies reports whether the outcome invalidates values that were fetched earlier.
 func (o Outcome) denies() bool { return o == Denied || o == Unauthenticated }
 
 // fails reports whether the outcome is a failure, which is kept beside the entry instead of replacing it.
-func (o Outcome) fails() bool { return o == Unavailable || o == Error }
+func (o Outcome) fails() bool { return o == Unavailable || o == Error || o == Refused }
 
 // Source is where a read found its result.
 type Source int

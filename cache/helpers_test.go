@@ -142,6 +142,7 @@ const (
 	errUnauthenticated = cachetest.Error("unauthenticated")
 	errUnavailable     = cachetest.Error("unavailable")
 	errFailed          = cachetest.Error("failed")
+	errRefused         = cachetest.Error("refused")
 )
 
 func classify(err error) cache.Outcome {
@@ -150,6 +151,8 @@ func classify(err error) cache.Outcome {
 		return cache.Denied
 	case errors.Is(err, errUnauthenticated):
 		return cache.Unauthenticated
+	case errors.Is(err, errRefused):
+		return cache.Refused
 	case errors.Is(err, errUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return cache.Unavailable
 	}

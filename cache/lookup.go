@@ -62,6 +62,10 @@ func (k *lookup[V]) merge(view View, subscription int64) (untrusted int) {
 		k.entry.subscription = subscription
 		k.cache.store(k.key, &k.entry)
 	}
+	if k.failed() && k.failure.Outcome == Refused && !k.fresh() {
+		k.found = false
+		k.cache.memory.Delete(k.key)
+	}
 	return view.Untrusted
 }
 

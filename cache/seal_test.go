@@ -285,7 +285,7 @@ func TestEnvelope(t *testing.T) {
 	})
 	whole := mustEncode(t, Entry[string]{Value: "value", FetchedAt: at})
 	for name, spoil := range map[string]func(b []byte){
-		"an outcome of another release": func(b []byte) { b[0] = byte(Error) + 1 },
+		"an outcome of another release": func(b []byte) { b[0] = byte(Refused) + 1 },
 		"a flag of another release":     func(b []byte) { b[1] |= 2 },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -126,6 +126,7 @@ func TestNeverStale(t *testing.T) {
 		{"a value that must not be stale", usual, func(e cache.Entry[string]) cache.Entry[string] { e.FreshOnly = true; return e }, ttl, nil, errUnavailable},
 		{"after a denial", usual, nil, ttl, errDenied, errUnavailable},
 		{"after an unauthenticated read", usual, nil, ttl, errUnauthenticated, errUnavailable},
+		{"after a refusal that is not the origin's", usual, nil, ttl, errRefused, errUnavailable},
 		{"after a denial that is not repeated", cache.Policy{TTL: ttl, StaleIfError: time.Minute}, nil, ttl, errDenied, errUnavailable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -151,6 +152,22 @@ func TestNeverStale(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRefusedWhileRevalidating: a refusal that is not the origin's ends the window of revalidation.
+func TestRefusedWhileRevalidating(t *testing.T) {
+	bubble(t, cache.Policy{TTL: ttl, StaleWhileRevalidate: time.Minute, StaleIfError: time.Minute}, func(t *testing.T, c *cache.Cache[string]) {
+		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+		mustGet(t, c, key, o.returns("value"), "value", cache.FromOrigin)
+		time.Sleep(ttl)
+		wantStale(t, c, key, o.fails(errRefused), "value", cache.StaleWhileRevalidate)
+		synctest.Wait()
+		for _, failure := range []error{errRefused, errUnavailable} {
+			wantError(t, c, key, o.fails(failure), failure)
+			time.Sleep(2 * time.Second)
+		}
+		mustGet(t, c, key, o.returns("again"), "again", cache.FromOrigin)
+	})
 }
 
 // TestStaleUntilItsEnd: a value that ends while it is stale is returned until then.

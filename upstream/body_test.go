@@ -85,8 +85,8 @@ func TestOnlyTheBeginning(t *testing.T) {
 		{"starting, 502", 502, js, filled(`{"error":"failed to connect to authentik backend: authentik starting"}`), upstream.Unavailable, "starting"},
 		{"starting, 503", 503, plain, filled("authentik starting"), upstream.Unavailable, "starting"},
 		{"JSON with 500", 500, js, filled(`{"detail":"`), upstream.Failed, ""},
-		{"JSON with 400", 400, js, filled(`{"user":["`), upstream.BadInput, ""},
-		{"bad token", 403, js, filled(`{"detail":"Token invalid/expired","filler":"`), upstream.Unauthenticated, ""},
+		{"JSON with 400", 400, js, filled(`{"user":["`), upstream.InvalidResponse, "400"},
+		{"bad token", 403, js, filled(`{"detail":"Token invalid/expired","filler":"`), upstream.InvalidResponse, "403"},
 		{"JSON with 404", 404, js, filled(`{"detail":"`), upstream.InvalidResponse, "AUTHENTIK_URL"},
 	} {
 		for how, length := range map[string]int{"announced": 5 << 20, "in chunks": -1} {

@@ -34,41 +34,50 @@ type answer struct {
 	free   func()    // ends the use of body, which another call may then have
 }
 
+// foreign is the cause of an answer that authentik's API does not give. It says what to look at.
+type foreign string
+
+func (f foreign) Error() string { return string(f) }
+
+const (
+	errNotJSON      foreign = "the answer is not JSON: check AUTHENTIK_URL and what is in front of authentik"
+	errUnexpected   foreign = "authentik does not give this status here: check what is in front of it"
+	errRedirect     foreign = "authentik redirects: check AUTHENTIK_URL"
+	errNotAPI       foreign = "the path is not authentik's API: check AUTHENTIK_URL"
+	errBadRequest   foreign = "not authentik's 400: check the scheme, host and port of AUTHENTIK_URL, and which hosts a proxy accepts"
+	errUnauthorized foreign = "not authentik's 401: a proxy in front of authentik asks for credentials of its own"
+	errForbidden    foreign = "not authentik's 403: check the rules of a proxy or firewall in front of authentik"
+	errCoding       foreign = "the Content-Encoding is not gzip or deflate, or the body is not of it: check the compression of a proxy in front of authentik"
+)
+
 var (
-	errNotJSON    = errors.New("the answer is not JSON")
-	errUnexpected = errors.New("authentik does not give this status here")
-	errRedirect   = errors.New("authentik redirects: check AUTHENTIK_URL")
-	errNotAPI     = errors.New("the path is not authentik's API: check AUTHENTIK_URL")
-	errStarting   = errors.New("authentik is starting or cannot reach its core")
-	errCut        = errors.New("the connection broke within the answer")
+	errStarting = errors.New("authentik is starting or cannot reach its core")
+	errGaveUp   = errors.New("the server gave up waiting")
+	errCut      = errors.New("the connection broke within the answer")
 )
 
 // classify turns an answer into an error, or nil for a 200 whose type is JSON. Decoding checks the body.
 func classify(a answer) *Error {
-	wait := retryAfter(a.header)
-	saysJSON, starting := saysJSON(a.header), starting(a, wait)
+	saysJSON, starting := saysJSON(a.header), starting(a)
 	if a.status == http.StatusOK && saysJSON && !starting {
 		return nil
 	}
-	e := &Error{Status: a.status, RetryAfter: wait, AuthentikID: a.id()}
+	e := &Error{Status: a.status, RetryAfter: a.retryAfter(), AuthentikID: a.id()}
 	switch {
 	case starting:
 		e.Kind, e.Err = Unavailable, errStarting
 	case a.status == http.StatusOK:
 		e.Kind, e.Err = InvalidResponse, errNotJSON
 	case a.status == http.StatusBadRequest:
-		e.Kind, e.Fields = BadInput, fieldNames(a.body)
-	case a.status == http.StatusUnauthorized:
-		e.Kind = Unauthenticated
-	case a.status == http.StatusForbidden:
-		e.Kind = Forbidden
-		if slices.Contains(authenticationTexts, unquote(memberOf(a.body, "detail"))) {
-			e.Kind = Unauthenticated
-		}
+		e.Kind, e.Fields, e.Err = badRequest(a.body, saysJSON)
+	case a.status == http.StatusUnauthorized, a.status == http.StatusForbidden:
+		e.Kind, e.Err = refusal(a, saysJSON)
 	case a.status == http.StatusNotFound && saysJSON && isJSON(a.body):
 		e.Kind = NotFound
 	case a.status == http.StatusNotFound:
 		e.Kind, e.Err = InvalidResponse, errNotAPI
+	case a.status == http.StatusRequestTimeout:
+		e.Kind, e.Err = Timeout, errGaveUp
 	case a.status == http.StatusTooManyRequests:
 		e.Kind = RateLimited
 	case a.status >= 500:
@@ -83,7 +92,7 @@ func classify(a answer) *Error {
 
 // starting reports whether authentik's router is up and its core is not. Releases say so with a 502 as text
 // or as JSON without a JSON type, a 503 with Retry-After as JSON, text or page, or the 200 of 2025.10.0.
-func starting(a answer, wait time.Duration) bool {
+func starting(a answer) bool {
 	switch a.status {
 	case http.StatusOK:
 		return bytes.Contains(a.body, []byte("authentik starting")) && // which hardly any body does
@@ -91,7 +100,7 @@ func starting(a answer, wait time.Duration) bool {
 	case http.StatusBadGateway:
 		return bytes.Contains(a.body, []byte("failed to connect to authentik backend"))
 	case http.StatusServiceUnavailable:
-		return wait > 0 || bytes.Contains(a.body, []byte("authentik starting"))
+		return a.header.Get("Retry-After") != "" || bytes.Contains(a.body, []byte("authentik starting"))
 	}
 	return false
 }
@@ -104,32 +113,76 @@ func saysJSON(h http.Header) bool {
 	return err == nil && mediaType == mimeJSON
 }
 
-// retryAfter reads the header's form in seconds, the only one that authentik and its router use, and caps it
-// at an hour. It is 0 if the header is absent or unreadable.
-func retryAfter(h http.Header) time.Duration {
-	s, err := strconv.Atoi(h.Get("Retry-After"))
-	if err != nil || s < 0 {
+// maxWait is the longest wait that is passed on.
+const maxWait = time.Hour
+
+// retryAfter reads the header's two forms (RFC 9110, section 10.2.3), in whole seconds up to maxWait. It is 0 if
+// the header is absent or unreadable. A date counts from the answer's own Date, as one clock wrote both.
+func (a answer) retryAfter() time.Duration {
+	value := a.header.Get("Retry-After")
+	if s, err := strconv.Atoi(value); err == nil {
+		return time.Duration(min(max(s, 0), int(maxWait/time.Second))) * time.Second
+	}
+	until, err := http.ParseTime(value)
+	if err != nil {
 		return 0
 	}
-	return time.Duration(min(s, 3600)) * time.Second
+	now, err := http.ParseTime(a.header.Get("Date"))
+	if err != nil {
+		now = a.at
+	}
+	wait := min(max(until.Sub(now), 0), maxWait)
+	return (wait + time.Second - 1).Truncate(time.Second)
 }
+
+// badRequest classifies a 400: a detail, lists of texts by field, or one list of texts (Django REST framework's
+// ValidationError) is authentik's. Fields has the names that look like arguments. The texts are dropped, because
+// they repeat what was sent.
+func badRequest(body []byte, saysJSON bool) (kind Kind, fields []string, err error) {
+	_, hasDetail := detail(body)
+	fields, isLists := fieldNames(body)
+	if saysJSON && isJSON(body) && (hasDetail || isLists || isTexts(body)) {
+		return BadInput, fields, nil
+	}
+	return InvalidResponse, nil, errBadRequest
+}
+
+// refusal classifies a 401 or 403: only one that has a detail is authentik's.
+func refusal(a answer, saysJSON bool) (Kind, error) {
+	why, hasDetail := detail(a.body)
+	switch own := saysJSON && hasDetail && isJSON(a.body); {
+	case own && (a.status == http.StatusUnauthorized || slices.Contains(authenticationTexts, why)):
+		return Unauthenticated, nil
+	case own:
+		return Forbidden, nil
+	case a.status == http.StatusUnauthorized:
+		return InvalidResponse, errUnauthorized
+	}
+	return InvalidResponse, errForbidden
+}
+
+// detail returns the text of authentik's errors.
+func detail(body []byte) (string, bool) { return text[string](memberOf(body, "detail")) }
 
 // maxFieldNames bounds how many argument names of a 400 are passed on.
 const maxFieldNames = 8
 
-// fieldNames returns the names in a 400's body that look like arguments. The texts with them are dropped,
-// because they repeat what was sent.
-func fieldNames(body []byte) (names []string) {
-	if !isJSON(body) {
-		return nil
-	}
+// fieldNames returns the names in an object that look like arguments. isLists reports whether the object has
+// lists of texts alone, beside a code.
+func fieldNames(body []byte) (names []string, isLists bool) {
 	for name, value := range members(body) {
-		isList := value.Kind() == '['
-		if isList && isIdentifier(name) && name != "non_field_errors" && len(names) < maxFieldNames {
-			names = append(names, name)
+		switch {
+		case name == "code" && value.Kind() == '"':
+		case !isTexts(value):
+			return nil, false
+		default:
+			isLists = true
+			if isIdentifier(name) && name != "non_field_errors" && len(names) < maxFieldNames {
+				names = append(names, name)
+			}
 		}
 	}
-	return names
+	return names, isLists
 }
 
 func isIdentifier(s string) bool {
@@ -165,7 +218,7 @@ func bodyError(err error, a answer) *Error {
 	switch {
 	case isTimeout(err):
 		e.Kind = Timeout
-	case !errors.Is(err, errTooLarge):
+	case !errors.Is(err, errTooLarge) && !errors.Is(err, errCoding):
 		e.Err = fmt.Errorf("%w: %w", errCut, err)
 	}
 	return e

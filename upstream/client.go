@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/go-resty/resty/v2"
+	"golang.org/x/time/rate"
 
 	"authentik-graphql/internal/telemetry/spans"
 )
@@ -64,6 +65,13 @@ type Client struct {
 	calls   atomic.Int64
 	mu      sync.Mutex
 	dropped map[string]int64
+	foreign map[int]*foreignAnswers
+}
+
+// foreignAnswers are those of one status that authentik's API does not give.
+type foreignAnswers struct {
+	sometimes rate.Sometimes
+	unlogged  int64
 }
 
 // Answer is a value and where it comes from.
@@ -100,6 +108,7 @@ func NewClient(o Options) *Client {
 		bodies:  newBodies(),
 		keys:    &keyCounts{log: o.Logger, unknown: map[Key]int64{}},
 		dropped: map[string]int64{},
+		foreign: map[int]*foreignAnswers{},
 	}
 }
 
@@ -144,6 +153,28 @@ func (c *Client) countDropped(ctx context.Context, names []string) {
 			c.log.WarnContext(ctx, "authentik sent a field in an unknown form; it is shown as null", "field", name)
 		}
 	}
+}
+
+// noteForeign logs an answer that authentik's API does not give, with what to look at: for each status at once,
+// and then once a minute with the number of answers since. Every request may get one.
+func (c *Client) noteForeign(ctx context.Context, err error) {
+	e, failed := errors.AsType[*Error](err)
+	why, isForeign := errors.AsType[foreign](err)
+	if !failed || !isForeign || e.Kind != InvalidResponse {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	answers := c.foreign[e.Status]
+	if answers == nil {
+		answers = &foreignAnswers{sometimes: rate.Sometimes{First: 1, Interval: time.Minute}}
+		c.foreign[e.Status] = answers
+	}
+	answers.unlogged++
+	answers.sometimes.Do(func() {
+		c.log.WarnContext(ctx, "authentik's API gives no such answer", "status", e.Status, "hint", why.Error(), "answers", answers.unlogged)
+		answers.unlogged = 0
+	})
 }
 
 // Stats are counts since the start, and the present state of calls and breaker.

@@ -9,9 +9,10 @@ import (
 
 var errLicence = errors.New("authentik's licence has expired: it is read-only")
 
-// Delete deletes a row on the caller's behalf. It is retried once, and only after a try whose outcome is
-// unknown: the connection broke, or a gateway failed. If the retry finds no such row, the answer's value is
-// true: either the first try deleted the row, or there was none.
+// Delete deletes a row on the caller's behalf. It is retried once, after a pause of a second at most, and only
+// after a try whose outcome is unknown: the connection broke, or something between here and authentik's core
+// failed or gave up. If the retry finds no such row, the answer's value is true: either the first try deleted the
+// row, or there was none.
 //
 // Its error is always an *Error. After one of kind Unavailable, Timeout or Failed the row may be gone too.
 func (c *Client) Delete(
@@ -25,7 +26,7 @@ func (c *Client) Delete(
 	path := resource.row(pk)
 	send := func(ctx context.Context) (answer, error) { return c.delete(ctx, cred, path) }
 	a, err := c.policy.do(ctx, 0, send)
-	if e, ok := errors.AsType[*Error](err); ok && mayHaveDeleted(e) {
+	if e, ok := errors.AsType[*Error](err); ok && mayHaveDeleted(e) && pause(ctx, e, 0) {
 		again, second := c.policy.do(ctx, 0, send)
 		e, failed := errors.AsType[*Error](second)
 		if !failed || !e.NotSent() {
@@ -48,14 +49,13 @@ func (c *Client) Delete(
 	return outcomeUnknown, err
 }
 
-// mayHaveDeleted reports whether the row may be gone after a failure, and a retry is possible: the DELETE
-// was sent, and there is time left.
+// mayHaveDeleted reports whether the row may be gone after a DELETE that was sent, and a retry may tell. From
+// 2026.8 on the router has no 502: a core that died after it had deleted the row is a 503 as well.
 func mayHaveDeleted(e *Error) bool {
-	if e.NotSent() || e.Kind == Timeout {
-		return false
-	}
 	switch e.Status {
-	case 0, http.StatusBadGateway, http.StatusGatewayTimeout:
+	case 0:
+		return e.Kind != Timeout && !e.NotSent() // after a time-out no time is left
+	case http.StatusRequestTimeout, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
 	}
 	return isCut(e)
@@ -68,7 +68,7 @@ var errNoDelete = errors.New("authentik does not allow DELETE here")
 // delete sends one DELETE. A nil error is a 204.
 func (c *Client) delete(ctx context.Context, cred Credential, path string) (a answer, err error) {
 	ctx, span := c.begin(ctx, http.MethodDelete, path)
-	defer func() { end(span, a.status, err) }()
+	defer func() { c.end(ctx, span, a.status, err) }()
 	a, err = c.send(ctx, http.MethodDelete, cred, path)
 	if err != nil {
 		return a, err

@@ -59,7 +59,7 @@ func TestClassify(t *testing.T) {
 		{name: "not routed", status: 404, mime: html, body: page, want: upstream.InvalidResponse},
 		{name: "outside the prefix", status: 404, mime: plain, body: "404 page not found\n", want: upstream.InvalidResponse},
 		{name: "token outside ASCII", status: 500, mime: html, body: page, want: upstream.Failed},
-		{name: "NUL in a token", status: 400, mime: plain, body: "Invalid HTTP request received.", want: upstream.BadInput},
+		{name: "NUL in a token", status: 400, mime: plain, body: "Invalid HTTP request received.", want: upstream.InvalidResponse},
 		{name: "unknown filter value", status: 400, mime: js, body: `{"user":["Select a valid choice."]}`, want: upstream.BadInput, fields: []string{"user"}},
 		{name: "NUL in search", status: 400, mime: js, body: `["Null characters are not allowed."]`, want: upstream.BadInput},
 		{name: "licence", status: 400, mime: js, body: `{"detail":"...","code":"denied_license"}`, want: upstream.BadInput},
@@ -80,17 +80,17 @@ func TestClassify(t *testing.T) {
 
 		// Answers of proxies in between.
 		{name: "401", status: 401, mime: js, body: detail("no"), want: upstream.Unauthenticated},
-		{name: "401 page", status: 401, mime: html, body: page, want: upstream.Unauthenticated},
-		{name: "403 page", status: 403, mime: html, body: page, want: upstream.Forbidden},
-		{name: "403 empty", status: 403, want: upstream.Forbidden},
+		{name: "401 page", status: 401, mime: html, body: page, want: upstream.InvalidResponse},
+		{name: "403 page", status: 403, mime: html, body: page, want: upstream.InvalidResponse},
+		{name: "403 empty", status: 403, want: upstream.InvalidResponse},
 		{name: "403 that only begins like a bad token", status: 403, mime: js, body: detail("Token invalid/expired."), want: upstream.Forbidden},
 		{name: "403 in other case", status: 403, mime: js, body: detail("token invalid/expired"), want: upstream.Forbidden},
-		{name: "403 with a list for detail", status: 403, mime: js, body: `{"detail":["Token invalid/expired"]}`, want: upstream.Forbidden},
+		{name: "403 with a list for detail", status: 403, mime: js, body: `{"detail":["Token invalid/expired"]}`, want: upstream.InvalidResponse},
 		{name: "404 JSON cut", status: 404, mime: js, body: `{"detail":"Not`, want: upstream.InvalidResponse},
 		{name: "404 JSON labelled text", status: 404, mime: plain, body: detail("Not found."), want: upstream.InvalidResponse},
 		{name: "404 empty", status: 404, want: upstream.InvalidResponse},
 		{name: "429 without a time", status: 429, want: upstream.RateLimited},
-		{name: "429 with a date", status: 429, retryAfter: "Fri, 31 Dec 2027 23:59:59 GMT", want: upstream.RateLimited},
+		{name: "429 with a date", status: 429, retryAfter: "Fri, 31 Dec 2027 23:59:59 GMT", want: upstream.RateLimited, wait: time.Hour},
 		{name: "429 with a year", status: 429, retryAfter: "31536000", want: upstream.RateLimited, wait: time.Hour},
 		{name: "501", status: 501, want: upstream.Failed},
 		{name: "502 of a proxy", status: 502, mime: html, body: page, want: upstream.Failed},
@@ -116,21 +116,33 @@ func TestClassify(t *testing.T) {
 		{name: "200 JSON labelled text", status: 200, mime: plain, body: minimal, want: upstream.InvalidResponse},
 
 		// Deep nesting must not end the process, whatever the status.
-		{name: "400 deep", status: 400, mime: js, body: deep, want: upstream.BadInput},
-		{name: "400 deep in an object", status: 400, mime: js, body: `{"user":` + deep, want: upstream.BadInput},
-		{name: "403 deep", status: 403, mime: js, body: deep, want: upstream.Forbidden},
-		{name: "403 deep in an object", status: 403, mime: js, body: `{"detail":` + deep, want: upstream.Forbidden},
+		{name: "400 deep", status: 400, mime: js, body: deep, want: upstream.InvalidResponse},
+		{name: "400 deep in an object", status: 400, mime: js, body: `{"user":` + deep, want: upstream.InvalidResponse},
+		{name: "403 deep", status: 403, mime: js, body: deep, want: upstream.InvalidResponse},
+		{name: "403 deep in an object", status: 403, mime: js, body: `{"detail":` + deep, want: upstream.InvalidResponse},
 		{name: "404 deep", status: 404, mime: js, body: deep, want: upstream.InvalidResponse},
 		{name: "502 deep", status: 502, mime: js, body: deep, want: upstream.Failed},
 
 		// Only plain field names may reach the caller.
 		{name: "several fields", status: 400, mime: js, body: `{"user":["a"],"provider":["b"],"non_field_errors":["c"],"code":"d"}`, want: upstream.BadInput, fields: []string{"user", "provider"}},
 		{name: "hostile fields", status: 400, mime: js, want: upstream.BadInput, fields: []string{"page_size"},
-			body: `{"<script>":["a"],"User":["a"],"user name":["a"],"a-b":["a"],"":["a"],"ü":["a"],"a\u0000b":["a"],"a$b":["a"],"user1":["a"],"` + strings.Repeat("a", 65) + `":["a"],"page_size":["a"],"x":"a","y":{"z":["a"]},"w":null}`},
+			body: `{"<script>":["a"],"User":["a"],"user name":["a"],"a-b":["a"],"":["a"],"ü":["a"],"a\u0000b":["a"],"a$b":["a"],"user1":["a"],"` + strings.Repeat("a", 65) + `":["a"],"page_size":["a"]}`},
+		{name: "fields that are no lists", status: 400, mime: js, want: upstream.InvalidResponse, body: `{"page_size":["a"],"x":"a"}`},
+		{name: "an object for a field", status: 400, mime: js, want: upstream.InvalidResponse, body: `{"page_size":["a"],"y":{"z":["a"]}}`},
+		{name: "a list of other things", status: 400, mime: js, want: upstream.InvalidResponse, body: `{"page_size":[1]}`},
+		{name: "no field", status: 400, mime: js, want: upstream.InvalidResponse, body: `{}`},
+		{name: "a code alone", status: 400, mime: js, want: upstream.InvalidResponse, body: `{"code":"else"}`},
+		{name: "400 as a text", status: 400, mime: js, want: upstream.InvalidResponse, body: `"no"`},
+		{name: "400 labelled text", status: 400, mime: plain, want: upstream.InvalidResponse, body: `{"user":["a"]}`},
+		{name: "403 labelled text", status: 403, mime: plain, want: upstream.InvalidResponse, body: detail("Token invalid/expired")},
+		{name: "403 of another API", status: 403, mime: js, want: upstream.InvalidResponse, body: `{"error":"forbidden"}`},
+		{name: "401 of another API", status: 401, mime: js, want: upstream.InvalidResponse, body: `{"message":"Unauthorized"}`},
+		{name: "408", status: 408, mime: plain, want: upstream.Timeout},
+		{name: "413", status: 413, mime: html, want: upstream.InvalidResponse, body: page},
 		{name: "many fields", status: 400, mime: js, want: upstream.BadInput, fields: strings.Split("a b c d e f g h", " "),
 			body: `{"a":[],"b":[],"c":[],"d":[],"e":[],"f":[],"g":[],"h":[],"i":[],"j":[]}`},
-		{name: "400 page", status: 400, mime: html, body: page, want: upstream.BadInput},
-		{name: "400 cut", status: 400, mime: js, body: `{"user":["a"]`, want: upstream.BadInput},
+		{name: "400 page", status: 400, mime: html, body: page, want: upstream.InvalidResponse},
+		{name: "400 cut", status: 400, mime: js, body: `{"user":["a"]`, want: upstream.InvalidResponse},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			h := http.Header{}
@@ -183,13 +195,26 @@ func TestClassifyCodes(t *testing.T) {
 }
 
 func TestRetryAfter(t *testing.T) {
-	for value, want := range map[string]time.Duration{
-		"": 0, "0": 0, "5": 5 * time.Second, "3600": time.Hour, "3601": time.Hour,
-		"9223372036": time.Hour, "9223372037": time.Hour, "9223372036854775807": time.Hour, // seconds that overflow a Duration
-		"9223372036854775808": 0, "-1": 0, "1.5": 0, " 5": 0, "soon": 0, "Fri, 31 Dec 2027 23:59:59 GMT": 0,
+	const date = "Fri, 31 Dec 2027 23:59:59 GMT"
+	arrived := time.Date(2027, 12, 31, 23, 59, 50, 500_000_000, time.UTC)
+	for _, tt := range []struct {
+		value, date string
+		want        time.Duration
+	}{
+		{"", "", 0}, {"0", "", 0}, {"5", "", 5 * time.Second}, {"3600", "", time.Hour}, {"3601", "", time.Hour},
+		{"9223372036", "", time.Hour}, {"9223372037", "", time.Hour}, {"9223372036854775807", "", time.Hour}, // seconds that overflow a Duration
+		{"9223372036854775808", "", 0}, {"-1", "", 0}, {"1.5", "", 0}, {" 5", "", 0}, {"soon", "", 0},
+		{date, "Fri, 31 Dec 2027 23:59:52 GMT", 7 * time.Second},
+		{date, "Fri, 31 Dec 2027 23:59:59 GMT", 0},
+		{date, "Sat, 01 Jan 2028 00:00:00 GMT", 0}, // which was already over
+		{date, "Thu, 30 Dec 2027 00:00:00 GMT", time.Hour},
+		{date, "", 9 * time.Second}, {date, "yesterday", 9 * time.Second}, // 8.5 s by this clock
+		{"Friday, 31-Dec-27 23:59:59 GMT", "Fri, 31 Dec 2027 23:59:52 GMT", 7 * time.Second}, // the obsolete forms
+		{"Fri Dec 31 23:59:59 2027", "Fri, 31 Dec 2027 23:59:52 GMT", 7 * time.Second},
+		{"Fri, 31 Dec 2027 23:59:59 +0000", "Fri, 31 Dec 2027 23:59:52 GMT", 0},
 	} {
-		if got := upstream.RetryAfter(value); got != want {
-			t.Errorf("%q: got %v, want %v", value, got, want)
+		if got := upstream.RetryAfter(tt.value, tt.date, arrived); got != tt.want {
+			t.Errorf("%q at %q: got %v, want %v", tt.value, tt.date, got, tt.want)
 		}
 	}
 }

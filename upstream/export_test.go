@@ -18,9 +18,9 @@ func Classify(status int, header http.Header, body []byte) *Error {
 	return classify(answer{status: status, header: header, body: body})
 }
 
-// RetryAfter reads the header of that name.
-func RetryAfter(value string) time.Duration {
-	return retryAfter(http.Header{"Retry-After": {value}})
+// RetryAfter reads the header of that name, of an answer with that Date that came then.
+func RetryAfter(value, date string, at time.Time) time.Duration {
+	return answer{header: http.Header{"Retry-After": {value}, "Date": {date}}, at: at}.retryAfter()
 }
 
 // CleanID is authentik's id of a request as it is kept.

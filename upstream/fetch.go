@@ -61,7 +61,7 @@ func (c *Client) Retrieve(ctx context.Context, cred Credential, resource Resourc
 // get sends one GET. It returns a 200 whose type is JSON and whose body the caller frees, or an *Error.
 func (c *Client) get(ctx context.Context, cred Credential, path string) (a answer, err error) {
 	ctx, span := c.begin(ctx, http.MethodGet, path)
-	defer func() { end(span, a.status, err) }()
+	defer func() { c.end(ctx, span, a.status, err) }()
 	a, err = c.send(ctx, http.MethodGet, cred, path)
 	if err != nil {
 		return answer{}, err

@@ -18,6 +18,9 @@ const (
 	// firstPause is the shortest pause before a retry. It doubles with each retry, and jitter of up to the
 	// same length is added, so that calls that failed together are not retried together.
 	firstPause = 50 * time.Millisecond
+	// longestPause is the longest pause before a retry, whatever authentik asks for: its router asks for five
+	// seconds, in which a caller would rather be told, or get a stale value.
+	longestPause = time.Second
 )
 
 var (
@@ -66,7 +69,7 @@ func (p *policy) do(ctx context.Context, retries int, call func(context.Context)
 		return answer{}, transportError(err)
 	}
 	a, made, err := p.try(ctx, call)
-	for n := 0; made && n < retries && pause(ctx, err, n); n++ {
+	for n := 0; made && n < retries && retryable(err) && pause(ctx, err, n); n++ {
 		again, made, retryErr := p.try(ctx, call)
 		if !made {
 			break // the failure before says more than the rejection
@@ -114,17 +117,13 @@ func outcomeOf(ctx context.Context, err error) outcome {
 	return answered
 }
 
-// pause waits before the nth retry, as long as authentik asked or for a short random time. It returns
-// false, without waiting, if a retry cannot help or would come too late.
-func pause(ctx context.Context, err error, n int) bool {
-	e, ok := errors.AsType[*Error](err)
-	if !ok || !retryable(e) {
-		return false
-	}
-	d := e.RetryAfter
-	if d == 0 {
-		d = firstPause << n
-		d += rand.N(d)
+// pause waits before the nth retry of a call that failed: as long as authentik asked, but for longestPause at
+// most, or for a short random time. It returns false, without waiting, if the retry would come too late.
+func pause(ctx context.Context, failure error, n int) bool {
+	d := firstPause << n
+	d += rand.N(d)
+	if e, ok := errors.AsType[*Error](failure); ok && e.RetryAfter > 0 {
+		d = min(e.RetryAfter, longestPause)
 	}
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= d {
 		return false
@@ -139,8 +138,12 @@ func pause(ctx context.Context, err error, n int) bool {
 	}
 }
 
-// retryable reports whether a failure may pass: a gateway's, a core that starts, a broken connection.
-func retryable(e *Error) bool {
+// retryable reports whether a GET's failure may pass soon: a gateway's, a core that starts, a broken connection.
+func retryable(failure error) bool {
+	e, ok := errors.AsType[*Error](failure)
+	if !ok || e.RetryAfter > longestPause {
+		return false
+	}
 	switch e.Status {
 	case 0, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout: // 0 is no answer
 		return true
@@ -150,7 +153,7 @@ func retryable(e *Error) bool {
 	return false
 }
 
-// isCut reports whether the connection broke within a 200. A refusal that is cut is still a refusal.
+// isCut reports whether the connection broke within a 200. Another answer that is cut was still an answer.
 func isCut(e *Error) bool { return e.Status == http.StatusOK && errors.Is(e, errCut) }
 
 // takeSlot waits for a slot. The channel serves waiting calls in their order.

@@ -62,6 +62,21 @@ func memberOf(body []byte, name string) jsontext.Value {
 	return nil
 }
 
+// isTexts reports whether a value is a list of texts.
+func isTexts(list jsontext.Value) bool {
+	d := jsontext.NewDecoder(bytes.NewBuffer(list), asSent)
+	if start, err := d.ReadToken(); err != nil || start.Kind() != '[' {
+		return false
+	}
+	for d.PeekKind() == '"' {
+		if err := d.SkipValue(); err != nil {
+			return false
+		}
+	}
+	end, err := d.ReadToken()
+	return err == nil && end.Kind() == ']'
+}
+
 // unquote returns the text of a JSON string, "" for any other value. Half of a surrogate pair is U+FFFD.
 func unquote(v jsontext.Value) string {
 	switch {

@@ -54,11 +54,12 @@ func TestRetries(t *testing.T) {
 		{name: "a body that takes too long", tries: []try{{takes: second, err: bodyError(context.DeadlineExceeded, answer{status: 200})}, {}}},
 		{name: "the whole time", tries: []try{{takes: 10 * second, err: transportError(context.DeadlineExceeded)}, {}}},
 
-		{name: "asks for a wait that fits", tries: []try{{err: asks(5 * second)}, {}}, pauses: []time.Duration{5 * second}, exact: true},
-		{name: "asks twice", tries: []try{{err: asks(5 * second)}, {err: asks(2 * second)}, {}}, pauses: []time.Duration{5 * second, 2 * second}, exact: true},
-		{name: "asks for a wait that no longer fits", tries: []try{{err: asks(5 * second)}, {err: asks(5 * second)}, {}}, pauses: []time.Duration{5 * second}, exact: true},
-		{name: "asks for too long a wait", tries: []try{{err: asks(11 * second)}, {}}},
-		{name: "asks for all that is left", tries: []try{{takes: second, err: asks(9 * second)}, {}}},
+		{name: "asks for a second", tries: []try{{err: asks(second)}, {}}, pauses: []time.Duration{second}, exact: true},
+		{name: "asks for a second twice", tries: []try{{err: asks(second)}, {err: asks(second)}, {}}, pauses: []time.Duration{second, second}, exact: true},
+		{name: "asks for a wait that no longer fits", timeout: 2 * second, tries: []try{{err: asks(second)}, {err: asks(second)}, {}}, pauses: []time.Duration{second}, exact: true},
+		{name: "asks for too long a wait", tries: []try{{err: asks(2 * second)}, {}}},
+		{name: "asks for all that is left", timeout: 2 * second, tries: []try{{takes: second, err: asks(second)}, {}}},
+		{name: "408", tries: []try{{err: status(Timeout, 408)}, {}}},
 		{name: "no time for a pause", timeout: second, tries: []try{{takes: second - firstPause, err: refused}, {}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -127,7 +128,7 @@ func TestPause(t *testing.T) {
 			tries := 0
 			asking := func(context.Context) (answer, error) {
 				if tries++; tries == 1 {
-					return answer{}, &Error{Kind: Unavailable, Status: 503, RetryAfter: 5 * time.Second}
+					return answer{}, &Error{Kind: Unavailable, Status: 503, RetryAfter: time.Second}
 				}
 				return answer{}, nil
 			}
@@ -135,23 +136,23 @@ func TestPause(t *testing.T) {
 			done := make(chan error)
 			go func() { _, err := p.do(t.Context(), maxRetries, asking); done <- err }()
 			synctest.Wait()
-			if _, err := p.do(t.Context(), maxRetries, taking(time.Second)); err != nil || time.Since(start) != time.Second {
+			if _, err := p.do(t.Context(), maxRetries, taking(time.Second/2)); err != nil || time.Since(start) != time.Second/2 {
 				t.Errorf("another call: %v after %v", err, time.Since(start))
 			}
-			if err := <-done; err != nil || time.Since(start) != 5*time.Second || tries != 2 {
+			if err := <-done; err != nil || time.Since(start) != time.Second || tries != 2 {
 				t.Errorf("the call itself: %v after %v, %d tries", err, time.Since(start), tries)
 			}
 		},
 		"ends when the caller leaves": func(t *testing.T) {
 			p := testPolicy(10*time.Second, 1)
 			ctx, cancel := context.WithCancel(t.Context())
-			time.AfterFunc(time.Second, cancel)
+			time.AfterFunc(time.Second/2, cancel)
 			start := time.Now()
 			_, err := p.do(ctx, maxRetries, func(context.Context) (answer, error) {
-				return answer{}, &Error{Kind: Unavailable, Status: 503, RetryAfter: 5 * time.Second}
+				return answer{}, &Error{Kind: Unavailable, Status: 503, RetryAfter: time.Second}
 			})
-			wantError(t, err, Unavailable, nil, 5*time.Second)
-			if time.Since(start) != time.Second || p.retries.Load() != 0 {
+			wantError(t, err, Unavailable, nil, time.Second)
+			if time.Since(start) != time.Second/2 || p.retries.Load() != 0 {
 				t.Errorf("after %v, %d retries", time.Since(start), p.retries.Load())
 			}
 		},

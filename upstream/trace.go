@@ -39,8 +39,9 @@ func templateOf(path string) string {
 	return strings.Join(parts, "/")
 }
 
-// end ends the span of a try with the answer's status or an *Error.
-func end(span trace.Span, status int, err error) {
+// end ends the span of a try with the answer's status or an *Error, and notes an answer that is not authentik's.
+func (c *Client) end(ctx context.Context, span trace.Span, status int, err error) {
+	c.noteForeign(ctx, err)
 	if !span.IsRecording() {
 		return
 	}

@@ -2,6 +2,7 @@ package grants
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 
 	"authentik-graphql/cache"
@@ -74,6 +75,13 @@ func Classify(err error) cache.Outcome {
 		return cache.Unauthenticated
 	case upstream.Failed, upstream.Unavailable, upstream.Timeout:
 		return cache.Unavailable
+	case upstream.InvalidResponse:
+		switch e.Status {
+		case http.StatusBadRequest: // a proxy's page, whoever asks
+			return cache.Unavailable
+		case http.StatusUnauthorized, http.StatusForbidden: // a proxy's page, perhaps about the caller
+			return cache.Refused
+		}
 	}
 	return cache.Error
 }
