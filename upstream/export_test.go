@@ -1,8 +1,11 @@
 package upstream
 
 import (
+	"bytes"
+	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"time"
@@ -97,4 +100,19 @@ func ApplicationAt(slug string) Endpoint[*Application] {
 // KeepSessions lets a client resume the TLS sessions of others.
 func (c *Client) KeepSessions(sessions tls.ClientSessionCache) {
 	c.http.Transport.(*http.Transport).TLSClientConfig.ClientSessionCache = sessions
+}
+
+// ReadBody reads the body of a 200 with JSON in a coding.
+func ReadBody(coding string, sent []byte) ([]byte, error) {
+	h := http.Header{"Content-Type": {mimeJSON}, "Content-Encoding": {coding}}
+	body, free, err := newBodies().read(context.Background(), &http.Response{
+		StatusCode: http.StatusOK, Header: h, ContentLength: int64(len(sent)), Body: io.NopCloser(bytes.NewReader(sent)),
+	})
+	defer free()
+	return bytes.Clone(body), err
+}
+
+// DecodeProviders reads a page of providers.
+func DecodeProviders(body []byte) (p Providers, dropped []string, err error) {
+	return decode("provider", nil, func(d *decoder) (Providers, error) { return d.providers(body) })
 }

@@ -210,3 +210,23 @@ func FuzzParseAuthorization(f *testing.F) {
 		}
 	})
 }
+
+// FuzzBody reads a body in any coding: it never takes more than the cap, and a text that was compressed comes
+// back.
+func FuzzBody(f *testing.F) {
+	for _, coding := range []string{"gzip", "zlib", "raw"} {
+		f.Add(coding, []byte(packed(f, coding, body)), body)
+	}
+	f.Add("br", []byte("\x8b"), "")
+	f.Add("gzip, gzip", []byte{}, "x")
+	f.Fuzz(func(t *testing.T, coding string, sent []byte, text string) {
+		if got, err := upstream.ReadBody(coding, sent); err == nil && len(got) > upstream.MaxBody {
+			t.Errorf("%d bytes", len(got))
+		}
+		for of, name := range map[string]string{"gzip": "gzip", "zlib": "deflate", "raw": "deflate"} {
+			if got, err := upstream.ReadBody(name, []byte(packed(t, of, text))); err != nil || string(got) != text {
+				t.Errorf("%s: got %q, %v, want %q", of, got, err, text)
+			}
+		}
+	})
+}

@@ -190,3 +190,30 @@ func TestRestoreProviderRefuses(t *testing.T) {
 		}
 	}
 }
+
+// FuzzDecodeProviders reads any page of providers. What can be read comes back from the cache as it was.
+func FuzzDecodeProviders(f *testing.F) {
+	for _, seed := range []string{``, `{}`, `{"pagination":{"next":0},"results":[]}`, `{"pagination":{"next":2},"results":[{"pk":1,"client_id":"i","redirect_uris":"a b"},{"pk":2}]}`,
+		`{"pagination":{"next":0.5},"results":[{"pk":1}]}`, `{"pagination":{"next":0},"results":[null]}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		list, _, err := upstream.DecodeProviders(body)
+		if err != nil {
+			return
+		}
+		for _, p := range list.Rows {
+			if p.PK < 1 {
+				continue // which is never asked for, and so not cached
+			}
+			stored := upstream.AppendProvider(nil, p)
+			back, err := upstream.RestoreProvider(string(stored))
+			if err != nil {
+				t.Fatalf("%v\n%s", err, stored)
+			}
+			if again := upstream.AppendProvider(nil, back); string(again) != string(stored) {
+				t.Errorf("stored again as\n%s\nwant\n%s", again, stored)
+			}
+		}
+	})
+}
