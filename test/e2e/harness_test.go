@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"io"
@@ -135,7 +136,7 @@ func openService(t testing.TB, o app.Options) *app.Service {
 	return s
 }
 
-// asker sends requests to one process with a clock of its own.
+// direct sends requests to one process with a clock of its own.
 type direct struct {
 	t       *testing.T
 	up      *fake
@@ -144,15 +145,24 @@ type direct struct {
 	handler http.Handler
 }
 
+// openDirect opens a service in front of an authentik with two codes, which live for two and four seconds.
 func openDirect(t *testing.T, settings ...string) *direct {
 	t.Helper()
-	d := &direct{t: t, clock: cachetest.NewClock()}
-	d.up = startFake(t, upstreamtest.Options{Now: d.clock.Now})
-	d.service = openService(t, app.Options{Environ: append(settings, "AUTHENTIK_URL="+d.up.URL), Now: d.clock.Now})
-	d.handler = d.service.Handler()
+	d := newDirect(t, upstreamtest.Options{}, settings...)
 	for pk, owner := range map[int32]string{1: upstreamtest.UserAlice, 2: upstreamtest.UserBob} {
 		d.up.AddCode(upstreamtest.Code{PK: pk, Owner: owner, Expires: d.clock.Now().Add(time.Duration(pk) * 2 * time.Second)})
 	}
+	return d
+}
+
+// newDirect opens a service in front of an authentik without codes and tokens.
+func newDirect(t *testing.T, o upstreamtest.Options, settings ...string) *direct {
+	t.Helper()
+	d := &direct{t: t, clock: cachetest.NewClock()}
+	o.Now = d.clock.Now
+	d.up = startFake(t, o)
+	d.service = openService(t, app.Options{Environ: append(settings, "AUTHENTIK_URL="+d.up.URL), Now: d.clock.Now})
+	d.handler = d.service.Handler()
 	return d
 }
 
@@ -171,4 +181,33 @@ func (d *direct) ask(body string, header ...string) (got *httptest.ResponseRecor
 	got = httptest.NewRecorder()
 	d.handler.ServeHTTP(got, r)
 	return got, d.scrape()[replays] > before
+}
+
+// query sends a document with variables, as JSON, and decodes the response.
+func (d *direct) query(token, document, variables string) (r reply) {
+	d.t.Helper()
+	body, err := json.Marshal(map[string]any{"query": document, "variables": json.RawMessage(variables)})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	got, _ := d.ask(string(body), "Authorization: Bearer "+token)
+	r.Status, r.Header, r.Body = got.Code, got.Header(), got.Body.Bytes()
+	if err := json.Unmarshal(r.Body, &r); err != nil {
+		d.t.Fatalf("%v\n%s", err, r.Body)
+	}
+	return r
+}
+
+// providerCalls counts the calls to authentik for providers, and lists of them.
+func (d *direct) providerCalls() int {
+	return d.up.Calls().ByResource[upstreamtest.Providers].Total
+}
+
+// addGrants adds a code and both tokens of alice, with the same primary key, that live for an hour.
+func (d *direct) addGrants(pk, provider int32) {
+	expires := d.clock.Now().Add(time.Hour)
+	d.up.AddCode(upstreamtest.Code{PK: pk, Owner: upstreamtest.UserAlice, Provider: provider, Expires: expires})
+	for _, resource := range []upstreamtest.Resource{upstreamtest.AccessTokens, upstreamtest.RefreshTokens} {
+		d.up.AddToken(resource, upstreamtest.Token{PK: pk, Owner: upstreamtest.UserAlice, Provider: provider, Expires: expires})
+	}
 }
