@@ -1,4 +1,4 @@
-// A subgraph that refers to codes and tokens and adds fields to providers and users.
+// A subgraph that refers to codes, tokens and providers, and adds fields to providers and users.
 import { readFile } from 'node:fs/promises'
 import { ApolloServer } from '@apollo/server'
 import { startStandaloneServer } from '@apollo/server/standalone'
@@ -11,6 +11,7 @@ const resolvers = {
   Query: {
     seenCodes: (_, { ids }) => byId(ids),
     leakedTokens: (_, { access, refresh }) => ({ access: byId(access), refresh: byId(refresh) }),
+    catalogue: (_, { ids }) => byId(ids),
   },
   OAuth2Provider: { owner: ({ id }) => `team ${id}` },
   User: { department: ({ id }) => `department ${id}` },

@@ -62,6 +62,19 @@ func testGateway(t *testing.T, url string) {
 			[]string{`NOT_FOUND ["leakedTokens","access",1]`, `NOT_FOUND ["leakedTokens","refresh",0]`},
 		},
 		{
+			"providers, with one missing", "demo-root",
+			`{ catalogue(ids: [1, 99, 2]) { id name owner clientId } }`,
+			`{"catalogue":[{"id":"1","name":"Grafana","owner":"team 1","clientId":"grafana-client-id"},{"id":"99","name":null,"owner":"team 99","clientId":null},
+				{"id":"2","name":"Mobile","owner":"team 2","clientId":"mobile-client-id"}]}`,
+			[]string{`NOT_FOUND ["catalogue",1]`},
+		},
+		{
+			"a provider that is not shown", "demo-alice",
+			`{ catalogue(ids: [1]) { name owner } authorizationCode(id: 17) { provider { name clientId } } }`,
+			`{"catalogue":[{"name":null,"owner":"team 1"}],"authorizationCode":{"provider":{"name":"Grafana","clientId":null}}}`,
+			[]string{`FORBIDDEN ["catalogue",0]`},
+		},
+		{
 			"one of each kind by the same id", "demo-alice",
 			`{ authorizationCode(id: 17) { __typename id } accessToken(id: 17) { __typename id user { department } } refreshToken(id: 17) { __typename id } }`,
 			`{"authorizationCode":{"__typename":"AuthorizationCode","id":"17"},"accessToken":{"__typename":"AccessToken","id":"17",
