@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
@@ -219,7 +221,7 @@ func TestClientSecret(t *testing.T) {
 	}
 }
 
-// TestOneProvider asks for providers by id and as entities, in both forms of execution.
+// TestOneProvider asks over HTTP for providers by id and as entities, executed by plans and by gqlgen.
 func TestOneProvider(t *testing.T) {
 	t.Parallel()
 	const (
@@ -259,8 +261,11 @@ func TestOneProvider(t *testing.T) {
 			t.Run(tt.name+"/"+form, func(t *testing.T) {
 				a := newDirect(t, tt.options)
 				a.addGrants(17, upstreamtest.ProviderGrafana)
-				if got := sortedErrors(summaryOf(a.query(tt.token, document, `{}`))); got != sortedErrors(tt.want) {
-					t.Errorf("got  %s\nwant %s", got, sortedErrors(tt.want))
+				srv := httptest.NewServer(a.handler)
+				t.Cleanup(srv.Close)
+				got := query(t, srv.URL, tt.token, document)
+				if text := sortedErrors(summaryOf(got)); text != sortedErrors(tt.want) || got.Status != http.StatusOK {
+					t.Errorf("got  %d %s\nwant %s", got.Status, text, sortedErrors(tt.want))
 				}
 				if n := a.providerCalls(); n != tt.calls {
 					t.Errorf("%d calls, want %d", n, tt.calls)
@@ -280,6 +285,11 @@ func sortedErrors(summary string) string {
 	slices.Sort(all)
 	return data + strings.Join(all, " ")
 }
+
+// proxys403 is a page that a proxy refuses a request with. It says nothing of the caller's permissions.
+var proxys403 = upstreamtest.Fault{Name: "proxys-403", Serve: func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+	http.Error(w, "<html>Forbidden</html>", http.StatusForbidden)
+}}
 
 // TestProvidersFail fails reads of one provider: the fields that are missing are null, with one error at the first of
 // them, and all else is answered.
@@ -302,13 +312,21 @@ func TestProvidersFail(t *testing.T) {
 		{upstreamtest.WrongPK, "UPSTREAM_INVALID_RESPONSE"},
 		{upstreamtest.CutJSON, "UPSTREAM_INVALID_RESPONSE"},
 		{upstreamtest.Throttled429, "RATE_LIMITED"},
+		{upstreamtest.NotReady503, "UPSTREAM_UNAVAILABLE"},
+		{upstreamtest.Timeout408, "GATEWAY_TIMEOUT"},
+		{upstreamtest.HTML404, "UPSTREAM_INVALID_RESPONSE"},
+		{proxys403, "UPSTREAM_INVALID_RESPONSE"},
 		{upstreamtest.TokenInvalid403, "UNAUTHENTICATED"},
 		{upstreamtest.Forbidden403, ""},
 	} {
 		for form, document := range map[string]string{"plan": document, "gqlgen": introspected(document)} {
 			t.Run(tt.fault.Name+"/"+form, func(t *testing.T) {
 				t.Parallel()
-				a := newDirect(t, upstreamtest.Options{Release: upstreamtest.R2026_8}, "UPSTREAM_TIMEOUT=1s", "REDACT=AccessToken.claims")
+				settings := []string{"REDACT=AccessToken.claims"}
+				if tt.fault.Name == upstreamtest.Hang.Name {
+					settings = append(settings, "UPSTREAM_TIMEOUT=2s")
+				}
+				a := newDirect(t, upstreamtest.Options{Release: upstreamtest.R2026_8}, settings...)
 				a.addGrants(17, upstreamtest.ProviderGrafana)
 				a.addGrants(18, upstreamtest.ProviderMobile)
 				a.up.SetResourceFault(upstreamtest.Providers, upstreamtest.ProviderGrafana, tt.fault)
