@@ -106,7 +106,7 @@ func NewClient(o Options) *Client {
 		http:    hc,
 		resty:   newResty(hc, o.UserAgent),
 		bodies:  newBodies(),
-		keys:    &keyCounts{log: o.Logger, unknown: map[Key]int64{}},
+		keys:    newKeyCounts(o.Logger),
 		dropped: map[string]int64{},
 		foreign: map[int]*foreignAnswers{},
 	}

@@ -15,7 +15,7 @@ import (
 // sent is when the request left: an Expires before it, on a grant that authentik calls alive,
 // means that the grant never expires.
 func DecodeGrant(body []byte, sent time.Time) (g *Grant, dropped []string, err error) {
-	return decode("", nil, func(d *decoder) (*Grant, error) { return d.grant(body, sent) })
+	return decode("", func(d *decoder) (*Grant, error) { return d.grant(body, sent) })
 }
 
 // The types of this package marshal without their content. These have the same fields, and no methods.

@@ -59,13 +59,13 @@ type Page = paging.Page[*Grant]
 
 // DecodePage reads a page.
 func DecodePage(body []byte, sent time.Time) (p Page, dropped []string, err error) {
-	return decode("", nil, func(d *decoder) (Page, error) { return d.page(body, sent) })
+	return decode("", func(d *decoder) (Page, error) { return d.page(body, sent) })
 }
 
 // KeysOf are the keys that are counted in a grant.
-func KeysOf(body []byte, sent time.Time) (absent, unknown map[Key]int64) {
-	counts := &keyCounts{log: slog.New(slog.DiscardHandler), unknown: map[Key]int64{}}
-	_, _, _ = decode("", counts, func(d *decoder) (*Grant, error) { return d.grant(body, sent) })
+func KeysOf(body []byte) (absent, unknown map[Key]int64) {
+	counts := newKeyCounts(slog.New(slog.DiscardHandler))
+	counts.count(tokenKeys, body)
 	return counts.all()
 }
 
@@ -84,7 +84,7 @@ func ApplicationAt(slug string) Endpoint[*Application] {
 	return Endpoint[*Application]{
 		Path: "/api/v3/core/applications/" + slug + "/",
 		Decode: func(body []byte, _ time.Time) (*Application, []string, error) {
-			return decode("application", nil, func(d *decoder) (*Application, error) {
+			return decode("application", func(d *decoder) (*Application, error) {
 				a := new(Application)
 				err := d.unmarshal(body, a)
 				if err == nil && a.Slug == "" {
@@ -114,5 +114,5 @@ func ReadBody(coding string, sent []byte) ([]byte, error) {
 
 // DecodeProviders reads a page of providers.
 func DecodeProviders(body []byte) (p Providers, dropped []string, err error) {
-	return decode("provider", nil, func(d *decoder) (Providers, error) { return d.providers(body) })
+	return decode("provider", func(d *decoder) (Providers, error) { return d.providers(body) })
 }

@@ -14,6 +14,8 @@ type Endpoint[T any] struct {
 	// Decode reads the body of a 200. Sent is when the request left; dropped names the optional fields of
 	// an unknown form, in constant texts, as they go to the log and the metrics.
 	Decode func(body []byte, sent time.Time) (value T, dropped []string, err error)
+	// Keys are those that are counted in the body; nil counts none.
+	Keys *Keys
 	// NotFound is what a 404 means here: the cause of the *Error. It may be nil.
 	NotFound error
 }
@@ -33,6 +35,7 @@ func Fetch[T any](ctx context.Context, c *Client, cred Credential, e Endpoint[T]
 		return Answer[T]{}, err
 	}
 	defer a.free()
+	c.keys.count(e.Keys, a.body)
 	value, dropped, err := e.Decode(a.body, a.sent)
 	if err != nil {
 		return Answer[T]{}, &Error{Kind: InvalidResponse, Status: a.status, AuthentikID: a.id(), Err: err}
@@ -45,15 +48,13 @@ func Fetch[T any](ctx context.Context, c *Client, cred Credential, e Endpoint[T]
 func (c *Client) Retrieve(ctx context.Context, cred Credential, resource Resource, pk PK) (Answer[*Grant], error) {
 	return Fetch(ctx, c, cred, Endpoint[*Grant]{
 		Path: resource.row(pk),
+		Keys: grantKeys(resource),
 		Decode: func(body []byte, sent time.Time) (*Grant, []string, error) {
-			return decode("", c.keys, func(d *decoder) (*Grant, error) {
-				d.codes = resource == AuthorizationCodes
-				g, err := d.grant(body, sent)
-				if err == nil && g.PK != pk {
-					err = errors.New("the answer is another row")
-				}
-				return g, err
-			})
+			g, dropped, err := DecodeGrant(body, sent)
+			if err == nil && g.PK != pk {
+				err = errors.New("the answer is another row")
+			}
+			return g, dropped, err
 		},
 	})
 }

@@ -47,23 +47,14 @@ type sentGrant struct {
 	Expires   jsontext.Value `json:"expires"`
 	IDToken   jsontext.Value `json:"id_token"` // JSON within a text
 	NotEndsAt jsontext.Value `json:"_ends_at"` // authentik has no such field
-	Unknown   jsontext.Value `json:",embed"`
 }
-
-// tokenKeys are those that a code has not.
-var tokenKeys = grantKeys.set("id_token", "revoked")
 
 // grant reads a grant. See [DecodeGrant].
 func (d *decoder) grant(body []byte, sent time.Time) (*Grant, error) {
-	s := grantKeys.blank
+	var s sentGrant
 	if err := d.unmarshal(body, &s); err != nil {
 		return nil, err
 	}
-	absent := grantKeys.take(d, &s)
-	if d.codes {
-		absent &^= tokenKeys
-	}
-	d.counts.addAbsent(grantKeys.object, absent)
 	g := Grant(s.plainGrant)
 	if s.PK == nil || *s.PK < 1 || g.Provider == nil || g.User == nil {
 		return nil, errors.New("decode: pk, provider or user is missing or has an unexpected form")
@@ -81,14 +72,14 @@ func (d *decoder) grant(body []byte, sent time.Time) (*Grant, error) {
 			d.dropped = append(d.dropped, "id_token")
 		}
 	}
-	if err := g.settleExpiry(&s, sent); err != nil {
+	if err := g.settleExpiry(s, sent); err != nil {
 		return nil, err
 	}
 	return &g, nil
 }
 
 // settleExpiry sets Expired, Expires and EndsAt by what authentik sent and when it was asked.
-func (g *Grant) settleExpiry(s *sentGrant, sent time.Time) error {
+func (g *Grant) settleExpiry(s sentGrant, sent time.Time) error {
 	saysExpired := s.IsExpired != nil
 	if saysExpired {
 		var ok bool

@@ -107,11 +107,9 @@ func (c *Client) List(
 			page, err = Fetch(ctx, c, cred, Endpoint[paging.Page[*Grant]]{
 				Path: resource.path() + "?" + q.parameters(size, number),
 				Decode: func(body []byte, sent time.Time) (paging.Page[*Grant], []string, error) {
-					return decode("", c.keys, func(d *decoder) (paging.Page[*Grant], error) {
-						d.codes = resource == AuthorizationCodes
-						return d.page(body, sent)
-					})
+					return decode("", func(d *decoder) (paging.Page[*Grant], error) { return d.page(body, sent) })
 				},
+				Keys:     pageOf(grantKeys(resource)),
 				NotFound: paging.ErrPageGone,
 			})
 			return err

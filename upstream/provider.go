@@ -2,9 +2,9 @@ package upstream
 
 import (
 	"errors"
-	"reflect"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
@@ -58,44 +58,48 @@ type oauth2Settings struct {
 	JWTFederationProviders []int32       `json:"jwt_federation_providers,omitzero"`
 }
 
-// sentProvider has what authentik must send, and what earlier releases called otherwise.
+// sentProvider has what authentik must send, what tells a partial provider, and what earlier releases called
+// otherwise.
 type sentProvider struct {
 	plainProvider
-	PK                   *PK            `json:"pk"`
-	BackchannelLogoutURI *string        `json:"backchannel_logout_uri" now:"logout_uri"`
-	JWKSSources          UUIDs          `json:"jwks_sources" now:"jwt_federation_sources"`
-	Unknown              jsontext.Value `json:",embed"`
+	PK                   *PK           `json:"pk"`
+	ClientType           sent[*string] `json:"client_type"`
+	ClientID             sent[*string] `json:"client_id"`
+	BackchannelLogoutURI *string       `json:"backchannel_logout_uri"`
+	JWKSSources          UUIDs         `json:"jwks_sources"`
 }
 
-// providerRoot begins the names of dropped fields of a provider that is read by itself.
-const providerRoot = "provider"
+// sent is a member of an object that may be absent.
+type sent[T any] struct {
+	value   T
+	present bool
+}
 
-var (
-	oauth2Keys   = providerKeys.setOf(reflect.TypeFor[oauth2Settings]())
-	clientIDKeys = providerKeys.set("client_type", "client_id")
-)
+// UnmarshalJSONFrom implements [json.UnmarshalerFrom].
+func (s *sent[T]) UnmarshalJSONFrom(in *jsontext.Decoder) error {
+	s.present = true
+	return json.UnmarshalDecode(in, &s.value)
+}
 
 // readProvider reads a provider of any release. A present name prevails unless its value is null.
-func (d *decoder) readProvider(in *jsontext.Decoder) (*Provider, error) {
-	s, absent, err := providerKeys.read(d, in)
-	partial := absent&clientIDKeys == clientIDKeys
-	if partial && d.root != providerRoot { // as it should be, and not worth a count
-		absent &^= oauth2Keys
+func readProvider(in *jsontext.Decoder) (Provider, bool, error) {
+	s, ok, err := readSentProvider(in)
+	if !ok {
+		return Provider{}, false, err
 	}
-	d.counts.addAbsent(providerKeys.object, absent)
-	if s == nil || s.PK == nil {
-		return nil, err
-	}
-	p := (*Provider)(&s.plainProvider)
-	p.PK, p.Partial, p.Audience = *s.PK, partial, nil
+	p := Provider(s.plainProvider)
+	p.PK, p.ClientType, p.ClientID = *s.PK, s.ClientType.value, s.ClientID.value
+	p.Partial, p.Audience = !s.ClientType.present && !s.ClientID.present, nil
 	if p.LogoutURI == nil {
 		p.LogoutURI = s.BackchannelLogoutURI
 	}
 	if p.JWTFederationSources == nil {
 		p.JWTFederationSources = s.JWKSSources
 	}
-	return p, err
+	return p, true, err
 }
+
+var readSentProvider = object(func(p *sentProvider) bool { return p.PK != nil })
 
 // RedirectURI is one URI a client may be sent back to. MatchingMode is nil for a release that
 // sends plain lines.
@@ -104,12 +108,6 @@ type RedirectURI struct {
 	URL          *string `json:"url,omitzero"`
 	// Type is what the URI is for, nil for a release before 2026.5.
 	Type *string `json:"redirect_uri_type,omitzero" schema:"type"`
-}
-
-// sentURI has what is unknown of a URI.
-type sentURI struct {
-	plainURI
-	Unknown jsontext.Value `json:",embed"`
 }
 
 // readRedirectLines reads the text of older releases, whose words are entries without a mode.

@@ -20,7 +20,7 @@ func (c *Client) Provider(ctx context.Context, cred Credential, pk PK) (Answer[*
 	return Fetch(ctx, c, cred, Endpoint[*Provider]{
 		Path: providersPath + pk.String() + "/",
 		Decode: func(body []byte, _ time.Time) (*Provider, []string, error) {
-			return decode(providerRoot, c.keys, func(d *decoder) (*Provider, error) {
+			return decode("provider", func(d *decoder) (*Provider, error) {
 				p, err := d.provider(body)
 				if err == nil && p.PK != pk {
 					err = errors.New("the answer is another provider")
@@ -28,6 +28,7 @@ func (c *Client) Provider(ctx context.Context, cred Credential, pk PK) (Answer[*
 				return p, err
 			})
 		},
+		Keys:     providerKeys,
 		NotFound: errNoProvider,
 	})
 }
@@ -44,8 +45,9 @@ func (c *Client) Providers(ctx context.Context, cred Credential) (Answer[Provide
 	return Fetch(ctx, c, cred, Endpoint[Providers]{
 		Path: providersPath + "?page_size=100",
 		Decode: func(body []byte, _ time.Time) (Providers, []string, error) {
-			return decode(providerRoot, c.keys, func(d *decoder) (Providers, error) { return d.providers(body) })
+			return decode("provider", func(d *decoder) (Providers, error) { return d.providers(body) })
 		},
+		Keys: pageOf(providerKeys),
 	})
 }
 

@@ -85,7 +85,8 @@ func schemaName(f reflect.StructField) string {
 	if name := f.Tag.Get("schema"); name != "" {
 		return name
 	}
-	return camelCase(jsonName(f))
+	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+	return camelCase(name)
 }
 
 // camelCase is how the schema spells a name of authentik's.

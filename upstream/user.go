@@ -33,19 +33,18 @@ type User struct {
 // sentUser has what authentik must send.
 type sentUser struct {
 	plainUser
-	PK      *PK            `json:"pk"`
-	Unknown jsontext.Value `json:",embed"`
+	PK *PK `json:"pk"`
 }
 
-func (d *decoder) readUser(in *jsontext.Decoder) (*User, error) {
-	s, absent, err := userKeys.read(d, in)
-	d.counts.addAbsent(userKeys.object, absent)
-	if s == nil || s.PK == nil {
-		return nil, err
+func readUser(in *jsontext.Decoder) (u User, ok bool, err error) {
+	s, ok, err := readSentUser(in)
+	if u = User(s.plainUser); ok {
+		u.PK = *s.PK
 	}
-	s.plainUser.PK = *s.PK
-	return (*User)(&s.plainUser), err
+	return u, ok, err
 }
+
+var readSentUser = object(func(u *sentUser) bool { return u.PK != nil })
 
 // Group is a group of users; PK is a UUID.
 type Group struct {
@@ -58,20 +57,8 @@ type Group struct {
 	Attributes  jsontext.Value `json:"attributes,omitzero"`
 }
 
-// sentGroup has what is unknown of a group.
-type sentGroup struct {
-	plainGroup
-	Unknown jsontext.Value `json:",embed"`
-}
-
 // Role is a named set of permissions; PK is a UUID.
 type Role struct {
 	PK   UUID    `json:"pk"`
 	Name *string `json:"name,omitzero"`
-}
-
-// sentRole has what is unknown of a role.
-type sentRole struct {
-	plainRole
-	Unknown jsontext.Value `json:",embed"`
 }

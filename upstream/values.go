@@ -15,8 +15,6 @@ import (
 type decoder struct {
 	root    string   // begins the names of dropped fields
 	dropped []string // fields of an unexpected form, as user.email: constant texts, for the log and metrics
-	counts  *keyCounts
-	codes   bool // reports whether the grants are authorization codes
 	options json.Options
 }
 
@@ -32,15 +30,15 @@ func newDecoder() *decoder {
 		optional(d, scalar(moment)),
 		optional(d, scalar(integer)),
 		optional(d, scalar(primaryKey)),
-		optionalObject(d, d.readProvider),
-		optionalObject(d, d.readUser),
+		optional(d, readProvider),
+		optional(d, readUser),
 		list[[]string](d, scalar(text[string])),
 		list[UUIDs](d, scalar(uuid[string])),
 		list[[]int32](d, scalar(integer)),
-		list[[]Group](d, object(d, groupKeys, func(g *sentGroup) (Group, bool) { return Group(g.plainGroup), g.PK != "" })),
-		list[[]Role](d, object(d, roleKeys, func(r *sentRole) (Role, bool) { return Role(r.plainRole), r.PK != "" })),
+		list[[]Group](d, object(func(g *Group) bool { return g.PK != "" })),
+		list[[]Role](d, object(func(r *Role) bool { return r.PK != "" })),
 		json.UnmarshalFromFunc(readRedirectLines),
-		list[[]RedirectURI](d, object(d, redirectURIKeys, func(u *sentURI) (RedirectURI, bool) { return RedirectURI(u.plainURI), true })),
+		list[[]RedirectURI](d, object(func(*RedirectURI) bool { return true })),
 	)))
 	return d
 }
@@ -48,11 +46,11 @@ func newDecoder() *decoder {
 // decoders are kept, because making one takes longer than a grant.
 var decoders = sync.Pool{New: func() any { return newDecoder() }}
 
-// decode reads an answer by the function, and counts its keys.
-func decode[T any](root string, counts *keyCounts, read func(d *decoder) (T, error)) (t T, dropped []string, err error) {
+// decode reads an answer by the function.
+func decode[T any](root string, read func(d *decoder) (T, error)) (t T, dropped []string, err error) {
 	d := decoders.Get().(*decoder)
 	defer decoders.Put(d)
-	d.root, d.dropped, d.counts, d.codes = root, nil, counts, false
+	d.root, d.dropped = root, nil
 	t, err = read(d)
 	return t, d.dropped, err
 }
@@ -85,16 +83,14 @@ func scalar[V any](parse func(jsontext.Value) (V, bool)) read[V] {
 	}
 }
 
-// object reads an object, which has an unexpected form if the function says so, and counts its keys.
-func object[P, T any](d *decoder, k *knownKeys[P], complete func(*P) (T, bool)) read[T] {
+// object reads a struct, which has an unexpected form if it is not complete.
+func object[T any](complete func(*T) bool) read[T] {
 	return func(in *jsontext.Decoder) (t T, ok bool, err error) {
-		p, absent, err := k.read(d, in)
-		if p == nil {
-			return t, false, err
+		if in.PeekKind() != '{' {
+			return t, false, in.SkipValue()
 		}
-		d.counts.addAbsent(k.object, absent)
-		t, ok = complete(p)
-		return t, ok, err
+		err = json.UnmarshalDecode(in, &t)
+		return t, complete(&t), err
 	}
 }
 
@@ -109,20 +105,6 @@ func optional[V any](d *decoder, read read[V]) *json.Unmarshalers {
 		if ok {
 			*to = &v
 		} else {
-			d.drop(in)
-		}
-		return err
-	})
-}
-
-// optionalObject is like optional for an object, which is not copied. It is nil if it has an unexpected form.
-func optionalObject[V any](d *decoder, read func(*jsontext.Decoder) (*V, error)) *json.Unmarshalers {
-	return json.UnmarshalFromFunc(func(in *jsontext.Decoder, to **V) (err error) {
-		*to = nil
-		if in.PeekKind() == 'n' {
-			return in.SkipValue()
-		}
-		if *to, err = read(in); *to == nil {
 			d.drop(in)
 		}
 		return err
@@ -174,27 +156,23 @@ func boolean(v jsontext.Value) (b, ok bool) {
 }
 
 func uuid[S ~string](v jsontext.Value) (S, bool) {
-	s, upper := S(unquote(v)), false
+	s := strings.ToLower(unquote(v))
 	if len(s) != 36 {
 		return "", false
 	}
 	for i := range len(s) {
-		switch c := s[i]; {
-		case i == 8 || i == 13 || i == 18 || i == 23:
+		switch c := s[i]; i {
+		case 8, 13, 18, 23:
 			if c != '-' {
 				return "", false
 			}
-		case c >= '0' && c <= '9' || c >= 'a' && c <= 'f':
-		case c >= 'A' && c <= 'F':
-			upper = true
 		default:
-			return "", false
+			if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+				return "", false
+			}
 		}
 	}
-	if upper {
-		s = S(strings.ToLower(string(s)))
-	}
-	return s, true
+	return S(s), true
 }
 
 func moment(v jsontext.Value) (time.Time, bool) {
