@@ -38,7 +38,7 @@ func neverCall(t *testing.T) func(context.Context) (answer, error) {
 // times makes a call n times, one after the other.
 func times(t *testing.T, p *policy, n int, call func(context.Context) (answer, error)) {
 	for range n {
-		_, _ = p.do(t.Context(), maxRetries, call)
+		_, _ = p.do(t.Context(), pattern{retries: maxRetries}, call)
 	}
 }
 
@@ -53,7 +53,7 @@ func wantState(t *testing.T, p *policy, want string) {
 func wantRefused(t *testing.T, p *policy, retryAfter time.Duration) {
 	t.Helper()
 	start := time.Now()
-	_, err := p.do(t.Context(), maxRetries, neverCall(t))
+	_, err := p.do(t.Context(), pattern{retries: maxRetries}, neverCall(t))
 	wantError(t, err, Unavailable, errBreakerOpen, retryAfter)
 	if time.Since(start) != 0 {
 		t.Errorf("rejected after %v", time.Since(start))
@@ -110,7 +110,7 @@ func TestWhatCounts(t *testing.T) {
 				p := testPolicy(10*time.Second, 1)
 				attempts := 0
 				for range 2 * breakerCalls {
-					_, _ = p.do(t.Context(), maxRetries, func(context.Context) (answer, error) { attempts++; return answer{}, tt.err })
+					_, _ = p.do(t.Context(), pattern{retries: maxRetries}, func(context.Context) (answer, error) { attempts++; return answer{}, tt.err })
 				}
 				switch _, opened := p.breaker.state(); {
 				case tt.opens && (opened != 1 || attempts != breakerCalls):
@@ -145,7 +145,7 @@ func TestBreakerOpens(t *testing.T) {
 			p := testPolicy(10*time.Second, 1)
 			times(t, p, breakerCalls-1, brokenCall)
 			wantState(t, p, "closed")
-			if _, err := p.do(t.Context(), maxRetries, taking(0)); err != nil {
+			if _, err := p.do(t.Context(), pattern{retries: maxRetries}, taking(0)); err != nil {
 				t.Error(err)
 			}
 		},
@@ -173,7 +173,7 @@ func TestBreakerOpens(t *testing.T) {
 			for range 2 * breakerCalls {
 				ctx, cancel := context.WithCancel(t.Context())
 				time.AfterFunc(100*time.Millisecond, cancel)
-				_, err := p.do(ctx, maxRetries, hungCall)
+				_, err := p.do(ctx, pattern{retries: maxRetries}, hungCall)
 				wantError(t, err, Timeout, context.Canceled, 0)
 			}
 			wantState(t, p, "closed")
@@ -182,7 +182,7 @@ func TestBreakerOpens(t *testing.T) {
 			p := testPolicy(time.Second, 1)
 			for range 2 * breakerCalls {
 				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-				_, err := p.do(ctx, maxRetries, hungCall)
+				_, err := p.do(ctx, pattern{retries: maxRetries}, hungCall)
 				wantError(t, err, Timeout, context.DeadlineExceeded, 0)
 				cancel()
 			}
@@ -194,7 +194,7 @@ func TestBreakerOpens(t *testing.T) {
 			var callers sync.WaitGroup
 			for range 2 * breakerCalls {
 				callers.Go(func() {
-					_, err := p.do(t.Context(), maxRetries, neverCall(t))
+					_, err := p.do(t.Context(), pattern{retries: maxRetries}, neverCall(t))
 					wantError(t, err, Unavailable, errQueueWait, time.Second)
 				})
 			}
@@ -221,7 +221,7 @@ func TestOpenBreaker(t *testing.T) {
 				t.Errorf("%d rejected", n)
 			}
 			time.Sleep(time.Nanosecond)
-			if _, err := p.do(t.Context(), maxRetries, taking(0)); err != nil {
+			if _, err := p.do(t.Context(), pattern{retries: maxRetries}, taking(0)); err != nil {
 				t.Errorf("after two seconds: %v", err)
 			}
 		},
@@ -234,7 +234,7 @@ func TestOpenBreaker(t *testing.T) {
 			p := testPolicy(time.Minute, 1)
 			var first, queued sync.WaitGroup
 			first.Go(func() {
-				_, _ = p.do(t.Context(), maxRetries, func(ctx context.Context) (answer, error) {
+				_, _ = p.do(t.Context(), pattern{retries: maxRetries}, func(ctx context.Context) (answer, error) {
 					time.Sleep(time.Second)
 					return brokenCall(ctx)
 				})
@@ -243,7 +243,7 @@ func TestOpenBreaker(t *testing.T) {
 			made := 0
 			for range 2 * breakerCalls {
 				queued.Go(func() {
-					_, _ = p.do(t.Context(), maxRetries, func(ctx context.Context) (answer, error) { made++; return brokenCall(ctx) })
+					_, _ = p.do(t.Context(), pattern{retries: maxRetries}, func(ctx context.Context) (answer, error) { made++; return brokenCall(ctx) })
 				})
 			}
 			first.Wait()
@@ -256,7 +256,7 @@ func TestOpenBreaker(t *testing.T) {
 			p := testPolicy(10*time.Second, 1)
 			times(t, p, breakerCalls-1, brokenCall)
 			made := 0
-			_, err := p.do(t.Context(), maxRetries, func(ctx context.Context) (answer, error) { made++; return failing(ctx) })
+			_, err := p.do(t.Context(), pattern{retries: maxRetries}, func(ctx context.Context) (answer, error) { made++; return failing(ctx) })
 			wantState(t, p, "open")
 			wantError(t, err, Unavailable, errStarting, 0)
 			if made != 1 || p.retries.Load() != 0 {
@@ -268,7 +268,7 @@ func TestOpenBreaker(t *testing.T) {
 			var before sync.WaitGroup
 			for _, end := range []error{nil, nil, nil, &Error{Kind: Failed, Status: 500}} {
 				before.Go(func() {
-					_, _ = p.do(t.Context(), maxRetries, func(context.Context) (answer, error) {
+					_, _ = p.do(t.Context(), pattern{retries: maxRetries}, func(context.Context) (answer, error) {
 						time.Sleep(breakerDelay + time.Second)
 						return answer{}, end
 					})
@@ -280,7 +280,7 @@ func TestOpenBreaker(t *testing.T) {
 			var probes sync.WaitGroup
 			for range maxProbes {
 				probes.Go(func() {
-					if _, err := p.do(t.Context(), maxRetries, taking(10*time.Second)); err != nil {
+					if _, err := p.do(t.Context(), pattern{retries: maxRetries}, taking(10*time.Second)); err != nil {
 						t.Errorf("a probe: %v", err)
 					}
 				})
@@ -331,7 +331,7 @@ func TestProbes(t *testing.T) {
 			for range 4 * maxProbes {
 				ctx, cancel := context.WithCancel(t.Context())
 				time.AfterFunc(time.Second, cancel)
-				_, err := p.do(ctx, maxRetries, hungCall)
+				_, err := p.do(ctx, pattern{retries: maxRetries}, hungCall)
 				wantError(t, err, Timeout, context.Canceled, 0)
 				wantState(t, p, "half-open")
 			}
@@ -341,7 +341,7 @@ func TestProbes(t *testing.T) {
 			for range 4 * maxProbes {
 				func() {
 					defer func() { _ = recover() }()
-					_, _ = p.do(t.Context(), maxRetries, func(context.Context) (answer, error) { panic("a bug") })
+					_, _ = p.do(t.Context(), pattern{retries: maxRetries}, func(context.Context) (answer, error) { panic("a bug") })
 				}()
 			}
 			wantState(t, p, "half-open")

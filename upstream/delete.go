@@ -25,9 +25,9 @@ func (c *Client) Delete(
 	defer cancel()
 	path := resource.row(pk)
 	send := func(ctx context.Context) (answer, error) { return c.delete(ctx, cred, path) }
-	a, err := c.policy.do(ctx, 0, send)
+	a, err := c.policy.do(ctx, pattern{}, send)
 	if e, ok := errors.AsType[*Error](err); ok && mayHaveDeleted(e) && pause(ctx, e, 0) {
-		again, second := c.policy.do(ctx, 0, send)
+		again, second := c.policy.do(ctx, pattern{}, send)
 		e, failed := errors.AsType[*Error](second)
 		if !failed || !e.NotSent() {
 			c.policy.retries.Add(1)

@@ -16,6 +16,9 @@ type Endpoint[T any] struct {
 	Decode func(body []byte, sent time.Time) (value T, dropped []string, err error)
 	// Keys are those that are counted in the body; nil counts none.
 	Keys *Keys
+	// Optional is set for what is shown beside other answers, which stand without it: a call that fails is not
+	// repeated, and does not open the breaker for the others.
+	Optional bool
 	// NotFound is what a 404 means here: the cause of the *Error. It may be nil.
 	NotFound error
 }
@@ -25,7 +28,11 @@ func Fetch[T any](ctx context.Context, c *Client, cred Credential, e Endpoint[T]
 	if cred.IsZero() {
 		return Answer[T]{}, &Error{Kind: Unauthenticated}
 	}
-	a, err := c.policy.do(ctx, maxRetries, func(ctx context.Context) (answer, error) {
+	p := pattern{retries: maxRetries}
+	if e.Optional {
+		p = pattern{optional: true}
+	}
+	a, err := c.policy.do(ctx, p, func(ctx context.Context) (answer, error) {
 		return c.get(ctx, cred, e.Path)
 	})
 	if failed, ok := errors.AsType[*Error](err); ok && failed.Kind == NotFound && e.NotFound != nil {

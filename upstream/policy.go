@@ -60,17 +60,23 @@ func newPolicy(o Options) *policy {
 	}
 }
 
-// do makes a call, with up to that many retries where they may help, and returns the last result. The
+// pattern is how a call is made.
+type pattern struct {
+	retries  int  // at most, where they may help
+	optional bool // reports whether a failure does not count for the breaker
+}
+
+// do makes a call, with retries, and returns the last result. The
 // timeout covers everything: the wait for a turn, all tries, and the pauses between them.
-func (p *policy) do(ctx context.Context, retries int, call func(context.Context) (answer, error)) (answer, error) {
+func (p *policy) do(ctx context.Context, how pattern, call func(context.Context) (answer, error)) (answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, errTimeUp)
 	defer cancel()
 	if err := ctx.Err(); err != nil {
 		return answer{}, transportError(err)
 	}
-	a, made, err := p.try(ctx, call)
-	for n := 0; made && n < retries && retryable(err) && pause(ctx, err, n); n++ {
-		again, made, retryErr := p.try(ctx, call)
+	a, made, err := p.try(ctx, how, call)
+	for n := 0; made && n < how.retries && retryable(err) && pause(ctx, err, n); n++ {
+		again, made, retryErr := p.try(ctx, how, call)
 		if !made {
 			break // the failure before says more than the rejection
 		}
@@ -81,7 +87,7 @@ func (p *policy) do(ctx context.Context, retries int, call func(context.Context)
 }
 
 // try makes one call in a slot. Made is false if the breaker or the queue rejects it.
-func (p *policy) try(ctx context.Context, call func(context.Context) (answer, error)) (a answer, made bool, err error) {
+func (p *policy) try(ctx context.Context, how pattern, call func(context.Context) (answer, error)) (a answer, made bool, err error) {
 	if wait := p.breaker.delay(); wait > 0 { // before a wait in the queue
 		return answer{}, false, p.reject(errBreakerOpen, wait)
 	}
@@ -98,7 +104,9 @@ func (p *policy) try(ctx context.Context, call func(context.Context) (answer, er
 	began := time.Now()
 	a, err = call(ctx)
 	p.observe(time.Since(began), err)
-	o = outcomeOf(ctx, err)
+	if o = outcomeOf(ctx, err); how.optional && o == failed {
+		o = unknown
+	}
 	return a, true, err
 }
 

@@ -29,6 +29,7 @@ func (c *Client) Provider(ctx context.Context, cred Credential, pk PK) (Answer[*
 			})
 		},
 		Keys:     providerKeys,
+		Optional: true,
 		NotFound: errNoProvider,
 	})
 }
@@ -47,7 +48,8 @@ func (c *Client) Providers(ctx context.Context, cred Credential) (Answer[Provide
 		Decode: func(body []byte, _ time.Time) (Providers, []string, error) {
 			return decode("provider", func(d *decoder) (Providers, error) { return d.providers(body) })
 		},
-		Keys: pageOf(providerKeys),
+		Keys:     pageOf(providerKeys),
+		Optional: true,
 	})
 }
 

@@ -3,6 +3,7 @@ package upstream_test
 import (
 	"net/http"
 	"reflect"
+	"strings"
 	"testing"
 
 	"authentik-graphql/upstream"
@@ -180,6 +181,29 @@ func TestProviders(t *testing.T) {
 				t.Errorf("got %d rows, more %t, at %v, error %v", len(got.Value.Rows), got.Value.More, got.FetchedAt, err)
 			}
 		})
+	}
+}
+
+// TestProvidersAreOptional checks that providers that fail are asked for once, and close nothing for grants.
+func TestProvidersAreOptional(t *testing.T) {
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "/providers/") {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		answer(w, body)
+	})
+	c := client(t, server.URL)
+	const calls = 30 // more than open the breaker
+	for range calls {
+		_, err := c.Provider(t.Context(), alice, 3)
+		wantKind(t, err, upstream.Failed)
+	}
+	if _, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk); err != nil {
+		t.Error(err)
+	}
+	if s := c.Stats(); s.Calls != calls+1 || s.Retries != 0 || s.BreakerState != "closed" {
+		t.Errorf("%+v", s)
 	}
 }
 

@@ -23,7 +23,7 @@ func taking(d time.Duration) func(context.Context) (answer, error) {
 // occupy lets a call take a slot for that long.
 func occupy(t *testing.T, p *policy, d time.Duration) {
 	var caller sync.WaitGroup
-	caller.Go(func() { _, _ = p.do(context.WithoutCancel(t.Context()), maxRetries, taking(d)) })
+	caller.Go(func() { _, _ = p.do(context.WithoutCancel(t.Context()), pattern{retries: maxRetries}, taking(d)) })
 	t.Cleanup(caller.Wait)
 	synctest.Wait()
 }
@@ -51,7 +51,7 @@ func TestQueue(t *testing.T) {
 			var callers sync.WaitGroup
 			for range 50 {
 				callers.Go(func() {
-					_, err := p.do(t.Context(), maxRetries, func(context.Context) (answer, error) {
+					_, err := p.do(t.Context(), pattern{retries: maxRetries}, func(context.Context) (answer, error) {
 						mu.Lock()
 						running++
 						most = max(most, running)
@@ -86,7 +86,7 @@ func TestQueue(t *testing.T) {
 			var callers sync.WaitGroup
 			for i := range 10 {
 				callers.Go(func() {
-					_, _ = p.do(t.Context(), maxRetries, func(context.Context) (answer, error) {
+					_, _ = p.do(t.Context(), pattern{retries: maxRetries}, func(context.Context) (answer, error) {
 						order = append(order, i)
 						time.Sleep(time.Second)
 						return answer{}, nil
@@ -106,20 +106,20 @@ func TestQueue(t *testing.T) {
 			var callers sync.WaitGroup
 			for range 2 + 1024 {
 				callers.Go(func() {
-					if _, err := p.do(t.Context(), maxRetries, taking(time.Second)); err != nil {
+					if _, err := p.do(t.Context(), pattern{retries: maxRetries}, taking(time.Second)); err != nil {
 						t.Error(err)
 					}
 				})
 			}
 			synctest.Wait()
 			start := time.Now()
-			_, err := p.do(t.Context(), maxRetries, taking(0))
+			_, err := p.do(t.Context(), pattern{retries: maxRetries}, taking(0))
 			wantError(t, err, Unavailable, errQueueFull, time.Second)
 			if time.Since(start) != 0 || p.queued.Load() != 1024 || p.rejected.Load() != 1 {
 				t.Errorf("after %v; %d wait, %d rejected", time.Since(start), p.queued.Load(), p.rejected.Load())
 			}
 			time.Sleep(time.Second + time.Millisecond) // two places are free
-			if _, err = p.do(t.Context(), maxRetries, taking(0)); err != nil {
+			if _, err = p.do(t.Context(), pattern{retries: maxRetries}, taking(0)); err != nil {
 				t.Errorf("afterwards: %v", err)
 			}
 			callers.Wait()
@@ -128,7 +128,7 @@ func TestQueue(t *testing.T) {
 			p := testPolicy(2*time.Second, 1)
 			occupy(t, p, 10*time.Second)
 			start := time.Now()
-			_, err := p.do(t.Context(), maxRetries, func(context.Context) (answer, error) { t.Error("called"); return answer{}, nil })
+			_, err := p.do(t.Context(), pattern{retries: maxRetries}, func(context.Context) (answer, error) { t.Error("called"); return answer{}, nil })
 			wantError(t, err, Unavailable, errQueueWait, time.Second)
 			if time.Since(start) != 2*time.Second || p.queued.Load() != 0 || p.rejected.Load() != 1 {
 				t.Errorf("after %v; %d wait, %d rejected", time.Since(start), p.queued.Load(), p.rejected.Load())
@@ -140,7 +140,7 @@ func TestQueue(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(time.Second, cancel)
 			start := time.Now()
-			_, err := p.do(ctx, maxRetries, func(context.Context) (answer, error) { t.Error("called"); return answer{}, nil })
+			_, err := p.do(ctx, pattern{retries: maxRetries}, func(context.Context) (answer, error) { t.Error("called"); return answer{}, nil })
 			wantError(t, err, Timeout, context.Canceled, 0)
 			if time.Since(start) != time.Second || p.queued.Load() != 0 || p.rejected.Load() != 0 {
 				t.Errorf("after %v; %d wait, %d rejected", time.Since(start), p.queued.Load(), p.rejected.Load())
@@ -149,7 +149,7 @@ func TestQueue(t *testing.T) {
 		"the wait is part of the time": func(t *testing.T) {
 			p := testPolicy(5*time.Second, 1)
 			occupy(t, p, 3*time.Second)
-			_, _ = p.do(t.Context(), maxRetries, func(ctx context.Context) (answer, error) {
+			_, _ = p.do(t.Context(), pattern{retries: maxRetries}, func(ctx context.Context) (answer, error) {
 				if deadline, _ := ctx.Deadline(); time.Until(deadline) != 2*time.Second {
 					t.Errorf("%v are left", time.Until(deadline))
 				}
@@ -158,16 +158,16 @@ func TestQueue(t *testing.T) {
 		},
 		"no time at all": func(t *testing.T) {
 			p := testPolicy(0, 1)
-			_, err := p.do(t.Context(), maxRetries, func(context.Context) (answer, error) { t.Error("called"); return answer{}, nil })
+			_, err := p.do(t.Context(), pattern{retries: maxRetries}, func(context.Context) (answer, error) { t.Error("called"); return answer{}, nil })
 			wantError(t, err, Timeout, context.DeadlineExceeded, 0)
 		},
 		"a call that panics gives its slot back": func(t *testing.T) {
 			p := testPolicy(time.Minute, 1)
 			func() {
 				defer func() { _ = recover() }()
-				_, _ = p.do(t.Context(), maxRetries, func(context.Context) (answer, error) { panic("a bug") })
+				_, _ = p.do(t.Context(), pattern{retries: maxRetries}, func(context.Context) (answer, error) { panic("a bug") })
 			}()
-			if _, err := p.do(t.Context(), maxRetries, taking(time.Second)); err != nil {
+			if _, err := p.do(t.Context(), pattern{retries: maxRetries}, taking(time.Second)); err != nil {
 				t.Error(err)
 			}
 		},

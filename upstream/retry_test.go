@@ -71,7 +71,7 @@ func TestRetries(t *testing.T) {
 				var ended time.Time
 				var paused []time.Duration
 				made := 0
-				_, err := p.do(t.Context(), maxRetries, func(context.Context) (answer, error) {
+				_, err := p.do(t.Context(), pattern{retries: maxRetries}, func(context.Context) (answer, error) {
 					if made > 0 {
 						paused = append(paused, time.Since(ended))
 					}
@@ -134,9 +134,9 @@ func TestPause(t *testing.T) {
 			}
 			start := time.Now()
 			done := make(chan error)
-			go func() { _, err := p.do(t.Context(), maxRetries, asking); done <- err }()
+			go func() { _, err := p.do(t.Context(), pattern{retries: maxRetries}, asking); done <- err }()
 			synctest.Wait()
-			if _, err := p.do(t.Context(), maxRetries, taking(time.Second/2)); err != nil || time.Since(start) != time.Second/2 {
+			if _, err := p.do(t.Context(), pattern{retries: maxRetries}, taking(time.Second/2)); err != nil || time.Since(start) != time.Second/2 {
 				t.Errorf("another call: %v after %v", err, time.Since(start))
 			}
 			if err := <-done; err != nil || time.Since(start) != time.Second || tries != 2 {
@@ -148,7 +148,7 @@ func TestPause(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(time.Second/2, cancel)
 			start := time.Now()
-			_, err := p.do(ctx, maxRetries, func(context.Context) (answer, error) {
+			_, err := p.do(ctx, pattern{retries: maxRetries}, func(context.Context) (answer, error) {
 				return answer{}, &Error{Kind: Unavailable, Status: 503, RetryAfter: time.Second}
 			})
 			wantError(t, err, Unavailable, nil, time.Second)
@@ -159,7 +159,7 @@ func TestPause(t *testing.T) {
 		"is none once the caller has left": func(t *testing.T) {
 			p := testPolicy(10*time.Second, 1)
 			ctx, cancel := context.WithCancel(t.Context())
-			_, err := p.do(ctx, maxRetries, func(context.Context) (answer, error) { cancel(); return failing(ctx) })
+			_, err := p.do(ctx, pattern{retries: maxRetries}, func(context.Context) (answer, error) { cancel(); return failing(ctx) })
 			wantError(t, err, Unavailable, nil, 0)
 			if p.retries.Load() != 0 {
 				t.Errorf("%d retries", p.retries.Load())
@@ -170,7 +170,7 @@ func TestPause(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), firstPause)
 			defer cancel()
 			start := time.Now()
-			_, err := p.do(ctx, maxRetries, failing)
+			_, err := p.do(ctx, pattern{retries: maxRetries}, failing)
 			wantError(t, err, Unavailable, nil, 0)
 			if time.Since(start) != 0 || p.retries.Load() != 0 {
 				t.Errorf("after %v, %d retries", time.Since(start), p.retries.Load())
@@ -180,8 +180,8 @@ func TestPause(t *testing.T) {
 			p := testPolicy(10*time.Second, 1)
 			var other sync.WaitGroup
 			start := time.Now()
-			_, err := p.do(t.Context(), maxRetries, func(ctx context.Context) (answer, error) {
-				other.Go(func() { _, _ = p.do(context.WithoutCancel(ctx), maxRetries, taking(20*time.Second)) })
+			_, err := p.do(t.Context(), pattern{retries: maxRetries}, func(ctx context.Context) (answer, error) {
+				other.Go(func() { _, _ = p.do(context.WithoutCancel(ctx), pattern{retries: maxRetries}, taking(20*time.Second)) })
 				synctest.Wait() // the other is next
 				return failing(ctx)
 			})
