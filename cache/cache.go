@@ -301,8 +301,8 @@ func (c *Cache[V]) policyOf(key Key) Policy {
 	return c.policy
 }
 
-// tombstoneTTL is longer than any entry of any kind is kept, because what is made of several may be kept as long,
-// and longer than any load runs that began before the revocation.
+// tombstoneTTL is longer than any entry of any kind is kept, and longer than any load runs that began before the
+// revocation.
 func (c *Cache[V]) tombstoneTTL() time.Duration {
 	longest := c.policy.longest()
 	for _, p := range c.policies {

@@ -11,7 +11,7 @@ import (
 // formatVersion begins every sealed value and is part of its name. Raise it when the envelope changes, or the
 // meaning of what values are encoded as: what an older process stored is then a miss. A further field needs no
 // other version.
-const formatVersion = 3
+const formatVersion = 4
 
 const format = string(rune(formatVersion))
 

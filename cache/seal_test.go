@@ -133,10 +133,10 @@ func TestGolden(t *testing.T) {
 	name := k.redisKeys(testPrefix, key).entry
 	for _, tt := range []struct{ what, got, want string }{
 		{"caller key", hex.EncodeToString(k.CallerKey()), "0846dbf680c8b4b69f60d06dab6df0d01bd944ad492f027fdd8f99027c8a0303"},
-		{"name", name, "authentik-graphql:{581eY7AD1t_avYLdrVRXjQ}vWKeUkB9a_X9qRQRp-5sHneMzO1yM_Mn6tIcTgdgh0tE"},
+		{"name", name, "authentik-graphql:{581eY7AD1t_avYLdrVRXjQ}vhZ_djkONgFM23xKMqpqPWfC90N6EzUgp1GIE8Q7GfT4"},
 		{"tombstone", k.redisKeys(testPrefix, key).tombstone, "authentik-graphql:{581eY7AD1t_avYLdrVRXjQ}x"},
 		{"message", k.notification(k.ResourceHash(key.id)), "581eY7AD1t_avYLdrVRXjQNGXU7DTZoWesG7O9JTmLgA"},
-		{"name with a variant", k.redisKeys(testPrefix, makeKey(t, callerOf(0xaa), "authorization_codes", 42, "token")).entry, "authentik-graphql:{581eY7AD1t_avYLdrVRXjQ}vSx0BUAXqe757Rd7IT9ztQnQ3dRoRDc31SxG5HaqtNn4"},
+		{"name with a variant", k.redisKeys(testPrefix, makeKey(t, callerOf(0xaa), "authorization_codes", 42, "token")).entry, "authentik-graphql:{581eY7AD1t_avYLdrVRXjQ}vfDIUsVcfp4P2CNSOu4F_wgiads4fnpdBbGo-Gs81mTc"},
 		{"envelope", hex.EncodeToString(mustEncode(t, Entry[string]{
 			Value:     "value",
 			FetchedAt: time.Date(2026, time.March, 1, 12, 0, 0, 1000, time.UTC),
@@ -146,7 +146,7 @@ func TestGolden(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", tt.what, tt.got, tt.want)
 		}
 	}
-	sealed, err := base64.StdEncoding.DecodeString("A92IGaHO6//TNqerhZQTdk0C4jMnAi5GhL3AXa3fo8m8jw==")
+	sealed, err := base64.StdEncoding.DecodeString("BD4yMychwfcNMbKdKRiiDuwng5Cvw3lvWyZFWXYezxDfzA==")
 	if err != nil {
 		t.Fatal(err)
 	}
