@@ -46,7 +46,7 @@ func mapProvider(p *upstream.Provider) *model.OAuth2Provider {
 	if p == nil {
 		return nil
 	}
-	m := &model.OAuth2Provider{
+	return &model.OAuth2Provider{
 		ID:                                 p.PK.String(),
 		Pk:                                 int32(p.PK),
 		Name:                               p.Name,
@@ -62,34 +62,28 @@ func mapProvider(p *upstream.Provider) *model.OAuth2Provider {
 		VerboseName:                        p.VerboseName,
 		VerboseNamePlural:                  p.VerboseNamePlural,
 		MetaModelName:                      p.MetaModelName,
+		ClientType:                         enum[model.ClientType](p.ClientType),
+		GrantTypes:                         p.GrantTypes,
+		ClientID:                           p.ClientID,
+		ClientSecret:                       (*string)(p.ClientSecret),
+		AccessCodeValidity:                 p.AccessCodeValidity,
+		AccessTokenValidity:                p.AccessTokenValidity,
+		RefreshTokenValidity:               p.RefreshTokenValidity,
+		RefreshTokenThreshold:              p.RefreshTokenThreshold,
+		IncludeClaimsInIDToken:             p.IncludeClaimsInIDToken,
+		SigningKey:                         (*string)(p.SigningKey),
+		EncryptionKey:                      (*string)(p.EncryptionKey),
+		RedirectUris:                       each(p.RedirectURIs, mapRedirectURI),
+		LogoutURI:                          p.LogoutURI,
+		BackchannelLogoutURI:               p.LogoutURI,
+		LogoutMethod:                       enum[model.LogoutMethod](p.LogoutMethod),
+		SubMode:                            enum[model.SubMode](p.SubMode),
+		IssuerMode:                         enum[model.IssuerMode](p.IssuerMode),
+		JwksSources:                        p.JWTFederationSources,
+		JwtFederationSources:               p.JWTFederationSources,
+		JwtFederationProviders:             p.JWTFederationProviders,
 		Partial:                            p.Partial,
 	}
-	mapOAuth2Settings(m, p)
-	return m
-}
-
-// mapOAuth2Settings shows what a partial provider lacks.
-func mapOAuth2Settings(m *model.OAuth2Provider, p *upstream.Provider) {
-	m.ClientType = enum[model.ClientType](p.ClientType)
-	m.GrantTypes = p.GrantTypes
-	m.ClientID = p.ClientID
-	m.ClientSecret = (*string)(p.ClientSecret)
-	m.AccessCodeValidity = p.AccessCodeValidity
-	m.AccessTokenValidity = p.AccessTokenValidity
-	m.RefreshTokenValidity = p.RefreshTokenValidity
-	m.RefreshTokenThreshold = p.RefreshTokenThreshold
-	m.IncludeClaimsInIDToken = p.IncludeClaimsInIDToken
-	m.SigningKey = (*string)(p.SigningKey)
-	m.EncryptionKey = (*string)(p.EncryptionKey)
-	m.RedirectUris = each(p.RedirectURIs, mapRedirectURI)
-	m.LogoutURI = p.LogoutURI
-	m.BackchannelLogoutURI = p.LogoutURI
-	m.LogoutMethod = enum[model.LogoutMethod](p.LogoutMethod)
-	m.SubMode = enum[model.SubMode](p.SubMode)
-	m.IssuerMode = enum[model.IssuerMode](p.IssuerMode)
-	m.JwksSources = p.JWTFederationSources
-	m.JwtFederationSources = p.JWTFederationSources
-	m.JwtFederationProviders = p.JWTFederationProviders
 }
 
 func mapRedirectURI(uri upstream.RedirectURI) model.RedirectURI {

@@ -99,9 +99,9 @@ func (s *drawnSource) Providers(_ context.Context, _ grants.Caller, pks []upstre
 		r.FetchedAt, r.FreshUntil, r.Cached = drawnNow.Add(-time.Duration(pk%60)*time.Second), drawnNow.Add(time.Duration(pk%60)*time.Second), true
 		switch pk % 7 {
 		case 1:
-			r.Err = &upstream.Error{Kind: upstream.Forbidden, Status: 403}
+			r.Refusal = &upstream.Error{Kind: upstream.Forbidden, Status: 403}
 		case 2:
-			r.Err = &upstream.Error{Kind: upstream.NotFound, Status: 404}
+			r.Refusal = &upstream.Error{Kind: upstream.NotFound, Status: 404}
 		case 3:
 			r.Stale = grants.StaleWhileRevalidate
 			fallthrough

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"errors"
 	"reflect"
 	"slices"
 	"strings"
@@ -35,8 +34,8 @@ type providerSelection struct {
 	lacked []*ast.Field
 }
 
-// providers compiles what is selected of providers below a field. ok is false if that is nothing.
-func (c *compiler) providers(s selected, of *ast.Definition) (_ providerSelection, ok bool) {
+// providerFields compiles what is selected of providers below a field. ok is false if that is nothing.
+func (c *compiler) providerFields(s selected, of *ast.Definition) (_ providerSelection, ok bool) {
 	at := providerSelection{field: s.Field, member: strings.ToUpper(s.Name[:1]) + s.Name[1:], of: of.Name}
 	field := of.Fields.ForName(s.Name)
 	if field == nil { // __typename
@@ -48,11 +47,11 @@ func (c *compiler) providers(s selected, of *ast.Definition) (_ providerSelectio
 			fields = c.collect(fields, def, set)
 		}
 		if def.Name == providerType {
-			ok = c.lacked(&at, fields) || of == c.schema.Query
+			ok = c.noteLacked(&at, fields) || of == c.schema.Query
 			continue
 		}
 		for _, f := range fields {
-			if child, found := c.providers(f, def); found {
+			if child, found := c.providerFields(f, def); found {
 				at.below, ok = append(at.below, child), true
 			}
 		}
@@ -60,8 +59,8 @@ func (c *compiler) providers(s selected, of *ast.Definition) (_ providerSelectio
 	return at, ok
 }
 
-// lacked notes those of a provider's selected fields that a partial one lacks and that are not redacted.
-func (c *compiler) lacked(at *providerSelection, fields []selected) bool {
+// noteLacked notes those of a provider's selected fields that a partial one lacks and that are not redacted.
+func (c *compiler) noteLacked(at *providerSelection, fields []selected) bool {
 	for _, f := range fields {
 		if upstream.LackedByPartial(f.Name) && !c.resolver.redacts(providerType+"."+f.Name) {
 			at.lacked = append(at.lacked, f.Field)
@@ -76,18 +75,21 @@ type root struct {
 	value reflect.Value
 }
 
-// place is where a field stands in a response and in its document.
+// place is where a field stands in a response and in its document. Places are numbered in the order of the response.
 type place struct {
-	path  ast.Path
-	field *ast.Field
+	number int
+	path   ast.Path
+	field  *ast.Field
 }
 
 // wanted is a provider that an operation needs.
 type wanted struct {
-	pk upstream.PK
-	// first is where the first selected field is that is missing. It is empty if the provider is all that is.
-	first place
+	pk    upstream.PK
 	shown []*model.OAuth2Provider
+	// own are the fields and entities that are the provider itself, and lacked is the first selected field that a
+	// partial one lacks: the places of the errors if it cannot be read.
+	own    []place
+	lacked *place
 }
 
 // completion reads the providers that an operation lacks.
@@ -96,33 +98,44 @@ type completion struct {
 	ctx      context.Context //nolint:containedctx // lives as long as the call
 	wanted   []*wanted       // in the order of the response
 	byPK     map[int32]*wanted
-	unread   map[*model.OAuth2Provider]place
-	errs     []*gqlerror.Error
+	places   int
+	errs     []placedError
+}
+
+type placedError struct {
+	place
+	err error
 }
 
 // complete completes the providers in the values of root fields, in place, and returns the errors of those that
 // could not be read, in the order of the response. For a mutation it does not ask authentik.
 func (p planner) complete(ctx context.Context, variables map[string]any, of *ast.Definition, roots []root) []*gqlerror.Error {
-	if !FromContext(ctx).lacksProviders() {
+	req := FromContext(ctx)
+	if !req.lacksProviders() {
+		return nil
+	}
+	if ctx.Err() != nil {
+		req.stop(tooLate)
+	}
+	if req.stopped() != notStopped {
 		return nil
 	}
 	compiler := &compiler{planner: p, variables: variables}
-	c := &completion{resolver: p.resolver, ctx: ctx, byPK: map[int32]*wanted{}, unread: map[*model.OAuth2Provider]place{}}
+	c := &completion{resolver: p.resolver, ctx: ctx, byPK: map[int32]*wanted{}}
 	for _, root := range roots {
-		if s, ok := compiler.providers(root.selected, of); ok && root.value.IsValid() {
+		if s, ok := compiler.providerFields(root.selected, of); ok && root.value.IsValid() {
 			c.find(ast.Path{ast.PathName(s.field.Alias)}, root.value, &s)
 		}
 	}
 	if len(c.wanted) == 0 {
 		return nil
 	}
-	audiences := FromContext(ctx).audiences()
 	if of == p.schema.Mutation {
-		c.showCached(audiences)
+		c.showCached()
 		return nil
 	}
-	c.read(audiences)
-	return c.errs
+	c.read()
+	return c.errors()
 }
 
 // find looks for the providers in the value of a field, in the order of the response.
@@ -152,22 +165,23 @@ func (c *completion) want(path ast.Path, p *model.OAuth2Provider, s *providerSel
 	if p == nil || p.Pk < 1 || !p.Unread && (!p.Partial || len(s.lacked) == 0) {
 		return
 	}
-	if p.Unread {
-		c.unread[p] = place{slices.Clone(path), s.field}
-	}
 	w := c.byPK[p.Pk]
 	if w == nil {
 		w = &wanted{pk: upstream.PK(p.Pk)}
 		c.byPK[p.Pk], c.wanted = w, append(c.wanted, w)
 	}
 	w.shown = append(w.shown, p)
-	if w.first.field == nil && !p.Unread {
-		w.first = place{append(slices.Clone(path), ast.PathName(s.lacked[0].Alias)), s.lacked[0]}
+	c.places++
+	if p.Unread {
+		w.own = append(w.own, place{c.places, slices.Clone(path), s.field})
+	} else if w.lacked == nil {
+		field := s.lacked[0]
+		w.lacked = &place{c.places, append(slices.Clone(path), ast.PathName(field.Alias)), field}
 	}
 }
 
 // read reads the wanted providers, as many as one operation may.
-func (c *completion) read(audiences map[upstream.PK]*string) {
+func (c *completion) read() {
 	within, cancel := c.reserveTime()
 	defer cancel()
 	allowed := min(len(c.wanted), c.resolver.upstreamCalls)
@@ -178,43 +192,68 @@ func (c *completion) read(audiences map[upstream.PK]*string) {
 	req := FromContext(c.ctx)
 	reads := c.resolver.Grants.Providers(within, req.Caller, pks)
 	req.noteProviders(reads)
+	audiences := req.audiences()
 	for i, read := range reads {
 		c.show(c.wanted[i], read, audiences)
 	}
-	over := error(apierror.Over("OPERATION_UPSTREAM_CALLS", c.resolver.upstreamCalls, "The operation asks for more providers"))
-	for i, w := range c.wanted[allowed:] {
-		c.failUnread(w, over)
-		if i == 0 { // one error is for all
-			c.fail(w.first, over)
+	over := apierror.Over("OPERATION_UPSTREAM_CALLS", c.resolver.upstreamCalls, "The operation asks for more providers")
+	reported := false
+	for _, w := range c.wanted[allowed:] {
+		c.failOwn(w, over)
+		if w.lacked != nil && !reported { // one error is for all
+			c.fail(*w.lacked, over)
+			reported = true
 		}
 	}
 }
 
-// show completes a provider wherever the response shows it.
+// show completes a provider wherever the response shows it. What is not read stays null.
 func (c *completion) show(w *wanted, read grants.ProviderRead, audiences map[upstream.PK]*string) {
 	switch {
-	case read.Err == nil:
-		for _, p := range w.shown {
-			if p.Unread {
-				*p = *mapProvider(read.Value)
-			} else {
-				mapOAuth2Settings(p, read.Value)
-			}
+	case read.Err != nil:
+		c.failOwn(w, read.Err)
+		if w.lacked != nil {
+			c.fail(*w.lacked, read.Err)
 		}
-	case read.Refused():
-		c.failUnread(w, providerError(read.Err))
+	case read.Refusal != nil:
+		c.failOwn(w, providerError(read.Refusal))
 		showAudience(w, audiences)
 	default:
-		c.failUnread(w, read.Err)
-		c.fail(w.first, read.Err)
+		full := mapProvider(read.Value) // once: an operation may show it a thousand times
+		for _, p := range w.shown {
+			showProvider(p, full)
+		}
+	}
+}
+
+// settings are the fields of the model that a partial provider lacks.
+var settings = func() (indexes []int) {
+	for f := range reflect.TypeFor[model.OAuth2Provider]().Fields() {
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); upstream.LackedByPartial(name) {
+			indexes = append(indexes, f.Index[0])
+		}
+	}
+	return indexes
+}()
+
+// showProvider completes a provider. It shares what it points to with full, as nothing changes it.
+func showProvider(p, full *model.OAuth2Provider) {
+	if p.Unread {
+		*p = *full
+		return
+	}
+	to, from := reflect.ValueOf(p).Elem(), reflect.ValueOf(full).Elem()
+	for _, i := range settings {
+		to.Field(i).Set(from.Field(i))
 	}
 }
 
 // showCached completes the wanted providers as far as they are cached.
-func (c *completion) showCached(audiences map[upstream.PK]*string) {
-	caller := FromContext(c.ctx).Caller
+func (c *completion) showCached() {
+	req := FromContext(c.ctx)
+	audiences := req.audiences()
 	for _, w := range c.wanted {
-		if read, ok := c.resolver.Grants.CachedProvider(c.ctx, caller, w.pk); ok && read.Err == nil {
+		if read, ok := c.resolver.Grants.CachedProvider(c.ctx, req.Caller, w.pk); ok && read.Refusal == nil {
 			c.show(w, read, audiences)
 		} else {
 			showAudience(w, audiences)
@@ -222,31 +261,37 @@ func (c *completion) showCached(audiences map[upstream.PK]*string) {
 	}
 }
 
-// showAudience shows what tokens say of a provider that the caller may not view.
+// showAudience shows what tokens say of a provider of which authentik says nothing to the caller.
 func showAudience(w *wanted, audiences map[upstream.PK]*string) {
 	for _, p := range w.shown {
 		p.ClientID = audiences[w.pk]
 	}
 }
 
-// failUnread adds an error for each field or entity that is the provider itself. They stay unread, which is null.
-func (c *completion) failUnread(w *wanted, err error) {
-	for _, p := range w.shown {
-		if p.Unread {
-			c.fail(c.unread[p], err)
-		}
+func (c *completion) failOwn(w *wanted, err error) {
+	for _, at := range w.own {
+		c.fail(at, err)
 	}
 }
 
 // fail adds an error, if there is memory for it.
 func (c *completion) fail(at place, err error) {
-	if at.field == nil || !c.resolver.budget.spend(c.ctx, FromContext(c.ctx), errorBytes) {
-		return
+	if c.resolver.budget.spend(c.ctx, FromContext(c.ctx), errorBytes) {
+		c.errs = append(c.errs, placedError{at, err})
 	}
-	c.errs = append(c.errs, &gqlerror.Error{
-		Err: err, Message: err.Error(), Path: at.path,
-		Locations: []gqlerror.Location{{Line: at.field.Position.Line, Column: at.field.Position.Column}},
-	})
+}
+
+// errors returns the errors in the order of the response.
+func (c *completion) errors() []*gqlerror.Error {
+	slices.SortFunc(c.errs, func(a, b placedError) int { return a.number - b.number })
+	all := make([]*gqlerror.Error, len(c.errs))
+	for i, e := range c.errs {
+		all[i] = &gqlerror.Error{
+			Err: e.err, Message: e.err.Error(), Path: e.path,
+			Locations: []gqlerror.Location{{Line: e.field.Position.Line, Column: e.field.Position.Column}},
+		}
+	}
+	return all
 }
 
 // reserveTime leaves some of the operation's time for writing the response: what was read until then stands, even if
@@ -260,11 +305,11 @@ func (c *completion) reserveTime() (context.Context, context.CancelFunc) {
 }
 
 // providerError is what a client sees of a provider that authentik refused.
-func providerError(err error) error {
-	if e, ok := errors.AsType[*upstream.Error](err); ok && e.Kind == upstream.NotFound {
-		return &apierror.Error{Code: apierror.NotFound, Message: "No such provider for you: it may not exist, or you may not view it.", Err: err}
+func providerError(refusal *upstream.Error) error {
+	if refusal.Kind == upstream.NotFound {
+		return &apierror.Error{Code: apierror.NotFound, Message: "No such provider for you: it may not exist, or you may not view it.", Err: refusal}
 	}
-	return err
+	return refusal
 }
 
 // unreadProvider resolves a field or an entity that is a provider: it is read with all others of the operation.

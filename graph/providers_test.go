@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"authentik-graphql/graph/document"
+	"authentik-graphql/graph/model"
 	"authentik-graphql/internal/apierror"
 	"authentik-graphql/internal/grants"
 	"authentik-graphql/upstream"
@@ -96,8 +98,8 @@ func shownProvider(pk upstream.PK) grants.ProviderRead {
 func refusedProvider(kind upstream.Kind) func(upstream.PK) grants.ProviderRead {
 	return func(upstream.PK) grants.ProviderRead {
 		return grants.ProviderRead{
-			Read: grants.Read[*upstream.Provider]{Freshness: freshFor(time.Minute)},
-			Err:  &upstream.Error{Kind: kind, Status: http.StatusForbidden},
+			Read:    grants.Read[*upstream.Provider]{Freshness: freshFor(time.Minute)},
+			Refusal: &upstream.Error{Kind: kind, Status: http.StatusForbidden},
 		}
 	}
 }
@@ -166,6 +168,8 @@ func TestMissingProviders(t *testing.T) {
 			`[[1]]`, `{"a":null,"b":null} NOT_FOUND [a] NOT_FOUND [b]`},
 		{"by itself, failed", `{ a: oauth2Provider(id: 1) { id } b: authorizationCode(id: 1) { provider { clientId } } }`, failing(1),
 			`[[1]]`, `{"a":null,"b":{"provider":{"clientId":null}}} UPSTREAM_ERROR [a] UPSTREAM_ERROR [b provider clientId]`},
+		{"in the order of the response", `{ a: oauth2Provider(id: 1) { id } b: oauth2Provider(id: 2) { id } c: oauth2Provider(id: 1) { id } x: authorizationCode(id: 2) { provider { clientId } } y: authorizationCode(id: 1) { provider { clientId } } }`, failing(1, 2),
+			`[[1 2]]`, `{"a":null,"b":null,"c":null,"x":{"provider":{"clientId":null}},"y":{"provider":{"clientId":null}}} UPSTREAM_ERROR [a] UPSTREAM_ERROR [b] UPSTREAM_ERROR [c] UPSTREAM_ERROR [x provider clientId] UPSTREAM_ERROR [y provider clientId]`},
 		{"by itself, over the limit", `{ a: oauth2Provider(id: 1) { id } b: oauth2Provider(id: 2) { id } c: oauth2Provider(id: 3) { id } d: oauth2Provider(id: 4) { id } e: oauth2Provider(id: 5) { id } f: oauth2Provider(id: 6) { id } }`, shownProvider,
 			`[[1 2 3 4]]`, `{"a":{"id":"1"},"b":{"id":"2"},"c":{"id":"3"},"d":{"id":"4"},"e":null,"f":null} LIMIT_EXCEEDED [e] LIMIT_EXCEEDED [f]`},
 		{"entities", `{ _entities(representations: [{__typename: "OAuth2Provider", id: 2}, {__typename: "OAuth2Provider", id: "x"}, {__typename: "AuthorizationCode", id: 1}, {__typename: "OAuth2Provider", id: 1}, {__typename: "OAuth2Provider", id: 3}]) { __typename ... on OAuth2Provider { name } ... on AuthorizationCode { provider { clientId } } } }`, failing(3),
@@ -274,6 +278,40 @@ func TestProvidersPanic(t *testing.T) {
 		if !strings.Contains(got.Body.String(), apierror.Internal) || facts.Err == nil {
 			t.Errorf("%s: %d %s, %v", document, got.Code, got.Body, facts.Err)
 		}
+	}
+}
+
+// TestMutationStandsWhereProvidersPanic: what was revoked is said to be, even if its provider cannot be shown.
+func TestMutationStandsWhereProvidersPanic(t *testing.T) {
+	source := &partialSource{read: func(upstream.PK) grants.ProviderRead { panic("a panic") }, cached: []upstream.PK{1}}
+	got, facts := ask(t.Context(), serverOf(t, source, DefaultLimits(), true), `mutation { a: revokeAuthorizationCode(id: 1) { id authorizationCode { provider { name clientId } } } }`, nil)
+	want := `{"a":{"id":"1","authorizationCode":{"provider":{"name":"p1","clientId":null}}}} INTERNAL_SERVER_ERROR []`
+	if text := summary(t, got.Body.Bytes()); text != want || facts.Err == nil {
+		t.Errorf("got %s, %v", text, facts.Err)
+	}
+}
+
+// TestProviderIsMappedOnce shows a provider with many redirect URIs in many rows, which takes no more memory than in
+// one.
+func TestProviderIsMappedOnce(t *testing.T) {
+	whole := shownProvider(1)
+	for range 10_000 {
+		whole.Value.RedirectURIs = append(whole.Value.RedirectURIs, upstream.RedirectURI{URL: new("https://app.example.com/")})
+	}
+	c := &completion{}
+	w := &wanted{pk: 1}
+	for range 1000 {
+		w.shown = append(w.shown, &model.OAuth2Provider{Pk: 1, Partial: true})
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	c.show(w, whole, nil)
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 8<<20 {
+		t.Errorf("%d MiB were allocated", took>>20)
+	}
+	if last := w.shown[999]; len(last.RedirectUris) != 10_000 || *last.ClientID != "c1" || last.Name != nil {
+		t.Errorf("got %+v", last)
 	}
 }
 

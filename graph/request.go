@@ -49,10 +49,10 @@ type Request struct {
 
 	mu    sync.Mutex
 	reads map[readKey]*read
-	// providers states how fresh the providers are that were read, and the refusals.
-	providers  []grants.Freshness
-	facts      Facts
-	replayable bool
+	// providerReads states how fresh the providers are that were read, and the refusals.
+	providerReads []grants.Freshness
+	facts         Facts
+	replayable    bool
 }
 
 // Facts is what an operation leaves behind.
@@ -189,7 +189,7 @@ func (r *Request) noteProviders(reads []grants.ProviderRead) {
 	defer r.mu.Unlock()
 	for _, read := range reads {
 		if !read.FreshUntil.IsZero() {
-			r.providers = append(r.providers, read.Freshness)
+			r.providerReads = append(r.providerReads, read.Freshness)
 		}
 	}
 }
@@ -293,9 +293,9 @@ func (r *Request) freshness() (f grants.Freshness, ok bool) {
 	}
 	of(shown)
 	if !ok {
-		of(r.providers)
+		of(r.providerReads)
 	}
-	for _, p := range r.providers {
+	for _, p := range r.providerReads {
 		if f.Stale == grants.NotStale {
 			f.Stale = p.Stale
 		}
@@ -326,7 +326,7 @@ func (r *Request) Provenance() *responsecache.Provenance {
 	if !r.replayable || !ok {
 		return nil
 	}
-	all := slices.Clone(r.providers)
+	all := slices.Clone(r.providerReads)
 	for _, read := range r.reads {
 		all = append(all, read.freshness)
 	}

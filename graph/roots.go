@@ -77,18 +77,21 @@ func (r *roots) arrive(ctx context.Context, key string, value any) {
 	}
 	delete(r.pending, key)
 	r.all[i].value = reflect.ValueOf(value)
+	all := r.all
 	switch {
 	case r.of == r.schema.Mutation:
-		r.complete(ctx, r.variables, r.of, r.all[i:i+1])
-	case len(r.pending) == 0:
-		defer func() {
-			if p := recover(); p != nil { // gqlgen does not recover here
-				graphql.AddError(r.ctx, recovered(ctx, p))
-			}
-			close(r.done)
-		}()
-		for _, err := range r.complete(ctx, r.variables, r.of, r.all) {
-			graphql.AddError(r.ctx, err)
+		all = r.all[i : i+1]
+	case len(r.pending) > 0:
+		return
+	default:
+		defer close(r.done)
+	}
+	defer func() {
+		if p := recover(); p != nil { // gqlgen does not recover around root fields
+			graphql.AddError(r.ctx, recovered(ctx, p))
 		}
+	}()
+	for _, err := range r.complete(ctx, r.variables, r.of, all) {
+		graphql.AddError(r.ctx, err)
 	}
 }

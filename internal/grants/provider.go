@@ -3,11 +3,16 @@ package grants
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"authentik-graphql/cache"
 	"authentik-graphql/upstream"
@@ -18,7 +23,7 @@ import (
 const ProviderResource = "oauth2_providers"
 
 const (
-	// maxProvidersAtOnce is how many providers are read at a time for one request.
+	// maxProvidersAtOnce is how many providers authentik is asked for at a time, for one call of Providers.
 	maxProvidersAtOnce = 8
 	// maxSingleProviders is how many missing ones are read one by one. For more, one list costs authentik less:
 	// a provider takes it 29 ms, refused or not, and a list 4 ms for each beside 30.
@@ -32,29 +37,27 @@ type provider struct {
 	Refusal  *upstream.Error
 }
 
-// ProviderRead is a provider as it was read through the cache. With an Err there is none. If authentik refused it,
-// the Err is an [upstream.Error] of kind Forbidden or NotFound and the freshness is that of the refusal. If it could
-// not be asked, there is no freshness.
+// ProviderRead is a provider, or authentik's refusal, as it was read through the cache.
 type ProviderRead struct {
 	Read[*upstream.Provider]
+	// Refusal is of kind Forbidden or NotFound if authentik does not show the provider to the caller. There is no
+	// value then, and the freshness is that of the refusal.
+	Refusal *upstream.Error
+	// Err is why there is neither. There is no freshness then.
 	Err error
 }
 
-// Refused reports whether authentik said that the caller may not view the provider, or that there is none.
-func (r ProviderRead) Refused() bool { return r.Err != nil && !r.FreshUntil.IsZero() }
-
 // Providers reads providers for a caller, in the order of their primary keys in pks, which are from 1 on and differ.
 func (s *Source) Providers(ctx context.Context, caller Caller, pks []upstream.PK) []ProviderRead {
-	load := s.loadProvider
-	if len(pks) > maxSingleProviders && s.missing(ctx, caller, pks) > maxSingleProviders {
-		load = (&providerList{source: s, wanted: pks}).load
-	}
+	l := &providerLoads{source: s, caller: caller, wanted: pks, slots: semaphore.NewWeighted(maxProvidersAtOnce)}
+	l.byList = len(pks) > maxSingleProviders && s.missing(ctx, caller, pks) > maxSingleProviders
 	reads := make([]ProviderRead, len(pks))
 	eachOf(pks, func(i int, pk upstream.PK) {
-		reads[i] = s.provider(ctx, caller, pk, func(ctx context.Context) (cache.Entry[Value], error) {
-			return load(ctx, caller, pk)
-		})
-	})
+		if reads[i].Err = ctx.Err(); reads[i].Err == nil {
+			reads[i].Err = errNotRead // if it panics
+			reads[i] = s.provider(ctx, caller, pk, func(ctx context.Context) (cache.Entry[Value], error) { return l.load(ctx, pk) })
+		}
+	}, func(i int, panicked error) { reads[i].Err = panicked })
 	return reads
 }
 
@@ -88,11 +91,7 @@ func (s *Source) provider(ctx context.Context, caller Caller, pk upstream.PK, lo
 }
 
 func providerReadOf(r Read[provider]) ProviderRead {
-	p := ProviderRead{Read: Read[*upstream.Provider]{Value: r.Value.Provider, Freshness: r.Freshness}}
-	if r.Value.Refusal != nil {
-		p.Err = r.Value.Refusal
-	}
-	return p
+	return ProviderRead{Read: Read[*upstream.Provider]{Value: r.Value.Provider, Freshness: r.Freshness}, Refusal: r.Value.Refusal}
 }
 
 // missing counts the providers that are not cached.
@@ -102,24 +101,87 @@ func (s *Source) missing(ctx context.Context, caller Caller, pks []upstream.PK) 
 		if _, cached := s.CachedProvider(ctx, caller, pk); !cached {
 			n.Add(1)
 		}
-	})
+	}, func(int, error) {})
 	return int(n.Load())
 }
 
-// eachOf calls do for each primary key, some at a time.
-func eachOf(pks []upstream.PK, do func(i int, pk upstream.PK)) {
+// eachOf calls do for each primary key, some at a time, and recovered if do panics.
+func eachOf(pks []upstream.PK, do func(i int, pk upstream.PK), recovered func(i int, err error)) {
 	var group errgroup.Group
 	group.SetLimit(maxProvidersAtOnce)
 	for i, pk := range pks {
-		group.Go(func() error { do(i, pk); return nil })
+		group.Go(func() error {
+			defer func() {
+				if p := recover(); p != nil {
+					recovered(i, fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+				}
+			}()
+			do(i, pk)
+			return nil
+		})
 	}
 	_ = group.Wait() // it has no error
 }
 
-// loadProvider asks authentik for one provider.
-func (s *Source) loadProvider(ctx context.Context, caller Caller, pk upstream.PK) (e cache.Entry[Value], err error) {
-	answer, err := call(ctx, s, caller, func() (upstream.Answer[*upstream.Provider], error) {
-		return s.Client.Provider(ctx, caller.Credential, pk)
+// providerLoads are the loads of the providers that one call of [Source.Providers] finds missing. Their callers do
+// not always wait for them: the slots bound how many calls run.
+type providerLoads struct {
+	source *Source
+	caller Caller
+	wanted []upstream.PK
+	slots  *semaphore.Weighted
+	byList bool
+
+	once   sync.Once
+	list   upstream.Providers
+	err    error
+	readAt time.Time
+}
+
+var errNotRead = errors.New("grants: a read of providers did not end")
+
+// load asks authentik for one provider, or finds it in the list.
+func (l *providerLoads) load(ctx context.Context, pk upstream.PK) (e cache.Entry[Value], err error) {
+	if !l.byList {
+		return l.single(ctx, pk)
+	}
+	l.once.Do(func() {
+		l.err = errNotRead // if it panics
+		l.err = l.readList(ctx)
+	})
+	e.FetchedAt = l.readAt
+	if refusal := refusalOf(l.err); refusal != nil {
+		e.Value = provider{Refusal: refusal}
+		return e, nil
+	}
+	if failed, ok := errors.AsType[*upstream.Error](l.err); ok && failed.Kind == upstream.InvalidResponse {
+		return l.single(ctx, pk) // one row spoils a list, or it is over the cap
+	}
+	if l.err != nil {
+		return e, l.err
+	}
+	for _, p := range l.list.Rows {
+		if p.PK == pk {
+			e.Value = provider{Provider: p}
+			return e, nil
+		}
+	}
+	if l.list.More { // it may be on another page
+		return l.single(ctx, pk)
+	}
+	e.Value = provider{Refusal: &upstream.Error{Kind: upstream.NotFound, Status: http.StatusNotFound}}
+	return e, nil
+}
+
+// single asks authentik for one provider.
+func (l *providerLoads) single(ctx context.Context, pk upstream.PK) (e cache.Entry[Value], err error) {
+	if err := l.slots.Acquire(ctx, 1); err != nil {
+		return e, turnError(ctx)
+	}
+	defer l.slots.Release(1)
+	s := l.source
+	answer, err := call(ctx, s, l.caller, func() (upstream.Answer[*upstream.Provider], error) {
+		return s.Client.Provider(ctx, l.caller.Credential, pk)
 	})
 	if refusal := refusalOf(err); refusal != nil {
 		return cache.Entry[Value]{Value: provider{Refusal: refusal}, FetchedAt: s.Now()}, nil
@@ -131,6 +193,27 @@ func (s *Source) loadProvider(ctx context.Context, caller Caller, pk upstream.PK
 	return cache.Entry[Value]{Value: provider{Provider: answer.Value}, FetchedAt: answer.FetchedAt}, nil
 }
 
+// readList reads the list. Its other rows are cached as well, as they are there.
+func (l *providerLoads) readList(ctx context.Context) error {
+	s := l.source
+	asked := s.Cache.Subscription()
+	answer, err := call(ctx, s, l.caller, func() (upstream.Answer[upstream.Providers], error) {
+		return s.Client.Providers(ctx, l.caller.Credential)
+	})
+	l.readAt = s.Now()
+	if err != nil {
+		return err
+	}
+	l.list, l.readAt = answer.Value, answer.FetchedAt
+	for _, p := range l.list.Rows {
+		s.Redaction.ApplyToProvider(p)
+		if key, err := s.providerKey(l.caller, p.PK); err == nil && !slices.Contains(l.wanted, p.PK) {
+			s.Cache.Prime(key, cache.Entry[Value]{Value: provider{Provider: p}, FetchedAt: l.readAt}, asked)
+		}
+	}
+	return nil
+}
+
 // refusalOf returns an error by which authentik does not show something to a caller, nil for any other.
 func refusalOf(err error) *upstream.Error {
 	e, ok := errors.AsType[*upstream.Error](err)
@@ -138,58 +221,4 @@ func refusalOf(err error) *upstream.Error {
 		return e
 	}
 	return nil
-}
-
-var errListNotRead = errors.New("the list of providers was not read")
-
-// providerList loads several providers for a caller by one list.
-type providerList struct {
-	source *Source
-	wanted []upstream.PK
-	once   sync.Once
-	answer upstream.Answer[upstream.Providers]
-	err    error
-}
-
-// load returns a provider of the list as if it had been read by itself.
-func (l *providerList) load(ctx context.Context, caller Caller, pk upstream.PK) (e cache.Entry[Value], err error) {
-	s := l.source
-	l.once.Do(func() { l.read(ctx, caller) })
-	e.FetchedAt = l.answer.FetchedAt
-	if refusal := refusalOf(l.err); refusal != nil {
-		return cache.Entry[Value]{Value: provider{Refusal: refusal}, FetchedAt: s.Now()}, nil
-	}
-	if l.err != nil {
-		return e, l.err
-	}
-	for _, p := range l.answer.Value.Rows {
-		if p.PK == pk {
-			e.Value = provider{Provider: p}
-			return e, nil
-		}
-	}
-	if l.answer.Value.More { // it may be on another page
-		return s.loadProvider(ctx, caller, pk)
-	}
-	e.Value = provider{Refusal: &upstream.Error{Kind: upstream.NotFound}}
-	return e, nil
-}
-
-// read reads the list. Its other rows are cached as well, as they are there.
-func (l *providerList) read(ctx context.Context, caller Caller) {
-	s := l.source
-	l.err = errListNotRead // if the call panics
-	asked := s.Cache.Subscription()
-	l.answer, l.err = call(ctx, s, caller, func() (upstream.Answer[upstream.Providers], error) {
-		return s.Client.Providers(ctx, caller.Credential)
-	})
-	if l.err != nil {
-		return
-	}
-	for _, p := range l.answer.Value.Rows {
-		s.Redaction.ApplyToProvider(p)
-		if key, err := s.providerKey(caller, p.PK); err == nil && !slices.Contains(l.wanted, p.PK) {
-			s.Cache.Prime(key, cache.Entry[Value]{Value: provider{Provider: p}, FetchedAt: l.answer.FetchedAt}, asked)
-		}
-	}
 }

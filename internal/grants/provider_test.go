@@ -1,11 +1,14 @@
 package grants
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"authentik-graphql/upstream"
@@ -25,16 +28,17 @@ func pks(n int) (all []upstream.PK) {
 func describe(reads []ProviderRead, all []upstream.PK) string {
 	var b strings.Builder
 	for i, r := range reads {
-		e, _ := errors.AsType[*upstream.Error](r.Err)
 		switch {
-		case r.Err == nil && r.Value.PK == all[i] && !r.Refused() && !r.FreshUntil.IsZero():
-			b.WriteByte('v')
-		case e != nil && e.Kind == upstream.Forbidden && r.Refused():
-			b.WriteByte('f')
-		case e != nil && e.Kind == upstream.NotFound && r.Refused():
-			b.WriteByte('n')
-		case r.Err != nil && !r.Refused():
+		case r.Err != nil && r.Refusal == nil && r.Value == nil && r.FreshUntil.IsZero():
 			b.WriteByte('e')
+		case r.Err != nil || r.FreshUntil.IsZero():
+			b.WriteByte('?')
+		case r.Refusal == nil && r.Value.PK == all[i]:
+			b.WriteByte('v')
+		case r.Refusal != nil && r.Refusal.Kind == upstream.Forbidden && r.Refusal.Status == http.StatusForbidden:
+			b.WriteByte('f')
+		case r.Refusal != nil && r.Refusal.Kind == upstream.NotFound && r.Refusal.Status == http.StatusNotFound:
+			b.WriteByte('n')
 		default:
 			b.WriteByte('?')
 		}
@@ -155,5 +159,74 @@ func TestProvidersAreRedacted(t *testing.T) {
 	}
 	if got := fmt.Sprint(source.Redaction.Covers("OAuth2Provider.clientSecret"), source.Redaction.Covers("OAuth2Provider.clientId"), Redaction{}.Covers("")); got != "true false false" {
 		t.Errorf("covers: %s", got)
+	}
+}
+
+// TestListThatCannotBeUsed reads providers one by one where their list is not what authentik sends.
+func TestListThatCannotBeUsed(t *testing.T) {
+	up := upstreamtest.New(upstreamtest.Options{Release: upstreamtest.R2026_8})
+	t.Cleanup(up.Close)
+	for range 9 {
+		up.AddProvider(upstreamtest.Provider{})
+	}
+	up.SetListFault(upstreamtest.Providers, upstreamtest.HTML200)
+	source, root := newSource(t, up, Codec), callerOf(upstreamtest.TokenRoot)
+	if got := describe(source.Providers(t.Context(), root, pks(7)), pks(7)); got != "vvvvvvv" {
+		t.Errorf("got %s", got)
+	}
+	if calls := up.Calls().ByResource[upstreamtest.Providers]; calls.List != 1 || calls.Retrieve != 7 {
+		t.Errorf("%+v", calls)
+	}
+}
+
+// TestProvidersAtOnce checks how many calls run at a time, even those whose caller has left.
+func TestProvidersAtOnce(t *testing.T) {
+	var running, most atomic.Int64
+	full, release := make(chan struct{}), make(chan struct{})
+	source := newSource(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.URL.RawQuery != "" {
+			_, _ = w.Write([]byte(`{"pagination":{"next":2},"results":[]}`))
+			return
+		}
+		n := running.Add(1)
+		defer running.Add(-1)
+		most.Store(max(most.Load(), n))
+		if n == maxProvidersAtOnce {
+			close(full)
+		}
+		<-release
+		_, _ = w.Write([]byte(`{"pk":` + path.Base(r.URL.Path) + `}`))
+	}), Codec)
+	root := callerOf("token")
+	source.admission.record(root.Digest, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-full; cancel() }()
+	reads := source.Providers(ctx, root, pks(40))
+	for i, r := range reads {
+		if !errors.Is(r.Err, context.Canceled) {
+			t.Errorf("read %d: %v", i, r.Err)
+		}
+	}
+	close(release)
+	if got := describe(source.Providers(t.Context(), root, pks(40)), pks(40)); got != strings.Repeat("v", 40) {
+		t.Errorf("got %s", got)
+	}
+	if n := most.Load(); n != maxProvidersAtOnce {
+		t.Errorf("%d calls at a time", n)
+	}
+}
+
+// TestProvidersPanic gives an error for a provider whose stored value makes the codec panic.
+func TestProvidersPanic(t *testing.T) {
+	up := upstreamtest.New(upstreamtest.Options{Release: upstreamtest.R2026_8})
+	t.Cleanup(up.Close)
+	codec := Codec
+	codec.Decode = func(string) (Value, error) { panic("a panic") }
+	source, root := newSource(t, up, codec), callerOf(upstreamtest.TokenRoot)
+	for _, want := range []string{"vv", "ee"} {
+		if got := describe(source.Providers(t.Context(), root, pks(2)), pks(2)); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }
