@@ -55,16 +55,19 @@ const (
 	Unavailable
 	// Error: any other failure. It says nothing about older values, but reads do not fall back to them.
 	Error
-	// Refused: something that is not the origin refused the caller. It does not invalidate older values, but the
-	// caller gets them no longer than they are fresh.
+	// Refused: something that may not be the origin refused the caller. Values that were fetched earlier may be
+	// used while they are fresh, and no longer.
 	Refused
 )
 
 // denies reports whether the outcome invalidates values that were fetched earlier.
 func (o Outcome) denies() bool { return o == Denied || o == Unauthenticated }
 
+// endsStale reports whether values that were fetched earlier must not be used stale.
+func (o Outcome) endsStale() bool { return o.denies() || o == Refused }
+
 // fails reports whether the outcome is a failure, which is kept beside the entry instead of replacing it.
-func (o Outcome) fails() bool { return o == Unavailable || o == Error || o == Refused }
+func (o Outcome) fails() bool { return o == Unavailable || o == Error }
 
 // Source is where a read found its result.
 type Source int

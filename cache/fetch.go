@@ -179,9 +179,6 @@ func (f *fetch[V]) loadAndStore(ctx context.Context) (Result[V], error) {
 	}
 	stored.subscription = subscription
 	c.store(f.key, &stored)
-	if e.Outcome == Refused { // it was not fresh, or there had been no load
-		_ = c.Drop(ctx, f.key) // the breaker has counted a failure
-	}
 	switch {
 	case e.Outcome == Value:
 		replaced := f.known.found && f.known.entry.Outcome == Value

@@ -51,7 +51,8 @@ func (k *lookup[V]) merge(view View, subscription int64) (untrusted int) {
 		k.failure.subscription = subscription
 		k.cache.store(k.key, &k.failure)
 	}
-	if view.Found && (!k.found || !preferLocal(k.entry, view.Entry)) {
+	stands := view.Entry.Outcome == Refused && k.fresh()
+	if view.Found && !stands && (!k.found || !preferLocal(k.entry, view.Entry)) {
 		if value, err := k.cache.decode(view.Entry); err == nil {
 			k.entry, k.value, k.found, k.source = view.Entry, value, true, FromRedis
 		} else {
@@ -62,10 +63,6 @@ func (k *lookup[V]) merge(view View, subscription int64) (untrusted int) {
 		k.entry.subscription = subscription
 		k.cache.store(k.key, &k.entry)
 	}
-	if k.failed() && k.failure.Outcome == Refused && !k.fresh() {
-		k.found = false
-		k.cache.memory.Delete(k.key)
-	}
 	return view.Untrusted
 }
 
@@ -74,7 +71,11 @@ func (k *lookup[V]) answer() (r Result[V], done bool, err error) {
 	stats := &k.cache.stats
 	switch {
 	case k.fresh() && k.entry.Outcome != Value:
-		stats.of(k.source).denials.Add(1)
+		count := &stats.of(k.source).denials
+		if k.entry.Outcome == Refused {
+			count = &stats.of(k.source).failures
+		}
+		count.Add(1)
 		r.Source, r.Outcome = k.source, k.entry.Outcome
 		return r, true, k.entry.Err
 	case k.fresh():

@@ -63,10 +63,10 @@ func staleFor[V any](p Policy, e Entry[V], window time.Duration, now time.Time) 
 	return e.Outcome == Value && credible(e, now) && now.Before(staleUntil(p, e, window))
 }
 
-// keptUntil returns when an entry stops being of use. A denial is of use for as long as any store may have a
-// value that it invalidates.
+// keptUntil returns when an entry stops being of use. A denial or refusal is of use for as long as any store may
+// have a value that it concerns.
 func keptUntil[V any](p Policy, e Entry[V]) time.Time {
-	if p.TTL > 0 && e.Outcome.denies() {
+	if p.TTL > 0 && e.Outcome.endsStale() {
 		return e.FetchedAt.Add(p.longest())
 	}
 	return staleUntil(p, e, p.window())
@@ -84,10 +84,10 @@ func notPastEnd[V any](e Entry[V], until time.Time) time.Time {
 func credible[V any](e Entry[V], now time.Time) bool { return !e.FetchedAt.After(now.Add(maxSkew)) }
 
 // preferLocal reports whether the local entry supersedes the one in Redis. Entries in Redis are in the order
-// of their loads. A denial there therefore invalidates a local value, unless that is later by more than
+// of their loads. A denial or refusal there therefore supersedes a local value, unless that is later by more than
 // clocks may differ.
 func preferLocal[A, B any](local Entry[A], shared Entry[B]) bool {
-	if shared.Outcome.denies() {
+	if shared.Outcome.endsStale() {
 		return local.FetchedAt.After(shared.FetchedAt.Add(maxSkew))
 	}
 	return !local.FetchedAt.Before(shared.FetchedAt)

@@ -60,6 +60,7 @@ func TestPolicy(t *testing.T) {
 		{"denied, not repeated", Policy{TTL: 5 * second, StaleIfError: second}, outcome(Denied), 0, 0, 0, 6 * second},
 		{"denied for longer than values are kept", Policy{TTL: second, NegativeTTL: 3 * second}, outcome(Denied), 3 * second, 0, 0, 3 * second},
 		{"unauthenticated", usual, outcome(Unauthenticated), second, 0, 0, 35 * second},
+		{"refused", usual, outcome(Refused), second, 0, 0, 35 * second},
 		{"unavailable", usual, outcome(Unavailable), second, 0, 0, second},
 		{"an error", usual, outcome(Error), second, 0, 0, second},
 		{"unavailable without a ttl", Policy{StaleIfError: second}, outcome(Unavailable), 0, 0, 0, 0},
@@ -131,6 +132,7 @@ func TestPreferLocal(t *testing.T) {
 		{"a denial in Redis, by a clock that is behind", at(value(never), second), outcome(Denied), false},
 		{"a local value that is clearly later", at(value(never), second+1), outcome(Denied), true},
 		{"an unauthenticated caller in Redis", value(never), outcome(Unauthenticated), false},
+		{"a refusal in Redis, by a clock that is behind", at(value(never), second), outcome(Refused), false},
 		{"a local denial, an older value in Redis", outcome(Denied), at(value(never), -1), true},
 		{"a local denial, a newer value in Redis", outcome(Denied), at(value(never), 1), false},
 	} {

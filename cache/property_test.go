@@ -101,7 +101,7 @@ func (m *model) load(caller string, id int32) cache.Loader[string] {
 		now := m.clock.Now()
 		switch {
 		case m.down != nil:
-			if errors.Is(m.down, errUnauthenticated) {
+			if errors.Is(m.down, errUnauthenticated) || errors.Is(m.down, errRefused) {
 				m.refused[place(caller, id)] = now
 			}
 			return cache.Entry[string]{}, m.down
@@ -222,7 +222,7 @@ func (m *model) actions() map[string]func(*rapid.T) {
 			m.visible[at] = !m.visible[at]
 		}),
 		draw("the origin fails or recovers", func() {
-			m.down = rapid.SampledFrom([]error{nil, nil, errUnavailable, errUnavailable, errFailed, errUnauthenticated}).Draw(m.t, "how")
+			m.down = rapid.SampledFrom([]error{nil, nil, errUnavailable, errUnavailable, errFailed, errUnauthenticated, errRefused}).Draw(m.t, "how")
 		}),
 		draw("a process restarts", func() { m.boot(rapid.IntRange(0, len(m.caches)-1).Draw(m.t, "process")) }),
 		draw("a process is cut off or reconnected", func() {

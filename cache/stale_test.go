@@ -170,6 +170,70 @@ func TestRefusedWhileRevalidating(t *testing.T) {
 	})
 }
 
+// TestRefusedInAnotherProcess: a process that was not asked meanwhile does not use a value stale either that was
+// fetched before a refusal, however long ago the refusal was.
+func TestRefusedInAnotherProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		redis := cachetest.NewFakeRedis(keysOf(t, 1), time.Now)
+		first := newCacheOf(usual, time.Now, newMemory(t, time.Now), redis.Process())
+		second := newCacheOf(usual, time.Now, newMemory(t, time.Now), redis.Process())
+		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+		mustGet(t, first, key, o.returns("value"), "value", cache.FromOrigin)
+		mustGet(t, second, key, never(t), "value", cache.FromRedis)
+		time.Sleep(ttl)
+		wantError(t, first, key, o.fails(errRefused), errRefused)
+		wantError(t, second, key, never(t), errRefused)
+		for range 5 {
+			time.Sleep(2 * time.Second)
+			wantError(t, second, key, o.fails(errUnavailable), errUnavailable)
+		}
+		time.Sleep(2 * time.Second)
+		mustGet(t, second, key, o.returns("again"), "again", cache.FromOrigin)
+		mustGet(t, first, key, never(t), "again", cache.FromRedis)
+		time.Sleep(ttl)
+		wantStale(t, first, key, o.fails(errUnavailable), "again", cache.StaleIfError)
+	})
+}
+
+// TestRefusedBesideAFreshValue: a refusal that a process gets because Redis failed does not end the value that
+// other processes have fresh.
+func TestRefusedBesideAFreshValue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		redis := cachetest.NewFakeRedis(keysOf(t, 1), time.Now)
+		p := redis.Process()
+		cut := newCacheOf(usual, time.Now, newMemory(t, time.Now), p)
+		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+		p.Cut(true)
+		wantError(t, cut, key, func(context.Context) (cache.Entry[string], error) {
+			other := newCacheOf(usual, time.Now, newMemory(t, time.Now), redis.Process())
+			mustGet(t, other, key, o.returns("value"), "value", cache.FromOrigin)
+			p.Cut(false) // before the outcome is stored
+			return cache.Entry[string]{}, errRefused
+		}, errRefused)
+		third := newCacheOf(usual, time.Now, newMemory(t, time.Now), redis.Process())
+		mustGet(t, third, key, never(t), "value", cache.FromRedis)
+	})
+}
+
+// TestRefusedWhileFreshElsewhere: what a process has fresh, as a row of a list, stands when another is refused, and
+// is not used stale.
+func TestRefusedWhileFreshElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		redis := cachetest.NewFakeRedis(keysOf(t, 1), time.Now)
+		p := redis.Process()
+		first := newCacheOf(usual, time.Now, newMemory(t, time.Now), p)
+		second := newCacheOf(usual, time.Now, newMemory(t, time.Now), redis.Process())
+		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+		first.Prime(key, cache.Entry[string]{Value: "row", FetchedAt: time.Now()}, first.Subscription())
+		wantError(t, second, key, o.fails(errRefused), errRefused)
+		mustGet(t, first, key, never(t), "row", cache.FromMemory)
+		p.Disconnect(true) // so that it asks Redis
+		mustGet(t, first, key, never(t), "row", cache.FromMemory)
+		time.Sleep(ttl)
+		wantError(t, first, key, o.fails(errUnavailable), errUnavailable)
+	})
+}
+
 // TestStaleUntilItsEnd: a value that ends while it is stale is returned until then.
 func TestStaleUntilItsEnd(t *testing.T) {
 	bubble(t, usual, func(t *testing.T, c *cache.Cache[string]) {

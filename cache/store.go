@@ -24,8 +24,8 @@ type Shared interface {
 	Acquire(ctx context.Context, key Key, token string, onlyIfMissing bool) (View, error)
 	// Renew extends the token's lease to leaseTTL from now. acquired is false if the lease has lapsed.
 	Renew(ctx context.Context, key Key, token string) (acquired bool, err error)
-	// Commit ends the token's lease and, in the same step, keeps the outcome for ttl: a value or a denial as
-	// the key's entry, a failure beside it. Without the lease it keeps nothing, but a denial still deletes
+	// Commit ends the token's lease and, in the same step, keeps the outcome for ttl: a value, denial or refusal
+	// as the key's entry, a failure beside it. Without the lease it keeps nothing, but a denial still deletes
 	// the entry that it invalidates. It keeps nothing of a revoked resource, nor with a ttl that is not
 	// positive.
 	Commit(ctx context.Context, key Key, token string, e Encoded, ttl time.Duration) (revoked bool, err error)

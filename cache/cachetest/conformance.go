@@ -153,7 +153,7 @@ func testFreshOnly(t *testing.T, h Harness) {
 }
 
 func testDenial(t *testing.T, h Harness) {
-	for i, outcome := range []cache.Outcome{cache.Denied, cache.Unauthenticated} {
+	for i, outcome := range []cache.Outcome{cache.Denied, cache.Unauthenticated, cache.Refused} {
 		key, want := Key(t, "alice", int32(i+1)), cache.Entry[string]{Err: Error("no"), Outcome: outcome, FetchedAt: fetched}
 		set(t, h, key, want, time.Minute)
 		wantEntry(t, h, key, want)

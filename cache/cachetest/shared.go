@@ -112,6 +112,12 @@ func testOneOwner(t *testing.T, h SharedHarness) {
 	if v := read(t, h.Two, key); v.Found {
 		t.Errorf("stored %q without the lease", v.Entry.Value)
 	}
+	commit(t, h.One, key, "one", entry("value"), time.Minute, false)
+	refusal := cache.Entry[string]{Err: Error("no"), Outcome: cache.Refused, FetchedAt: fetched}
+	commit(t, h.Two, key, "two", refusal, time.Minute, false)
+	if v := read(t, h.Two, key); v.Entry.Value != "value" {
+		t.Error("a refusal without the lease ends a value")
+	}
 }
 
 func testLeaseIsolation(t *testing.T, h SharedHarness) {
