@@ -73,14 +73,12 @@ func Classify(err error) cache.Outcome {
 		return cache.Denied
 	case upstream.Unauthenticated:
 		return cache.Unauthenticated
-	case upstream.Failed, upstream.Unavailable, upstream.Timeout:
-		return cache.Unavailable
-	case upstream.InvalidResponse:
-		switch e.Status {
-		case http.StatusBadRequest: // a proxy's page, whoever asks
-			return cache.Unavailable
-		case http.StatusUnauthorized, http.StatusForbidden: // a proxy's page, perhaps about the caller
+	case upstream.Failed, upstream.Unavailable, upstream.Timeout, upstream.InvalidResponse:
+		switch {
+		case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden: // perhaps about the caller
 			return cache.Refused
+		case e.Kind != upstream.InvalidResponse, e.Status == http.StatusBadRequest: // a proxy's page, whoever asks
+			return cache.Unavailable
 		}
 	}
 	return cache.Error

@@ -143,6 +143,10 @@ func mayHaveDeleted(err error) bool {
 	case upstream.Unauthenticated, upstream.Forbidden, upstream.Unlicensed, upstream.RateLimited, upstream.BadInput:
 		return false
 	}
+	switch e.Status {
+	case http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden: // of a proxy, which refused it
+		return false
+	}
 	return !e.NotSent()
 }
 
