@@ -26,6 +26,9 @@ func RetryAfter(value, date string, at time.Time) time.Duration {
 	return answer{header: http.Header{"Retry-After": {value}, "Date": {date}}, at: at}.retryAfter()
 }
 
+// NoteForeign notes a call's answer.
+func (c *Client) NoteForeign(err error) { c.noteForeign(context.Background(), err) }
+
 // CleanID is authentik's id of a request as it is kept.
 func CleanID(s string) string { return answer{header: http.Header{"X-Authentik-Id": {s}}}.id() }
 

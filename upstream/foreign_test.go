@@ -2,10 +2,13 @@ package upstream_test
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"authentik-graphql/upstream"
 )
@@ -51,4 +54,32 @@ func TestForeignAnswersAreLogged(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestForeignAnswersAreCounted checks that a thousand answers a second, of two statuses, are two lines a minute, which
+// say how many there were.
+func TestForeignAnswersAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		c := client(t, "http://127.0.0.1:1", func(o *upstream.Options) { o.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+		forbidden := upstream.Classify(http.StatusForbidden, http.Header{}, nil)
+		unauthorized := upstream.Classify(http.StatusUnauthorized, http.Header{}, nil)
+		wrapped := fmt.Errorf("read a page: %w", unauthorized)
+		for range 119_000 { // in two minutes less a second
+			time.Sleep(time.Millisecond)
+			c.NoteForeign(forbidden)
+			c.NoteForeign(wrapped)
+		}
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		want := []string{"status=403 | answers=1", "status=401 | answers=1", "status=403 | answers=60000", "status=401 | answers=60000"}
+		if len(lines) != len(want) {
+			t.Fatalf("%d lines, want %d:\n%s", len(lines), len(want), &log)
+		}
+		for i, line := range lines {
+			status, answers, _ := strings.Cut(want[i], " | ")
+			if !strings.Contains(line, status+" ") || !strings.HasSuffix(line, " "+answers) {
+				t.Errorf("got %s, want %s", line, want[i])
+			}
+		}
+	})
 }

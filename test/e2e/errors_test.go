@@ -10,6 +10,9 @@ import (
 	"authentik-graphql/upstream/upstreamtest"
 )
 
+// untilDate are header lines that ask for a wait until 90 seconds after the answer's own time.
+var untilDate = []string{"Date", "Wed, 21 Oct 2026 07:26:30 GMT", "Retry-After", "Wed, 21 Oct 2026 07:28:00 GMT"}
+
 // TestErrorCodes has a row for each fault of authentik. Each has its own service, so that no row opens the
 // circuit breaker of another.
 func TestErrorCodes(t *testing.T) {
@@ -49,6 +52,15 @@ func TestErrorCodes(t *testing.T) {
 		{"wrong shape", upstreamtest.WrongObject, "UPSTREAM_INVALID_RESPONSE", 200, 0},
 		{"wrong pk", upstreamtest.WrongPK, "UPSTREAM_INVALID_RESPONSE", 200, 0},
 		{"over the cap", upstreamtest.Huge(8 << 20), "UPSTREAM_INVALID_RESPONSE", 200, 0},
+		{"400 page", proxyPage(400), "UPSTREAM_INVALID_RESPONSE", 400, 0},
+		{"401 page", proxyPage(401), "UPSTREAM_INVALID_RESPONSE", 401, 0},
+		{"403 page", proxyPage(403), "UPSTREAM_INVALID_RESPONSE", 403, 0},
+		{"403 of another API", says(403, "application/json", `{"message":"Forbidden"}`), "UPSTREAM_INVALID_RESPONSE", 403, 0},
+		{"408", upstreamtest.Timeout408, "GATEWAY_TIMEOUT", 408, 0},
+		{"413", proxyPage(413), "UPSTREAM_INVALID_RESPONSE", 413, 0},
+		{"429 with a date", says(429, "text/html", "", untilDate...), "RATE_LIMITED", 429, 90},
+		{"503 with a date", says(503, "text/html", "", untilDate...), "UPSTREAM_UNAVAILABLE", 503, 90},
+		{"another coding", says(200, "application/json", "\x8b\x00", "Content-Encoding", "br"), "UPSTREAM_INVALID_RESPONSE", 200, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

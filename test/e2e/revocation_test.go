@@ -200,6 +200,13 @@ func TestRevokeWithALostAnswer(t *testing.T) {
 		"two answers lost":                {onDelete(lost, lost), false, "UPSTREAM_UNAVAILABLE", "NOT_FOUND", "", 1},
 		"lost, and the second is refused": {onDelete(lost, upstreamtest.Throttled429), false, "UPSTREAM_UNAVAILABLE", "NOT_FOUND", "", 1},
 		"a failure inside":                {onDelete(upstreamtest.Empty405), false, "UPSTREAM_ERROR", "", "", 1},
+		"deleted, and answered 503":       {onDelete(upstreamtest.Lost503, proper), true, "", "NOT_FOUND", "", 1},
+		"503, then deleted":               {onDelete(upstreamtest.NotReady503, proper), false, "", "NOT_FOUND", "NOT_FOUND", 0},
+		"503, and the second is refused":  {onDelete(upstreamtest.Lost503, upstreamtest.Forbidden403), false, "UPSTREAM_UNAVAILABLE", "NOT_FOUND", "", 1},
+		"503, and the second is a page":   {onDelete(upstreamtest.Lost503, proxyPage(403)), false, "UPSTREAM_UNAVAILABLE", "NOT_FOUND", "", 1},
+		"408, then deleted":               {onDelete(upstreamtest.Timeout408, proper), false, "", "NOT_FOUND", "NOT_FOUND", 0},
+		"408 twice":                       {onDelete(upstreamtest.Timeout408), false, "GATEWAY_TIMEOUT", "", "", 1},
+		"a page that refuses it":          {onDelete(proxyPage(403)), false, "UPSTREAM_INVALID_RESPONSE", "", "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rs := cachetest.StartRedis(t)
