@@ -3,12 +3,15 @@ package upstream_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 	"reflect"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -134,23 +137,39 @@ func FuzzRestoreGrant(f *testing.F) {
 	})
 }
 
+// FuzzClassify checks that a 400, 401 or 403 is authentik's only if it is JSON, and what else is passed on of an answer.
 func FuzzClassify(f *testing.F) {
 	for _, release := range recordedReleases(f) {
 		all, _ := recordings(f, release)
 		for _, r := range all {
-			f.Add(r.Status, r.Header["Content-Type"], r.Header["Retry-After"], []byte(r.Text))
+			f.Add(r.Status, r.Header["Content-Type"], r.Header["Retry-After"], "", []byte(r.Text))
 		}
 	}
-	f.Fuzz(func(t *testing.T, status int, mime, retryAfter string, body []byte) {
-		e := upstream.Classify(status, http.Header{"Content-Type": {mime}, "Retry-After": {retryAfter}}, body)
+	const date = "Wed, 21 Oct 2026 07:28:00 GMT"
+	f.Add(503, "text/html", date, date, []byte("<html>"))
+	f.Add(429, "", "Wednesday, 21-Oct-26 07:28:00 GMT", "", []byte{})
+	f.Add(400, "application/json", "", "", []byte(`{"user":["no",1]}`))
+	f.Add(401, "application/json", "", "", []byte(`{"detail":"no"} `))
+	f.Fuzz(func(t *testing.T, status int, mime, retryAfter, date string, body []byte) {
+		h := http.Header{"Content-Type": {mime}, "Retry-After": {retryAfter}, "Date": {date}}
+		e := upstream.Classify(status, h, body)
 		if e == nil {
 			if status != http.StatusOK {
 				t.Errorf("status %d with %q is worth decoding", status, body)
 			}
 			return
 		}
-		if e.RetryAfter < 0 || e.RetryAfter.Hours() > 1 || len(e.Fields) > 8 {
-			t.Errorf("retry after %v, fields %q", e.RetryAfter, e.Fields)
+		if e.RetryAfter < 0 || e.RetryAfter > time.Hour || e.RetryAfter%time.Second != 0 {
+			t.Errorf("retry after %v", e.RetryAfter)
+		}
+		switch e.Kind {
+		case upstream.BadInput, upstream.Unauthenticated, upstream.Forbidden:
+			if !json.Valid(body) || !strings.Contains(strings.ToLower(mime), "json") {
+				t.Errorf("%v by %q, labelled %q", e.Kind, body, mime)
+			}
+		}
+		if len(e.Fields) > 8 || len(e.Fields) > 0 && e.Kind != upstream.BadInput {
+			t.Errorf("fields %q of %v", e.Fields, e.Kind)
 		}
 	})
 }
@@ -211,21 +230,27 @@ func FuzzParseAuthorization(f *testing.F) {
 	})
 }
 
-// FuzzBody reads a body in any coding: it never takes more than the cap, and a text that was compressed comes
-// back.
+// FuzzBody reads a body in any coding: it never takes more than the cap, a text that was compressed comes back, and a
+// part of one is cut.
 func FuzzBody(f *testing.F) {
 	for _, coding := range []string{"gzip", "zlib", "raw"} {
-		f.Add(coding, []byte(packed(f, coding, body)), body)
+		f.Add(coding, []byte(packed(f, coding, body)), body, uint(20))
 	}
-	f.Add("br", []byte("\x8b"), "")
-	f.Add("gzip, gzip", []byte{}, "x")
-	f.Fuzz(func(t *testing.T, coding string, sent []byte, text string) {
+	f.Add("br", []byte("\x8b"), "", uint(1))
+	f.Add("gzip, gzip", []byte{}, "x", uint(10))
+	f.Fuzz(func(t *testing.T, coding string, sent []byte, text string, most uint) {
 		if got, err := upstream.ReadBody(coding, sent); err == nil && len(got) > upstream.MaxBody {
 			t.Errorf("%d bytes", len(got))
 		}
-		for of, name := range map[string]string{"gzip": "gzip", "zlib": "deflate", "raw": "deflate"} {
-			if got, err := upstream.ReadBody(name, []byte(packed(t, of, text))); err != nil || string(got) != text {
+		for _, of := range []string{"gzip", "zlib", "raw"} {
+			name := map[string]string{"gzip": "gzip", "zlib": "deflate", "raw": "deflate"}[of]
+			whole := []byte(packed(t, of, text))
+			if got, err := upstream.ReadBody(name, whole); err != nil || string(got) != text {
 				t.Errorf("%s: got %q, %v, want %q", of, got, err, text)
+			}
+			part := whole[:1+most%uint(len(whole)-1)] // a body of no bytes is an empty one in any coding
+			if got, err := upstream.ReadBody(name, part); !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%s, cut after %d of %d bytes: got %q, %v", of, len(part), len(whole), got, err)
 			}
 		}
 	})
