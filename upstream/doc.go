@@ -17,6 +17,7 @@
 //     jwt_federation_sources, and backchannel_logout_uri became logout_uri.
 //   - 401 is never sent. 403 means "credential rejected" or "not allowed", and only a few exact texts tell
 //     the two apart. 404 means unknown, not the caller's, or that no token arrived.
+//   - Errors are JSON of a few forms. Proxies use the same statuses for pages of their own.
 //   - Ids such as 01, +1 or a full-width 1 all answer with row 1, so an id is parsed strictly before it is
 //     sent or becomes a cache key.
 //   - A token with a character outside ASCII makes authentik fail with 500, so it is refused here.
