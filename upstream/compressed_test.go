@@ -7,6 +7,7 @@ import (
 	"compress/zlib"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -105,5 +106,36 @@ func TestCompressedCut(t *testing.T) {
 	got, err := client(t, server.URL).Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
 	if err != nil || got.Value.PK != pk || n != 2 {
 		t.Errorf("got %v, %v, %d tries", got.Value, err, n)
+	}
+}
+
+// TestBombs reads bodies that decompress to far more than the cap, or to nothing however long they are. Neither takes
+// more memory than a body of the cap.
+func TestBombs(t *testing.T) {
+	nothing := packed(t, "gzip", "")
+	for name, bomb := range map[string]string{
+		"64 MiB":        packed(t, "gzip", strings.Repeat(" ", 64<<20)),
+		"empty members": strings.Repeat(nothing, (upstream.MaxBody+upstream.MaxBody/8)/len(nothing)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Encoding", "gzip")
+				answer(w, bomb)
+			})
+			c := client(t, server.URL)
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := c.Retrieve(t.Context(), alice, upstream.AuthorizationCodes, pk)
+			runtime.ReadMemStats(&after)
+			if e := wantKind(t, err, upstream.InvalidResponse); !strings.Contains(e.Error(), "size cap") {
+				t.Errorf("got %v", e)
+			}
+			if took := after.TotalAlloc - before.TotalAlloc; took > upstream.MaxBody+8*upstream.SmallBody {
+				t.Errorf("%d KiB were allocated", took>>10)
+			}
+			if nothing, _ := c.LargeBodies(); !nothing {
+				t.Error("the body still counts")
+			}
+		})
 	}
 }
