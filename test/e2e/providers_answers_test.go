@@ -32,16 +32,21 @@ type providerAnswer struct {
 	pk      int32
 	at      time.Time // by the clock of the process
 	status  int
-	// rejected reports that authentik did not accept the token, garbage that it gave no provider.
+	// rejected reports that authentik did not accept the token, garbage that the answer is not authentik's.
 	rejected, garbage bool
 	// listed reports that a list said so. A list may say it unused, of a provider that nobody asked for, or
 	// perhaps unused, because another read was under way.
 	listed, unused, perhapsUnused bool
 }
 
-func (a providerAnswer) shown() bool   { return a.status == http.StatusOK && !a.garbage }
-func (a providerAnswer) refused() bool { return (a.status == 403 || a.status == 404) && !a.rejected }
-func (a providerAnswer) failed() bool  { return !a.shown() && !a.refused() && !a.rejected }
+func (a providerAnswer) shown() bool { return a.status == http.StatusOK && !a.garbage }
+func (a providerAnswer) refused() bool {
+	return (a.status == 403 || a.status == 404) && !a.rejected && !a.garbage
+}
+func (a providerAnswer) failed() bool { return !a.shown() && !a.refused() && !a.rejected }
+
+// ofProxy reports that something before authentik refused the caller.
+func (a providerAnswer) ofProxy() bool { return a.status == 403 && a.garbage && !a.listed }
 
 // providerMark is what stands in the settings of a provider. No two answers have the same.
 type providerMark struct {
@@ -129,7 +134,7 @@ func (w *providerWitness) ServeHTTP(to http.ResponseWriter, r *http.Request) {
 // markList records what a list says of each provider: that it shows it, or that it does not.
 func (w *providerWitness) markList(said providerAnswer, list map[string]any) {
 	rows, ok := list["results"].([]any)
-	said.garbage = said.status == http.StatusOK && !ok
+	said.garbage = list == nil || said.status == http.StatusOK && !ok
 	for pk := range int32(askedProviders) {
 		said := said
 		said.pk = pk + 1

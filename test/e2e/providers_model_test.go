@@ -321,7 +321,7 @@ func (w *providerWorld) permit() {
 // fail makes authentik fail for some providers, in a way that passes or not.
 func (w *providerWorld) fail() {
 	fault := rapid.SampledFrom([]upstreamtest.Fault{
-		{}, {}, upstreamtest.Error500, upstreamtest.Error500, upstreamtest.Forbidden403, upstreamtest.TokenInvalid403, upstreamtest.BadRequest400, upstreamtest.WrongJSON,
+		{}, {}, upstreamtest.Error500, upstreamtest.Error500, upstreamtest.Forbidden403, upstreamtest.TokenInvalid403, upstreamtest.BadRequest400, upstreamtest.WrongJSON, proxyPage(403),
 	}).Draw(w.t, "fault")
 	switch pk := rapid.Int32Range(-1, askedProviders).Draw(w.t, "of"); pk {
 	case -1:
