@@ -83,8 +83,8 @@ func decompress(resp *http.Response) (plain io.Reader, size int64, err error) {
 		return resp.Body, resp.ContentLength, nil
 	}
 	in := bufio.NewReader(http.MaxBytesReader(nil, resp.Body, maxCompressed))
-	begin, err := in.Peek(2)
-	if len(begin) == 0 { // nothing, in any coding
+	begin, _ := in.Peek(2) // an error comes again with the next read
+	if len(begin) == 0 {   // nothing, in any coding
 		return in, -1, nil
 	}
 	switch coding {

@@ -21,7 +21,7 @@
 //   - Ids such as 01, +1 or a full-width 1 all answer with row 1, so an id is parsed strictly before it is
 //     sent or becomes a cache key.
 //   - A token with a character outside ASCII makes authentik fail with 500, so it is refused here.
-//   - authentik has no time-out, so the client has one.
+//   - authentik has no time-out, or one of minutes, so the client has its own.
 //
 // The client protects an authentik in trouble: a bounded number of calls runs at once and another bounded
 // number waits, passing failures are retried within the one time-out, and a circuit breaker rejects calls

@@ -41,8 +41,8 @@ type BasicSettings struct {
 // CacheSettings are the settings of how long values are cached, and in how much memory.
 type CacheSettings struct {
 	CacheTTL             time.Duration `env:"CACHE_TTL" envDefault:"5s" range:"0s to 24h" example:"5s" help:"Serve a cached value for this long without asking authentik again. 0s turns off the cache, stale values, CACHE_NEGATIVE_TTL and CACHE_PROVIDER_TTL."`
-	StaleWhileRevalidate time.Duration `env:"CACHE_STALE_WHILE_REVALIDATE" envDefault:"0s" range:"0s to 24h" example:"2s" help:"For this long after CACHE_TTL, serve the stale value at once and refresh it in the background. 0s turns this off."`
-	StaleIfError         time.Duration `env:"CACHE_STALE_IF_ERROR" envDefault:"30s" range:"0s to 24h" example:"30s" help:"For this long after CACHE_TTL, serve the stale value, marked as stale, if authentik fails. 0s turns this off."`
+	StaleWhileRevalidate time.Duration `env:"CACHE_STALE_WHILE_REVALIDATE" envDefault:"0s" range:"0s to 24h" example:"2s" help:"For this long after CACHE_TTL, or CACHE_PROVIDER_TTL for a provider, serve the stale value at once and refresh it in the background. 0s turns this off."`
+	StaleIfError         time.Duration `env:"CACHE_STALE_IF_ERROR" envDefault:"30s" range:"0s to 24h" example:"30s" help:"For this long after CACHE_TTL, or CACHE_PROVIDER_TTL for a provider, serve the stale value, marked as stale, if authentik fails. 0s turns this off."`
 	NegativeTTL          time.Duration `env:"CACHE_NEGATIVE_TTL" envDefault:"2s" range:"0s to 24h" example:"2s" help:"Repeat a NOT_FOUND or FORBIDDEN to its caller for this long without asking authentik again. 0s turns this off."`
 	ProviderTTL          time.Duration `env:"CACHE_PROVIDER_TTL" envDefault:"60s" range:"0s to 24h" example:"60s" help:"Serve what authentik said about an OAuth2 provider, a refusal too, for this long without asking again. 0s turns this off."`
 	CacheMemory          bytesize.Size `env:"CACHE_MEMORY" envDefault:"64MiB" range:"1MiB to 1PiB" example:"64MiB" help:"Memory for cached values, cached responses and parsed documents, at least 1MiB."`

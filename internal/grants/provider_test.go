@@ -109,7 +109,7 @@ func TestProviders(t *testing.T) {
 	}
 }
 
-// TestProvidersOfTheList finds the providers of a list in the cache that nobody had asked for.
+// TestProvidersOfTheList finds those of a list in the cache that no read had asked for.
 func TestProvidersOfTheList(t *testing.T) {
 	up := upstreamtest.New(upstreamtest.Options{Release: upstreamtest.R2026_8})
 	t.Cleanup(up.Close)
