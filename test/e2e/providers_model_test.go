@@ -278,6 +278,7 @@ func (w *providerWorld) revoke() {
 		return
 	}
 	w.revoked[q.variables["id"].(string)] = q.process
+	defer w.repeat()
 	for i, p := range w.processes {
 		if w.redis != nil && !w.lost {
 			cachetest.Eventually(w.test, "the process receives the revocation", func() bool { return received(p) > before[i] })
@@ -331,11 +332,16 @@ func (w *providerWorld) fail() {
 	}
 }
 
-// outage makes authentik fail after all answers have become stale.
+// outage makes authentik fail, or a caller be refused, after all answers have become stale.
 func (w *providerWorld) outage() {
-	w.clock.Advance(w.ttl + time.Second)
-	w.up.SetResourceFault(upstreamtest.Providers, upstreamtest.AllRequests, upstreamtest.Error500)
-	w.repeat()
+	for _, fault := range rapid.SampledFrom([][]upstreamtest.Fault{
+		{upstreamtest.Error500}, {upstreamtest.Error500}, {upstreamtest.TokenInvalid403}, {upstreamtest.TokenInvalid403, upstreamtest.Error500}, {proxyPage(403), upstreamtest.Error500},
+	}).Draw(w.t, "faults") {
+		w.clock.Advance(w.ttl + time.Second)
+		w.up.ClearFaults()
+		w.up.SetResourceFault(upstreamtest.Providers, upstreamtest.AllRequests, fault)
+		w.repeat()
+	}
 	w.up.ClearFaults()
 }
 
