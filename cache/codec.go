@@ -28,7 +28,12 @@ type ErrorCodec struct {
 // FetchedAt and EndsAt in microseconds since 1970.
 const envelopeHeader = 18
 
-const flagFreshOnly = 1
+const (
+	flagFreshOnly = 1 << iota
+	flagDenial
+
+	flags = flagFreshOnly | flagDenial
+)
 
 var errNoCodec = errors.New("cache: the error cannot be encoded")
 
@@ -42,12 +47,15 @@ func encodeEntry(c ErrorCodec, e Encoded) ([]byte, error) {
 		}
 		payload = string(encoded)
 	}
-	flags := byte(0)
+	set := byte(0)
 	if e.FreshOnly {
-		flags |= flagFreshOnly
+		set |= flagFreshOnly
+	}
+	if e.Denial {
+		set |= flagDenial
 	}
 	b := make([]byte, 0, envelopeHeader+len(payload))
-	b = append(b, byte(e.Outcome), flags)
+	b = append(b, byte(e.Outcome), set)
 	b = binary.BigEndian.AppendUint64(b, uint64(e.FetchedAt.UnixMicro()))
 	b = binary.BigEndian.AppendUint64(b, uint64(e.EndsAt.UnixMicro()))
 	return append(b, payload...), nil
@@ -55,11 +63,11 @@ func encodeEntry(c ErrorCodec, e Encoded) ([]byte, error) {
 
 // decodeEntry reverses encodeEntry.
 func decodeEntry(c ErrorCodec, b []byte) (e Encoded, err error) {
-	if len(b) < envelopeHeader || b[0] > byte(Refused) || b[1]&^flagFreshOnly != 0 {
+	if len(b) < envelopeHeader || b[0] > byte(Refused) || b[1]&^flags != 0 {
 		return e, errUntrusted
 	}
 	e.Outcome = Outcome(b[0])
-	e.FreshOnly = b[1]&flagFreshOnly != 0
+	e.FreshOnly, e.Denial = b[1]&flagFreshOnly != 0, b[1]&flagDenial != 0
 	e.FetchedAt = time.UnixMicro(int64(binary.BigEndian.Uint64(b[2:]))).UTC()
 	e.EndsAt = time.UnixMicro(int64(binary.BigEndian.Uint64(b[10:]))).UTC()
 	if e.Outcome == Value {

@@ -12,6 +12,9 @@ type Entry[V any] struct {
 	EndsAt time.Time
 	// FreshOnly forbids stale use, for a value that claims something no clock can check.
 	FreshOnly bool
+	// Denial says that the value is itself a denial. It is used like any other value, and supersedes older values as
+	// Denied does.
+	Denial bool
 	// Outcome classifies Err, which is nil if and only if there is a value.
 	Outcome Outcome
 	Err     error
@@ -32,12 +35,16 @@ func withValue[A, B any](e Entry[A], value B) Entry[B] {
 		FetchedAt:    e.FetchedAt,
 		EndsAt:       e.EndsAt,
 		FreshOnly:    e.FreshOnly,
+		Denial:       e.Denial,
 		Outcome:      e.Outcome,
 		Err:          e.Err,
 		subscription: e.subscription,
 		number:       e.number,
 	}
 }
+
+// denies reports whether the entry invalidates values that were fetched earlier.
+func (e Entry[V]) denies() bool { return e.Denial || e.Outcome.denies() }
 
 // Outcome is what a load came to. It decides what is kept of it and what it says about older values.
 type Outcome byte

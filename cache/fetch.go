@@ -163,7 +163,7 @@ func (f *fetch[V]) loadAndStore(ctx context.Context) (Result[V], error) {
 		e = Entry[V]{Err: err, Outcome: c.classify(err), FetchedAt: c.now()}
 	}
 	stored, committed, revoked := c.encode(e), c.redis == nil, false
-	if f.acquired || c.redis != nil && e.Outcome.denies() {
+	if f.acquired || c.redis != nil && e.denies() {
 		revoked, err = f.commit(ctx, stored, c.ttl(f.key, stored))
 		committed = err == nil
 	}

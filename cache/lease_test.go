@@ -330,6 +330,21 @@ func TestDenialWithoutALease(t *testing.T) {
 	}
 }
 
+// TestValueThatDeniesWithoutALease: so does a value that is itself a denial.
+func TestValueThatDeniesWithoutALease(t *testing.T) {
+	inBubble(t, func(t *testing.T, s *processes) {
+		o, key := &origin{now: time.Now}, cachetest.Key(t, "alice", 1)
+		mustGet(t, s.caches[0], key, o.returns("value"), "value", cache.FromOrigin)
+		time.Sleep(ttl)
+		s.links[0].Cut(true)
+		mustGet(t, s.caches[0], key, func(context.Context) (cache.Entry[string], error) {
+			s.links[0].Cut(false)
+			return cache.Entry[string]{Value: "no", FetchedAt: time.Now(), Denial: true}, nil
+		}, "no", cache.FromOrigin)
+		wantError(t, s.caches[1], key, o.fails(errUnavailable), errUnavailable)
+	})
+}
+
 // uncommitted is a Redis on which every commit fails.
 type uncommitted struct{ *cachetest.Process }
 

@@ -87,7 +87,7 @@ func credible[V any](e Entry[V], now time.Time) bool { return !e.FetchedAt.After
 // of their loads. A denial or refusal there therefore supersedes a local value, unless that is later by more than
 // clocks may differ.
 func preferLocal[A, B any](local Entry[A], shared Entry[B]) bool {
-	if shared.Outcome.endsStale() {
+	if shared.denies() || shared.Outcome.endsStale() {
 		return local.FetchedAt.After(shared.FetchedAt.Add(maxSkew))
 	}
 	return !local.FetchedAt.Before(shared.FetchedAt)

@@ -26,6 +26,7 @@ func outcome(v Outcome) Entry[string] {
 	return Entry[string]{Err: errors.New("no"), Outcome: v, FetchedAt: fetchedAt}
 }
 
+func denial(e Entry[string]) Entry[string]    { e.Denial = true; return e }
 func freshOnly(e Entry[string]) Entry[string] { e.FreshOnly = true; return e }
 
 // TestPolicy checks how long after its fetch an entry is fresh, may be stale during a revalidation, may be
@@ -131,6 +132,8 @@ func TestPreferLocal(t *testing.T) {
 		{"a newer denial in Redis", value(never), at(outcome(Denied), 1), false},
 		{"a denial in Redis, by a clock that is behind", at(value(never), second), outcome(Denied), false},
 		{"a local value that is clearly later", at(value(never), second+1), outcome(Denied), true},
+		{"a value that is a denial in Redis, by a clock that is behind", at(value(never), second), denial(value(never)), false},
+		{"a local value that is clearly later than such a value", at(value(never), second+1), denial(value(never)), true},
 		{"an unauthenticated caller in Redis", value(never), outcome(Unauthenticated), false},
 		{"a refusal in Redis, by a clock that is behind", at(value(never), second), outcome(Refused), false},
 		{"a local denial, an older value in Redis", outcome(Denied), at(value(never), -1), true},

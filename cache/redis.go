@@ -149,7 +149,7 @@ func (r *Redis) Renew(ctx context.Context, key Key, token string) (acquired bool
 // Commit implements [Shared]. It does not keep an outcome that cannot be encoded.
 func (r *Redis) Commit(ctx context.Context, key Key, token string, e Encoded, ttl time.Duration) (revoked bool, err error) {
 	names := r.keys.redisKeys(r.prefix, key)
-	args := []any{token, names.mac, "", 0, "", 0, e.Outcome.denies()}
+	args := []any{token, names.mac, "", 0, "", 0, e.denies()}
 	at, name := 2, names.entry
 	if e.Outcome.fails() {
 		at, name = 4, names.failure

@@ -39,7 +39,7 @@ func same(a, b Entry[string]) bool {
 		return err.Error()
 	}
 	return a.Value == b.Value && a.FetchedAt.Equal(b.FetchedAt) && a.EndsAt.Equal(b.EndsAt) &&
-		a.FreshOnly == b.FreshOnly && a.Outcome == b.Outcome && text(a.Err) == text(b.Err)
+		a.FreshOnly == b.FreshOnly && a.Denial == b.Denial && a.Outcome == b.Outcome && text(a.Err) == text(b.Err)
 }
 
 // fixedSecret is the bytes 0 to 31.
@@ -257,6 +257,8 @@ func TestEnvelope(t *testing.T) {
 		{"no value", Entry[string]{FetchedAt: at, EndsAt: at}},
 		{"nothing", Entry[string]{}},
 		{"must not be stale", Entry[string]{Value: "value", FetchedAt: at, FreshOnly: true}},
+		{"a value that is a denial", Entry[string]{Value: "value", FetchedAt: at, Denial: true}},
+		{"both", Entry[string]{Value: "value", FetchedAt: at, FreshOnly: true, Denial: true}},
 		{"a denial", Entry[string]{Err: errors.New("no"), Outcome: Denied, FetchedAt: at}},
 		{"a failure", Entry[string]{Err: errors.New("down"), Outcome: Unavailable, FetchedAt: at}},
 		{"ended before 1970", Entry[string]{Value: "value", FetchedAt: at, EndsAt: time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC)}},
@@ -286,7 +288,7 @@ func TestEnvelope(t *testing.T) {
 	whole := mustEncode(t, Entry[string]{Value: "value", FetchedAt: at})
 	for name, spoil := range map[string]func(b []byte){
 		"an outcome of another release": func(b []byte) { b[0] = byte(Refused) + 1 },
-		"a flag of another release":     func(b []byte) { b[1] |= 2 },
+		"a flag of another release":     func(b []byte) { b[1] |= 4 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := bytes.Clone(whole)

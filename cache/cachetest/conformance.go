@@ -158,6 +158,10 @@ func testDenial(t *testing.T, h Harness) {
 		set(t, h, key, want, time.Minute)
 		wantEntry(t, h, key, want)
 	}
+	key, want := Key(t, "alice", 4), entry("no")
+	want.Denial = true
+	set(t, h, key, want, time.Minute)
+	wantEntry(t, h, key, want)
 }
 
 func testOverwrite(t *testing.T, h Harness) {
@@ -308,9 +312,9 @@ func wantEntry(t *testing.T, h Harness, key cache.Key, want cache.Entry[string])
 	switch {
 	case !found:
 		t.Errorf("found nothing, want %.20q", want.Value)
-	case e.Value != want.Value || e.Outcome != want.Outcome || !errors.Is(e.Err, want.Err) || e.FreshOnly != want.FreshOnly:
-		t.Errorf("got %.20q, outcome %d, error %v, fresh only %t; want %.20q, %d, %v, %t",
-			e.Value, e.Outcome, e.Err, e.FreshOnly, want.Value, want.Outcome, want.Err, want.FreshOnly)
+	case e.Value != want.Value || e.Outcome != want.Outcome || !errors.Is(e.Err, want.Err) || e.FreshOnly != want.FreshOnly || e.Denial != want.Denial:
+		t.Errorf("got %.20q, outcome %d, error %v, fresh only %t, denial %t; want %.20q, %d, %v, %t, %t",
+			e.Value, e.Outcome, e.Err, e.FreshOnly, e.Denial, want.Value, want.Outcome, want.Err, want.FreshOnly, want.Denial)
 	case !e.FetchedAt.Equal(want.FetchedAt) || !e.EndsAt.Equal(want.EndsAt):
 		t.Errorf("times: got %s and %s, want %s and %s", e.FetchedAt, e.EndsAt, want.FetchedAt, want.EndsAt)
 	}

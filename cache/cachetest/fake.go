@@ -146,7 +146,7 @@ func (p *Process) Commit(_ context.Context, key cache.Key, token string, e cache
 			return
 		}
 		switch {
-		case !acquired && (e.Outcome == cache.Denied || e.Outcome == cache.Unauthenticated):
+		case !acquired && (e.Denial || e.Outcome == cache.Denied || e.Outcome == cache.Unauthenticated):
 			delete(c.entries, key)
 		case !acquired || ttl < time.Millisecond:
 		case e.Outcome == cache.Unavailable || e.Outcome == cache.Error:

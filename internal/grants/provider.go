@@ -151,8 +151,7 @@ func (l *providerLoads) load(ctx context.Context, pk upstream.PK) (e cache.Entry
 	})
 	e.FetchedAt = l.readAt
 	if refusal := refusalOf(l.err); refusal != nil {
-		e.Value = provider{Refusal: refusal}
-		return e, nil
+		return refused(refusal, l.readAt), nil
 	}
 	if failed, ok := errors.AsType[*upstream.Error](l.err); ok && failed.Kind == upstream.InvalidResponse {
 		return l.single(ctx, pk) // one row spoils a list, or it is over the cap
@@ -169,8 +168,7 @@ func (l *providerLoads) load(ctx context.Context, pk upstream.PK) (e cache.Entry
 	if l.list.More { // it may be on another page
 		return l.single(ctx, pk)
 	}
-	e.Value = provider{Refusal: &upstream.Error{Kind: upstream.NotFound, Status: http.StatusNotFound}}
-	return e, nil
+	return refused(&upstream.Error{Kind: upstream.NotFound, Status: http.StatusNotFound}, l.readAt), nil
 }
 
 // single asks authentik for one provider.
@@ -184,7 +182,7 @@ func (l *providerLoads) single(ctx context.Context, pk upstream.PK) (e cache.Ent
 		return s.Client.Provider(ctx, l.caller.Credential, pk)
 	})
 	if refusal := refusalOf(err); refusal != nil {
-		return cache.Entry[Value]{Value: provider{Refusal: refusal}, FetchedAt: s.Now()}, nil
+		return refused(refusal, s.Now()), nil
 	}
 	if err != nil {
 		return e, err
@@ -212,6 +210,11 @@ func (l *providerLoads) readList(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// refused is the cache's entry of a refusal.
+func refused(refusal *upstream.Error, at time.Time) cache.Entry[Value] {
+	return cache.Entry[Value]{Value: provider{Refusal: refusal}, FetchedAt: at, Denial: true}
 }
 
 // refusalOf returns an error by which authentik does not show something to a caller, nil for any other.

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"authentik-graphql/cache/cachetest"
+	"authentik-graphql/internal/app"
 	"authentik-graphql/internal/servicetest"
 	"authentik-graphql/upstream/upstreamtest"
 )
@@ -214,6 +216,46 @@ func TestTwoProcessesShareRedis(t *testing.T) {
 	// A process with other redacted fields shares nothing.
 	if got := ask(redacting, upstreamtest.TokenAlice, 3); string(got.Data) != `{"authorizationCode":{"id":"17","user":{"username":null}}}` {
 		t.Errorf("redacting: %s", got.Body)
+	}
+}
+
+// TestRefusedToAnotherProcess: what authentik has refused a caller through one process is not shown stale by another
+// one, whose clock is ahead and which had it from a list.
+func TestRefusedToAnotherProcess(t *testing.T) {
+	t.Parallel()
+	clock := cachetest.NewClock()
+	up := startFake(t, upstreamtest.Options{Release: upstreamtest.R2026_8, Now: clock.Now})
+	all, other := "", up.AddProvider(upstreamtest.Provider{})
+	for i := range 6 {
+		all += fmt.Sprintf(" p%d: oauth2Provider(id: %d) { clientId }", i, up.AddProvider(upstreamtest.Provider{}))
+	}
+	up.SetPermissions(upstreamtest.UserDave, upstreamtest.ViewProvider)
+	settings := []string{"AUTHENTIK_URL=" + up.URL, "REDIS_URL=" + cachetest.StartRedis(t).URL(), "CACHE_SECRET=" + testSecret, "CACHE_PROVIDER_TTL=5s"}
+	process := func(skew time.Duration) func(document string) string {
+		s := openService(t, app.Options{Environ: settings, Now: func() time.Time { return clock.Now().Add(skew) }})
+		return func(document string) string {
+			body, _ := json.Marshal(map[string]string{"query": document})
+			r := httptest.NewRequest(http.MethodPost, "/graphql", bytes.NewReader(body))
+			r.Header.Set("Content-Type", "application/json")
+			r.Header.Set("Authorization", "Bearer "+upstreamtest.TokenDave)
+			got := httptest.NewRecorder()
+			s.Handler().ServeHTTP(got, r)
+			return got.Body.String()
+		}
+	}
+	ahead, behind := process(time.Second/2), process(-time.Second/2)
+	document := fmt.Sprintf("{ oauth2Provider(id: %d) { clientId } }", other)
+	if got := ahead("{" + all + " }"); strings.Contains(got, "errors") {
+		t.Fatal(got)
+	}
+	up.SetPermissions(upstreamtest.UserDave)
+	if got := behind(document); !strings.Contains(got, "FORBIDDEN") {
+		t.Fatal(got)
+	}
+	clock.Advance(6 * time.Second)
+	up.SetResourceFault(upstreamtest.Providers, upstreamtest.AllRequests, upstreamtest.Error500)
+	if got := ahead(document); !strings.Contains(got, "FORBIDDEN") {
+		t.Errorf("got %s", got)
 	}
 }
 
