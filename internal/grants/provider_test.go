@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -228,5 +229,71 @@ func TestProvidersPanic(t *testing.T) {
 		if got := describe(source.Providers(t.Context(), root, pks(2)), pks(2)); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
+	}
+}
+
+// TestRedactedIsNotStored looks for redacted fields in all that is stored, in memory as in Redis: of providers that are
+// read one by one, by a list and beyond its first page, and of grants.
+func TestRedactedIsNotStored(t *testing.T) {
+	up := upstreamtest.New(upstreamtest.Options{Release: upstreamtest.R2026_8})
+	t.Cleanup(up.Close)
+	for range 120 {
+		pk := up.AddProvider(upstreamtest.Provider{RedirectURIs: []string{"https://redirect.example.com/"}})
+		up.AddToken(upstreamtest.AccessTokens, upstreamtest.Token{Owner: upstreamtest.UserAlice, Provider: pk, NeverExpires: true})
+	}
+	var mu sync.Mutex
+	var stored []string
+	codec := Codec
+	codec.Encode = func(b []byte, v Value) []byte {
+		encoded := Codec.Encode(nil, v)
+		mu.Lock()
+		defer mu.Unlock()
+		stored = append(stored, string(encoded))
+		return append(b, encoded...)
+	}
+	source, root := newSource(t, up, codec), callerOf(upstreamtest.TokenRoot)
+	for _, tt := range []struct {
+		redact        []string
+		texts, others []string // that must not be stored, and that are
+	}{
+		{nil, []string{"secret-"}, []string{"client-12", "https://redirect.", "_audience", `"id_token":`}},
+		{[]string{"none", "OAuth2Provider.clientId"}, []string{`"client_id":`, "_audience"}, []string{"secret-12", "https://redirect.", `"id_token":`}},
+		{[]string{"RedirectURI.url", "AccessToken.claims"}, []string{"secret-", "https://redirect.", "_audience", `"id_token":`}, []string{"client-12"}},
+		{[]string{"OAuth2Provider.redirectUris", "OAuth2Provider.subMode"}, []string{"redirect_uris", "hashed_user_id"}, []string{"client-12"}},
+	} {
+		t.Run(fmt.Sprint(tt.redact), func(t *testing.T) {
+			var err error
+			if source.Redaction, err = ParseRedaction(tt.redact); err != nil {
+				t.Fatal(err)
+			}
+			source.variant, stored = source.Redaction.String(), nil // as of a process with other settings
+			for _, all := range [][]upstream.PK{{12}, append(pks(5), 96, 97, 98, 99), {13}} {
+				for _, r := range source.Providers(t.Context(), root, all) {
+					if r.Err != nil || r.Refusal != nil {
+						t.Fatalf("%v: %v, %v", all, r.Err, r.Refusal)
+					}
+				}
+			}
+			if _, err := source.Grant(t.Context(), root, upstream.AccessTokens, 12); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := source.List(t.Context(), root, upstream.AccessTokens, upstream.Query{First: 20, MaxCalls: 9}); err != nil {
+				t.Fatal(err)
+			}
+			if len(stored) < 100 { // those of the list that nobody asked for are stored too
+				t.Errorf("%d values are stored", len(stored))
+			}
+			all := strings.Join(stored, "\n")
+			for _, text := range tt.texts {
+				if i := strings.Index(all, text); i >= 0 {
+					t.Errorf("%q is stored: %s", text, all[max(0, i-100):min(len(all), i+100)])
+				}
+			}
+			for _, text := range tt.others {
+				if !strings.Contains(all, text) {
+					t.Errorf("%q is not stored", text)
+				}
+			}
+		})
 	}
 }
