@@ -21,9 +21,11 @@ import (
 var row []byte
 
 const (
-	codesPath = "/api/v3/oauth2/authorization_codes/"
-	callsPath = "/calls"  // how often the fake was called
-	hotID     = 1_000_000 // the id of row, of as many digits as all others
+	codesPath     = "/api/v3/oauth2/authorization_codes/"
+	tokensPath    = "/api/v3/oauth2/access_tokens/"
+	providersPath = "/api/v3/providers/oauth2/"
+	callsPath     = "/calls"  // how often the fake was called
+	hotID         = 1_000_000 // the id of row, of as many digits as all others
 )
 
 // runUpstream is the process of the fake authentik: it answers with row under any id, as cheaply as
@@ -31,6 +33,10 @@ const (
 // to the file that its argument names.
 func runUpstream() error {
 	before, after, _ := bytes.Cut(bytes.TrimSpace(row), []byte(strconv.Itoa(hotID)))
+	token, err := tokenRow()
+	if err != nil {
+		return err
+	}
 	var calls atomic.Int64
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+codesPath+"{id}/", func(w http.ResponseWriter, r *http.Request) {
@@ -39,6 +45,16 @@ func runUpstream() error {
 		answer := make([]byte, 0, len(row)+len(id))
 		answer = append(append(append(answer, before...), id...), after...)
 		writeJSON(w, "application/json", answer)
+	})
+	mux.HandleFunc(fmt.Sprint("GET ", tokensPath, hotID, "/"), func(w http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		writeJSON(w, "application/json", token)
+	})
+	mux.HandleFunc("GET "+providersPath, func(w http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = io.WriteString(w, `{"detail":"You do not have permission to perform this action."}`)
 	})
 	mux.HandleFunc("GET "+codesPath+"{$}", func(w http.ResponseWriter, r *http.Request) {
 		calls.Add(1)
@@ -58,6 +74,27 @@ func runUpstream() error {
 	}
 	fmt.Println(secure.Listener.Addr())
 	return serve(&http.Server{Handler: mux})
+}
+
+// tokenRow is an access token with the user of row, as authentik answers from 2025.12.5 and 2026.2.3 on: its provider
+// has no settings.
+func tokenRow() ([]byte, error) {
+	var token map[string]any
+	if err := json.Unmarshal(row, &token); err != nil {
+		return nil, fmt.Errorf("row.json: %w", err)
+	}
+	whole := token["provider"].(map[string]any)
+	partial := map[string]any{}
+	for _, key := range []string{
+		"pk", "name", "authentication_flow", "authorization_flow", "invalidation_flow", "property_mappings", "component",
+		"assigned_application_slug", "assigned_application_name", "assigned_backchannel_application_slug",
+		"assigned_backchannel_application_name", "verbose_name", "verbose_name_plural", "meta_model_name",
+	} {
+		partial[key] = whole[key]
+	}
+	token["provider"], token["revoked"] = partial, false
+	token["id_token"] = fmt.Sprintf(`{"aud": %q}`, whole["client_id"])
+	return json.Marshal(token)
 }
 
 // page returns the first page of a long list, newest first.

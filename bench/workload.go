@@ -35,6 +35,8 @@ var testdata embed.FS
 
 const (
 	smallDocument = `query($id: ID!) { authorizationCode(id: $id) { id isExpired expires scope } }`
+	// ownDocument is what an ordinary user asks for who may not view providers: the client id is in the token.
+	ownDocument = `query($id: ID!) { accessToken(id: $id) { id provider { clientId } } }`
 	// fetchedAt is the only part in which two answers about the same id differ. It ends them.
 	fetchedAt = `"fetchedAt":"`
 	tailSize  = len(`2006-01-02T15:04:05.999999999Z"}}}` + "\n")
@@ -64,6 +66,7 @@ func workloads(o options) []workload {
 		{name: "hot id, full query by its hash", goal: 1.5, answer: "full", ids: one,
 			register: [][]byte{post(map[string]any{"query": full, "variables": variables, "extensions": persisted})},
 			requests: [][]byte{post(map[string]any{"variables": variables, "extensions": persisted})}},
+		{name: "hot id, owner without permission, provider { clientId }", goal: 1.5, requests: query(ownDocument), answer: "own", ids: one},
 		{name: "Zipf, in memory", goal: 3, requests: query(full), answer: "full", ids: zipf, settings: ample},
 		{name: "Zipf, in Redis, after a start", goal: 6, requests: query(full), answer: "full", ids: zipf, settings: ample, redis: true, restart: true},
 		{name: "new ids", goal: 12, requests: query(full), answer: "full", ids: fresh},
