@@ -10,6 +10,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -92,9 +93,14 @@ func anyID(b *testing.B, authentik http.Handler) http.Handler {
 
 func askHot(b *testing.B, h http.Handler, body []byte) {
 	b.Helper()
+	askAs(b, h, upstreamtest.TokenAlice, body)
+}
+
+func askAs(b *testing.B, h http.Handler, token string, body []byte) {
+	b.Helper()
 	r := httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(string(body)))
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Authorization", "Bearer "+upstreamtest.TokenAlice)
+	r.Header.Set("Authorization", "Bearer "+token)
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	if w.Code != http.StatusOK || strings.Contains(w.Body.String(), `"errors"`) {
@@ -207,6 +213,76 @@ func BenchmarkListPage(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkPageOfProviders compares the CPU of a page of 100 tokens with settings of their providers and without: cold,
+// with the page and the providers to read, and warm, with all of them in memory but no response to replay. The owner
+// may not view the providers.
+func BenchmarkPageOfProviders(b *testing.B) {
+	const page = `{ accessTokens(first: 100) { nodes { id isExpired expires scope user { username } provider { name assignedApplicationName %s } } } }`
+	settings := map[string]string{"without": "", "with": "clientId redirectUris { url } accessTokenValidity"}
+	for _, providers := range []int32{5, 8} {
+		srv := httptest.NewServer(readyAnswers(pageOfTokens(providers)))
+		b.Cleanup(srv.Close)
+		for _, temperature := range []struct{ name, ttl string }{{"cold", "CACHE_TTL=0"}, {"warm", "CACHE_TTL=1h"}} {
+			h := openService(b, app.Options{
+				Environ: []string{"AUTHENTIK_URL=" + srv.URL, temperature.ttl, "CACHE_PROVIDER_TTL=1h"}, NoResponseCache: true,
+			}).Handler()
+			for who, token := range map[string]string{"viewer": upstreamtest.TokenRoot, "owner": upstreamtest.TokenAlice} {
+				var without float64
+				for _, name := range []string{"without", "with"} {
+					body, _ := json.Marshal(map[string]string{"query": fmt.Sprintf(page, settings[name])})
+					b.Run(fmt.Sprintf("%d providers/%s/%s/%s", providers, temperature.name, who, name), func(b *testing.B) {
+						b.ReportAllocs()
+						askAs(b, h, token, body)
+						began := cpuTime(b)
+						for b.Loop() {
+							askAs(b, h, token, body)
+						}
+						each := float64(cpuTime(b)-began) / float64(b.N)
+						b.ReportMetric(each, "cpu-ns/op")
+						if name == "without" {
+							without = each
+						} else if without > 0 {
+							b.ReportMetric(each/without, "of-without")
+						}
+					})
+				}
+			}
+		}
+	}
+}
+
+// pageOfTokens is an authentik with 100 tokens of so many providers.
+func pageOfTokens(providers int32) http.Handler {
+	fake := upstreamtest.New(upstreamtest.Options{Release: upstreamtest.R2026_8})
+	for pk := range providers {
+		fake.AddProvider(upstreamtest.Provider{PK: pk + 1, RedirectURIs: []string{"https://one.example.com/callback", "https://two.example.com/callback"}})
+	}
+	for i := range int32(100) {
+		fake.AddToken(upstreamtest.AccessTokens, upstreamtest.Token{
+			Owner: upstreamtest.UserAlice, Provider: 1 + i%providers, Expires: time.Now().Add(time.Hour), Scope: []string{"openid", "email"},
+		})
+	}
+	return fake
+}
+
+// readyAnswers repeats what a server has answered to a caller, so that it takes little CPU.
+func readyAnswers(of http.Handler) http.Handler {
+	var ready sync.Map
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		key := r.Header.Get("Authorization") + r.URL.RequestURI()
+		answer, ok := ready.Load(key)
+		if !ok {
+			got := httptest.NewRecorder()
+			of.ServeHTTP(got, r)
+			answer, _ = ready.LoadOrStore(key, got)
+		}
+		got := answer.(*httptest.ResponseRecorder)
+		w.Header().Set("Content-Type", got.Header().Get("Content-Type"))
+		w.WriteHeader(got.Code)
+		_, _ = w.Write(got.Body.Bytes())
+	})
 }
 
 // capture is a response in memory.
