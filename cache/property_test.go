@@ -21,6 +21,7 @@ import (
 const (
 	callersDrawn   = 2
 	resourcesDrawn = 3
+	denied         = -1 // the version of a value that is a denial
 )
 
 // model draws histories of reads by two callers with different permissions. The processes share Redis,
@@ -107,6 +108,10 @@ func (m *model) load(caller string, id int32) cache.Loader[string] {
 			return cache.Entry[string]{}, m.down
 		case m.dead[id], !m.visible[place(caller, id)]:
 			m.refused[place(caller, id)] = now
+			if id == resourcesDrawn && !m.dead[id] { // of which a denial is a value
+				v := content{caller, id, denied, now.UnixMicro(), 0, 0}
+				return cache.Entry[string]{Value: v.String(), FetchedAt: now, Denial: true}, nil
+			}
 			return cache.Entry[string]{}, errDenied
 		}
 		e := cache.Entry[string]{FetchedAt: now, FreshOnly: freshOnly}
