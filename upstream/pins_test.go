@@ -76,8 +76,8 @@ func TestPins(t *testing.T) {
 	}
 }
 
-// TestPinsOfResumedSessions: a session that is resumed presents no certificate anew, and is refused as well if its
-// certificate is not a pin.
+// TestPinsOfResumedSessions: a session that is resumed presents no certificate again. It is refused as well if the
+// certificate it began with is not a pin.
 func TestPinsOfResumedSessions(t *testing.T) {
 	t.Parallel()
 	for name, version := range map[string]uint16{"TLS 1.2": tls.VersionTLS12, "TLS 1.3": tls.VersionTLS13} {

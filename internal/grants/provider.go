@@ -54,7 +54,6 @@ func (s *Source) Providers(ctx context.Context, caller Caller, pks []upstream.PK
 	reads := make([]ProviderRead, len(pks))
 	eachOf(pks, func(i int, pk upstream.PK) {
 		if reads[i].Err = ctx.Err(); reads[i].Err == nil {
-			reads[i].Err = errNotRead // if it panics
 			reads[i] = s.provider(ctx, caller, pk, func(ctx context.Context) (cache.Entry[Value], error) { return l.load(ctx, pk) })
 		}
 	}, func(i int, panicked error) { reads[i].Err = panicked })
